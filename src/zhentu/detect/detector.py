@@ -1,0 +1,132 @@
+"""A picture in, a verdict out: views, one ONNX Runtime call, calibration."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from zhentu.detect.heatmap import combine
+from zhentu.detect.models import OUTPUTS, ModelEntry
+from zhentu.detect.views import Views, make_views
+from zhentu.errors import ModelError
+from zhentu.intake.decode import decode
+from zhentu.types import ModelRef, Picture, Scores, Verdict
+
+GOLDEN_TOLERANCE = 5e-3  # of a probability; processors round differently, an altered model is further off
+_INPUTS = ("whole", "crops")
+_GRAPH_OUTPUTS = ("logits", "whole_map", "crop_maps")
+
+
+class Detector:
+    """One model in one ONNX Runtime session; `detect` may be called from several threads at once.
+
+    threads: threads per call. One session of one thread per core gave the most pictures a second on CPUs.
+    Raises ModelError when the file is missing or altered, or is not the graph its manifest entry describes.
+    """
+
+    def __init__(
+        self, entry: ModelEntry, folder: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
+    ) -> None:
+        self._entry = entry
+        self._slope = np.array([entry.calibration[name].slope for name in OUTPUTS])
+        self._intercept = np.array([entry.calibration[name].intercept for name in OUTPUTS])
+        self._session = _open(_verified(folder / entry.file, entry), entry, threads, providers)
+
+    @property
+    def model(self) -> ModelRef:
+        """Name, version and sha256 of the model."""
+        return self._entry.ref
+
+    @property
+    def entry(self) -> ModelEntry:
+        """The manifest entry: views, thresholds, calibration."""
+        return self._entry
+
+    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
+        """Score one picture; heatmaps, one per label, only where asked for."""
+        views = make_views(picture.rgb, self._entry.views)
+        logits, whole_map, crop_maps = self.run(views)
+        probabilities = self._calibrated(logits)
+        heatmaps = ()
+        if with_heatmaps:
+            labels = len(OUTPUTS) - 1
+            slope, intercept = self._slope[:labels, None, None], self._intercept[:labels, None, None]
+            heatmaps = combine(
+                _sigmoid(slope * whole_map + intercept),
+                _sigmoid(slope * crop_maps + intercept),
+                views.boxes,
+                picture.height,
+                picture.width,
+            )
+        scores = Scores(**dict(zip(OUTPUTS, map(float, probabilities), strict=True)))
+        return Verdict(scores=scores, model=self.model, heatmaps=heatmaps)
+
+    def run(self, views: Views) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The raw graph: logits float32 (6,), whole_map (5, h, w), crop_maps (N, 5, h2, w2)."""
+        logits, whole_map, crop_maps = self._session.run(
+            _GRAPH_OUTPUTS, {"whole": views.whole, "crops": views.crops}
+        )
+        return np.asarray(logits), np.asarray(whole_map), np.asarray(crop_maps)
+
+    def verify_golden(self, samples: Path) -> float:
+        """Score the golden pictures and return the largest difference. Raises ModelError above the tolerance."""
+        worst = 0.0
+        for golden in self._entry.golden:
+            path = samples / golden.picture
+            if not path.is_file():
+                raise ModelError(f"{self.model}: golden picture {path} is missing; reinstall zhentu")
+            scores = self.detect(decode(path.read_bytes())).scores.as_dict()
+            for name, expected in golden.scores.items():
+                difference = abs(scores[name] - expected)
+                if difference > GOLDEN_TOLERANCE:
+                    raise ModelError(
+                        f"{self.model}: {golden.picture} scores {scores[name]:.4f} for {name}, the manifest says "
+                        f"{expected:.4f} (tolerance {GOLDEN_TOLERANCE}); the model or its runtime is not the tested one"
+                    )
+                worst = max(worst, difference)
+        return worst
+
+    def _calibrated(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        return _sigmoid(self._slope * logits + self._intercept)
+
+
+def _sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60))))
+
+
+def _verified(path: Path, entry: ModelEntry) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: model file cannot be read: {error.strerror}") from error
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != entry.sha256:
+        raise ModelError(f"{path}: sha256 is {actual[:16]}..., the manifest says {entry.sha256[:16]}...; file altered")
+    return content
+
+
+def _open(content: bytes, entry: ModelEntry, threads: int, providers: Sequence[str]) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Without this, idle ORT threads spin and take the core from decoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(content, options, providers=list(providers))
+    except Exception as error:  # ONNX Runtime's own exception types are private
+        raise ModelError(f"{entry.file}: ONNX Runtime cannot load it: {error}") from error
+    expected = {"whole": entry.views.whole_size, "crops": entry.views.crop_size}
+    shapes = {each.name: each.shape for each in session.get_inputs()}
+    names = tuple(each.name for each in session.get_outputs())
+    if set(shapes) != set(_INPUTS) or names != _GRAPH_OUTPUTS:
+        raise ModelError(f"{entry.file}: graph takes {sorted(shapes)} and gives {names}; expected {_INPUTS}, {_GRAPH_OUTPUTS}")
+    for name, side in expected.items():
+        if shapes[name][1:] != [side, side, 3]:
+            raise ModelError(f"{entry.file}: input {name} is {shapes[name]}, the manifest's views say {side}x{side}x3")
+    return session

@@ -1,0 +1,136 @@
+"""`models/manifest.json`: which models there are, and everything that must travel with their weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from zhentu.detect.views import ViewSpec
+from zhentu.errors import ModelError
+from zhentu.types import LABELS, ModelRef
+
+OUTPUTS = (*(label.value for label in LABELS), "forged")
+MANIFEST = "manifest.json"
+
+_STRICT = {"extra": "forbid"}
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class Platt:
+    """Calibration of one output: p = sigmoid(slope * logit + intercept) (Platt 1999)."""
+
+    slope: Annotated[float, Field(gt=0)]
+    intercept: float
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class Golden:
+    """A sample picture of the package and the six scores the model must give it."""
+
+    picture: str
+    scores: Mapping[str, Probability]
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class TrainingData:
+    """What the weights learnt from: sha256 over pictures and labels, and how many pictures of how many sources."""
+
+    digest: str
+    pictures: int
+    sources: int
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class ModelEntry:
+    """One model: its file, how pictures are prepared for it, and how its logits are read.
+
+    thresholds are keyed "<label>.<action>", e.g. "cutout_artifact.review".
+    reference: histogram of each output's scores on genuine pictures, ten equal bins from 0 to 1, for drift.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    labels: tuple[str, ...]
+    views: ViewSpec
+    calibration: Mapping[str, Platt]
+    thresholds: Mapping[str, Probability]
+    golden: tuple[Golden, ...]
+    training_data: TrainingData
+    created: str
+    licence: str
+    notes: str = ""
+    reference: Mapping[str, tuple[float, ...]] = Field(default_factory=dict)
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and sha256, as they enter a record."""
+        return ModelRef(self.name, self.version, self.sha256)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class Manifest:
+    """All models of a folder, and which one is active ("name@version")."""
+
+    schema: int
+    active: str
+    models: tuple[ModelEntry, ...]
+
+    @staticmethod
+    def load(folder: Path) -> Manifest:
+        """Read and check `manifest.json`. Raises ModelError naming every problem."""
+        path = folder / MANIFEST
+        try:
+            manifest = TypeAdapter(Manifest).validate_python(json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read: {error.strerror}; set ZHENTU_MODELS_DIR to its folder") from error
+        except json.JSONDecodeError as error:
+            raise ModelError(f"{path}: not JSON: {error}") from error
+        except ValidationError as error:
+            problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+            raise ModelError(f"{path}: " + "; ".join(problems)) from error
+        problems = [problem for entry in manifest.models for problem in _problems(entry)]
+        if problems:
+            raise ModelError(f"{path}: " + "; ".join(problems))
+        manifest.entry(manifest.active)
+        return manifest
+
+    def entry(self, name: str) -> ModelEntry:
+        """The model called "name@version", or the latest listed one called "name". Raises ModelError."""
+        for entry in reversed(self.models):
+            if name in (str(entry.ref), entry.name):
+                return entry
+        listed = ", ".join(str(entry.ref) for entry in self.models) or "none"
+        raise ModelError(f"no model {name!r} in the manifest; it lists {listed}")
+
+
+def _problems(entry: ModelEntry) -> list[str]:
+    problems = []
+    if entry.labels != tuple(label.value for label in LABELS):
+        problems.append(f"{entry.ref}: labels must be {', '.join(LABELS)}, in this order")
+    missing = [output for output in OUTPUTS if output not in entry.calibration]
+    if missing:
+        problems.append(f"{entry.ref}: no calibration for {', '.join(missing)}")
+    for golden in entry.golden:
+        if set(golden.scores) != set(OUTPUTS):
+            problems.append(f"{entry.ref}: golden scores of {golden.picture} must be {', '.join(OUTPUTS)}")
+    return problems
+
+
+def models_folder() -> Path:
+    """Where the models lie: inside an installed wheel, else `models/` of the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_models"
+    return installed if installed.is_dir() else package.parents[1] / "models"
+
+
+def samples_folder() -> Path:
+    """The sample pictures shipped with the package."""
+    return Path(__file__).resolve().parents[1] / "samples"

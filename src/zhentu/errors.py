@@ -1,0 +1,140 @@
+"""One error tree. Each error has a stable code, an HTTP status and an exit code.
+
+    ZhentuError                      internal_error           500  1
+    ├── PictureError                 picture_error            422  1   (the picture is at fault)
+    │   ├── PictureEmpty             picture_empty            422  1
+    │   ├── PictureTooLarge          picture_too_large        413  1   (bytes, pixels, frames or side)
+    │   ├── PictureTooSmall          picture_too_small        422  1
+    │   ├── PictureTruncated         picture_truncated        422  1
+    │   ├── PictureCorrupt           picture_corrupt          422  1
+    │   └── UnsupportedFormat        unsupported_format       415  1
+    ├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
+    ├── UsageError                   usage_error              400  2   (the call is at fault)
+    │   ├── ConfigError              config_error             400  2   (every problem of a config at once)
+    │   └── RecordNotFound           record_not_found         404  2
+    └── DependencyError              dependency_unavailable   503  3   (something we need is not usable)
+        ├── ModelError               model_unusable           503  3   (missing, wrong sha256, golden scores differ)
+        ├── StoreError               store_unavailable        503  3
+        └── Overloaded               overloaded               503  3   (retry_after_s says when to come back)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ZhentuError(Exception):
+    """Root of the tree. `str(error)` names what is wrong, the limit, and what to do."""
+
+    code: ClassVar[str] = "internal_error"
+    http_status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+
+class PictureError(ZhentuError):
+    """The picture itself cannot be used."""
+
+    code = "picture_error"
+    http_status = 422
+
+
+class PictureEmpty(PictureError):
+    """Zero bytes."""
+
+    code = "picture_empty"
+
+
+class PictureTooLarge(PictureError):
+    """More bytes, pixels, frames or a longer side than the limits allow."""
+
+    code = "picture_too_large"
+    http_status = 413
+
+
+class PictureTooSmall(PictureError):
+    """Too few pixels to judge."""
+
+    code = "picture_too_small"
+
+
+class PictureTruncated(PictureError):
+    """The file ends before the picture does."""
+
+    code = "picture_truncated"
+
+
+class PictureCorrupt(PictureError):
+    """The bytes claim a format but do not hold a picture of it."""
+
+    code = "picture_corrupt"
+
+
+class UnsupportedFormat(PictureError):
+    """Not one of the formats zhentu reads."""
+
+    code = "unsupported_format"
+    http_status = 415
+
+
+class PictureNotFound(ZhentuError):
+    """No readable file at that path."""
+
+    code = "picture_not_found"
+    http_status = 404
+
+
+class UsageError(ZhentuError):
+    """The call is at fault, not the picture."""
+
+    code = "usage_error"
+    http_status = 400
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration with one or more problems; `problems` holds one plain sentence each."""
+
+    code = "config_error"
+
+    def __init__(self, source: str, problems: list[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+        super().__init__(f"{source}: {count}\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+
+class RecordNotFound(UsageError):
+    """No record with that identifier in the store."""
+
+    code = "record_not_found"
+    http_status = 404
+
+
+class DependencyError(ZhentuError):
+    """Something zhentu needs is missing or unreachable."""
+
+    code = "dependency_unavailable"
+    http_status = 503
+    exit_code = 3
+
+
+class ModelError(DependencyError):
+    """The model file is missing, altered, or does not give its golden scores."""
+
+    code = "model_unusable"
+
+
+class StoreError(DependencyError):
+    """The record store cannot be reached or written."""
+
+    code = "store_unavailable"
+
+
+class Overloaded(DependencyError):
+    """Refused at once because the queue is full; come back after `retry_after_s` seconds."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
