@@ -1,0 +1,1 @@
+"""Forge, train, calibrate, export and evaluate the detector."""

@@ -3,8 +3,8 @@
     python -m training.prepare --pictures ../shared/data --out runs/set --per-picture 3
 
 Every forgery and the genuine picture it was made from are written with the same encoder, so that a pair differs by the
-forgery alone. The set can be rebuilt bit for bit: each picture's draws are seeded by the seed and its own path. A run that was
-stopped goes on where it was.
+forgery alone. The set can be rebuilt bit for bit: each picture's draws are seeded by the seed and its own path.
+A run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -194,7 +194,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
 
-    names = [n for n in RECIPES if not arguments.recipes or n in arguments.recipes or n.split(".")[0] in arguments.recipes]
+    names = [
+        n for n in RECIPES if not arguments.recipes or n in arguments.recipes or n.split(".")[0] in arguments.recipes
+    ]
     pictures = arguments.pictures
     folder = arguments.out / "forged"
     folder.mkdir(parents=True, exist_ok=True)
@@ -202,7 +204,9 @@ def main() -> None:
     genuine = [s for s in samples if not s.forged and s.recipe == "" and arguments.split in ("both", s.split)]
     np.random.default_rng(arguments.seed).shuffle(genuine)  # type: ignore[arg-type]
     genuine = genuine[: arguments.limit or None]
-    scenes = [s.path for s in samples if s.split == "train" and not s.forged and s.kind in ("scene", "room", "lifestyle")]
+    scenes = [
+        s.path for s in samples if s.split == "train" and not s.forged and s.kind in ("scene", "room", "lifestyle")
+    ]
     materials = Materials(
         textures=tuple(sorted((pictures / "textures").glob("*"))),
         cutouts=tuple(sorted((pictures / "cutouts").glob("*"))),

@@ -91,7 +91,7 @@ def _step(
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
     optimiser.step()
-    return float(loss), per_output.detach().tolist()
+    return loss.item(), per_output.tolist()
 
 
 def _groups(model: Branch, schedule: BranchSpec) -> list[dict[str, object]]:

@@ -1,21 +1,21 @@
 """One error tree. Each error has a stable code, an HTTP status and an exit code.
 
-    ZhentuError                      internal_error           500  1
-    ├── PictureError                 picture_error            422  1   (the picture is at fault)
-    │   ├── PictureEmpty             picture_empty            422  1
-    │   ├── PictureTooLarge          picture_too_large        413  1   (bytes, pixels, frames or side)
-    │   ├── PictureTooSmall          picture_too_small        422  1
-    │   ├── PictureTruncated         picture_truncated        422  1
-    │   ├── PictureCorrupt           picture_corrupt          422  1
-    │   └── UnsupportedFormat        unsupported_format       415  1
-    ├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
-    ├── UsageError                   usage_error              400  2   (the call is at fault)
-    │   ├── ConfigError              config_error             400  2   (every problem of a config at once)
-    │   └── RecordNotFound           record_not_found         404  2
-    └── DependencyError              dependency_unavailable   503  3   (something we need is not usable)
-        ├── ModelError               model_unusable           503  3   (missing, wrong sha256, golden scores differ)
-        ├── StoreError               store_unavailable        503  3
-        └── Overloaded               overloaded               503  3   (retry_after_s says when to come back)
+ZhentuError                      internal_error           500  1
+├── PictureError                 picture_error            422  1   (the picture is at fault)
+│   ├── PictureEmpty             picture_empty            422  1
+│   ├── PictureTooLarge          picture_too_large        413  1   (bytes, pixels, frames or side)
+│   ├── PictureTooSmall          picture_too_small        422  1
+│   ├── PictureTruncated         picture_truncated        422  1
+│   ├── PictureCorrupt           picture_corrupt          422  1
+│   └── UnsupportedFormat        unsupported_format       415  1
+├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
+├── UsageError                   usage_error              400  2   (the call is at fault)
+│   ├── ConfigError              config_error             400  2   (every problem of a config at once)
+│   └── RecordNotFound           record_not_found         404  2
+└── DependencyError              dependency_unavailable   503  3   (something we need is not usable)
+├── ModelError               model_unusable           503  3   (missing, wrong sha256, golden scores differ)
+├── StoreError               store_unavailable        503  3
+└── Overloaded               overloaded               503  3   (retry_after_s says when to come back)
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -186,6 +187,9 @@ class Scores:
 class Heatmap:
     """Where the model looked: float32 array in [0, 1], shape (rows, columns), covering the whole picture."""
 
+    # Records are validated by pydantic, which is told here that an array is an array; the type stays free of it.
+    __pydantic_config__: ClassVar[dict[str, bool]] = {"arbitrary_types_allowed": True}
+
     grid: npt.NDArray[np.float32]
     label: Label
 
@@ -241,7 +245,7 @@ class Record:
     """One screening, append-only. A decision can be explained from it alone.
 
     record_id: UUIDv7-like sortable identifier.  path: as the caller named the picture.
-    latency_ms: decode + provenance + detector + policy, wall clock.
+    verdict: None where the model was not asked (mode off).  latency_ms: decode + provenance + detector + policy.
     """
 
     record_id: str
@@ -254,7 +258,7 @@ class Record:
     byte_count: int
     notes: tuple[str, ...]
     listing: Listing
-    verdict: Verdict
+    verdict: Verdict | None
     evidence: tuple[Evidence, ...]
     decision: Decision
     latency_ms: float

@@ -1,0 +1,1 @@
+"""Forgeries of genuine pictures, one file a forgery category."""

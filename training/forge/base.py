@@ -15,7 +15,7 @@ from zhentu.types import Label
 
 
 class NotApplicable(Exception):
-    """This recipe cannot be applied to this picture (no usable mask, no texture, too small ...)."""
+    """The recipe cannot be applied to this picture (no usable mask, no texture, too small ...)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -49,7 +49,9 @@ def placed(goods: Goods, height: int, width: int, share: float, rng: np.random.G
     return Goods(canvas, alpha.clip(0, 1))
 
 
-def contact_shadow(ground: np.ndarray, matte: np.ndarray, strength: float, offset: tuple[int, int], blur: float) -> np.ndarray:
+def contact_shadow(
+    ground: np.ndarray, matte: np.ndarray, strength: float, offset: tuple[int, int], blur: float
+) -> np.ndarray:
     """Darken the ground by a blurred, shifted matte."""
     shift = np.array([[1, 0, offset[0]], [0, 1, offset[1]]], np.float32)
     shade = cv2.warpAffine(matte, shift, matte.shape[::-1])

@@ -112,7 +112,11 @@ def _worse(rgb: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def _checked(
-    forged: np.ndarray, matte: np.ndarray, ground: np.ndarray | None, name: str, parameters: Mapping[str, float | int | str]
+    forged: np.ndarray,
+    matte: np.ndarray,
+    ground: np.ndarray | None,
+    name: str,
+    parameters: Mapping[str, float | int | str],
 ) -> Forgery:
     if not 0.008 < float(matte.mean()) < 0.95:
         raise NotApplicable("the goods fell outside the picture")

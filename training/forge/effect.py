@@ -130,9 +130,7 @@ def _recipe(name: str) -> Callable[..., Forgery]:
         least = 1.5 if name in ("smooth", "sparkle") else _LEAST_CHANGE
         if changed_share(rgb, forged, region) < least:
             raise NotApplicable("the effect would be invisible")
-        return Forgery(
-            forged, region, frozenset({Label.EXAGGERATED_EFFECT}), f"effect.{name}", {"strength": strength}
-        )
+        return Forgery(forged, region, frozenset({Label.EXAGGERATED_EFFECT}), f"effect.{name}", {"strength": strength})
 
     forge.__doc__ = EFFECTS[name].__doc__
     return forge

@@ -24,7 +24,7 @@ def models_folder() -> Path | None:
 
 
 @lru_cache(maxsize=3)
-def _network(model: str):  # noqa: ANN202 - ncnn ships no types
+def _network(model: str):
     import ncnn
 
     folder = models_folder()

@@ -47,7 +47,9 @@ def texture(
     height, width = rgb.shape[:2]
     scale = float(rng.uniform(0.35, 1.4))
     swatch = materials.texture(rng)
-    swatch = cv2.resize(swatch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    swatch = cv2.resize(
+        swatch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    )
     swatch = cv2.warpAffine(
         tile(swatch, height * 2, width * 2),
         cv2.getRotationMatrix2D((width, height), float(rng.uniform(0, 180)), 1.0),

@@ -70,9 +70,7 @@ def lettered(
         elif rng.random() < 0.3:
             cv2.circle(layer, (x + int(40 * size), y - 8), int(48 * size), colour, -1, cv2.LINE_AA)
             colour = (255, 255, 255) if sum(colour) < 380 else (20, 20, 20)
-        cv2.putText(
-            layer, str(rng.choice(_WORDS)), (x, y), _FONTS[int(rng.integers(3))], size, colour, 2, cv2.LINE_AA
-        )
+        cv2.putText(layer, str(rng.choice(_WORDS)), (x, y), _FONTS[int(rng.integers(3))], size, colour, 2, cv2.LINE_AA)
         opacity = float(rng.uniform(0.25, 0.6)) if rng.random() < 0.3 else 1.0
         out = cv2.addWeighted(layer, opacity, out, 1 - opacity, 0)
     return _honest(out, "lettered")
@@ -91,7 +89,9 @@ def collage(
     cells = [np.pad(cell, ((gap, gap), (gap, gap), (0, 0)), constant_values=255) for cell in cells]
     rows = [np.hstack(cells[:2])] if count == 2 else [np.hstack(cells[:2]), np.hstack(cells[2:])]
     out = np.vstack(rows)
-    return _honest(cv2.resize(out, (width, max(out.shape[0] * width // out.shape[1], 8)), interpolation=cv2.INTER_AREA), "collage")
+    return _honest(
+        cv2.resize(out, (width, max(out.shape[0] * width // out.shape[1], 8)), interpolation=cv2.INTER_AREA), "collage"
+    )
 
 
 def screenshot(
@@ -116,7 +116,9 @@ def depth_of_field(
     """A wide aperture: the ground is out of focus, the goods are not."""
     mask = goods_mask(mask)
     blurred = cv2.GaussianBlur(rgb, (0, 0), float(rng.uniform(1.5, 5)))
-    return _honest(blend(rgb, blurred, 1 - cv2.GaussianBlur(cv2.dilate(mask, np.ones((7, 7))), (0, 0), 4)), "depth_of_field")
+    return _honest(
+        blend(rgb, blurred, 1 - cv2.GaussianBlur(cv2.dilate(mask, np.ones((7, 7))), (0, 0), 4)), "depth_of_field"
+    )
 
 
 def phone(

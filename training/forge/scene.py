@@ -22,7 +22,9 @@ def transplanted(
     goods = cut_goods(rgb, mask, rng, materials)
     ground = materials.scene(rng, height, width)
     wrong = str(rng.choice(["size", "tilt", "light", "colour"]))
-    share = float(rng.choice([rng.uniform(0.15, 0.3), rng.uniform(0.85, 1.1)]) if wrong == "size" else rng.uniform(0.4, 0.75))
+    share = float(
+        rng.choice([rng.uniform(0.15, 0.3), rng.uniform(0.85, 1.1)]) if wrong == "size" else rng.uniform(0.4, 0.75)
+    )
     tilt = float(rng.choice([-1, 1]) * rng.uniform(18, 60)) if wrong == "tilt" else float(rng.uniform(-4, 4))
     put = placed(goods, height, width, share, rng, tilt)
     lit = match_light(put.rgb, ground, 0.0 if wrong == "light" else float(rng.uniform(0.2, 0.6)))
@@ -63,7 +65,9 @@ def bent(
         soft = near**0.5
         map_x = x + amplitude * soft * local_noise((height, width), rng, 45)
         map_y = y + amplitude * soft * local_noise((height, width), rng, 45)
-    forged = cv2.remap(rgb, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    forged = cv2.remap(
+        rgb, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
     region = (near > 0.02).astype(np.float32)
     if changed_share(rgb, forged, region) < 5:
         raise NotApplicable("nothing there to bend")

@@ -80,7 +80,7 @@ class Taef2(nn.Module):
 
     @torch.inference_mode()
     def round_trip(self, rgb: np.ndarray, latent_noise: float = 0.0, seed: int = 0) -> np.ndarray:
-        """Encode and decode; `latent_noise` is the standard deviation of noise added to the latent, in its own units."""
+        """Encode and decode; `latent_noise` is the deviation of noise added to the latent, in its own units."""
         height, width = rgb.shape[:2]
         padded = np.pad(rgb, ((0, -height % FACTOR), (0, -width % FACTOR), (0, 0)), mode="reflect")
         pixels = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255

@@ -1,0 +1,1 @@
+"""Clear what is already there: the bulk scanner."""

@@ -15,7 +15,7 @@ from zhentu.detect.models import OUTPUTS, ModelEntry
 from zhentu.detect.views import Views, make_views
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
-from zhentu.types import ModelRef, Picture, Scores, Verdict
+from zhentu.types import Heatmap, ModelRef, Picture, Scores, Verdict
 
 GOLDEN_TOLERANCE = 5e-3  # of a probability; processors round differently, an altered model is further off
 _INPUTS = ("whole", "crops")
@@ -52,7 +52,7 @@ class Detector:
         views = make_views(picture.rgb, self._entry.views)
         logits, whole_map, crop_maps = self.run(views)
         probabilities = self._calibrated(logits)
-        heatmaps = ()
+        heatmaps: tuple[Heatmap, ...] = ()
         if with_heatmaps:
             labels = len(OUTPUTS) - 1
             slope, intercept = self._slope[:labels, None, None], self._intercept[:labels, None, None]
@@ -68,9 +68,7 @@ class Detector:
 
     def run(self, views: Views) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """The raw graph: logits float32 (6,), whole_map (5, h, w), crop_maps (N, 5, h2, w2)."""
-        logits, whole_map, crop_maps = self._session.run(
-            _GRAPH_OUTPUTS, {"whole": views.whole, "crops": views.crops}
-        )
+        logits, whole_map, crop_maps = self._session.run(_GRAPH_OUTPUTS, {"whole": views.whole, "crops": views.crops})
         return np.asarray(logits), np.asarray(whole_map), np.asarray(crop_maps)
 
     def verify_golden(self, samples: Path) -> float:
@@ -125,7 +123,9 @@ def _open(content: bytes, entry: ModelEntry, threads: int, providers: Sequence[s
     shapes = {each.name: each.shape for each in session.get_inputs()}
     names = tuple(each.name for each in session.get_outputs())
     if set(shapes) != set(_INPUTS) or names != _GRAPH_OUTPUTS:
-        raise ModelError(f"{entry.file}: graph takes {sorted(shapes)} and gives {names}; expected {_INPUTS}, {_GRAPH_OUTPUTS}")
+        raise ModelError(
+            f"{entry.file}: graph takes {sorted(shapes)} and gives {names}; expected {_INPUTS}, {_GRAPH_OUTPUTS}"
+        )
     for name, side in expected.items():
         if shapes[name][1:] != [side, side, 3]:
             raise ModelError(f"{entry.file}: input {name} is {shapes[name]}, the manifest's views say {side}x{side}x3")

@@ -32,7 +32,10 @@ def combine(
         seen = np.zeros((rows, columns), np.float32)
         for crop, box in zip(crops[:, index], boxes, strict=True):
             x0, y0 = int(box.x * scale), int(box.y * scale)
-            x1, y1 = min(int(np.ceil((box.x + box.w) * scale)), columns), min(int(np.ceil((box.y + box.h) * scale)), rows)
+            x1, y1 = (
+                min(int(np.ceil((box.x + box.w) * scale)), columns),
+                min(int(np.ceil((box.y + box.h) * scale)), rows),
+            )
             patch = cv2.resize(crop.astype(np.float32), (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
             close[y0:y1, x0:x1] += patch
             seen[y0:y1, x0:x1] += 1

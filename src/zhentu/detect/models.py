@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from zhentu.detect.views import ViewSpec
@@ -17,7 +17,7 @@ from zhentu.types import LABELS, ModelRef
 OUTPUTS = (*(label.value for label in LABELS), "forged")
 MANIFEST = "manifest.json"
 
-_STRICT = {"extra": "forbid"}
+_STRICT = ConfigDict(extra="forbid")
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -90,7 +90,9 @@ class Manifest:
         try:
             manifest = TypeAdapter(Manifest).validate_python(json.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
-            raise ModelError(f"{path}: cannot be read: {error.strerror}; set ZHENTU_MODELS_DIR to its folder") from error
+            raise ModelError(
+                f"{path}: cannot be read: {error.strerror}; set ZHENTU_MODELS_DIR to its folder"
+            ) from error
         except json.JSONDecodeError as error:
             raise ModelError(f"{path}: not JSON: {error}") from error
         except ValidationError as error:
@@ -101,6 +103,11 @@ class Manifest:
             raise ModelError(f"{path}: " + "; ".join(problems))
         manifest.entry(manifest.active)
         return manifest
+
+    @property
+    def active_entry(self) -> ModelEntry:
+        """The active model."""
+        return self.entry(self.active)
 
     def entry(self, name: str) -> ModelEntry:
         """The model called "name@version", or the latest listed one called "name". Raises ModelError."""

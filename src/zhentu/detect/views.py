@@ -114,9 +114,9 @@ def _starts(length: int, size: int) -> list[int]:
 def _texture(whole: RgbArray) -> npt.NDArray[np.float32]:
     grey = cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY).astype(np.float32)
     gradient = np.abs(cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=1)) + np.abs(cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=1))
-    return np.minimum(gradient, _GRADIENT_CAP) + np.float32(_FLAT_FLOOR)
+    return np.asarray(np.minimum(gradient, _GRADIENT_CAP) + _FLAT_FLOOR, dtype=np.float32)
 
 
-def _window(sums: npt.NDArray[np.float64], span_x: tuple[int, int], span_y: tuple[int, int]) -> float:
+def _window(sums: npt.NDArray[np.integer | np.floating], span_x: tuple[int, int], span_y: tuple[int, int]) -> float:
     (x0, x1), (y0, y1) = span_x, span_y
     return float(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0])

@@ -1,0 +1,1 @@
+"""Block at the source: the HTTP service."""

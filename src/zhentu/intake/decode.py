@@ -29,7 +29,7 @@ from zhentu.errors import (
 )
 from zhentu.types import Picture
 
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # Pillow reads MPO through its JPEG plugin
 _TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth recording: a second file may hide there
 _TRUNCATED_WORDS = ("truncated", "unexpected end", "premature", "not enough", "broken png", "incomplete", "eof")
 

@@ -1,0 +1,66 @@
+"""Rows into a file by its suffix: .csv, .jsonl or .parquet, written beside and moved into place when complete."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import astuple, fields
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zhentu.backlog.rows import COLUMNS, ScanRow
+from zhentu.errors import UsageError
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+_ROW_GROUP = 10_000
+_ARROW = {"str": pa.string(), "int | None": pa.int64(), "float | None": pa.float64()}
+SCHEMA = pa.schema([(field.name, _ARROW[str(field.type)]) for field in fields(ScanRow)])
+
+
+def check_output(path: Path) -> None:
+    """Raise UsageError unless rows can be written there, before any work is done."""
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path}: the suffix says the format; use {', '.join(SUFFIXES)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file")
+
+
+def write_rows(rows: Iterable[ScanRow], path: Path) -> None:
+    """Write all rows; the file appears complete or not at all."""
+    beside = path.with_name(f".{path.name}.writing")
+    if path.suffix == ".parquet":
+        with pq.ParquetWriter(beside, SCHEMA) as writer:
+            pending = iter(rows)
+            while group := list(islice(pending, _ROW_GROUP)):
+                columns = zip(*(astuple(row) for row in group), strict=True)
+                writer.write_table(pa.table([list(column) for column in columns], schema=SCHEMA))
+    else:
+        with beside.open("w", encoding="utf-8", newline="") as stream:
+            writer = RowWriter(stream, path.suffix.lstrip("."))
+            for row in rows:
+                writer.write(row)
+    beside.replace(path)
+
+
+class RowWriter:
+    """Writes rows one by one to a text stream, as "csv" (with a header line) or "jsonl"."""
+
+    def __init__(self, stream: TextIO, form: str) -> None:
+        self._stream, self._csv = stream, csv.writer(stream, lineterminator="\n") if form == "csv" else None
+        if self._csv:
+            self._csv.writerow(COLUMNS)
+
+    def write(self, row: ScanRow) -> None:
+        """Write one row."""
+        if self._csv:
+            self._csv.writerow(["" if value is None else value for value in astuple(row)])
+        else:
+            self._stream.write(row.to_json() + "\n")

@@ -1,0 +1,81 @@
+"""One row a picture: the stable contract of `zhentu scan --output`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from zhentu.errors import ZhentuError
+from zhentu.types import Record
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRow:
+    """One picture. Scores are calibrated probabilities in [0, 1]; None where the picture could not be read.
+
+    action: what the policy asks for ("" with an error).  error: the error's code, "" when all went well.
+    applied: what is in force (allow in shadow mode).  ai_state: 1 is, 2 possibly, 3 suspected, None no AI label owed.
+    reasons: codes joined by ";".  detail: the error in words.
+    """
+
+    path: str
+    sha256: str = ""
+    width: int | None = None
+    height: int | None = None
+    action: str = ""
+    material_mismatch: float | None = None
+    exaggerated_effect: float | None = None
+    scene_distortion: float | None = None
+    cutout_artifact: float | None = None
+    ai_generated: float | None = None
+    forged: float | None = None
+    error: str = ""
+    model: str = ""
+    latency_ms: float | None = None
+    applied: str = ""
+    ai_state: int | None = None
+    reasons: str = ""
+    record_id: str = ""
+    detail: str = ""
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @staticmethod
+    def from_json(line: str) -> ScanRow:
+        """The row of one line. Raises ValueError or TypeError when it is none."""
+        return ScanRow(**json.loads(line))
+
+
+COLUMNS = tuple(field.name for field in fields(ScanRow))
+
+
+def row_of_record(record: Record) -> ScanRow:
+    """The row of a screened picture."""
+    verdict, decision = record.verdict, record.decision
+    scores: dict[str, Any] = (
+        {name: round(score, 6) for name, score in verdict.scores.as_dict().items()} if verdict else {}
+    )
+    return ScanRow(
+        path=record.path,
+        sha256=record.picture_sha256,
+        width=record.width,
+        height=record.height,
+        action=decision.action.value,
+        model=str(verdict.model) if verdict else "",
+        latency_ms=round(record.latency_ms, 3),
+        applied=decision.applied.value,
+        ai_state=None if decision.ai_state is None else int(decision.ai_state),
+        reasons=";".join(reason.code for reason in decision.reasons),
+        record_id=record.record_id,
+        **scores,
+    )
+
+
+def row_of_error(path: Path, error: Exception) -> ScanRow:
+    """The row of a picture that could not be screened; nothing is lost silently."""
+    code = error.code if isinstance(error, ZhentuError) else ZhentuError.code
+    return ScanRow(path=str(path), error=code, detail=f"{error}"[:500])

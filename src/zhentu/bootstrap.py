@@ -1,0 +1,71 @@
+"""The only place that builds detectors, policies and stores; nothing is built at import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from zhentu.decide.policy import Policy, unresolved
+from zhentu.decide.policy_file import default_policy_path, load_policy
+from zhentu.detect.detector import Detector
+from zhentu.detect.models import Manifest, ModelEntry, models_folder
+from zhentu.errors import ConfigError
+from zhentu.intake.decode import DecodeLimits
+from zhentu.record.store import RecordStore
+from zhentu.screen import DetectorPort, screen
+from zhentu.settings import Settings
+from zhentu.types import Listing, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Screener:
+    """A ready line; `screen` may be called from several threads at once. It stores nothing: the caller does."""
+
+    detector: DetectorPort
+    policy: Policy
+    limits: DecodeLimits
+
+    def screen(
+        self, payload: bytes, path: str = "", listing: Listing | None = None, with_heatmaps: bool = False
+    ) -> Record:
+        """Screen one picture's bytes. Raises PictureError when they hold none."""
+        return screen(
+            payload,
+            detector=self.detector,
+            policy=self.policy,
+            limits=self.limits,
+            path=path,
+            listing=listing,
+            with_heatmaps=with_heatmaps,
+        )
+
+
+def build_screener(settings: Settings, threads: int = 1) -> Screener:
+    """Model, policy and limits as the settings say. Raises ModelError, ConfigError."""
+    cv2.setNumThreads(1)  # the callers' workers already keep every core busy
+    entry, folder = find_model(settings)
+    policy_path = settings.policy_path or default_policy_path()
+    policy = load_policy(policy_path)
+    problems = unresolved(policy, entry.thresholds)
+    if problems:
+        raise ConfigError(str(policy_path), problems)
+    return Screener(Detector(entry, folder, threads), policy, limits_of(settings))
+
+
+def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
+    """The model in force and the folder its file lies in. Raises ModelError."""
+    folder = settings.models_dir or models_folder()
+    manifest = Manifest.load(folder)
+    return manifest.entry(settings.model or manifest.active), folder
+
+
+def build_store(settings: Settings) -> RecordStore:
+    """The record store. Raises StoreError."""
+    return RecordStore(settings.store_url)
+
+
+def limits_of(settings: Settings) -> DecodeLimits:
+    """The decode limits in force."""
+    return DecodeLimits(settings.max_bytes, settings.max_pixels, settings.max_side, settings.min_side)

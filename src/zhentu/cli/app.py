@@ -1,0 +1,69 @@
+"""`zhentu`: the commands and what their exit codes mean.
+
+0 fine, 1 something was blocked or failed where asked to say so, 2 usage, 3 unreachable dependency, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zhentu import __version__
+from zhentu.cli import inspect, models, scan, serve
+from zhentu.errors import ZhentuError
+
+app = typer.Typer(
+    name="zhentu",
+    help="真图: recognise, stop and label AI-forged product pictures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("demo")(scan.demo)
+app.command("scan")(scan.scan)
+app.command("inspect")(inspect.inspect)
+app.command("serve")(serve.serve)
+app.command("doctor")(models.doctor)
+app.add_typer(models.model_app, name="model")
+app.add_typer(models.policy_app, name="policy")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"zhentu {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file (YAML). The environment (ZHENTU_*) goes before it.")
+    ] = None,
+    debug: Annotated[bool, typer.Option(help="Show tracebacks.", envvar="ZHENTU_DEBUG")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    if config is not None:
+        os.environ["ZHENTU_CONFIG"] = str(config)
+    if debug:
+        os.environ["ZHENTU_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run; turn every ZhentuError into one clear message and its exit code."""
+    try:
+        app()
+    except ZhentuError as error:
+        if os.environ.get("ZHENTU_DEBUG", "").lower() in ("1", "true"):
+            traceback.print_exc()
+        print(f"zhentu: {error.code}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("zhentu: interrupted", file=sys.stderr)
+        sys.exit(130)

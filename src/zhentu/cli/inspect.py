@@ -1,0 +1,105 @@
+"""`zhentu inspect`: everything known about one picture, or one record of a decision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from zhentu.settings import load_settings
+from zhentu.types import LABELS, Record
+
+_BAR = 24  # characters of a full score bar
+
+
+def inspect(
+    what: Annotated[str, typer.Argument(help="A picture file or a record id.", metavar="FILE|RECORD")],
+    heatmap: Annotated[
+        Path | None, typer.Option(help="Where the heatmap PNG of a file goes; default: beside where you are.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole record as JSON instead.")] = False,
+) -> None:
+    """Show provenance, scores against thresholds, and reasons in English and Chinese.
+
+    Example: zhentu inspect picture.jpg --heatmap heat.png
+    """
+    path = Path(what)
+    record = _screened(path, heatmap) if path.exists() or path.suffix else _recorded(what)
+    if json:
+        from zhentu.record.codec import encode_record
+
+        typer.echo(encode_record(record))
+        return
+    _show(record, Console())
+
+
+def _screened(path: Path, heatmap: Path | None) -> Record:
+    from zhentu.bootstrap import build_screener
+    from zhentu.detect.heatmap import render
+    from zhentu.intake.decode import decode, read_file
+
+    screener = build_screener(load_settings())
+    payload = read_file(path, screener.limits)
+    record = screener.screen(payload, str(path), with_heatmaps=True)
+    if record.verdict and record.verdict.heatmaps:
+        strongest = max(record.verdict.heatmaps, key=lambda each: record.verdict.scores.of(each.label))  # type: ignore[union-attr]
+        target = heatmap or Path(f"{path.stem}.heatmap.png")
+        target.write_bytes(render(decode(payload, screener.limits), strongest))
+        Console(stderr=True).print(f"heatmap of {strongest.label.value}: {target}", soft_wrap=True)
+    return record
+
+
+def _recorded(record_id: str) -> Record:
+    from zhentu.bootstrap import build_store
+
+    store = build_store(load_settings())
+    try:
+        return store.get(record_id)
+    finally:
+        store.close()
+
+
+def _show(record: Record, console: Console) -> None:
+    decision = record.decision
+    console.print(f"[bold]{record.path or record.picture_sha256}[/bold]", soft_wrap=True)
+    console.print(
+        f"{record.picture_format} {record.width}x{record.height}, {record.byte_count / 1024:.0f} KiB, "
+        f"sha256 {record.picture_sha256[:16]}..., record {record.record_id}",
+        soft_wrap=True,
+    )
+    for note in record.notes:
+        console.print(f"note: {note}")
+    applied = "" if decision.applied is decision.action else f" (applied: {decision.applied.value})"
+    console.print(f"\naction [bold]{decision.action.value}[/bold]{applied}, mode {decision.mode.value}")
+    if record.verdict:
+        console.print(_scores(record))
+    for each in record.evidence:
+        console.print(f"evidence: {each.name} [{each.trust.value}] {each.detail} ({each.location})", markup=False)
+    console.print()
+    for reason in decision.reasons:
+        console.print(f"- {reason.en}\n  {reason.zh}", markup=False, soft_wrap=True)
+    console.print(
+        f"\nmodel {record.verdict.model if record.verdict else 'not asked'}, policy {decision.policy_version}"
+    )
+
+
+def _scores(record: Record) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("label", "score", "", "thresholds"):
+        table.add_column(name)
+    scores = record.verdict.scores if record.verdict else None
+    for label in (*LABELS, None):
+        name = label.value if label else "forged"
+        score = scores.as_dict()[name] if scores else 0.0
+        limits = [
+            f"{key.split('.')[1]} {level:.2f}"
+            for key, level in record.decision.thresholds.items()
+            if key.startswith(f"{name}.")
+        ]
+        passed = any(score >= level for key, level in record.decision.thresholds.items() if key.startswith(f"{name}."))
+        bar = "█" * round(score * _BAR)
+        table.add_row(name, f"{score:.3f}", f"[{'red' if passed else 'green'}]{bar}[/]", ", ".join(limits))
+    return table

@@ -1,0 +1,91 @@
+"""The words sellers, buyers and reviewers read, in English and Chinese, by code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zhentu.types import AiState, Evidence, Label
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One text in both languages."""
+
+    en: str
+    zh: str
+
+
+LABEL_NAMES: dict[Label, Words] = {
+    Label.MATERIAL_MISMATCH: Words("Material or style mismatch", "材质/款式不符"),
+    Label.EXAGGERATED_EFFECT: Words("Exaggerated effect", "效果失真或夸大"),
+    Label.SCENE_DISTORTION: Words("Distorted scene", "场景失真"),
+    Label.CUTOUT_ARTIFACT: Words("Visible cut-out", "抠图贴图失真"),
+    Label.AI_GENERATED: Words("AI-generated", "AI 生成"),
+}
+
+_SEEN: dict[Label, Words] = {
+    Label.MATERIAL_MISMATCH: Words(
+        "The fabric, surface, colour pattern or print of the goods looks replaced by editing; buyers may receive goods "
+        "of another material or style.",
+        "商品的面料、质感、花色或印花疑似经过替换，买家收到的商品材质或款式可能与图片不符。",
+    ),
+    Label.EXAGGERATED_EFFECT: Words(
+        "The look of the goods or of the skin seems pushed by retouching beyond what they can show.",
+        "商品或皮肤的效果疑似经过过度修饰，超出真实可达到的程度。",
+    ),
+    Label.SCENE_DISTORTION: Words(
+        "The scene, its size relations, light or shapes look impossible or put together.",
+        "场景、比例、光线或形状疑似不真实或由多张图片拼合。",
+    ),
+    Label.CUTOUT_ARTIFACT: Words(
+        "The goods look cut out and pasted: rough edges, fringes, or pixels that do not match the background.",
+        "商品疑似抠图后粘贴：边缘粗糙、有杂边，或与背景画质不一致。",
+    ),
+    Label.AI_GENERATED: Words(
+        "The picture carries traces of AI generation. That is no offence, but it must be labelled.",
+        "图片带有 AI 生成的痕迹。这并不违规，但必须加以标识。",
+    ),
+}
+
+_NEXT: dict[str, Words] = {
+    "label": Words("It stays online with a label.", "图片可继续展示，并将添加标识。"),
+    "review": Words(
+        "A reviewer looks at it before anything happens; you may send a photo of the real goods.",
+        "审核人员将先行查看，您可以补充商品实拍图。",
+    ),
+    "block": Words(
+        "It cannot be published. Upload a photo of the real goods, or appeal with one.",
+        "图片无法发布。请上传商品实拍图，或凭实拍图提出申诉。",
+    ),
+    "allow": Words("Nothing needs to be done.", "无需处理。"),
+}
+
+AI_NOTICES: dict[AiState, Words] = {
+    AiState.IS: Words("AI-generated content", "人工智能生成内容"),
+    AiState.POSSIBLY: Words("Possibly AI-generated content", "可能为人工智能生成内容"),
+    AiState.SUSPECTED: Words("Suspected AI-generated content", "疑似人工智能生成内容"),
+}
+
+MODE_OFF = Words("Screening is switched off by policy.", "策略已关闭图片检测。")
+NOTHING_FOUND = Words("Nothing that needs action was found.", "未发现需要处理的问题。")
+
+
+def score_words(label: Label, action: str, score: float, threshold: float) -> Words:
+    """Why a score asks for an action, with both figures, and what happens next."""
+    seen, after = _SEEN[label], _NEXT[action]
+    return Words(
+        f"{seen.en} (score {score:.2f}, limit {threshold:.2f}) {after.en}",
+        f"{seen.zh}（得分 {score:.2f}，阈值 {threshold:.2f}）{after.zh}",
+    )
+
+
+def provenance_words(evidence: Evidence, action: str) -> Words:
+    """Why something the file or its uploader says asks for an action."""
+    after = _NEXT[action]
+    where = f" ({evidence.location})" if evidence.location else ""
+    if evidence.name == "declared_ai":
+        return Words(f"You declared this picture as AI-made. {after.en}", f"您已声明该图片由 AI 制作。{after.zh}")
+    return Words(
+        f"The file itself says that AI made or edited it{where}: {evidence.detail}. {after.en}",
+        f"图片文件自身的信息表明其由 AI 生成或编辑{where}：{evidence.detail}。{after.zh}",
+    )

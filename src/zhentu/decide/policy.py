@@ -1,0 +1,157 @@
+"""Verdict + evidence + listing + policy -> decision with reasons. Pure: no clock, no files, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from zhentu.decide import notices
+from zhentu.types import (
+    LABELS,
+    Action,
+    AiState,
+    Decision,
+    Evidence,
+    EvidenceKind,
+    Label,
+    Listing,
+    Mode,
+    Reason,
+    Trust,
+    Verdict,
+)
+
+MODEL = "model"  # a threshold: the one shipped with the model
+OFF = "off"  # a threshold: this action is never asked for
+Threshold = float | str
+ACTIONS = (Action.LABEL, Action.REVIEW, Action.BLOCK)
+UNSIGNED = (Trust.DECLARED, Trust.FORGEABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A checked policy. thresholds: by "<label>" or "<label>:<goods>", then by action."""
+
+    version: str
+    sha256: str
+    mode: Mode
+    thresholds: Mapping[str, Mapping[Action, Threshold]]
+    provenance: Mapping[Trust, Action]
+
+    def threshold(self, label: Label, goods: str, action: Action) -> Threshold:
+        """The threshold in force: the goods category's own, else the forgery category's, else off."""
+        for key in (f"{label.value}:{goods}", label.value):
+            found = self.thresholds.get(key, {}).get(action)
+            if found is not None:
+                return found
+        return OFF
+
+
+def decide(
+    verdict: Verdict | None,
+    evidence: Sequence[Evidence],
+    listing: Listing,
+    policy: Policy,
+    model_thresholds: Mapping[str, float],
+) -> Decision:
+    """What the policy says of one picture.
+
+    model_thresholds: shipped thresholds by "<label>.<action>". The gravest action asked for wins; every reason is kept.
+    In shadow mode the action is recorded and `applied` is allow.
+    """
+    if policy.mode is Mode.OFF:
+        words = notices.MODE_OFF
+        return _decision(Action.ALLOW, [Reason("mode_off", Action.ALLOW, words.en, words.zh)], policy, None, {})
+    used: dict[str, float] = {}
+    reasons = _provenance_reasons(evidence, policy)
+    if verdict is not None:
+        reasons += _score_reasons(verdict, listing.goods, policy, model_thresholds, used)
+    action = max((reason.action for reason in reasons), key=lambda each: each.severity, default=Action.ALLOW)
+    if not reasons:
+        words = notices.NOTHING_FOUND
+        reasons = [Reason("nothing_found", Action.ALLOW, words.en, words.zh)]
+    return _decision(action, reasons, policy, _ai_state(evidence, reasons), used)
+
+
+def declaration(listing: Listing) -> tuple[Evidence, ...]:
+    """The uploader's own word as evidence, in the same table as everything else (Art. 6: possibly)."""
+    if not listing.declared_ai:
+        return ()
+    return (
+        Evidence(
+            kind=EvidenceKind.DECLARATION,
+            name="declared_ai",
+            detail="the uploader declared AI use",
+            trust=Trust.DECLARED,
+            location="upload form",
+            ai_state=AiState.POSSIBLY,
+        ),
+    )
+
+
+def unresolved(policy: Policy, model_thresholds: Mapping[str, float]) -> list[str]:
+    """Thresholds that say `model` where the model ships none; one sentence each, empty when all is well."""
+    return [
+        f"thresholds.{key}.{action.value}: is `model`, but the model ships none for it; give a number or `off`"
+        for key, actions in policy.thresholds.items()
+        for action, threshold in actions.items()
+        if threshold == MODEL and f"{key.split(':')[0]}.{action.value}" not in model_thresholds
+    ]
+
+
+def _provenance_reasons(evidence: Sequence[Evidence], policy: Policy) -> list[Reason]:
+    reasons = []
+    for each in evidence:
+        if each.ai_state is None or each.trust not in policy.provenance:
+            continue
+        action = policy.provenance[each.trust]
+        if action is Action.ALLOW:
+            continue
+        words = notices.provenance_words(each, action.value)
+        reasons.append(Reason(f"{each.kind.value}_{each.name}", action, words.en, words.zh, Label.AI_GENERATED))
+    return reasons
+
+
+def _score_reasons(
+    verdict: Verdict, goods: str, policy: Policy, model_thresholds: Mapping[str, float], used: dict[str, float]
+) -> list[Reason]:
+    reasons = []
+    for label in LABELS:
+        score = verdict.scores.of(label)
+        passed: list[tuple[Action, float]] = []
+        for action in ACTIONS:
+            threshold = policy.threshold(label, goods, action)
+            number = model_thresholds.get(f"{label.value}.{action.value}") if threshold == MODEL else threshold
+            if not isinstance(number, float | int):
+                continue
+            used[f"{label.value}.{action.value}"] = float(number)
+            if score >= number:
+                passed.append((action, float(number)))
+        if passed:
+            action, number = max(passed, key=lambda pair: pair[0].severity)
+            words = notices.score_words(label, action.value, score, number)
+            reasons.append(Reason(f"score_{label.value}", action, words.en, words.zh, label, score, number))
+    return reasons
+
+
+def _ai_state(evidence: Sequence[Evidence], reasons: Sequence[Reason]) -> AiState | None:
+    """Art. 6: metadata, else the declaration, else the model's suspicion. The surest state (lowest number) wins."""
+    states = [each.ai_state for each in evidence if each.ai_state is not None]
+    if any(reason.code == f"score_{Label.AI_GENERATED.value}" for reason in reasons):
+        states.append(AiState.SUSPECTED)
+    return min(states, default=None)
+
+
+def _decision(
+    action: Action, reasons: Sequence[Reason], policy: Policy, ai_state: AiState | None, used: Mapping[str, float]
+) -> Decision:
+    return Decision(
+        action=action,
+        applied=action if policy.mode is Mode.ENFORCE else Action.ALLOW,
+        mode=policy.mode,
+        reasons=tuple(reasons),
+        policy_version=policy.version,
+        policy_sha256=policy.sha256,
+        ai_state=ai_state,
+        thresholds=dict(used),
+    )

@@ -1,0 +1,144 @@
+"""policy.yaml -> Policy, or every problem of it at once, in plain words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+
+import yaml
+
+from zhentu.decide.policy import ACTIONS, MODEL, OFF, UNSIGNED, Policy, Threshold
+from zhentu.errors import ConfigError
+from zhentu.types import LABELS, Action, Mode, Trust
+
+_KEYS = ("version", "mode", "thresholds", "provenance")
+_TRUSTS = (Trust.SIGNED, Trust.DECLARED, Trust.FORGEABLE)
+
+
+def default_policy_path() -> Path:
+    """The policy shipped with the package, or the checkout's `configs/policy.yaml`."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_configs" / "policy.yaml"
+    return installed if installed.is_file() else package.parents[1] / "configs" / "policy.yaml"
+
+
+def load_policy(path: Path) -> Policy:
+    """Read and check a policy file. Raises ConfigError with all problems."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"cannot be read: {error}"]) from error
+    return parse_policy(text, str(path))
+
+
+def parse_policy(text: str, source: str) -> Policy:
+    """Check a policy's text. Raises ConfigError with all problems; `source` names it there."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(source, [f"not YAML: {error}"]) from error
+    if not isinstance(content, dict):
+        raise ConfigError(source, [f"must be a mapping with {', '.join(_KEYS)}"])
+    problems: list[str] = _unknown(content, _KEYS, "")
+    problems += [f"{key}: is missing" for key in ("version", "mode", "thresholds") if key not in content]
+    version = content.get("version", "")
+    if "version" in content and not isinstance(version, str):
+        problems.append(f"version: must be text; put {version!r} in quotes")
+    mode = _mode(content.get("mode", Mode.ENFORCE.value), problems)
+    thresholds = _thresholds(content.get("thresholds", {}), problems)
+    provenance = _provenance(content.get("provenance", {}), problems)
+    if problems:
+        raise ConfigError(source, problems)
+    return Policy(str(version), hashlib.sha256(text.encode()).hexdigest(), mode, thresholds, provenance)
+
+
+def _mode(value: object, problems: list[str]) -> Mode:
+    if value is False:  # YAML reads a bare `off` as false
+        value = OFF
+    names = [mode.value for mode in Mode]
+    if value not in names:
+        problems.append(f"mode: {value!r} is not one of {', '.join(names)}{_hint(value, names)}")
+        return Mode.ENFORCE
+    return Mode(str(value))
+
+
+def _thresholds(section: object, problems: list[str]) -> Mapping[str, Mapping[Action, Threshold]]:
+    if not isinstance(section, dict):
+        problems.append("thresholds: must be a mapping from forgery category to actions")
+        return {}
+    labels, actions = [label.value for label in LABELS], [action.value for action in ACTIONS]
+    thresholds: dict[str, dict[Action, Threshold]] = {}
+    for key, entry in section.items():
+        label, _, goods = str(key).partition(":")
+        path = f"thresholds.{key}"
+        if label not in labels:
+            problems.append(f"{path}: unknown forgery category{_hint(label, labels)}")
+            continue
+        if ":" in str(key) and not goods:
+            problems.append(f"{path}: no goods category after the colon")
+        if not isinstance(entry, dict):
+            problems.append(f"{path}: must be a mapping from {', '.join(actions)} to thresholds")
+            continue
+        problems += _unknown(entry, actions, f"{path}.")
+        thresholds[str(key)] = {
+            Action(name): _threshold(value, f"{path}.{name}", problems)
+            for name, value in entry.items()
+            if name in actions
+        }
+        problems += _order(thresholds[str(key)], path)
+    return thresholds
+
+
+def _threshold(value: object, path: str, problems: list[str]) -> Threshold:
+    if value is False or value == OFF:
+        return OFF
+    if value == MODEL:
+        return MODEL
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    problems.append(f"{path}: {value!r} is not a number from 0 to 1, `model` or `off`")
+    return OFF
+
+
+def _order(entry: Mapping[Action, Threshold], path: str) -> list[str]:
+    numbers = [(action, entry[action]) for action in ACTIONS if isinstance(entry.get(action), float)]
+    return [
+        f"{path}: {graver.value} at {high} would come before {milder.value} at {low}; "
+        "the graver action needs the higher score"
+        for (milder, low), (graver, high) in pairwise(numbers)
+        if float(high) < float(low)
+    ]
+
+
+def _provenance(section: object, problems: list[str]) -> Mapping[Trust, Action]:
+    if not isinstance(section, dict):
+        problems.append("provenance: must be a mapping from trust to action")
+        return {}
+    trusts, actions = [trust.value for trust in _TRUSTS], [action.value for action in Action]
+    problems += _unknown(section, trusts, "provenance.")
+    chosen: dict[Trust, Action] = {}
+    for name, value in section.items():
+        if name not in trusts:
+            continue
+        if value not in actions:
+            problems.append(f"provenance.{name}: {value!r} is not one of {', '.join(actions)}{_hint(value, actions)}")
+        elif Action(value) is Action.BLOCK and Trust(name) in UNSIGNED:
+            problems.append(
+                f"provenance.{name}: unsigned marks can be forged or stripped, they may not block; use review"
+            )
+        else:
+            chosen[Trust(name)] = Action(value)
+    return chosen
+
+
+def _unknown(section: Mapping[object, object], known: Iterable[str], prefix: str) -> list[str]:
+    known = list(known)
+    return [f"Unknown key '{prefix}{key}'.{_hint(key, known)}" for key in section if key not in known]
+
+
+def _hint(value: object, known: Iterable[str]) -> str:
+    close = get_close_matches(str(value), list(known), 1)
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,105 @@
+"""Settings of a process: environment (ZHENTU_*) over a YAML file over defaults; all errors at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from zhentu.errors import ConfigError
+
+PREFIX = "ZHENTU_"
+_NOT_SETTINGS = {"ZHENTU_CONFIG", "ZHENTU_DEBUG", "ZHENTU_TAEF2"}
+
+
+def _default_store() -> str:
+    base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return f"sqlite:///{base / 'zhentu' / 'records.db'}"
+
+
+class Settings(BaseSettings):
+    """Every setting with its default; the environment name is ZHENTU_ plus the name in capitals.
+
+    store_url: SQLAlchemy URL of the record store.  policy_path, models_dir: None = shipped with the package.
+    model: "name" or "name@version"; None = the manifest's active one.  workers: 0 = one per core.
+    max_bytes, max_pixels, max_side, min_side: decode limits.  host, port: where the gate listens.
+    queue_size: pictures waiting before the gate refuses.  deadline_s: seconds a request may take.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    store_url: str = Field(default_factory=_default_store)
+    policy_path: Path | None = None
+    models_dir: Path | None = None
+    model: str | None = None
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
+    max_bytes: Annotated[int, Field(ge=1024)] = 30 * 1024 * 1024
+    max_pixels: Annotated[int, Field(ge=1024)] = 50_000_000
+    max_side: Annotated[int, Field(ge=64)] = 20_000
+    min_side: Annotated[int, Field(ge=1)] = 32
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    queue_size: Annotated[int, Field(ge=1)] = 64
+    deadline_s: Annotated[float, Field(gt=0)] = 10.0
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @property
+    def worker_count(self) -> int:
+        """Workers in force: the setting, or one per core this process may use."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment over `path` (or $ZHENTU_CONFIG). Raises ConfigError with every problem."""
+    environment = os.environ if environment is None else environment
+    named = environment.get("ZHENTU_CONFIG")
+    path = path or (Path(named) if named else None)
+    problems: list[str] = []
+    from_file = _file_values(path, problems) if path else {}
+    known = list(Settings.model_fields)
+    for key in from_file:
+        if key not in known:
+            problems.append(f"Unknown key '{key}' in {path}.{_hint(str(key), known)}")
+    from_environment = {}
+    for name, value in environment.items():
+        if not name.startswith(PREFIX) or name in _NOT_SETTINGS:
+            continue
+        key = name.removeprefix(PREFIX).lower()
+        if key in known:
+            from_environment[key] = value
+        else:
+            names = [PREFIX + each.upper() for each in known]
+            problems.append(f"Unknown environment variable '{name}'.{_hint(name, names)}")
+    values = {key: value for key, value in from_file.items() if key in known} | from_environment
+    try:
+        settings = Settings(**values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems += [
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']} (got {each['input']!r})" for each in error.errors()
+        ]
+    if problems:
+        raise ConfigError(str(path) if path else "settings", problems)
+    return settings
+
+
+def _file_values(path: Path, problems: list[str]) -> Mapping[str, object]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        problems.append(f"{path}: cannot be read: {error}")
+        return {}
+    if not isinstance(content, dict):
+        problems.append(f"{path}: must be a mapping from setting to value")
+        return {}
+    return content
+
+
+def _hint(value: str, known: list[str]) -> str:
+    close = get_close_matches(value, known, 1)
+    return f" Did you mean '{close[0]}'?" if close else ""

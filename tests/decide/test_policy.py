@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fakes import verdict
+
+from zhentu.decide.policy import Policy, declaration, decide, unresolved
+from zhentu.decide.policy_file import default_policy_path, load_policy, parse_policy
+from zhentu.errors import ConfigError
+from zhentu.types import LABELS, Action, AiState, Evidence, EvidenceKind, Listing, Mode, Trust
+
+SHIPPED = {f"{label.value}.review": 0.9 for label in LABELS[:4]} | {"ai_generated.label": 0.8}
+GOOD = 'version: "1"\nmode: enforce\nthresholds:\n  cutout_artifact: {review: 0.5, block: 0.9}\n'
+
+
+def evidence(state: AiState | None = AiState.IS, trust: Trust = Trust.DECLARED) -> Evidence:
+    return Evidence(EvidenceKind.PROVENANCE, "iptc_digital_source_type", "generated", trust, "XMP", state)
+
+
+def problems(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse_policy(text, "p.yaml")
+    return "\n".join(caught.value.problems)
+
+
+def test_nothing_found_allows(policy: Policy) -> None:
+    decision = decide(verdict(0.1), (), Listing(), policy, SHIPPED)
+    assert decision.action is Action.ALLOW
+    assert [reason.code for reason in decision.reasons] == ["nothing_found"]
+
+
+@pytest.mark.parametrize("label", LABELS[:4])
+def test_a_forgery_score_at_the_shipped_threshold_asks_for_review(policy: Policy, label: str) -> None:
+    decision = decide(verdict(0.1, **{label: 0.9}), (), Listing(), policy, SHIPPED)
+    assert decision.action is Action.REVIEW
+    assert decision.reasons[0].score == decision.reasons[0].threshold == 0.9
+
+
+def test_an_ai_score_labels_as_suspected(policy: Policy) -> None:
+    decision = decide(verdict(0.1, ai_generated=0.85), (), Listing(), policy, SHIPPED)
+    assert (decision.action, decision.ai_state) == (Action.LABEL, AiState.SUSPECTED)
+
+
+def test_the_default_policy_never_blocks(policy: Policy) -> None:
+    decision = decide(verdict(1.0), (evidence(trust=Trust.SIGNED),), Listing(), policy, SHIPPED)
+    assert decision.action is Action.REVIEW
+
+
+def test_metadata_outranks_declaration_and_suspicion(policy: Policy) -> None:
+    listing = Listing(declared_ai=True)
+    found = (evidence(), *declaration(listing))
+    decision = decide(verdict(0.99), found, listing, policy, SHIPPED)
+    assert decision.ai_state is AiState.IS
+    only_declared = decide(verdict(0.1), declaration(listing), listing, policy, SHIPPED)
+    assert (only_declared.action, only_declared.ai_state) == (Action.LABEL, AiState.POSSIBLY)
+
+
+def test_evidence_without_a_state_asks_for_nothing(policy: Policy) -> None:
+    assert decide(verdict(0.1), (evidence(None),), Listing(), policy, SHIPPED).action is Action.ALLOW
+
+
+def test_the_gravest_action_wins_and_every_reason_is_kept() -> None:
+    policy = parse_policy(GOOD, "p")
+    decision = decide(verdict(0.1, cutout_artifact=0.95), (evidence(),), Listing(), policy, {})
+    assert decision.action is Action.BLOCK
+    assert decision.thresholds == {"cutout_artifact.review": 0.5, "cutout_artifact.block": 0.9}
+
+
+def test_goods_have_their_own_threshold_and_fall_back() -> None:
+    policy = parse_policy(GOOD + '  "cutout_artifact:jewelry": {review: 0.8}\n', "p")
+    seen = {
+        goods: decide(verdict(0.1, cutout_artifact=0.7), (), Listing(goods=goods), policy, {}).action
+        for goods in ("jewelry", "apparel")
+    }
+    assert seen == {"jewelry": Action.ALLOW, "apparel": Action.REVIEW}
+    high = decide(verdict(0.1, cutout_artifact=0.95), (), Listing(goods="jewelry"), policy, {})
+    assert high.action is Action.BLOCK
+
+
+def test_shadow_records_the_action_and_applies_none(policy: Policy) -> None:
+    decision = decide(verdict(1.0), (), Listing(), replace(policy, mode=Mode.SHADOW), SHIPPED)
+    assert (decision.action, decision.applied) == (Action.REVIEW, Action.ALLOW)
+
+
+def test_off_asks_for_nothing(policy: Policy) -> None:
+    decision = decide(None, (evidence(),), Listing(), replace(policy, mode=Mode.OFF), SHIPPED)
+    assert (decision.action, decision.reasons[0].code) == (Action.ALLOW, "mode_off")
+
+
+def test_every_reason_speaks_both_languages(policy: Policy) -> None:
+    decision = decide(verdict(1.0), (evidence(), *declaration(Listing(declared_ai=True))), Listing(), policy, SHIPPED)
+    assert len(decision.reasons) == 7
+    for reason in decision.reasons:
+        assert reason.en.isascii()
+        assert any("\u4e00" <= character <= "\u9fff" for character in reason.zh)
+
+
+def test_a_model_threshold_that_does_not_exist_is_found() -> None:
+    policy = parse_policy(GOOD.replace("0.5", "model"), "p")
+    assert "cutout_artifact.review" in unresolved(policy, {})[0]
+    assert unresolved(policy, {"cutout_artifact.review": 0.5}) == []
+    assert unresolved(load_policy(default_policy_path()), SHIPPED) == []
+
+
+def test_all_problems_are_reported_at_once_with_path_and_suggestion() -> None:
+    text = (
+        "version: 1\nmode: enforced\nthreshold: {}\nthresholds:\n  cutout_artefact: {review: 0.5}\n"
+        "  material_mismatch: {reveiw: 0.5, block: 1.5}\n  scene_distortion: {review: 0.9, block: 0.5}\n"
+        "provenance: {forgeable: block}\n"
+    )
+    found = problems(text)
+    assert found.count("\n") == 7
+    assert "Unknown key 'threshold'. Did you mean 'thresholds'?" in found
+    assert "thresholds.cutout_artefact: unknown forgery category Did you mean 'cutout_artifact'?" in found
+    assert "Unknown key 'thresholds.material_mismatch.reveiw'. Did you mean 'review'?" in found
+    assert "thresholds.material_mismatch.block: 1.5" in found
+    assert "graver action needs the higher score" in found
+    assert "may not block" in found
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "version: '1'\nmode: enforce\nthresholds: 3\n"])
+def test_what_is_no_policy_is_refused(text: str) -> None:
+    assert problems(text)
+
+
+def test_a_bare_off_is_off_and_not_false() -> None:
+    policy = parse_policy('version: "1"\nmode: off\nthresholds:\n  ai_generated: {label: off}\n', "p")
+    assert policy.mode is Mode.OFF

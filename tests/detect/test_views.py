@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import photo
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from zhentu.detect.views import ViewSpec, make_views
+
+SPEC = ViewSpec(whole_size=64, crop_size=32, crop_count=4)
+
+
+def pixels(width: int, height: int, seed: int = 1) -> np.ndarray:
+    return np.asarray(photo((width, height), seed))
+
+
+@examples(max_examples=60, deadline=None)
+@given(st.integers(32, 400), st.integers(32, 400))
+def test_shapes_hold_for_every_size_and_boxes_lie_inside(width: int, height: int) -> None:
+    views = make_views(pixels(width, height), SPEC)
+    assert views.whole.shape == (1, 64, 64, 3)
+    assert views.crops.shape == (len(views.boxes), 32, 32, 3)
+    assert 1 <= len(views.boxes) <= 4
+    assert all(box.x + box.w <= width and box.y + box.h <= height for box in views.boxes)
+
+
+def test_crops_are_the_pictures_own_pixels_unresized() -> None:
+    rgb = pixels(300, 200)
+    views = make_views(rgb, SPEC)
+    for crop, box in zip(views.crops, views.boxes, strict=True):
+        assert np.array_equal(crop, rgb[box.y : box.y + 32, box.x : box.x + 32])
+
+
+def test_crops_go_where_the_texture_is() -> None:
+    rgb = np.full((400, 400, 3), 255, np.uint8)
+    rgb[300:, 300:] = np.random.default_rng(1).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    boxes = make_views(rgb, SPEC).boxes
+    assert all(box.x + box.w > 300 and box.y + box.h > 300 for box in boxes[:3])
+
+
+def test_a_small_picture_is_mirrored_not_stretched() -> None:
+    rgb = pixels(32, 20)
+    crop = make_views(rgb, SPEC).crops[0]
+    assert np.array_equal(crop[:20], rgb)
+    assert np.array_equal(crop[20], rgb[19])
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_blank_picture_still_yields_spread_out_crops(value: int) -> None:
+    boxes = make_views(np.full((200, 200, 3), value, np.uint8), SPEC).boxes
+    assert len({(box.x, box.y) for box in boxes}) == 4

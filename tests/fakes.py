@@ -1,0 +1,112 @@
+"""Fakes that keep the contracts: a tiny deterministic ONNX model, and a detector without any model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from zhentu.detect.models import OUTPUTS, Manifest, ModelEntry
+from zhentu.types import LABELS, ModelRef, Picture, Scores, Verdict
+
+WHOLE, CROP = 32, 16
+
+
+def tiny_graph() -> onnx.ModelProto:
+    """Logits grow with the mean brightness of the whole picture; maps are brightness over 2 x 2 cells."""
+
+    def maps(source: str, side: int, name: str) -> list[onnx.NodeProto]:
+        return [
+            helper.make_node("Cast", [source], [f"{name}_f"], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", [f"{name}_f"], [f"{name}_t"], perm=[0, 3, 1, 2]),
+            helper.make_node("ReduceMean", [f"{name}_t", "channel_axis"], [f"{name}_g"], keepdims=1),
+            helper.make_node(
+                "AveragePool", [f"{name}_g"], [f"{name}_p"], kernel_shape=[side // 2] * 2, strides=[side // 2] * 2
+            ),
+            helper.make_node("Div", [f"{name}_p", "half"], [f"{name}_d"]),
+            helper.make_node("Sub", [f"{name}_d", "one"], [f"{name}_s"]),
+        ]
+
+    nodes = [
+        *maps("whole", WHOLE, "w"),
+        *maps("crops", CROP, "c"),
+        helper.make_node("Mul", ["w_s", "six"], ["w_all"]),
+        helper.make_node("ReduceMean", ["w_all", "space_axes"], ["w_mean"], keepdims=0),
+        helper.make_node("Reshape", ["w_mean", "flat"], ["logits"]),
+        helper.make_node("Mul", ["w_s", "five"], ["w_five"]),
+        helper.make_node("Reshape", ["w_five", "map_shape"], ["whole_map"]),
+        helper.make_node("Mul", ["c_s", "five"], ["crop_maps"]),
+    ]
+    constants = {
+        "channel_axis": np.array([1], np.int64),
+        "space_axes": np.array([2, 3], np.int64),
+        "half": np.array(127.5, np.float32),
+        "one": np.array(1.0, np.float32),
+        "six": np.arange(1, 7, dtype=np.float32).reshape(1, 6, 1, 1),
+        "five": np.arange(1, 6, dtype=np.float32).reshape(1, 5, 1, 1),
+        "flat": np.array([6], np.int64),
+        "map_shape": np.array([5, 2, 2], np.int64),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [
+            helper.make_tensor_value_info("whole", TensorProto.UINT8, [1, WHOLE, WHOLE, 3]),
+            helper.make_tensor_value_info("crops", TensorProto.UINT8, ["n", CROP, CROP, 3]),
+        ],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [6]),
+            helper.make_tensor_value_info("whole_map", TensorProto.FLOAT, [5, 2, 2]),
+            helper.make_tensor_value_info("crop_maps", TensorProto.FLOAT, ["n", 5, 2, 2]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def manifest_of(content: bytes) -> dict[str, object]:
+    thresholds = {f"{label.value}.review": 0.9 for label in LABELS[:4]} | {"ai_generated.label": 0.8}
+    entry = {
+        "name": "tiny",
+        "version": "1",
+        "file": "tiny.onnx",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "labels": [label.value for label in LABELS],
+        "views": {"whole_size": WHOLE, "crop_size": CROP, "crop_count": 3},
+        "calibration": {name: {"slope": 1.0, "intercept": 0.0} for name in OUTPUTS},
+        "thresholds": thresholds,
+        "golden": [],
+        "training_data": {"digest": "0" * 64, "pictures": 0, "sources": 0},
+        "created": "2026-11-24",
+        "licence": "Apache-2.0",
+    }
+    return {"schema": 1, "active": "tiny@1", "models": [entry]}
+
+
+def tiny_model(folder: Path) -> ModelEntry:
+    """Write the tiny model and its manifest into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = tiny_graph().SerializeToString()
+    (folder / "tiny.onnx").write_bytes(content)
+    (folder / "manifest.json").write_text(json.dumps(manifest_of(content)), encoding="utf-8")
+    return Manifest.load(folder).active_entry
+
+
+class FakeDetector:
+    """Says what it is told to, and counts how often it was asked."""
+
+    def __init__(self, entry: ModelEntry, score: float = 0.1) -> None:
+        self.entry, self.score, self.asked = entry, score, 0
+
+    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
+        self.asked += 1
+        return verdict(self.score)
+
+
+def verdict(score: float = 0.1, **scores: float) -> Verdict:
+    values = {name: score for name in OUTPUTS} | scores
+    return Verdict(Scores(**values), ModelRef("tiny", "1", "0" * 64))

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import encoded, photo
+from fakes import FakeDetector
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DatabaseError
+
+from zhentu.decide.policy import Policy
+from zhentu.detect.models import ModelEntry
+from zhentu.errors import RecordNotFound, StoreError
+from zhentu.intake.decode import DecodeLimits
+from zhentu.record.codec import decode_record, encode_record, new_record_id
+from zhentu.record.store import RecordStore
+from zhentu.screen import screen
+from zhentu.types import Action, Listing, Record
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/deep/records.db"
+
+
+@pytest.fixture
+def record(entry: ModelEntry, policy: Policy) -> Record:
+    listing = Listing("L1", "S1", "apparel", "衬衫 shirt", declared_ai=True)
+    return screen(
+        encoded(photo(), "JPEG"),
+        detector=FakeDetector(entry, 0.95),
+        policy=policy,
+        limits=DecodeLimits(),
+        path="a/b.jpg",
+        listing=listing,
+    )
+
+
+def renewed(record: Record) -> Record:
+    return replace(record, record_id=new_record_id())
+
+
+def test_a_record_survives_the_round_trip_exactly(record: Record) -> None:
+    assert decode_record(encode_record(record)) == record
+
+
+def test_what_was_appended_is_found_again(url: str, record: Record) -> None:
+    store = RecordStore(url)
+    store.append(record)
+    later = renewed(record)
+    store.append(later)
+    assert store.get(record.record_id) == record
+    assert store.latest_for(record.picture_sha256) == later
+    assert store.latest_for("0" * 64) is None
+    assert store.counts_by_action()[Action.REVIEW] == 2
+
+
+def test_a_batch_is_all_or_nothing(url: str, record: Record) -> None:
+    store = RecordStore(url)
+    with pytest.raises(StoreError):
+        store.append_many([record, record])
+    with pytest.raises(RecordNotFound):
+        store.get(record.record_id)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE records SET action = 'allow'", "DELETE FROM records"])
+def test_the_database_itself_refuses_to_change_a_record(url: str, record: Record, statement: str) -> None:
+    RecordStore(url).append(record)
+    with create_engine(url).begin() as connection, pytest.raises(DatabaseError, match="append-only"):
+        connection.execute(text(statement))
+
+
+def test_two_threads_append_without_losing_a_record(url: str, record: Record) -> None:
+    store = RecordStore(url)
+    batches = [[renewed(record) for _ in range(40)] for _ in range(2)]
+    threads = [threading.Thread(target=lambda batch=batch: [store.append(each) for each in batch]) for batch in batches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(store.counts_by_action().values()) == 80
+
+
+def test_a_newer_schema_is_refused(url: str) -> None:
+    RecordStore(url).close()
+    with create_engine(url).begin() as connection:
+        connection.execute(text("UPDATE schema_version SET version = 99"))
+    with pytest.raises(StoreError, match="upgrade zhentu"):
+        RecordStore(url)
+
+
+def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreError, match=r"x\.db"):
+        RecordStore(f"sqlite:///{tmp_path}/x.db")
+    with pytest.raises(StoreError, match="not a database URL"):
+        RecordStore("records.db")
