@@ -54,5 +54,5 @@ def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
 
 
 @pytest.fixture
-def policy():  # noqa: ANN201
+def policy():
     return load_policy(default_policy_path())

@@ -108,5 +108,5 @@ class FakeDetector:
 
 
 def verdict(score: float = 0.1, **scores: float) -> Verdict:
-    values = {name: score for name in OUTPUTS} | scores
+    values = dict.fromkeys(OUTPUTS, score) | scores
     return Verdict(Scores(**values), ModelRef("tiny", "1", "0" * 64))

@@ -46,7 +46,9 @@ def write_hostile(folder: Path) -> list[HostileFile]:
     long = io.BytesIO()
     Image.new("L", (40_000, 40)).save(long, "PNG")
     bomb = _png(20_000, 2_400, zlib.compress(b"\x00" * 1000))
-    text_bomb = _png(64, 64, zlib.compress(b"\x00" * 64 * 193), _chunk(b"zTXt", b"a\x00\x00" + zlib.compress(b"x" * 90_000_000)))
+    text_bomb = _png(
+        64, 64, zlib.compress(b"\x00" * 64 * 193), _chunk(b"zTXt", b"a\x00\x00" + zlib.compress(b"x" * 90_000_000))
+    )
     ok, broken = {""}, {"picture_truncated", "picture_corrupt"}
     kinds: dict[str, tuple[bytes, set[str]]] = {
         "zero.jpg": (b"", {"picture_empty"}),
@@ -82,7 +84,10 @@ def write_hostile(folder: Path) -> list[HostileFile]:
         "tiny.png": (encoded(photo((5, 5)), "PNG"), {"picture_too_small"}),
         "one_pixel_wide.png": (encoded(photo((1, 500)), "PNG"), {"picture_too_small"}),
         "bad_crc.png": (png[:40] + b"\x00\x00\x00\x00" + png[44:], broken),
-        "endless_tags.tiff": (b"II*\x00\x08\x00\x00\x00\xff\xff" + b"\xfe\x00\x04\x00\x01\x00\x00\x00\x00\x00\x00\x00" * 300, broken),
+        "endless_tags.tiff": (
+            b"II*\x00\x08\x00\x00\x00\xff\xff" + b"\xfe\x00\x04\x00\x01\x00\x00\x00\x00\x00\x00\x00" * 300,
+            broken,
+        ),
         "looping_tags.tiff": (b"II*\x00\x08\x00\x00\x00\x00\x00\x08\x00\x00\x00", broken),
         "bad_exif.jpg": (jpeg[:2] + b"\xff\xe1\x00\x20Exif\x00\x00MM\x00*" + b"\xff" * 20 + jpeg[2:], ok),
         "entity_bomb.jpg": (jpeg[:2] + _xmp_segment(_ENTITIES) + jpeg[2:], ok),

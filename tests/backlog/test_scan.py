@@ -15,10 +15,11 @@ from zhentu.bootstrap import build_store
 from zhentu.errors import UsageError
 from zhentu.settings import Settings
 
-CONTRACT = (
-    "path sha256 width height action material_mismatch exaggerated_effect scene_distortion cutout_artifact "
-    "ai_generated forged error model latency_ms"
-).split()
+CONTRACT = [
+    *("path", "sha256", "width", "height", "action"),
+    *("material_mismatch", "exaggerated_effect", "scene_distortion", "cutout_artifact", "ai_generated", "forged"),
+    *("error", "model", "latency_ms"),
+]
 
 
 @pytest.fixture
@@ -124,7 +125,9 @@ def test_hostile_files_each_have_a_row_and_memory_stays_small(settings: Settings
     folder.mkdir()
     files = write_hostile(folder)
     rows: dict[str, ScanRow] = {}
-    run_scan(ScanJob((str(folder),), store=False), settings, lambda progress: rows.update({progress.row.path: progress.row}))
+    run_scan(
+        ScanJob((str(folder),), store=False), settings, lambda progress: rows.update({progress.row.path: progress.row})
+    )
     assert len(files) >= 25
     wrong = {f.path.name: rows[str(f.path)].error for f in files if rows[str(f.path)].error not in f.codes}
     assert wrong == {}

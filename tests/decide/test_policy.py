@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from fakes import verdict
 
-from zhentu.decide.policy import Policy, declaration, decide, unresolved
+from zhentu.decide.policy import Policy, decide, declaration, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy, parse_policy
 from zhentu.errors import ConfigError
 from zhentu.types import LABELS, Action, AiState, Evidence, EvidenceKind, Listing, Mode, Trust

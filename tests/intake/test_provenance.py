@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -147,7 +148,5 @@ def test_scrambled_files_give_an_error_or_a_picture_never_a_crash(junk: bytes, p
     payload = bytearray(encoded(photo(), form))
     payload[place : place + len(junk)] = junk
     read_provenance(bytes(payload), form)
-    try:
+    with contextlib.suppress(PictureError):
         assert decode(bytes(payload)).rgb.ndim == 3
-    except PictureError as error:
-        assert str(error)
