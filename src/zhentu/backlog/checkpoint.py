@@ -4,58 +4,65 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from zhentu.backlog.rows import ScanRow
-
-_FLUSH_EVERY = 64  # rows; at most so many are screened again after kill -9
+from zhentu.errors import UsageError
 
 
 class Checkpoint:
-    """`<output>.partial.jsonl`: a first line that names model and policy, then a row a line.
+    """`<output>.partial.jsonl`: a first line that names what rows depend on, then a row a line.
 
-    A checkpoint of another model or policy is not continued: its rows would not be comparable.
+    versions: model, policy and limits; a checkpoint of others is not continued, its rows would not be comparable.
+    A line that is no row, such as the half line kill -9 leaves, is dropped: that picture is screened again.
+    Raises UsageError when another scan is writing the same output, or the folder cannot be written.
     """
 
     def __init__(self, output: Path, versions: str, resume: bool) -> None:
         self.path = output.with_name(output.name + ".partial.jsonl")
-        self._head = json.dumps({"versions": versions})
-        if not resume or not self._matches():
-            self.path.write_text(self._head + "\n", encoding="utf-8")
+        self._places: dict[str, int] = {}  # path of a row -> where its line begins
+        head = json.dumps({"versions": versions}).encode() + b"\n"
+        try:
+            self._stream = self.path.open("a+b")
+        except OSError as error:
+            raise UsageError(f"{self.path}: cannot be written: {error.strerror}") from error
+        self._claim(output)
+        self._stream.seek(0)
+        if resume and self._stream.readline() == head:
+            self._find_rows()
         else:
-            self._drop_half_line()
-        self._stream = self.path.open("a", encoding="utf-8")
-        self._unflushed = 0
+            self._stream.truncate(0)
+            self._stream.write(head)
 
-    def done(self) -> set[str]:
-        """Paths that have their row."""
-        return {row.path for row in self.rows()}
+    def __contains__(self, path: str) -> bool:
+        return path in self._places
 
-    def rows(self) -> Iterator[ScanRow]:
-        """All rows so far, oldest first."""
-        with self.path.open(encoding="utf-8") as stream:
-            next(stream, None)
-            for line in stream:
-                yield ScanRow.from_json(line)
+    def rows(self, paths: Iterable[str]) -> Iterator[ScanRow]:
+        """The rows of these paths, in their order; paths without a row are passed over."""
+        self._stream.flush()
+        with self.path.open("rb") as stream:
+            for path in paths:
+                if path in self._places:
+                    stream.seek(self._places[path])
+                    yield ScanRow.from_json(stream.readline().decode())
 
-    def add(self, row: ScanRow) -> None:
-        """Keep one finished row."""
-        self._stream.write(row.to_json() + "\n")
-        self._unflushed += 1
-        if self._unflushed >= _FLUSH_EVERY:
-            self.flush()
-
-    def flush(self) -> None:
-        """Bring everything to the disk."""
+    def add(self, rows: Iterable[ScanRow]) -> None:
+        """Keep finished rows, on the disk when this returns."""
+        place = self._stream.seek(0, os.SEEK_END)
+        for row in rows:
+            line = row.to_json().encode() + b"\n"
+            self._stream.write(line)
+            self._places[row.path] = place
+            place += len(line)
         self._stream.flush()
         os.fsync(self._stream.fileno())
-        self._unflushed = 0
 
     def remove(self) -> None:
         """Forget the checkpoint, after the output is complete."""
-        self._stream.close()
         self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Checkpoint:
@@ -64,21 +71,25 @@ class Checkpoint:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._stream.closed:
-            self.flush()
-            self._stream.close()
+        self._stream.close()
 
-    def _matches(self) -> bool:
+    def _claim(self, output: Path) -> None:
+        """One scan an output; the claim ends with the process, however that ends."""
+        if sys.platform == "win32":
+            return  # no advisory locks there
+        import fcntl
+
         try:
-            with self.path.open(encoding="utf-8") as stream:
-                return stream.readline().strip() == self._head
-        except OSError:
-            return False
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._stream.close()
+            raise UsageError(f"{output}: another scan is writing it; wait for it or name another output") from error
 
-    def _drop_half_line(self) -> None:
-        """After kill -9 the last line may be cut short; that picture is screened again."""
-        content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with self.path.open("r+b") as stream:
-                stream.truncate(whole)
+    def _find_rows(self) -> None:
+        place = self._stream.tell()
+        for line in iter(self._stream.readline, b""):
+            if line.endswith(b"\n"):
+                with suppress(ValueError, TypeError):  # damaged; the picture is screened again
+                    self._places[ScanRow.from_json(line.decode()).path] = place
+                place += len(line)
+        self._stream.truncate(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable
 from dataclasses import astuple, fields
 from itertools import islice
@@ -47,6 +48,8 @@ def write_rows(rows: Iterable[ScanRow], path: Path) -> None:
             writer = RowWriter(stream, path.suffix.lstrip("."))
             for row in rows:
                 writer.write(row)
+    with beside.open("rb") as stream:
+        os.fsync(stream.fileno())
     beside.replace(path)
 
 

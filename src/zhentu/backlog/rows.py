@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from zhentu.errors import ZhentuError
@@ -75,7 +74,22 @@ def row_of_record(record: Record) -> ScanRow:
     )
 
 
-def row_of_error(path: Path, error: Exception) -> ScanRow:
+def row_of_error(path: str, error: Exception) -> ScanRow:
     """The row of a picture that could not be screened; nothing is lost silently."""
     code = error.code if isinstance(error, ZhentuError) else ZhentuError.code
-    return ScanRow(path=str(path), error=code, detail=f"{error}"[:500])
+    words = str(error) if isinstance(error, ZhentuError) else f"{type(error).__name__}: {error}"
+    return ScanRow(path=plain(path), error=code, detail=plain(words)[:500])
+
+
+def row_of_crash(path: str) -> ScanRow:
+    """The row of a picture on which a worker process died, e.g. in a decoder or for lack of memory."""
+    return ScanRow(
+        path=plain(path),
+        error="worker_crashed",
+        detail="the process that screened it died, twice; keep the file away from other tools and report it",
+    )
+
+
+def plain(text: str) -> str:
+    """A path or message as text that can be written anywhere: bytes of a name that are no UTF-8 become an escape."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

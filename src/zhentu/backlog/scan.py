@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import heapq
-import time
-from collections import Counter
+import signal
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from zhentu.backlog.checkpoint import Checkpoint
 from zhentu.backlog.engine_local import in_order
 from zhentu.backlog.outputs import check_output, write_rows
-from zhentu.backlog.rows import ScanRow, row_of_error, row_of_record
+from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error, row_of_record
 from zhentu.backlog.sources import find_pictures
+from zhentu.backlog.summary import ScanSummary, Tally
 from zhentu.bootstrap import Screener, build_screener, build_store
-from zhentu.errors import ZhentuError
+from zhentu.errors import StoreError, ZhentuError
 from zhentu.intake.decode import read_file
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
-from zhentu.types import LABELS, Action, Listing, Record
+from zhentu.types import Listing, Record
 
-WORST_KEPT = 48  # pictures a report shows; bounds memory
-_STORE_BATCH = 64
-_BINS = 20  # of the score histograms
+__all__ = ["ScanJob", "ScanProgress", "ScanSummary", "run_scan"]
+
+_BATCH = 64  # pictures kept at once; at most so many are screened again after kill -9
+
+Outcome = tuple[ScanRow, Record | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,161 +53,118 @@ class ScanProgress:
     row: ScanRow
 
 
-@dataclass(frozen=True, slots=True)
-class ScanSummary:
-    """What a scan found. by_label counts reasons that ask for an action; histograms hold 20 equal bins from 0 to 1.
+def run_scan(job: ScanJob, settings: Settings, on_row: Callable[[ScanProgress], None] | None = None) -> ScanSummary:
+    """Scan, write rows and records, and sum up. `on_row` is called for each row in order, resumed ones first.
 
-    resumed: rows taken over from an earlier, interrupted run.  worst: gravest action first, then the highest score.
-    """
-
-    pictures: int
-    resumed: int
-    by_action: dict[str, int]
-    by_label: dict[str, int]
-    by_error: dict[str, int]
-    histograms: dict[str, tuple[int, ...]]
-    worst: tuple[ScanRow, ...]
-    unreadable: tuple[ScanRow, ...]
-    model: str
-    policy_version: str
-    mode: str
-    started_at: datetime
-    seconds: float
-
-    @property
-    def pictures_per_second(self) -> float:
-        """Pictures screened in this run a second, wall clock."""
-        return (self.pictures - self.resumed) / max(self.seconds, 1e-9)
-
-
-def run_scan(
-    job: ScanJob,
-    settings: Settings,
-    on_row: Callable[[ScanProgress], None] | None = None,
-    screener: Screener | None = None,
-) -> ScanSummary:
-    """Scan, write rows and records, and sum up. `on_row` is called for each row in order, resumed ones too.
-
+    Works in processes of its own: a script that calls it needs `if __name__ == "__main__":`.
     Raises UsageError before any work when a source matches nothing or the output cannot be written.
     """
     if job.output:
         check_output(job.output)
     paths = find_pictures(job.sources)[: job.limit]
-    screener = screener or build_screener(settings)
-    store = build_store(settings) if job.store else None
-    tally = _Tally(screener, len(paths))
-    try:
-        if job.output is None:
-            for row in _screen_all(paths, job, settings, screener, store):
-                tally.add(row, on_row)
-            return tally.summary()
-        with Checkpoint(job.output, tally.versions, job.resume) as checkpoint:
-            wanted = {str(path) for path in paths}
-            done = set()
-            for row in checkpoint.rows():
-                if row.path in wanted:
-                    done.add(row.path)
-                    tally.add(row, on_row, resumed=True)
-            waiting = [path for path in paths if str(path) not in done]
-            for row in _screen_all(waiting, job, settings, screener, store):
-                checkpoint.add(row)
-                tally.add(row, on_row)
-            checkpoint.flush()
-            write_rows((row for row in checkpoint.rows() if row.path in wanted), job.output)
+    screener = build_screener(settings)  # raises here, not in a worker, when model or policy are unusable
+    tally = Tally(screener, job.goods)
+
+    def count(row: ScanRow, resumed: bool = False) -> None:
+        tally.add(row, resumed)
+        if on_row:
+            on_row(ScanProgress(tally.done, len(paths), row))
+
+    with ExitStack() as stack:
+        checkpoint = None
+        if job.output:
+            checkpoint = stack.enter_context(Checkpoint(job.output, _versions(screener, job.goods), job.resume))
+            for row in checkpoint.rows(map(plain, paths)):
+                count(row, resumed=True)
+        waiting = [path for path in paths if checkpoint is None or plain(path) not in checkpoint]
+        if waiting:
+            workers = min(job.workers or settings.worker_count, len(waiting))
+            build = partial(_build_work, settings, Listing(goods=job.goods))
+            store = stack.enter_context(closing(build_store(settings))) if job.store else None
+            keeper = stack.enter_context(_Keeper(store, checkpoint))
+            outcomes = in_order(build, waiting, workers, lambda path: (row_of_crash(path), None))
+            stack.enter_context(closing(outcomes))
+            for row, record in outcomes:
+                keeper.keep(row, record)
+                count(row)
+            keeper.flush()
+        if job.output and checkpoint:
+            write_rows(checkpoint.rows(map(plain, paths)), job.output)
             checkpoint.remove()
-        return tally.summary()
-    finally:
-        if store:
-            store.close()
+    return tally.summary()
 
 
-def _screen_all(
-    paths: list[Path], job: ScanJob, settings: Settings, screener: Screener, store: RecordStore | None
-) -> Iterator[ScanRow]:
-    listing = Listing(goods=job.goods)
-    batch: list[Record] = []
+def _versions(screener: Screener, goods: str) -> str:
+    """What the rows of a scan depend on besides the pictures."""
+    entry = screener.detector.entry
+    return f"{entry.ref} {entry.sha256} policy {screener.policy.sha256} goods {goods!r} {screener.limits}"
 
-    def work(path: Path) -> tuple[ScanRow, Record | None]:
+
+def _build_work(settings: Settings, listing: Listing) -> Callable[[str], Outcome]:
+    """What a worker process does with one path."""
+    screener = build_screener(settings)
+
+    def work(path: str) -> Outcome:
         try:
-            record = screener.screen(read_file(path, screener.limits), str(path), listing)
+            record = screener.screen(read_file(Path(path), screener.limits), plain(path), listing)
         except ZhentuError as error:
             return row_of_error(path, error), None
         except Exception as error:  # one picture must never end a night's scan; the row says what happened
             return row_of_error(path, error), None
         return row_of_record(record), record
 
+    return work
+
+
+class _Keeper:
+    """Keeps finished pictures in batches: first the records, then their rows, so that no row lacks its record."""
+
+    def __init__(self, store: RecordStore | None, checkpoint: Checkpoint | None) -> None:
+        self._store, self._checkpoint = store, checkpoint
+        self._records: list[Record] = []
+        self._rows: list[ScanRow] = []
+
+    def keep(self, row: ScanRow, record: Record | None) -> None:
+        """Keep one picture, at the latest with the batch it completes."""
+        self._rows.append(row)
+        if record:
+            self._records.append(record)
+        if len(self._rows) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring everything to the disk."""
+        with _uninterrupted():
+            if self._store:
+                self._store.append_many(self._records)
+            self._records.clear()
+            if self._checkpoint:
+                self._checkpoint.add(self._rows)
+            self._rows.clear()
+
+    def __enter__(self) -> _Keeper:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or not issubclass(kind, StoreError):  # a store that just failed would fail again
+            self.flush()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the end of the block; between records and rows it would leave the two at odds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    before = signal.signal(signal.SIGINT, remember)
     try:
-        for row, record in in_order(work, paths, job.workers or settings.worker_count):
-            if store and record:
-                batch.append(record)
-                if len(batch) >= _STORE_BATCH:
-                    store.append_many(batch)
-                    batch.clear()
-            yield row
+        yield
     finally:
-        if store:
-            store.append_many(batch)
-
-
-class _Tally:
-    """Counts while rows go by; memory does not grow with the backlog."""
-
-    def __init__(self, screener: Screener, total: int) -> None:
-        policy = screener.policy
-        self._model = str(screener.detector.entry.ref)
-        self._policy_version, self._mode = policy.version, policy.mode.value
-        self.versions = f"{self._model} {screener.detector.entry.sha256} {policy.sha256}"
-        self._total, self._done, self._resumed = total, 0, 0
-        self._actions: Counter[str] = Counter({action.value: 0 for action in Action})
-        self._labels: Counter[str] = Counter({label.value: 0 for label in LABELS})
-        self._errors: Counter[str] = Counter()
-        self._histograms = {name: [0] * _BINS for name in (*(label.value for label in LABELS), "forged")}
-        self._worst: list[tuple[tuple[int, float, int], ScanRow]] = []
-        self._unreadable: list[ScanRow] = []
-        self._started_at, self._began = datetime.now(UTC), time.perf_counter()
-
-    def add(self, row: ScanRow, on_row: Callable[[ScanProgress], None] | None, resumed: bool = False) -> None:
-        self._done += 1
-        self._resumed += resumed
-        if row.error:
-            self._errors[row.error] += 1
-            if len(self._unreadable) < 500:
-                self._unreadable.append(row)
-        else:
-            self._count(row)
-        if on_row:
-            on_row(ScanProgress(self._done, self._total, row))
-
-    def _count(self, row: ScanRow) -> None:
-        self._actions[row.action] += 1
-        for code in set(row.reasons.split(";")):
-            label = code.removeprefix("score_")
-            if label in self._labels:
-                self._labels[label] += 1
-            elif code.startswith(("provenance_", "declaration_")):
-                self._labels["ai_generated"] += "score_ai_generated" not in row.reasons
-        for name, bins in self._histograms.items():
-            score = getattr(row, name)
-            if score is not None:
-                bins[min(int(score * _BINS), _BINS - 1)] += 1
-        rank = (Action(row.action).severity, row.forged or 0.0, -self._done)
-        heapq.heappush(self._worst, (rank, row))
-        if len(self._worst) > WORST_KEPT:
-            heapq.heappop(self._worst)
-
-    def summary(self) -> ScanSummary:
-        return ScanSummary(
-            pictures=self._done,
-            resumed=self._resumed,
-            by_action=dict(self._actions),
-            by_label=dict(self._labels),
-            by_error=dict(self._errors),
-            histograms={name: tuple(bins) for name, bins in self._histograms.items()},
-            worst=tuple(row for _, row in sorted(self._worst, key=lambda each: each[0], reverse=True)),
-            unreadable=tuple(self._unreadable),
-            model=self._model,
-            policy_version=self._policy_version,
-            mode=self._mode,
-            started_at=self._started_at,
-            seconds=time.perf_counter() - self._began,
-        )
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt

@@ -1,0 +1,110 @@
+"""What a scan found, counted while rows go by; memory does not grow with the backlog."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from zhentu.backlog.rows import ScanRow
+from zhentu.bootstrap import Screener
+from zhentu.types import LABELS, Action
+
+WORST_KEPT = 60  # pictures a report may show
+UNREADABLE_KEPT = 500  # rows a report lists
+BINS = 20  # of the score histograms
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSummary:
+    """What a scan found. by_label counts reasons that ask for an action; histograms hold 20 equal bins from 0 to 1.
+
+    resumed: rows taken over from an earlier, interrupted run.  worst: gravest action first, then the highest score.
+    """
+
+    pictures: int
+    resumed: int
+    by_action: Mapping[str, int]
+    by_label: Mapping[str, int]
+    by_error: Mapping[str, int]
+    histograms: Mapping[str, tuple[int, ...]]
+    worst: tuple[ScanRow, ...]
+    unreadable: tuple[ScanRow, ...]
+    model: str
+    policy_version: str
+    mode: str
+    goods: str
+    started_at: datetime
+    seconds: float
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Pictures screened in this run a second, wall clock."""
+        return (self.pictures - self.resumed) / max(self.seconds, 1e-9)
+
+
+class Tally:
+    """Counts rows one by one."""
+
+    def __init__(self, screener: Screener, goods: str) -> None:
+        self._screener, self._goods = screener, goods
+        self.done = self.resumed = 0
+        self._actions: Counter[str] = Counter({action.value: 0 for action in Action})
+        self._labels: Counter[str] = Counter({label.value: 0 for label in LABELS})
+        self._errors: Counter[str] = Counter()
+        self._histograms = {name: [0] * BINS for name in (*(label.value for label in LABELS), "forged")}
+        self._worst: list[tuple[tuple[int, float, int], ScanRow]] = []
+        self._unreadable: list[ScanRow] = []
+        self._started_at, self._began = datetime.now(UTC), time.perf_counter()
+
+    def add(self, row: ScanRow, resumed: bool = False) -> None:
+        """Count one row."""
+        self.done += 1
+        self.resumed += resumed
+        if row.error:
+            self._errors[row.error] += 1
+            if len(self._unreadable) < UNREADABLE_KEPT:
+                self._unreadable.append(row)
+            return
+        self._actions[row.action] += 1
+        for label in _labels_named(row.reasons):
+            self._labels[label] += 1
+        for name, bins in self._histograms.items():
+            score = getattr(row, name)
+            if score is not None:
+                bins[min(int(score * BINS), BINS - 1)] += 1
+        rank = (Action(row.action).severity, row.forged or 0.0, -self.done)
+        heapq.heappush(self._worst, (rank, row))
+        if len(self._worst) > WORST_KEPT:
+            heapq.heappop(self._worst)
+
+    def summary(self) -> ScanSummary:
+        """All counts so far."""
+        policy = self._screener.policy
+        return ScanSummary(
+            pictures=self.done,
+            resumed=self.resumed,
+            by_action=dict(self._actions),
+            by_label=dict(self._labels),
+            by_error=dict(self._errors.most_common()),
+            histograms={name: tuple(bins) for name, bins in self._histograms.items()},
+            worst=tuple(row for _, row in sorted(self._worst, key=lambda each: each[0], reverse=True)),
+            unreadable=tuple(self._unreadable),
+            model=str(self._screener.detector.entry.ref),
+            policy_version=policy.version,
+            mode=policy.mode.value,
+            goods=self._goods,
+            started_at=self._started_at,
+            seconds=time.perf_counter() - self._began,
+        )
+
+
+def _labels_named(reasons: str) -> set[str]:
+    """Labels that reason codes speak of; what the file or its uploader says is about AI generation."""
+    named = {code.removeprefix("score_") for code in reasons.split(";")} & {label.value for label in LABELS}
+    if any(code.startswith(("provenance_", "declaration_")) for code in reasons.split(";")):
+        named.add("ai_generated")
+    return named

@@ -1,0 +1,86 @@
+"""A scan in a process of its own, stopped in every way, and gone on with."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import encoded, photo
+
+from zhentu.bootstrap import build_store
+from zhentu.settings import Settings
+
+PICTURES = 700
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Many names of one picture."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "0000.jpg").write_bytes(encoded(photo((640, 480)), "JPEG"))
+    for number in range(1, PICTURES):
+        (folder / f"{number:04d}.jpg").hardlink_to(folder / "0000.jpg")
+    return folder
+
+
+def start(folder: Path, settings: Settings) -> subprocess.Popen[str]:
+    environment = os.environ | {"ZHENTU_MODELS_DIR": str(settings.models_dir), "ZHENTU_STORE_URL": settings.store_url}
+    command = [sys.executable, "-c", "from zhentu.cli import main; main()", "scan", str(folder), "--format", "csv"]
+    return subprocess.Popen(
+        [*command, "--output", str(folder.parent / "rows.csv"), "--workers", "2"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_rows(folder: Path, process: subprocess.Popen[str]) -> None:
+    partial = folder.parent / "rows.csv.partial.jsonl"
+    while process.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") > 100):
+        time.sleep(0.01)
+
+
+def group_is_gone(process: subprocess.Popen[str]) -> bool:
+    for _ in range(100):
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def check_complete(folder: Path, settings: Settings) -> None:
+    with (folder.parent / "rows.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["path"] for row in rows] == sorted(str(path) for path in folder.iterdir())
+    store = build_store(settings)
+    assert all(store.get(row["record_id"]).path == row["path"] for row in rows)
+    store.close()
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9), (signal.SIGTERM, -15)])
+def test_a_stopped_scan_goes_on_with_every_picture_once(
+    sent: signal.Signals, status: int, folder: Path, settings: Settings
+) -> None:
+    stopped = start(folder, settings)
+    wait_for_rows(folder, stopped)
+    stopped.send_signal(sent)
+    stopped.wait(30)
+    assert stopped.returncode == status
+    assert group_is_gone(stopped)
+    assert not (folder.parent / "rows.csv").exists()
+    second = start(folder, settings)
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert "taken over from before" in said
+    check_complete(folder, settings)
