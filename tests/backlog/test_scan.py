@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import csv
-import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -120,15 +121,21 @@ def test_globs_and_files_are_taken_once(pictures: Path, settings: Settings) -> N
     assert run_scan(job, settings).pictures == 10
 
 
-def test_hostile_files_each_have_a_row_and_memory_stays_small(settings: Settings, tmp_path: Path) -> None:
-    folder = tmp_path / "hostile"
+def test_hostile_files_each_have_a_row_and_memory_stays_small(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, output = tmp_path / "hostile", tmp_path / "rows.csv"
     folder.mkdir()
     files = write_hostile(folder)
-    rows: dict[str, ScanRow] = {}
-    run_scan(
-        ScanJob((str(folder),), store=False), settings, lambda progress: rows.update({progress.row.path: progress.row})
+    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(settings.models_dir))
+    code = (
+        "import resource, sys; from zhentu.cli import app; sys.argv[0] = 'zhentu';"
+        "app.app(standalone_mode=False); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
     )
-    assert len(files) >= 25
-    wrong = {f.path.name: rows[str(f.path)].error for f in files if rows[str(f.path)].error not in f.codes}
+    command = [sys.executable, "-c", code, "scan", str(folder), "--output", str(output), "--no-store"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    rows = {row["path"]: row["error"] for row in rows_of(output)}
+    assert len(rows) == len(files) >= 25
+    wrong = {file.path.name: rows[str(file.path)] for file in files if rows[str(file.path)] not in file.codes}
     assert wrong == {}
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1024 * 1024  # KiB
+    assert int(done.stderr.split()[-1]) < 1024 * 1024  # KiB

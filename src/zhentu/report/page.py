@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -14,16 +15,19 @@ import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu import __version__
-from zhentu.decide.notices import LABEL_NAMES
-from zhentu.decide.policy import Policy
+from zhentu.decide.notices import LABEL_NAMES, Words
+from zhentu.decide.policy import ACTIONS, MODEL, Policy
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.intake.decode import DecodeLimits, decode, read_file
+from zhentu.report.charts import Histogram, histogram
+from zhentu.report.words import ACTION_WORDS, ANY_LABEL, ERROR_WORDS, MODE_WORDS
 from zhentu.screen import DetectorPort, screen
-from zhentu.types import LABELS, Record
+from zhentu.types import LABELS, Action, Label, Listing, Record
 
 _THUMBNAIL = 360  # pixels, long side
-_SHOWN = 24  # pictures
+_FLAGGED_SHOWN = 48  # pictures that ask for an action
+_SHOWN_AT_LEAST = 12  # pictures, filled up with those closest below the thresholds
 
 
 class Line(Protocol):
@@ -46,6 +50,12 @@ class Row(Protocol):
     def path(self) -> str: ...  # noqa: D102
 
     @property
+    def action(self) -> str: ...  # noqa: D102
+
+    @property
+    def record_id(self) -> str: ...  # noqa: D102
+
+    @property
     def error(self) -> str: ...  # noqa: D102
 
     @property
@@ -53,7 +63,25 @@ class Row(Protocol):
 
 
 class Summary(Protocol):
-    """What a scan found, as far as the page shows it."""
+    """What a scan found, as far as the page shows it; each field as in `ScanSummary`."""
+
+    @property
+    def pictures(self) -> int: ...  # noqa: D102
+
+    @property
+    def resumed(self) -> int: ...  # noqa: D102
+
+    @property
+    def by_action(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
+    def by_label(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
+    def by_error(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
+    def histograms(self) -> Mapping[str, tuple[int, ...]]: ...  # noqa: D102
 
     @property
     def worst(self) -> Sequence[Row]: ...  # noqa: D102
@@ -62,49 +90,117 @@ class Summary(Protocol):
     def unreadable(self) -> Sequence[Row]: ...  # noqa: D102
 
     @property
-    def histograms(self) -> dict[str, tuple[int, ...]]: ...  # noqa: D102
+    def model(self) -> str: ...  # noqa: D102
+
+    @property
+    def policy_version(self) -> str: ...  # noqa: D102
+
+    @property
+    def mode(self) -> str: ...  # noqa: D102
+
+    @property
+    def goods(self) -> str: ...  # noqa: D102
+
+    @property
+    def started_at(self) -> datetime: ...  # noqa: D102
+
+    @property
+    def seconds(self) -> float: ...  # noqa: D102
+
+    @property
+    def pictures_per_second(self) -> float: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBar:
+    """One label's score beside the lowest threshold that asks for an action, None where none does."""
+
+    name: Words
+    score: float
+    limit: float | None
+
+    @property
+    def over(self) -> bool:
+        """Whether the score asks for an action."""
+        return self.limit is not None and self.score >= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One picture on the page; pictures as data URIs."""
+    """One picture on the page. picture, heat: data URIs; heat is "" without a heatmap, heat_name says of which label."""
 
     record: Record
+    record_id: str
     picture: str
     heat: str
-    heat_label: str
-    bars: tuple[tuple[str, float, float | None], ...]  # label, score, the lowest threshold that asks for an action
+    heat_name: Words | None
+    bars: tuple[ScoreBar, ...]
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return self.record.path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def write_report(summary: Summary, line: Line, path: Path) -> None:
     """Look at the worst pictures once more, with heatmaps, and write the page. Raises UsageError if it cannot."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path}: name the report's file, e.g. report.html")
+    flagged = [row for row in summary.worst if row.action != Action.ALLOW][:_FLAGGED_SHOWN]
+    allowed = [row for row in summary.worst if row.action == Action.ALLOW][: max(_SHOWN_AT_LEAST - len(flagged), 0)]
     page = (
         _environment()
         .get_template("report.html.j2")
         .render(
             summary=summary,
-            cards=_cards(summary.worst[:_SHOWN], line),
-            charts={name: _bars(bins) for name, bins in summary.histograms.items()},
-            names={label.value: LABEL_NAMES[label] for label in LABELS},
+            flagged=_cards(flagged, line, summary.goods),
+            allowed=_cards(allowed, line, summary.goods),
+            charts=_charts(summary, line),
+            actions=ACTION_WORDS,
+            errors=ERROR_WORDS,
+            modes=MODE_WORDS,
             version=__version__,
         )
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from error
 
 
 def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("zhentu.report"),
-        autoescape=select_autoescape(default=True),
+        autoescape=select_autoescape(default=True, default_for_string=True),
         trim_blocks=True,
         lstrip_blocks=True,
     )
 
 
-def _cards(rows: Sequence[Row], line: Line) -> list[Card]:
+def _charts(summary: Summary, line: Line) -> list[Histogram]:
+    charts = [
+        histogram(
+            LABEL_NAMES[label],
+            summary.histograms[label.value],
+            _lowest_limit(line, label, summary.goods),
+            summary.by_label[label.value],
+        )
+        for label in LABELS
+    ]
+    return [*charts, histogram(ANY_LABEL, summary.histograms["forged"], None, 0)]
+
+
+def _lowest_limit(line: Line, label: Label, goods: str) -> float | None:
+    shipped = line.detector.entry.thresholds
+    limits = []
+    for action in ACTIONS:
+        threshold = line.policy.threshold(label, goods, action)
+        limits.append(shipped.get(f"{label.value}.{action.value}") if threshold == MODEL else threshold)
+    return min((float(limit) for limit in limits if isinstance(limit, float | int)), default=None)
+
+
+def _cards(rows: Sequence[Row], line: Line, goods: str) -> list[Card]:
     cards = []
     for row in rows:
         try:
@@ -115,40 +211,35 @@ def _cards(rows: Sequence[Row], line: Line) -> list[Card]:
                 policy=line.policy,
                 limits=line.limits,
                 path=row.path,
+                listing=Listing(goods=goods),
                 with_heatmaps=True,
             )
-            cards.append(_card(record, payload, line.limits))
+            cards.append(_card(record, row.record_id, payload, line.limits))
         except ZhentuError:
             continue  # it was there during the scan and is gone now; its row says what was found
     return cards
 
 
-def _card(record: Record, payload: bytes, limits: DecodeLimits) -> Card:
+def _card(record: Record, record_id: str, payload: bytes, limits: DecodeLimits) -> Card:
     picture = decode(payload, limits)
     scale = min(_THUMBNAIL / max(picture.width, picture.height), 1.0)
     size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
     thumbnail = np.asarray(cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    heat, heat_label, bars = "", "", []
-    if record.verdict:
-        scores = record.verdict.scores
-        if record.verdict.heatmaps:
-            strongest = max(record.verdict.heatmaps, key=lambda each: scores.of(each.label))
-            heat, heat_label = _data_uri(overlay(picture, strongest, _THUMBNAIL)), strongest.label.value
-        for label in LABELS:
-            levels = [v for k, v in record.decision.thresholds.items() if k.startswith(f"{label.value}.")]
-            bars.append((label.value, scores.of(label), min(levels, default=None)))
-    return Card(record, _data_uri(thumbnail), heat, heat_label, tuple(bars))
+    if record.verdict is None:
+        return Card(record, record_id, _data_uri(thumbnail), "", None, ())
+    scores, thresholds = record.verdict.scores, record.decision.thresholds
+    bars = []
+    for label in LABELS:
+        limits_of_label = [limit for key, limit in thresholds.items() if key.startswith(f"{label.value}.")]
+        bars.append(ScoreBar(LABEL_NAMES[label], scores.of(label), min(limits_of_label, default=None)))
+    heat, heat_name = "", None
+    if record.verdict.heatmaps:
+        strongest = max(record.verdict.heatmaps, key=lambda each: scores.of(each.label))
+        heat, heat_name = _data_uri(overlay(picture, strongest, _THUMBNAIL)), LABEL_NAMES[strongest.label]
+    return Card(record, record_id, _data_uri(thumbnail), heat, heat_name, tuple(bars))
 
 
 def _data_uri(rgb: npt.NDArray[np.uint8]) -> str:
+    """Encoded anew: nothing of the file itself, such as scripts in its metadata, reaches the page."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
-
-
-def _bars(bins: Sequence[int]) -> tuple[tuple[float, float, float, int], ...]:
-    """Bars of a 200 x 60 chart as (x, y, height, count); square-root scale, or rare high scores would not show."""
-    most = max(max(bins, default=0), 1) ** 0.5
-    width = 200 / max(len(bins), 1)
-    return tuple(
-        (k * width, 60 - 58 * count**0.5 / most, 58 * count**0.5 / most, count) for k, count in enumerate(bins)
-    )
