@@ -127,7 +127,7 @@ class ScoreBar:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One picture on the page. picture, heat: data URIs; heat is "" without a heatmap, heat_name says of which label."""
+    """One picture on the page. picture, heat: data URIs; heat is "" without a heatmap, heat_name says its label."""
 
     record: Record
     record_id: str
