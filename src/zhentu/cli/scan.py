@@ -46,7 +46,7 @@ def scan(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")] = None,
     form: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
-    workers: Annotated[int, typer.Option(min=0, help="Threads; 0 = one per core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 = one per core.")] = 0,
     goods: Annotated[str, typer.Option(help="Goods category of these pictures, e.g. apparel.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Scan so many pictures at most.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted scan of the same output.")] = True,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 RgbArray = npt.NDArray[np.uint8]
 
 _GRADIENT_CAP = 24  # grey levels; above it an edge counts no more, or print and outlines would take every crop
+_COARSE_FACTOR = 4  # training pictures (720 px at most) are never averaged twice; a small factor would blur them
 _FLAT_FLOOR = 0.25  # energy given to flat ground, so that a blank picture still yields spread-out crops
 
 
@@ -60,8 +61,18 @@ def make_views(rgb: RgbArray, spec: ViewSpec) -> Views:
 
 
 def whole_view(rgb: RgbArray, size: int) -> RgbArray:
-    """The whole picture as a square of `size` pixels; area averaging on the way down, so that nothing aliases."""
-    shrinks = min(rgb.shape[:2]) >= size
+    """The whole picture as a square of `size` pixels; area averaging on the way down, so that nothing aliases.
+
+    Large pictures are first averaged by an integer factor, which OpenCV does four times faster; fewer pixels than that
+    factor are left out at the right and lower border.
+    """
+    height, width = rgb.shape[:2]
+    factor = min(height, width) // size
+    if factor >= _COARSE_FACTOR:
+        height, width = height // factor, width // factor
+        window = rgb[: height * factor, : width * factor]
+        rgb = np.asarray(cv2.resize(window, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    shrinks = min(height, width) >= size
     return np.asarray(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
 
 
@@ -84,22 +95,26 @@ def choose_boxes(whole: RgbArray, height: int, width: int, spec: ViewSpec) -> tu
     xs, ys = _starts(width, size), _starts(height, size)
     energy = _texture(whole)
     side = whole.shape[0]
-    edges_x = [(round(x * side / width), max(round(min(x + size, width) * side / width), 1)) for x in xs]
-    edges_y = [(round(y * side / height), max(round(min(y + size, height) * side / height), 1)) for y in ys]
+    left, right = _spans(xs, size, width, side)
+    top, bottom = _spans(ys, size, height, side)
     boxes: list[Box] = []
-    taken: set[tuple[int, int]] = set()
-    for _ in range(min(spec.crop_count, len(xs) * len(ys))):
+    free = np.ones((len(ys), len(xs)), bool)
+    for _ in range(min(spec.crop_count, free.size)):
         sums = cv2.integral(energy)
-        best = max(
-            ((i, j) for j in range(len(ys)) for i in range(len(xs)) if (i, j) not in taken),
-            key=lambda ij: _window(sums, edges_x[ij[0]], edges_y[ij[1]]),
-        )
-        taken.add(best)
-        (x0, x1), (y0, y1) = edges_x[best[0]], edges_y[best[1]]
-        energy[y0:y1, x0:x1] *= 0.1
-        x, y = xs[best[0]], ys[best[1]]
-        boxes.append(Box(x, y, min(size, width), min(size, height)))
+        below, above = sums[bottom], sums[top]
+        windows = below[:, right] - above[:, right] - below[:, left] + above[:, left]
+        j, i = divmod(int(np.where(free, windows, -np.inf).argmax()), len(xs))
+        free[j, i] = False
+        energy[top[j] : bottom[j], left[i] : right[i]] *= 0.1
+        boxes.append(Box(xs[i], ys[j], min(size, width), min(size, height)))
     return tuple(boxes)
+
+
+def _spans(starts: list[int], size: int, length: int, side: int) -> tuple[list[int], list[int]]:
+    """Windows of the picture's axis as (first, last + 1) pixels of the resized view's axis."""
+    firsts = [round(start * side / length) for start in starts]
+    lasts = [max(round(min(start + size, length) * side / length), 1) for start in starts]
+    return firsts, lasts
 
 
 def _starts(length: int, size: int) -> list[int]:
@@ -115,8 +130,3 @@ def _texture(whole: RgbArray) -> npt.NDArray[np.float32]:
     grey = cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY).astype(np.float32)
     gradient = np.abs(cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=1)) + np.abs(cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=1))
     return np.asarray(np.minimum(gradient, _GRADIENT_CAP) + _FLAT_FLOOR, dtype=np.float32)
-
-
-def _window(sums: npt.NDArray[np.integer | np.floating], span_x: tuple[int, int], span_y: tuple[int, int]) -> float:
-    (x0, x1), (y0, y1) = span_x, span_y
-    return float(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0])
