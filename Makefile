@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint train-smoke clean
+.PHONY: demo test train-smoke clean
 
 demo: $(VENV)/.demo ## install without torch, scan the sample pictures, write a report
 	$(BIN)/zhentu demo
@@ -27,5 +27,15 @@ $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev,train]'
 	touch $@ $(VENV)/.demo
 
+SMOKE ?= runs/smoke
+train-smoke: $(VENV)/.test ## the whole training line on the sample pictures, under two minutes; the model is worth nothing
+	rm -rf $(SMOKE)
+	$(BIN)/zhentu-forge src/zhentu/samples/genuine_*.jpg $(SMOKE)/train --per-picture 6
+	$(BIN)/zhentu-forge src/zhentu/samples/genuine_*.jpg $(SMOKE)/dev --per-picture 3 --split dev --seed 2
+	$(BIN)/python -m training.train --manifest $(SMOKE)/train/manifest.csv --run $(SMOKE)/run --config configs/train-smoke.yaml
+	$(BIN)/python -m training.calibrate --run $(SMOKE)/run --manifest $(SMOKE)/dev/manifest.csv
+	$(BIN)/python -m training.export --run $(SMOKE)/run --models $(SMOKE)/models
+	ZHENTU_MODELS_DIR=$(SMOKE)/models $(BIN)/zhentu model verify
+
 clean:
-	rm -rf $(VENV) build dist zhentu-demo
+	rm -rf $(VENV) build dist zhentu-demo runs/smoke

@@ -24,7 +24,7 @@ from training.calibrate import load_branches
 from training.config import TrainSpec, load_spec
 from training.model import OUTPUTS, Fusion, ZhentuModel
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import MANIFEST, Manifest, ModelEntry, Platt, TrainingData, samples_folder
+from zhentu.detect.models import MANIFEST, Golden, Manifest, ModelEntry, Platt, TrainingData, samples_folder
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
 from zhentu.types import LABELS
@@ -59,7 +59,7 @@ def to_onnx(model: ZhentuModel, spec: TrainSpec, path: Path) -> None:
     onnx.checker.check_model(str(path))
 
 
-def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[object, ...] = ()) -> ModelEntry:
+def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[Golden, ...] = ()) -> ModelEntry:
     """The manifest entry of an exported file."""
     fitted = json.loads((run / "fusion.json").read_text(encoding="utf-8"))
     trained = json.loads((run / "training_data.json").read_text(encoding="utf-8"))
@@ -116,18 +116,23 @@ def main() -> None:
         print(f"parity on {len(samples + extra)} pictures: largest difference {worst:.2e}, allowed {PARITY:.0e}")
         if not worst < PARITY:
             sys.exit("torch and ONNX Runtime disagree: nothing was written")
-        golden = tuple(
-            {"picture": sample.name, "scores": detector.detect(decode(sample.read_bytes())).scores.as_dict()}
-            for sample in samples
-        )
-        entry = entry_of(path, arguments.run, spec, golden)
+        entry = entry_of(path, arguments.run, spec, golden_of(detector))
         arguments.models.mkdir(exist_ok=True)
         (arguments.models / path.name).write_bytes(path.read_bytes())
-    _write_manifest(arguments.models, entry)
+    add_to_manifest(arguments.models, entry)
     print(f"wrote {arguments.models / entry.file} and {arguments.models / MANIFEST}; active: {entry.ref}")
 
 
-def _write_manifest(folder: Path, entry: ModelEntry) -> None:
+def golden_of(detector: Detector) -> tuple[Golden, ...]:
+    """What a detector says of the package's sample pictures, for the check at start."""
+    return tuple(
+        Golden(sample.name, detector.detect(decode(sample.read_bytes())).scores.as_dict())
+        for sample in sorted(samples_folder().glob("*.jpg"))
+    )
+
+
+def add_to_manifest(folder: Path, entry: ModelEntry) -> None:
+    """Add an entry, or replace the one of its name and version, and make it the active one."""
     others = ()
     if (folder / MANIFEST).is_file():
         others = tuple(each for each in Manifest.load(folder).models if str(each.ref) != str(entry.ref))

@@ -2,44 +2,25 @@
 
     python -m training.prepare --pictures ../shared/data --out runs/set --per-picture 3
 
-Every forgery and the genuine picture it was made from are written with the same encoder, so that a pair differs by the
-forgery alone. The set can be rebuilt bit for bit: each picture's draws are seeded by the seed and its own path.
-A run that was stopped goes on where it was.
+A run that was stopped goes on where it was; how forgeries are made and written stands in training/forge/line.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import zlib
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from training.dataset import Sample, read_manifest, write_manifest
-from training.forge.base import Forgery, Materials, NotApplicable
-from training.forge.masks import foreground_mask
-from training.forge.registry import forge
-from zhentu.intake.decode import decode
+from training.forge.base import Materials
+from training.forge.draws import load_sections
+from training.forge.line import Plan, forge_files, forged_sample, recipes_named, stem_of
 from zhentu.types import LABELS, Label
 
-# Share of draws per recipe family; within a family every recipe is equally likely.
-FAMILY_WEIGHTS = {
-    "reconstruct": 0.22,
-    "material": 0.2,
-    "effect": 0.18,
-    "scene": 0.14,
-    "cutout": 0.14,
-    "negatives": 0.12,
-}
-MAX_SIDE = 640  # pixels; larger genuine pictures are cut to a native window before forging
-JPEG_QUALITY = 96
 _SAVE_EVERY = 50  # genuine pictures; a killed run goes on from the last saved manifest
 PAIR_LABELS = {  # what the AI edit of a genuine -> edited pair shows besides being generated
     "material": {Label.MATERIAL_MISMATCH},
@@ -47,17 +28,6 @@ PAIR_LABELS = {  # what the AI edit of a genuine -> edited pair shows besides be
     "retouch": {Label.EXAGGERATED_EFFECT},
     "background": {Label.SCENE_DISTORTION},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one worker needs to forge from one genuine picture."""
-
-    out: Path
-    per_picture: int
-    seed: int
-    materials: Materials
-    families: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def real_samples(pictures: Path) -> list[Sample]:
@@ -116,90 +86,27 @@ def edited_pairs(pictures: Path) -> list[Sample]:
     return samples
 
 
-def forged_samples(sample: Sample, plan: Plan) -> list[Sample]:
-    """Forge one genuine picture several ways; writes pictures and masks, returns their rows."""
-    rgb = decode(sample.path.read_bytes()).rgb
-    stem = _stem(sample)
-    rng = np.random.default_rng([plan.seed, zlib.crc32(stem.encode())])
-    rgb = _window(rgb, rng)
-    mask = foreground_mask(rgb)
-    rows: list[Sample] = []
-    weights = np.array([FAMILY_WEIGHTS[family] for family, _ in plan.families])
-    attempts = 0
-    while len(rows) < plan.per_picture and attempts < 4 * plan.per_picture:
-        attempts += 1
-        _, recipes = plan.families[rng.choice(len(plan.families), p=weights / weights.sum())]
-        name = str(rng.choice(recipes))
-        try:
-            forgery = forge(name, rgb, int(rng.integers(2**31)), plan.materials, mask)
-        except NotApplicable:
-            continue
-        rows.append(_write(forgery, rgb, sample, f"{stem}_{len(rows)}", plan.out))
-    return rows
-
-
-def _write(forgery: Forgery, rgb: np.ndarray, sample: Sample, name: str, out: Path) -> Sample:
-    path, mask, pair = out / f"{name}.jpg", out / f"{name}_mask.png", out / f"{name}_pair.jpg"
-    _save(path, forgery.rgb)
-    source = rgb if forgery.source is None else forgery.source
-    _save(pair, source)
-    cv2.imwrite(str(mask), (forgery.mask * 255).round().astype(np.uint8))
-    return replace(
-        sample,
-        path=path,
-        labels=forgery.labels,
-        known=frozenset(LABELS),
-        mask=mask,
-        pair=pair,
-        recipe=forgery.recipe,
-        generator=forgery.recipe if Label.AI_GENERATED in forgery.labels else "",
-    )
-
-
-def _save(path: Path, rgb: np.ndarray) -> None:
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
-    cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
-
-
-def _window(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    height, width = rgb.shape[:2]
-    y, x = int(rng.integers(max(height - MAX_SIDE, 0) + 1)), int(rng.integers(max(width - MAX_SIDE, 0) + 1))
-    return np.ascontiguousarray(rgb[y : y + MAX_SIDE, x : x + MAX_SIDE])
-
-
 def _product(row: dict[str, str]) -> str:
     """Variants of the same goods (colours, views) share a name in the shops' demo sets; those stay together."""
     return f"{row['source']}/{row['goods'] or Path(row['file']).stem}"
 
 
-def _families(names: list[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    families: dict[str, list[str]] = {}
-    for name in names:
-        families.setdefault(name.split(".")[0], []).append(name)
-    return tuple((family, tuple(recipes)) for family, recipes in families.items())
-
-
 def main() -> None:
     """Write `manifest.csv`, the forged pictures, their masks and sources into --out."""
-    from training.forge.registry import RECIPES
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=Path("../shared/data"), help="folder with manifest.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/set"))
     parser.add_argument("--per-picture", type=int, default=3)
     parser.add_argument("--split", choices=["train", "dev", "both"], default="both")
     parser.add_argument("--recipes", nargs="*", default=[], help="only these recipes or families")
+    parser.add_argument("--forge-config", type=Path, help="changes to configs/forge.yaml")
     parser.add_argument("--limit", type=int, default=0, help="forge from so many genuine pictures only")
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
 
-    names = [
-        n for n in RECIPES if not arguments.recipes or n in arguments.recipes or n.split(".")[0] in arguments.recipes
-    ]
     pictures = arguments.pictures
     folder = arguments.out / "forged"
-    folder.mkdir(parents=True, exist_ok=True)
     samples = real_samples(pictures) + edited_pairs(pictures)
     genuine = [s for s in samples if not s.forged and s.recipe == "" and arguments.split in ("both", s.split)]
     np.random.default_rng(arguments.seed).shuffle(genuine)  # type: ignore[arg-type]
@@ -212,34 +119,27 @@ def main() -> None:
         cutouts=tuple(sorted((pictures / "cutouts").glob("*"))),
         scenes=tuple(scenes),
     )
-    plan = Plan(folder.resolve(), arguments.per_picture, arguments.seed, materials, _families(names))
-    manifest = arguments.out / "manifest.csv"
+    plan = Plan(
+        folder.resolve(),
+        arguments.per_picture,
+        arguments.seed,
+        materials,
+        load_sections(arguments.forge_config),
+        recipes_named(arguments.recipes),
+    )
+    manifest = (arguments.out / "manifest.csv").resolve()
     # Absolute paths keep the folder's rows comparable, whatever folder the command was started from.
-    forged = [s for s in read_manifest(manifest.resolve()) if s.path.parent == plan.out] if manifest.is_file() else []
+    forged = [s for s in read_manifest(manifest) if s.path.parent == plan.out] if manifest.is_file() else []
     done = {sample.path.name.split("_")[0] for sample in forged}
-    waiting = [sample for sample in genuine if _stem(sample) not in done]
-    with ProcessPoolExecutor(arguments.workers, initializer=_single_thread) as pool:
-        rows = pool.map(partial(forged_samples, plan=plan), waiting, chunksize=2)
-        for count, produced in enumerate(tqdm(rows, total=len(waiting), desc="forging"), start=1):
-            forged.extend(produced)
-            if count % _SAVE_EVERY == 0:
-                write_manifest(samples + forged, manifest.resolve())
-    write_manifest(samples + forged, manifest.resolve())
+    waiting = [sample for sample in genuine if stem_of(sample.path.read_bytes()) not in done]
+    outcomes = forge_files([sample.path for sample in waiting], plan, arguments.workers)
+    progress = tqdm(zip(waiting, outcomes, strict=True), total=len(waiting), desc="forging", disable=None)
+    for count, (sample, written) in enumerate(progress, start=1):
+        forged += [forged_sample(sample, each) for each in written]
+        if count % _SAVE_EVERY == 0:
+            write_manifest(samples + forged, manifest)
+    write_manifest(samples + forged, manifest)
     print(f"{len(samples)} real and {len(forged)} forged pictures in {manifest}")
-
-
-def _stem(sample: Sample) -> str:
-    return hashlib.sha256(str(sample.path).encode()).hexdigest()[:16]
-
-
-def _single_thread() -> None:
-    cv2.setNumThreads(1)
-    try:
-        import torch
-
-        torch.set_num_threads(1)
-    except ImportError:
-        pass
 
 
 if __name__ == "__main__":

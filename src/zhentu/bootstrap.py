@@ -10,7 +10,7 @@ import cv2
 from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import Manifest, ModelEntry, models_folder
+from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_folder
 from zhentu.errors import ConfigError
 from zhentu.intake.decode import DecodeLimits
 from zhentu.record.store import RecordStore
@@ -42,8 +42,11 @@ class Screener:
         )
 
 
-def build_screener(settings: Settings, threads: int = 1) -> Screener:
-    """Model, policy and limits as the settings say. Raises ModelError, ConfigError."""
+def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -> Screener:
+    """Model, policy and limits as the settings say. Raises ModelError, ConfigError.
+
+    golden: also check that the model gives its golden scores on this machine (about half a second).
+    """
     cv2.setNumThreads(1)  # the callers' workers already keep every core busy
     entry, folder = find_model(settings)
     policy_path = settings.policy_path or default_policy_path()
@@ -51,7 +54,10 @@ def build_screener(settings: Settings, threads: int = 1) -> Screener:
     problems = unresolved(policy, entry.thresholds)
     if problems:
         raise ConfigError(str(policy_path), problems)
-    return Screener(Detector(entry, folder, threads), policy, limits_of(settings))
+    detector = Detector(entry, folder, threads)
+    if golden:
+        detector.verify_golden(samples_folder())
+    return Screener(detector, policy, limits_of(settings))
 
 
 def find_model(settings: Settings) -> tuple[ModelEntry, Path]:

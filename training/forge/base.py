@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training.forge.draws import Draws
 from zhentu.intake.decode import decode
 from zhentu.types import Label
 
@@ -22,7 +23,7 @@ class NotApplicable(Exception):
 class Forgery:
     """A forged picture, or a hard negative when `labels` is empty.
 
-    rgb: uint8 (H, W, 3).  mask: float32 (H, W) in [0, 1], 1 = forged.  parameters: what was drawn.
+    rgb: uint8 (H, W, 3).  mask: float32 (H, W) in [0, 1], 1 = forged.  parameters: what was drawn, by name.
     source: the genuine pixels it was made from when a window or a size was chosen, same shape as rgb; None = the input.
     """
 
@@ -64,7 +65,7 @@ class Materials:
         return paths[int(rng.integers(len(paths)))]
 
 
-Recipe = Callable[[np.ndarray, "np.ndarray | None", np.random.Generator, Materials, Mapping], Forgery]
+Recipe = Callable[[np.ndarray, "np.ndarray | None", Draws, Materials], Forgery]
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from training.forge.base import Materials, NotApplicable, to_uint8
+from training.forge.base import Draws, Materials, NotApplicable, to_uint8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,10 +18,10 @@ class Goods:
     matte: np.ndarray
 
 
-def cut_goods(rgb: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, materials: Materials) -> Goods:
+def cut_goods(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Goods:
     """The picture's own goods, or given ones with a real matte. Raises NotApplicable when neither is there."""
-    if mask is None or (materials.cutouts and rng.random() < 0.45):
-        rgb, mask = materials.cutout(rng)
+    if mask is None or (materials.cutouts and draw.of("goods").chance("given")):
+        rgb, mask = materials.cutout(draw.rng)
     ys, xs = np.nonzero(mask > 0.5)
     if len(ys) < 1500:
         raise NotApplicable("the goods are too small to be cut out")
@@ -31,7 +31,7 @@ def cut_goods(rgb: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator
     return Goods(np.ascontiguousarray(rgb[y0:y1, x0:x1]), np.ascontiguousarray(mask[y0:y1, x0:x1]))
 
 
-def placed(goods: Goods, height: int, width: int, share: float, rng: np.random.Generator, tilt: float = 0.0) -> Goods:
+def placed(goods: Goods, height: int, width: int, share: float, draw: Draws, tilt: float = 0.0) -> Goods:
     """Goods on an empty canvas of (height, width); `share` is their longer side relative to the canvas'."""
     h, w = goods.matte.shape
     scale = share * min(height / h, width / w)
@@ -39,7 +39,8 @@ def placed(goods: Goods, height: int, width: int, share: float, rng: np.random.G
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     rgb, matte = cv2.resize(goods.rgb, size, interpolation=how), cv2.resize(goods.matte, size, interpolation=how)
     room_x, room_y = max(width - size[0], 0), max(height - size[1], 0)
-    shift = np.array([[1, 0, rng.uniform(0.15, 0.85) * room_x], [0, 1, rng.uniform(0.3, 1.0) * room_y]], np.float32)
+    put = draw.of("goods")
+    shift = np.array([[1, 0, put.uniform("across") * room_x], [0, 1, put.uniform("down") * room_y]], np.float32)
     if tilt:
         turn = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), tilt, 1.0)
         turn[:, 2] += shift[:, 2]
@@ -68,7 +69,6 @@ def match_light(rgb: np.ndarray, ground: np.ndarray, share: float) -> np.ndarray
     return cv2.cvtColor(to_uint8(own - mean + target), cv2.COLOR_LAB2RGB)
 
 
-def colour_cast(rgb: np.ndarray, rng: np.random.Generator, amount: float) -> np.ndarray:
-    """A wrong colour temperature."""
-    warm = float(rng.choice([-1, 1])) * amount
+def colour_cast(rgb: np.ndarray, warm: float) -> np.ndarray:
+    """A wrong colour temperature; warm is -1 (blue) to 1 (orange)."""
     return to_uint8(rgb * np.array([1 + 0.35 * warm, 1.0, 1 - 0.35 * warm], np.float32))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 
-from training.forge.base import Forgery, Materials, blend, goods_mask, to_uint8
+from training.forge.base import Draws, Forgery, Materials, blend, goods_mask, to_uint8
 from training.forge.compose import contact_shadow
 from training.forge.cutout import plain_ground
 from training.forge.effect import EFFECTS
@@ -16,76 +14,67 @@ _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TR
 _WORDS = ("SALE", "-50%", "NEW", "$19.99", "FREE SHIPPING", "HOT", "199", "BEST", "2 FOR 1", "Summer", "100% cotton")
 
 
-def _honest(rgb: np.ndarray, name: str, parameters: Mapping[str, float | int | str] | None = None) -> Forgery:
-    return Forgery(rgb, np.zeros(rgb.shape[:2], np.float32), frozenset(), f"negatives.{name}", parameters or {})
+def _honest(rgb: np.ndarray, name: str) -> Forgery:
+    return Forgery(rgb, np.zeros(rgb.shape[:2], np.float32), frozenset(), f"negatives.{name}")
 
 
-def retouch(
-    rgb: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, materials: Materials, config: Mapping
-) -> Forgery:
+def retouch(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
     """The effects of `effect`, at the strength of an honest studio."""
-    name = str(rng.choice([key for key in EFFECTS if key != "sparkle"]))
-    strength = float(rng.uniform(0.05, 0.2))
-    return _honest(EFFECTS[name](rgb, strength, rng), "retouch", {"effect": name, "strength": strength})
+    name = draw.choice("effect")
+    return _honest(EFFECTS[name](rgb, draw.uniform("strength"), draw.of(f"effect.{name}")), "retouch")
 
 
-def tuned(
-    rgb: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, materials: Materials, config: Mapping
-) -> Forgery:
+def tuned(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
     """Exposure, white balance, and a mild hue change of the whole picture, as a colour variant is shot."""
-    hsv = cv2.cvtColor(to_uint8(rgb * rng.uniform(0.8, 1.2) * rng.uniform(0.93, 1.07, 3)), cv2.COLOR_RGB2HSV)
-    hsv[..., 0] = (hsv[..., 0].astype(int) + int(rng.integers(-12, 13))) % 180
+    balance = np.array([draw.uniform("white_balance") for _ in range(3)])
+    hsv = cv2.cvtColor(to_uint8(rgb * draw.uniform("exposure") * balance), cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(int) + draw.integer("hue")) % 180
     return _honest(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), "tuned")
 
 
-def catalogue(
-    rgb: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, materials: Materials, config: Mapping
-) -> Forgery:
+def catalogue(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
     """A careful cut-out on plain ground with a soft contact shadow: ordinary catalogue practice."""
-    if materials.cutouts and rng.random() < 0.6:
-        goods, matte = materials.cutout(rng)
+    if materials.cutouts and draw.chance("given"):
+        goods, matte = materials.cutout(draw.rng)
         height, width = matte.shape
         rgb, mask = goods, matte
     mask = goods_mask(mask)
     height, width = mask.shape
-    ground = contact_shadow(plain_ground(rng, height, width), mask, float(rng.uniform(0.1, 0.35)), (0, 5), 9)
+    ground = contact_shadow(plain_ground(draw, height, width), mask, draw.uniform("shadow"), (0, 5), 9)
     tight = cv2.erode(mask, np.ones((3, 3), np.uint8))
     return _honest(blend(ground, rgb, cv2.GaussianBlur(tight, (0, 0), 0.7)), "catalogue")
 
 
-def lettered(
-    rgb: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, materials: Materials, config: Mapping
-) -> Forgery:
+def lettered(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
     """Price stickers, badges, headings and watermarks."""
-    out = rgb.copy()
+    out, rng = rgb.copy(), draw.rng
     height, width = rgb.shape[:2]
-    for _ in range(int(rng.integers(1, 5))):
+    for _ in range(draw.integer("count")):
         colour = tuple(int(v) for v in rng.integers(0, 256, 3))
         x, y = int(rng.uniform(0, 0.7) * width), int(rng.uniform(0.1, 0.95) * height)
-        size = float(rng.uniform(0.5, 2.2)) * max(width, height) / 640
+        size = draw.uniform("size") * max(width, height) / 640
         layer = out.copy()
-        if rng.random() < 0.5:
+        if draw.chance("badge"):
             cv2.rectangle(layer, (x - 6, y - int(30 * size)), (x + int(110 * size), y + 10), colour, -1)
             colour = (255, 255, 255) if sum(colour) < 380 else (20, 20, 20)
-        elif rng.random() < 0.3:
+        elif draw.chance("round"):
             cv2.circle(layer, (x + int(40 * size), y - 8), int(48 * size), colour, -1, cv2.LINE_AA)
             colour = (255, 255, 255) if sum(colour) < 380 else (20, 20, 20)
         cv2.putText(layer, str(rng.choice(_WORDS)), (x, y), _FONTS[int(rng.integers(3))], size, colour, 2, cv2.LINE_AA)
-        opacity = float(rng.uniform(0.25, 0.6)) if rng.random() < 0.3 else 1.0
+        opacity = draw.uniform("opacity") if draw.chance("watermark") else 1.0
         out = cv2.addWeighted(layer, opacity, out, 1 - opacity, 0)
     return _honest(out, "lettered")
 
 
-def collage(
-    rgb: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, materials: Materials, config: Mapping
-) -> Forgery:
+def collage(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
     """Two or four views side by side, with or without gaps."""
     height, width = rgb.shape[:2]
-    gap = int(rng.integers(0, 9))
-    count = int(rng.choice([2, 4]))
+    gap = draw.integer("gap")
+    count = {"two": 2, "four": 4}[draw.choice("cells")]
     cells = [rgb]
     while len(cells) < count:
-        cells.append(materials.scene(rng, height, width) if materials.scenes and rng.random() < 0.5 else rgb[:, ::-1])
+        other = materials.scenes and draw.chance("other")
+        cells.append(materials.scene(draw.rng, height, width) if other else rgb[:, ::-1])
     cells = [np.pad(cell, ((gap, gap), (gap, gap), (0, 0)), constant_values=255) for cell in cells]
     rows = [np.hstack(cells[:2])] if count == 2 else [np.hstack(cells[:2]), np.hstack(cells[2:])]
     out = np.vstack(rows)
@@ -94,42 +83,38 @@ def collage(
     )
 
 
-def screenshot(
-    rgb: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, materials: Materials, config: Mapping
-) -> Forgery:
+def screenshot(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
     """Inside a phone page: bars above and below, lines of text, buttons."""
     height, width = rgb.shape[:2]
-    top, bottom = int(height * rng.uniform(0.05, 0.12)), int(height * rng.uniform(0.1, 0.3))
-    shade = int(rng.choice([255, 245, 24]))
+    top, bottom = int(height * draw.uniform("top")), int(height * draw.uniform("bottom"))
+    shade = int(draw.choice("page"))
     page = np.pad(rgb, ((top, bottom), (0, 0), (0, 0)), constant_values=shade)
     ink = (40, 40, 40) if shade > 100 else (220, 220, 220)
-    for line in range(int(rng.integers(1, 4))):
+    for line in range(draw.integer("lines")):
         y = top + height + 18 + 22 * line
-        cv2.putText(page, str(rng.choice(_WORDS)), (12, y), _FONTS[0], 0.55, ink, 1, cv2.LINE_AA)
+        cv2.putText(page, str(draw.rng.choice(_WORDS)), (12, y), _FONTS[0], 0.55, ink, 1, cv2.LINE_AA)
     cv2.rectangle(page, (int(width * 0.6), page.shape[0] - 34), (width - 10, page.shape[0] - 8), (255, 80, 0), -1)
     return _honest(page, "screenshot")
 
 
-def depth_of_field(
-    rgb: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, materials: Materials, config: Mapping
-) -> Forgery:
+def depth_of_field(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
     """A wide aperture: the ground is out of focus, the goods are not."""
     mask = goods_mask(mask)
-    blurred = cv2.GaussianBlur(rgb, (0, 0), float(rng.uniform(1.5, 5)))
+    blurred = cv2.GaussianBlur(rgb, (0, 0), draw.uniform("blur"))
     return _honest(
         blend(rgb, blurred, 1 - cv2.GaussianBlur(cv2.dilate(mask, np.ones((7, 7))), (0, 0), 4)), "depth_of_field"
     )
 
 
-def phone(
-    rgb: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, materials: Materials, config: Mapping
-) -> Forgery:
+def phone(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
     """A phone in poor light: noise, its own denoising, vignetting."""
     height, width = rgb.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    dark = 1 - float(rng.uniform(0.1, 0.4)) * (x**2 + y**2) / 2
-    noisy = to_uint8(rgb * dark[..., None] * rng.uniform(0.7, 1.0) + rng.normal(0, rng.uniform(3, 14), rgb.shape))
-    return _honest(cv2.medianBlur(noisy, 3) if rng.random() < 0.4 else noisy, "phone")
+    dark = 1 - draw.uniform("vignette") * (x**2 + y**2) / 2
+    noisy = to_uint8(
+        rgb * dark[..., None] * draw.uniform("light") + draw.rng.normal(0, draw.uniform("noise"), rgb.shape)
+    )
+    return _honest(cv2.medianBlur(noisy, 3) if draw.chance("denoised") else noisy, "phone")
 
 
 RECIPES = {

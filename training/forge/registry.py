@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 
 from training.forge import cutout, effect, material, negatives, scene
 from training.forge.base import Forgery, Materials, NotApplicable, Recipe
+from training.forge.draws import Draws, Sections, load_sections
 
 RECIPES: dict[str, Recipe] = {
     **material.RECIPES,
@@ -32,14 +33,15 @@ def forge(
     seed: int,
     materials: Materials | None = None,
     mask: np.ndarray | None = None,
-    config: Mapping | None = None,
+    sections: Sections | None = None,
 ) -> Forgery:
     """Forge uint8 RGB (H, W, 3) by recipe name; the same arguments give the same bits.
 
-    mask: float32 (H, W) foreground of the goods, see `masks.foreground_mask`.
+    mask: float32 (H, W) foreground of the goods, see `masks.foreground_mask`.  sections: see `draws.load_sections`.
     Raises NotApplicable where the recipe does not fit the picture, KeyError for an unknown recipe.
     """
     if min(rgb.shape[:2]) < MIN_SIDE:
         raise NotApplicable(f"the picture is under {MIN_SIDE} pixels")
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    return RECIPES[name](rgb, mask, rng, materials or Materials(), config or {})
+    draw = Draws(rng, sections or load_sections(), name)
+    return replace(RECIPES[name](rgb, mask, draw, materials or Materials()), parameters=draw.recorded)

@@ -62,7 +62,7 @@ def run_scan(job: ScanJob, settings: Settings, on_row: Callable[[ScanProgress], 
     if job.output:
         check_output(job.output)
     paths = find_pictures(job.sources)[: job.limit]
-    screener = build_screener(settings)  # raises here, not in a worker, when model or policy are unusable
+    screener = build_screener(settings, golden=True)  # raises here, not in a worker, when model or policy are unusable
     tally = Tally(screener, job.goods)
 
     def count(row: ScanRow, resumed: bool = False) -> None:

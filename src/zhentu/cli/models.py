@@ -29,12 +29,12 @@ def list_models() -> None:
     folder = load_settings().models_dir or models_folder()
     manifest = Manifest.load(folder)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "model", "sha256", "trained on", "created", "licence"):
+    for name in ("", "model", "sha256", "precision", "trained on", "created", "licence"):
         table.add_column(name)
     for entry in manifest.models:
         mark = "active" if str(entry.ref) == manifest.active else ""
         trained = f"{entry.training_data.pictures} pictures, {entry.training_data.sources} sources"
-        table.add_row(mark, str(entry.ref), entry.sha256[:16], trained, entry.created, entry.licence)
+        table.add_row(mark, str(entry.ref), entry.sha256[:16], entry.precision, trained, entry.created, entry.licence)
     Console().print(table)
 
 
@@ -70,7 +70,7 @@ def doctor() -> None:
         "model": lambda: _model_sound(settings),
         "policy": lambda: _policy_sound(settings, None),
         "store": lambda: _store_sound(settings),
-        "workers": lambda: f"{settings.worker_count} threads",
+        "workers": lambda: f"{settings.worker_count}",
     }
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("check", "state", "detail"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
@@ -51,6 +51,7 @@ class ModelEntry:
     """One model: its file, how pictures are prepared for it, and how its logits are read.
 
     thresholds are keyed "<label>.<action>", e.g. "cutout_artifact.review".
+    precision: of the weights. int8 needs a processor with 8-bit dot products (VNNI, ARM dotprod) to be fast and exact.
     reference: histogram of each output's scores on genuine pictures, ten equal bins from 0 to 1, for drift.
     """
 
@@ -67,6 +68,7 @@ class ModelEntry:
     created: str
     licence: str
     notes: str = ""
+    precision: Literal["fp32", "int8"] = "fp32"
     reference: Mapping[str, tuple[float, ...]] = Field(default_factory=dict)
 
     @property

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +23,7 @@ from zhentu.gate.metrics import GateMetrics
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
 
+_build_screener = partial(build_screener, golden=True)
 _log = logging.getLogger("zhentu.gate")
 
 
@@ -38,7 +40,7 @@ class Gate:
 
 def create_app(
     settings: Settings,
-    make_screener: Callable[[Settings], Screener] = build_screener,
+    make_screener: Callable[[Settings], Screener] = _build_screener,
     make_store: Callable[[Settings], RecordStore] = build_store,
 ) -> FastAPI:
     """The application. The model is loaded and its golden scores checked when it starts, not at import."""
