@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -57,6 +57,7 @@ def train_branch(branch: str, spec: TrainSpec, samples: list[Sample], run: Path,
     with (run / f"{branch}.metrics.jsonl").open("a", encoding="utf-8") as metrics:
         for step in progress:
             began = time.perf_counter()
+            torch.manual_seed(spec.seed + step)  # dropout too depends on the step alone, so a resumed run is the same
             _set_learning_rates(optimiser, step, schedule)
             model.train()
             loss, per_output = _step(model, optimiser, next(stream), device, output_weights, positive_weights)
@@ -110,7 +111,7 @@ def _set_learning_rates(optimiser: torch.optim.Optimizer, step: int, schedule: B
     if step < warm:
         factor = (step + 1) / warm
     else:
-        factor = 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * (step - warm) / max(schedule.steps - warm, 1)))
+        factor = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(schedule.steps - warm, 1)))
     for group in optimiser.param_groups:
         group["lr"] = group["rate"] * factor
 
