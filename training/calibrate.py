@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from training.config import TrainSpec, load_spec
 from training.dataset import Sample, read_manifest
-from training.model import OUTPUTS, Branch, Fusion
+from training.model import OUTPUTS, Branch, ConvBranch, Fusion, TokenBranch, build_branch
+from training.probe import Draw, extract
 from training.tiers import TIERS
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
@@ -43,38 +44,49 @@ class Features:
 
 def load_branches(run: Path, spec: TrainSpec) -> tuple[Branch, Branch]:
     """Both trained branches of a run folder; of an unfinished run, the averaged weights of its last checkpoint."""
-    branches = []
-    for name in ("whole", "crops"):
-        branch = Branch(spec.backbone)
-        finished, checkpoint = run / f"{name}.pt", run / f"{name}.checkpoint.pt"
-        if finished.is_file():
-            state = torch.load(finished, map_location="cpu", weights_only=True)
-        else:
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
-        branch.load_state_dict(state)
-        branches.append(branch.eval())
-    return branches[0], branches[1]
+    return load_branch(run, spec, "whole"), load_branch(run, spec, "crops")
+
+
+def load_branch(run: Path, spec: TrainSpec, name: str) -> Branch:
+    """One trained branch, see `load_branches`."""
+    branch = build_branch(getattr(spec, name).backbone)
+    finished, checkpoint = run / f"{name}.pt", run / f"{name}.checkpoint.pt"
+    if finished.is_file():
+        state = torch.load(finished, map_location="cpu", weights_only=True)
+    else:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
+    # A frozen backbone is not in the file: its weights are those it was built with.
+    missing, unexpected = branch.load_state_dict(state, strict=False)
+    if unexpected or any(not key.startswith("backbone.") or isinstance(branch, ConvBranch) for key in missing):
+        raise ValueError(f"{run}: the weights of {name} are of another backbone than train.yaml says")
+    return branch.eval()
 
 
 @torch.inference_mode()
 def collect(samples: list[Sample], tiers: list[str], run: Path, spec: TrainSpec) -> Features:
     """Run both branches over every sample in every tier."""
     whole, crops = load_branches(run, spec)
-    values, indices, names = [], [], []
-    for index, sample in enumerate(tqdm(samples, desc="features", mininterval=5)):
-        rgb = decode(sample.path.read_bytes()).rgb
-        for tier in tiers:
-            views = make_views(TIERS[tier](rgb), spec.views)
-            maps = whole(torch.from_numpy(views.whole)), crops(torch.from_numpy(views.crops))
-            values.append(Fusion.features(*maps).numpy())
-            indices.append(index)
-            names.append(tier)
-    return Features(np.stack(values).astype(np.float32), np.array(indices), np.array(names))
+    rows = [(index, tier) for index in range(len(samples)) for tier in tiers]
+    frozen = None
+    if isinstance(whole, TokenBranch):  # its features are kept in shards, so that only new pictures are computed
+        draws = [Draw(index, tier=tier) for index, tier in rows]
+        frozen = whole.read(torch.from_numpy(extract(whole, spec, samples, draws, run / "whole.features")).float())
+    values = []
+    for k, (index, tier) in enumerate(tqdm(rows, desc="crops", mininterval=5)):
+        if tier == tiers[0]:
+            rgb = decode(samples[index].path.read_bytes()).rgb
+        views = make_views(TIERS[tier](rgb), spec.views)
+        whole_map = whole(torch.from_numpy(views.whole)) if frozen is None else frozen[k, None, :, None, None]
+        values.append(Fusion.features(whole_map, crops(torch.from_numpy(views.crops))).numpy())
+    return Features(
+        np.stack(values).astype(np.float32), np.array([i for i, _ in rows]), np.array([tier for _, tier in rows])
+    )
 
 
 def fit_output(values: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
     """Non-negative logistic regression: values (n, 3), target in {0, 1} -> weights (3,), bias. Classes weigh alike."""
-    balance = np.where(target > 0, weight / max(weight[target > 0].sum(), 1e-9), weight / weight[target == 0].sum())
+    totals = max(weight[target > 0].sum(), 1e-9), max(weight[target == 0].sum(), 1e-9)
+    balance = np.where(target > 0, weight / totals[0], weight / totals[1])
     centre, scale = values.mean(0), values.std(0) + 1e-6
     scaled = (values - centre) / scale
 
@@ -109,8 +121,10 @@ def fused(features: Features, weights: np.ndarray, biases: np.ndarray) -> np.nda
 
 
 def held_out(features: Features, samples: list[Sample]) -> np.ndarray:
-    """Probabilities of each picture from a fusion fitted without its source."""
+    """Probabilities of each picture from a fusion fitted without its source; one source alone cannot be left out."""
     sources = np.array([samples[i].source for i in features.sample])
+    if len(set(sources)) == 1:
+        return fused(features, *fit(features, samples))
     probabilities = np.zeros((len(sources), len(OUTPUTS)))
     for source in np.unique(sources):
         weights, biases = fit(features, samples, sources != source)
@@ -189,8 +203,9 @@ def report(honest: np.ndarray, features: Features, samples: list[Sample]) -> dic
     made = np.array([samples[i].forged for i in features.sample])
     for tier in np.unique(features.tier):
         use = real & (features.tier == tier)
-        figures[f"real AI, forged AUC, {tier}"] = round(float(roc_auc_score(made[use], honest[use, 5])), 4)
-        figures[f"real AI, forged ECE, {tier}"] = round(expected_calibration_error(honest[use, 5], made[use]), 4)
+        if made[use].any():  # the smoke run has no real AI pictures
+            figures[f"real AI, forged AUC, {tier}"] = round(float(roc_auc_score(made[use], honest[use, 5])), 4)
+            figures[f"real AI, forged ECE, {tier}"] = round(expected_calibration_error(honest[use, 5], made[use]), 4)
         for k, label in enumerate(LABELS):
             own = np.array([bool(samples[i].recipe) and label in samples[i].labels for i in features.sample])
             clean = ~made & (features.tier == tier)

@@ -17,9 +17,28 @@ from zhentu.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class BranchSpec:
-    """One branch's schedule: steps of one batch each, AdamW with warm-up and cosine decay."""
+class ProbeSpec:
+    """How the head of a frozen backbone is fitted: draws of the chain a picture of each group, and the ridge.
 
+    real_share: of the weight that forged pictures have together, the share of real AI pictures.
+    """
+
+    genuine: int = 1
+    real_ai: int = 3
+    pairs: int = 1
+    ridge: float = 0.1
+    real_share: float = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class BranchSpec:
+    """One branch: its backbone, and its schedule: steps of one batch each, AdamW with warm-up and cosine decay.
+
+    A backbone with `depth` stays frozen, and `probe` says how its head is fitted; the schedule is then unused.
+    """
+
+    backbone: BackboneSpec = field(default_factory=BackboneSpec)
+    probe: ProbeSpec = field(default_factory=ProbeSpec)
     steps: int = 800
     learning_rate: float = 3e-4
     head_learning_rate: float = 2e-3
@@ -37,7 +56,6 @@ class TrainSpec:
     version: str
     seed: int
     views: ViewSpec
-    backbone: BackboneSpec = field(default_factory=BackboneSpec)
     chain: ChainSpec = field(default_factory=ChainSpec)
     whole: BranchSpec = field(default_factory=BranchSpec)
     crops: BranchSpec = field(default_factory=BranchSpec)

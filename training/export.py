@@ -13,6 +13,7 @@ import hashlib
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,23 @@ from pydantic import TypeAdapter
 from training.calibrate import load_branches
 from training.config import TrainSpec, load_spec
 from training.model import OUTPUTS, Fusion, ZhentuModel
+from training.pack import pack, save_with_shared_weights
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import MANIFEST, Golden, Manifest, ModelEntry, Platt, TrainingData, samples_folder
+from zhentu.detect.models import (
+    MANIFEST,
+    Golden,
+    Manifest,
+    ModelEntry,
+    Platt,
+    TrainingData,
+    WeightsFile,
+    samples_folder,
+)
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
 from zhentu.types import LABELS
 
+SHARED = "zhentu-encoder-int8.bin"  # weights that several graphs of models/ share
 PARITY = 1e-3  # largest difference of a probability between torch and the exported graph
 
 
@@ -56,6 +68,8 @@ def to_onnx(model: ZhentuModel, spec: TrainSpec, path: Path) -> None:
         external_data=False,
         verbose=False,
     )
+    # The transformer's matrices go to a file of their own that the int8 and the comparison graph share.
+    save_with_shared_weights(pack(onnx.load(str(path))), path, path.with_name(SHARED))
     onnx.checker.check_model(str(path))
 
 
@@ -77,7 +91,15 @@ def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[Golden, ...] 
         training_data=TrainingData(trained["digest"], trained["pictures"], trained["sources"]),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         licence="Apache-2.0",
+        weights=weights_of(path.with_name(SHARED)),
     )
+
+
+def weights_of(shared: Path) -> tuple[WeightsFile, ...]:
+    """The manifest's mention of the shared weights, none where the model has none."""
+    if not shared.is_file():
+        return ()
+    return (WeightsFile(shared.name, hashlib.sha256(shared.read_bytes()).hexdigest()),)
 
 
 @torch.inference_mode()
@@ -117,8 +139,9 @@ def main() -> None:
         if not worst < PARITY:
             sys.exit("torch and ONNX Runtime disagree: nothing was written")
         entry = entry_of(path, arguments.run, spec, golden_of(detector))
-        arguments.models.mkdir(exist_ok=True)
-        (arguments.models / path.name).write_bytes(path.read_bytes())
+        arguments.models.mkdir(parents=True, exist_ok=True)
+        for written in path.parent.iterdir():
+            (arguments.models / written.name).write_bytes(written.read_bytes())
     add_to_manifest(arguments.models, entry)
     print(f"wrote {arguments.models / entry.file} and {arguments.models / MANIFEST}; active: {entry.ref}")
 
@@ -133,10 +156,11 @@ def golden_of(detector: Detector) -> tuple[Golden, ...]:
 
 def add_to_manifest(folder: Path, entry: ModelEntry) -> None:
     """Add an entry, or replace the one of its name and version, and make it the active one."""
-    others = ()
+    manifest = Manifest(schema=1, active=str(entry.ref), models=(entry,))
     if (folder / MANIFEST).is_file():
-        others = tuple(each for each in Manifest.load(folder).models if str(each.ref) != str(entry.ref))
-    manifest = Manifest(schema=1, active=str(entry.ref), models=(*others, entry))
+        known = Manifest.load(folder)
+        others = tuple(each for each in known.models if str(each.ref) != str(entry.ref))
+        manifest = replace(known, active=str(entry.ref), models=(*others, entry))
     (folder / MANIFEST).write_bytes(TypeAdapter(Manifest).dump_json(manifest, indent=1) + b"\n")
 
 

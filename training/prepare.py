@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["train", "dev", "both"], default="both")
     parser.add_argument("--recipes", nargs="*", default=[], help="only these recipes or families")
     parser.add_argument("--forge-config", type=Path, help="changes to configs/forge.yaml")
+    parser.add_argument("--dev-config", type=Path, default=Path("configs/forge-dev.yaml"), help="changes for dev rows")
     parser.add_argument("--limit", type=int, default=0, help="forge from so many genuine pictures only")
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--workers", type=int, default=2)
@@ -119,7 +120,7 @@ def main() -> None:
         cutouts=tuple(sorted((pictures / "cutouts").glob("*"))),
         scenes=tuple(scenes),
     )
-    plan = Plan(
+    train = Plan(
         folder.resolve(),
         arguments.per_picture,
         arguments.seed,
@@ -127,17 +128,20 @@ def main() -> None:
         load_sections(arguments.forge_config),
         recipes_named(arguments.recipes),
     )
+    plans = {"train": train, "dev": replace(train, sections=load_sections(arguments.dev_config))}
     manifest = (arguments.out / "manifest.csv").resolve()
     # Absolute paths keep the folder's rows comparable, whatever folder the command was started from.
-    forged = [s for s in read_manifest(manifest) if s.path.parent == plan.out] if manifest.is_file() else []
+    forged = [s for s in read_manifest(manifest) if s.path.parent == train.out] if manifest.is_file() else []
     done = {sample.path.name.split("_")[0] for sample in forged}
     waiting = [sample for sample in genuine if stem_of(sample.path.read_bytes()) not in done]
-    outcomes = forge_files([sample.path for sample in waiting], plan, arguments.workers)
-    progress = tqdm(zip(waiting, outcomes, strict=True), total=len(waiting), desc="forging", disable=None)
-    for count, (sample, written) in enumerate(progress, start=1):
-        forged += [forged_sample(sample, each) for each in written]
-        if count % _SAVE_EVERY == 0:
-            write_manifest(samples + forged, manifest)
+    for split, plan in plans.items():
+        own = [sample for sample in waiting if sample.split == split]
+        outcomes = forge_files([sample.path for sample in own], plan, arguments.workers)
+        progress = tqdm(zip(own, outcomes, strict=True), total=len(own), desc=f"forging {split}", disable=None)
+        for count, (sample, written) in enumerate(progress, start=1):
+            forged += [forged_sample(sample, each) for each in written]
+            if count % _SAVE_EVERY == 0:
+                write_manifest(samples + forged, manifest)
     write_manifest(samples + forged, manifest)
     print(f"{len(samples)} real and {len(forged)} forged pictures in {manifest}")
 

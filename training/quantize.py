@@ -2,15 +2,18 @@
 
     python -m training.quantize --calibrate runs/set/manifest.csv --pictures ../shared/data
 
-Static quantisation (ONNX Runtime, QDQ, 8-bit weights per channel, 8-bit activations, min-max over training pictures of
-all three tiers). The first convolutions of both branches stay fp32: generator traces are finest there, and they cost
-next to nothing. Thresholds are moved so that as many genuine development pictures pass as do with the fp32 graph.
+Convolutions: static quantisation (ONNX Runtime, QDQ, 8-bit weights per channel, 8-bit activations, min-max over
+training pictures of all three tiers). A transformer's products: integer weights as the fp32 file already keeps them,
+activations quantised per call. The first convolutions of a branch stay fp32: generator traces are finest there, and
+they cost next to nothing. Thresholds are moved so that as many genuine development pictures pass as do with the fp32
+graph.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import sys
 import tempfile
 import time
@@ -26,7 +29,8 @@ from sklearn.metrics import roc_auc_score
 
 from training.dataset import Sample, read_manifest
 from training.evaluate import Scored, score
-from training.export import add_to_manifest, golden_of
+from training.export import SHARED, add_to_manifest, golden_of, weights_of
+from training.pack import save_with_shared_weights, to_integer_products
 from training.prepare import real_samples
 from training.tiers import TIERS
 from zhentu.detect.detector import Detector
@@ -56,28 +60,48 @@ def _views(paths: list[Path], spec: ViewSpec) -> Iterator[Views]:
 
 
 def quantize(source: Path, target: Path, paths: list[Path], spec: ViewSpec) -> None:
-    """Write the int8 graph of `source`, its ranges taken from the pictures in `paths`."""
+    """Write the int8 graph of `source`, the ranges of its convolutions taken from the pictures in `paths`.
+
+    Convolutions get fixed ranges (static quantisation, QDQ); a transformer's products quantise activations per call,
+    because a few of its channels are a hundred times larger than the others in some pictures and not in others.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        prepared = Path(scratch) / "prepared.onnx"
-        # Symbolic shapes are skipped: ONNX Runtime's inference fails on the dynamic number of crops.
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        whole, prepared, static = (Path(scratch) / f"{name}.onnx" for name in ("whole", "prepared", "static"))
+        onnx.save(onnx.load(str(source)), str(whole))  # shared weights inside: the tools below see one file
+        # Symbolic shapes are skipped: ONNX Runtime's inference fails on the dynamic number of crops. So is its
+        # optimisation, which would turn the packed weights back into floating point.
+        quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True, skip_optimization=True)
         quantize_static(
             str(prepared),
-            str(target),
+            str(static),
             _Reader(paths, spec),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=_OPERATORS,
-            nodes_to_exclude=_first_convolutions(onnx.load(str(prepared))),
+            nodes_to_exclude=_left_as_they_are(onnx.load(str(prepared))),
         )
+        model = to_integer_products(onnx.load(str(static)))
+    save_with_shared_weights(model, target, target.with_name(SHARED))
+
+
+def _left_as_they_are(model: onnx.ModelProto) -> list[str]:
+    """Nodes that stay floating point: the first convolutions, the fusion, and everything of a transformer."""
+    reached = {name: {name} for name in ("whole", "crops")}
+    for node in model.graph.node:
+        for names in reached.values():
+            if names & set(node.input):
+                names.update(node.output)
+    transformer = any(node.op_type == "LayerNormalization" for node in model.graph.node)
+    fused = reached["whole"] if transformer else reached["whole"] & reached["crops"]
+    return _first_convolutions(model) + [node.name for node in model.graph.node if node.output[0] in fused]
 
 
 def _first_convolutions(model: onnx.ModelProto) -> list[str]:
-    """Names of the first convolutions of both branches; a branch begins where three channels come in."""
+    """Names of the first convolutions of each branch; a branch begins where three channels come in."""
     weights = {each.name: each.dims for each in model.graph.initializer}
-    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv" and weights[node.input[1]][2] < 8]
     starts = [k for k, node in enumerate(convolutions) if weights[node.input[1]][1] == 3]
     return [convolutions[k + i].name for k in starts for i in range(_FULL_PRECISION)]
 
@@ -138,12 +162,16 @@ def main() -> None:
     full = Detector(entry, arguments.models)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / f"{entry.name}-int8-{entry.version}.onnx"
+        for shared in entry.weights:  # the int8 graph must find the very same bytes in it
+            shutil.copyfile(arguments.models / shared.file, path.with_name(shared.file))
         paths = _drawn(read_manifest(arguments.calibrate), arguments.count)
         quantize(arguments.models / entry.file, path, paths, entry.views)
         content = path.read_bytes()
+        if path.with_name(SHARED).is_file() != bool(entry.weights):
+            sys.exit(f"{entry.ref}: the int8 graph does not share the fp32 graph's weights; nothing was written")
         small = replace(
             entry, name=f"{entry.name}-int8", file=path.name, sha256=hashlib.sha256(content).hexdigest(),
-            precision="int8", golden=(),
+            precision="int8", golden=(), weights=weights_of(path.with_name(SHARED)),
         )  # fmt: skip
         fast = Detector(small, path.parent)
         samples = [sample for sample in real_samples(arguments.pictures) if sample.split == "dev"]

@@ -27,19 +27,23 @@ from tqdm import tqdm
 from training.batches import Batch, batches
 from training.config import BranchSpec, TrainSpec, load_spec
 from training.dataset import Sample, digest, read_manifest
-from training.model import OUTPUTS, Branch
+from training.model import OUTPUTS, ConvBranch, TokenBranch, build_branch
+from training.probe import fit_probe
 
 BRANCHES = ("whole", "crops")
 
 
 def train_branch(branch: str, spec: TrainSpec, samples: list[Sample], run: Path, threads: int) -> Path:
-    """Train one branch to its last step and return the path of its weights (EMA)."""
+    """Train one branch to its last step and return the path of its weights (EMA; of a frozen backbone, its head)."""
     schedule: BranchSpec = getattr(spec, branch)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(threads)
     torch.manual_seed(spec.seed)
-    model = Branch(spec.backbone).to(device, memory_format=torch.channels_last)
+    model = build_branch(schedule.backbone)
+    if isinstance(model, TokenBranch):
+        return fit_probe(branch, model.eval().to(device), spec, samples, run)
+    model = model.to(device, memory_format=torch.channels_last)
     average = ModelEmaV3(model, decay=schedule.ema_decay, use_warmup=True)
     optimiser = torch.optim.AdamW(_groups(model, schedule))
     checkpoint = run / f"{branch}.checkpoint.pt"
@@ -95,7 +99,7 @@ def _step(
     return loss.item(), per_output.tolist()
 
 
-def _groups(model: Branch, schedule: BranchSpec) -> list[dict[str, object]]:
+def _groups(model: ConvBranch, schedule: BranchSpec) -> list[dict[str, object]]:
     """Backbone and head learn at their own rates; norms and biases are not decayed."""
     groups = []
     for module, rate in ((model.backbone, schedule.learning_rate), (model.head, schedule.head_learning_rate)):
@@ -116,7 +120,7 @@ def _set_learning_rates(optimiser: torch.optim.Optimizer, step: int, schedule: B
         group["lr"] = group["rate"] * factor
 
 
-def _save(path: Path, model: Branch, average: ModelEmaV3, optimiser: torch.optim.Optimizer, step: int) -> None:
+def _save(path: Path, model: ConvBranch, average: ModelEmaV3, optimiser: torch.optim.Optimizer, step: int) -> None:
     state = {"model": model.state_dict(), "average": average.module.state_dict()}
     half_written = path.with_suffix(".tmp")
     torch.save(state | {"optimiser": optimiser.state_dict(), "step": step}, half_written)

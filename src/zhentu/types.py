@@ -195,6 +195,22 @@ class Heatmap:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """A picture against reference pictures of the same listing.
+
+    score: calibrated probability in [0, 1] that the picture shows other goods (material, texture, pattern, colour or
+    construction) than the most similar reference.  similarity: in [0, 1], how well its places are found there again.
+    difference: where nothing alike was found in the reference.
+    """
+
+    score: float
+    similarity: float
+    reference_sha256: str
+    model: ModelRef
+    difference: Heatmap | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the model says about one picture."""
 

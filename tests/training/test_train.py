@@ -24,7 +24,7 @@ def test_a_run_killed_after_a_checkpoint_ends_with_the_same_weights(
     spec = load_spec(Path("configs/train-smoke.yaml"))  # 12 steps, a checkpoint every 5
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    expected = torch.load(train_branch("whole", spec, samples, tmp_path / "whole", threads=1), weights_only=True)
+    expected = torch.load(train_branch("crops", spec, samples, tmp_path / "whole", threads=1), weights_only=True)
 
     steps = []
 
@@ -37,9 +37,9 @@ def test_a_run_killed_after_a_checkpoint_ends_with_the_same_weights(
     step = train._step
     monkeypatch.setattr(train, "_step", dying)
     with pytest.raises(KeyboardInterrupt):
-        train_branch("whole", spec, samples, tmp_path / "killed", threads=1)
+        train_branch("crops", spec, samples, tmp_path / "killed", threads=1)
     monkeypatch.setattr(train, "_step", step)
-    resumed = torch.load(train_branch("whole", spec, samples, tmp_path / "killed", threads=1), weights_only=True)
+    resumed = torch.load(train_branch("crops", spec, samples, tmp_path / "killed", threads=1), weights_only=True)
     assert resumed.keys() == expected.keys()
     for name, tensor in expected.items():
         torch.testing.assert_close(resumed[name], tensor, rtol=1e-4, atol=1e-5)

@@ -33,7 +33,9 @@ MAX_SIDE = 640  # pixels; larger genuine pictures are cut to a native window bef
 JPEG_QUALITY = 96
 PARAMETERS = "parameters.jsonl"
 _ATTEMPTS = 4  # draws per wanted forgery; recipes refuse pictures they do not fit
-_TASKS_PER_PROCESS = 200  # then a fresh one: the generators' libraries cache a plan for every picture size they meet
+# Then fresh processes: the networks keep memory for every picture size they meet, gigabytes in all. (Not by the pool's
+# own max_tasks_per_child, which can hang in Python 3.11: github.com/python/cpython/issues/115634.)
+_TASKS_PER_PROCESS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +116,25 @@ def forged_sample(sample: Sample, written: Written) -> Sample:
         mask=written.mask,
         pair=written.pair,
         recipe=written.recipe,
-        generator=written.recipe if Label.AI_GENERATED in labels else "",
+        generator=_network_of(written) if Label.AI_GENERATED in labels else "",
     )
+
+
+def _network_of(written: Written) -> str:
+    """Which network made it, e.g. "reconstruct.upscaler/waifu2x": evaluation counts each alone."""
+    drawn = json.loads(written.parameters)
+    network = drawn.get("model") or drawn.get("kind")
+    return f"{written.recipe}/{network}" if network else written.recipe
 
 
 def forge_files(paths: Sequence[Path], plan: Plan, workers: int) -> Iterator[list[Written]]:
     """`forge_file` over many files in processes, in order."""
     plan.out.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, context, initializer=_single_thread, max_tasks_per_child=_TASKS_PER_PROCESS
-    ) as pool:
-        yield from pool.map(partial(forge_file, plan=plan), paths)
+    for start in range(0, len(paths), _TASKS_PER_PROCESS * workers):
+        some = paths[start : start + _TASKS_PER_PROCESS * workers]
+        with ProcessPoolExecutor(min(workers, len(some)), context, initializer=_single_thread) as pool:
+            yield from pool.map(partial(forge_file, plan=plan), some)
 
 
 def _write(forgery: Forgery, rgb: np.ndarray, name: str, out: Path) -> Written:

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from training.forge.base import Draws, Forgery, Materials, NotApplicable
-from training.forge.esrgan import models_folder, shrink_and_restore
 from training.forge.taef2 import load_taef2
+from training.forge.tiny import load_tiny, round_trip
+from training.forge.upscalers import installed, shrink_and_restore
 from zhentu.types import Label
 
 
@@ -26,12 +27,24 @@ def autoencoder(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials
     return _place(rgb, changed, mask, draw.of("reconstruct"), "reconstruct.autoencoder")
 
 
-def upscaler(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
-    """Downscale and restore with Real-ESRGAN: weave, print and gloss come back invented."""
-    if models_folder() is None:
-        raise NotApplicable("Real-ESRGAN is not installed: pip install zhentu[train]")
+def tiny(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
+    """Round trip through one of the project's own autoencoders, which differ in how they up-sample."""
+    network = load_tiny(draw.choice("kind"))
+    if network is None:
+        raise NotApplicable("the tiny autoencoders are not trained: python -m training.forge.tiny, or set ZHENTU_TINY")
     rgb, mask = _fit(rgb, mask, draw.of("reconstruct"))
-    changed = shrink_and_restore(rgb, draw.choice("model"), draw.uniform("shrink"))
+    noise = draw.uniform("latent_noise") if draw.chance("noisy") else 0.0
+    changed = round_trip(network, rgb, noise, seed=int(draw.rng.integers(2**31)))
+    return _place(rgb, changed, mask, draw.of("reconstruct"), "reconstruct.tiny")
+
+
+def upscaler(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
+    """Downscale and restore: weave, print and gloss come back invented."""
+    model = draw.choice("model")
+    if model not in installed():
+        raise NotApplicable(f"{model} is not installed: pip install zhentu[train]")
+    rgb, mask = _fit(rgb, mask, draw.of("reconstruct"))
+    changed = shrink_and_restore(rgb, model, draw.uniform("shrink"))
     return _place(rgb, changed, mask, draw.of("reconstruct"), "reconstruct.upscaler")
 
 
@@ -87,4 +100,8 @@ def _region(mask: np.ndarray | None, shape: tuple[int, int], draw: Draws) -> np.
     return cv2.GaussianBlur(region, (0, 0), 3)
 
 
-RECIPES = {"reconstruct.autoencoder": autoencoder, "reconstruct.upscaler": upscaler}
+RECIPES = {
+    "reconstruct.autoencoder": autoencoder,
+    "reconstruct.tiny": tiny,
+    "reconstruct.upscaler": upscaler,
+}

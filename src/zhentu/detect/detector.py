@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import onnxruntime as ort
 
 from zhentu.detect.heatmap import combine
 from zhentu.detect.models import OUTPUTS, ModelEntry
+from zhentu.detect.sessions import open_session
 from zhentu.detect.views import Views, make_views
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
@@ -37,7 +37,7 @@ class Detector:
         self._entry = entry
         self._slope = np.array([entry.calibration[name].slope for name in OUTPUTS])
         self._intercept = np.array([entry.calibration[name].intercept for name in OUTPUTS])
-        self._session = _open(_verified(folder / entry.file, entry), entry, threads, providers)
+        self._session = _open(entry, folder, threads, providers)
 
     @property
     def model(self) -> ModelRef:
@@ -100,28 +100,8 @@ def _sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60))))
 
 
-def _verified(path: Path, entry: ModelEntry) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: model file cannot be read: {error.strerror}") from error
-    actual = hashlib.sha256(content).hexdigest()
-    if actual != entry.sha256:
-        raise ModelError(f"{path}: sha256 is {actual[:16]}..., the manifest says {entry.sha256[:16]}...; file altered")
-    return content
-
-
-def _open(content: bytes, entry: ModelEntry, threads: int, providers: Sequence[str]) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Without this, idle ORT threads spin and take the core from decoding.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = ort.InferenceSession(content, options, providers=list(providers))
-    except Exception as error:  # ONNX Runtime's own exception types are private
-        raise ModelError(f"{entry.file}: ONNX Runtime cannot load it: {error}") from error
+def _open(entry: ModelEntry, folder: Path, threads: int, providers: Sequence[str]) -> ort.InferenceSession:
+    session = open_session(folder / entry.file, entry.sha256, entry.weights, threads, providers)
     expected = {"whole": entry.views.whole_size, "crops": entry.views.crop_size}
     shapes = {each.name: each.shape for each in session.get_inputs()}
     names = tuple(each.name for each in session.get_outputs())

@@ -38,6 +38,14 @@ class Golden:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class WeightsFile:
+    """A file of weights beside the graph that names it (ONNX external data); several graphs may share one."""
+
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class TrainingData:
     """What the weights learnt from: sha256 over pictures and labels, and how many pictures of how many sources."""
 
@@ -51,7 +59,9 @@ class ModelEntry:
     """One model: its file, how pictures are prepared for it, and how its logits are read.
 
     thresholds are keyed "<label>.<action>", e.g. "cutout_artifact.review".
-    precision: of the weights. int8 needs a processor with 8-bit dot products (VNNI, ARM dotprod) to be fast and exact.
+    precision: of the arithmetic. int8 needs a processor with 8-bit dot products (VNNI, ARM dotprod) to be fast and
+    exact.
+    weights: files that the graph needs beside its own.
     reference: histogram of each output's scores on genuine pictures, ten equal bins from 0 to 1, for drift.
     """
 
@@ -69,6 +79,7 @@ class ModelEntry:
     licence: str
     notes: str = ""
     precision: Literal["fp32", "int8"] = "fp32"
+    weights: tuple[WeightsFile, ...] = ()
     reference: Mapping[str, tuple[float, ...]] = Field(default_factory=dict)
 
     @property
@@ -78,12 +89,49 @@ class ModelEntry:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class GoldenPair:
+    """Two sample pictures of the package and the score the comparison must give them."""
+
+    picture: str
+    reference: str
+    score: Probability
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class ComparerEntry:
+    """One model that compares a picture with references. view_size: side in pixels of the square views it takes.
+
+    review_threshold: the score that at most one in a hundred true matches reaches.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    weights: tuple[WeightsFile, ...]
+    view_size: int
+    calibration: Platt
+    review_threshold: Probability
+    golden: tuple[GoldenPair, ...]
+    training_data: TrainingData
+    created: str
+    licence: str
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and sha256, as they enter a record."""
+        return ModelRef(self.name, self.version, self.sha256)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class Manifest:
-    """All models of a folder, and which one is active ("name@version")."""
+    """All models of a folder, and which are active ("name@version"); a folder may hold no comparer."""
 
     schema: int
     active: str
     models: tuple[ModelEntry, ...]
+    comparers: tuple[ComparerEntry, ...] = ()
+    active_comparer: str = ""
 
     @staticmethod
     def load(folder: Path) -> Manifest:
@@ -104,7 +152,14 @@ class Manifest:
         if problems:
             raise ModelError(f"{path}: " + "; ".join(problems))
         manifest.entry(manifest.active)
+        if manifest.active_comparer and manifest.comparer is None:
+            raise ModelError(f"{path}: active_comparer {manifest.active_comparer!r} is not among its comparers")
         return manifest
+
+    @property
+    def comparer(self) -> ComparerEntry | None:
+        """The active comparer, None where there is none."""
+        return next((each for each in self.comparers if str(each.ref) == self.active_comparer), None)
 
     @property
     def active_entry(self) -> ModelEntry:

@@ -1,0 +1,87 @@
+"""A picture against pictures that are known to show the real goods: only this can prove a material mismatch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from zhentu.detect.models import ComparerEntry
+from zhentu.detect.sessions import open_session
+from zhentu.detect.views import whole_view
+from zhentu.errors import ModelError, UsageError
+from zhentu.intake.decode import decode
+from zhentu.types import Comparison, Heatmap, Label, ModelRef, Picture
+
+MOST_REFERENCES = 16
+GOLDEN_TOLERANCE = 5e-3  # of a probability: processors round differently
+
+
+class Comparer:
+    """One comparison model in one ONNX Runtime session; `compare` may be called from several threads at once.
+
+    Tolerant of pose, light, ground, crop and camera; sensitive to material, texture, pattern, colour and construction.
+    Raises ModelError when a file is missing or altered.
+    """
+
+    def __init__(
+        self,
+        entry: ComparerEntry,
+        folder: Path,
+        threads: int = 1,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        self._entry = entry
+        self._session = open_session(folder / entry.file, entry.sha256, entry.weights, threads, providers)
+
+    @property
+    def model(self) -> ModelRef:
+        """Name, version and sha256 of the model."""
+        return self._entry.ref
+
+    @property
+    def review_threshold(self) -> float:
+        """The score that at most one in a hundred true matches reaches."""
+        return self._entry.review_threshold
+
+    def compare(self, picture: Picture, references: Sequence[Picture]) -> Comparison:
+        """How likely the picture shows other goods than the references; the most similar reference speaks.
+
+        A seller's references show the goods from several sides: the picture need agree with one of them only.
+        Raises UsageError without references or with more than 16.
+        """
+        if not 1 <= len(references) <= MOST_REFERENCES:
+            raise UsageError(f"{len(references)} references were given; give 1 to {MOST_REFERENCES}")
+        views = np.stack([whole_view(each.rgb, self._entry.view_size) for each in (picture, *references)])
+        logits, likeness, maps = self._session.run(("logits", "likeness", "map"), {"views": views})
+        platt = self._entry.calibration
+        scores = 1 / (1 + np.exp(-(platt.slope * np.asarray(logits, np.float64) + platt.intercept)))
+        best = int(np.argmin(scores))
+        return Comparison(
+            score=float(scores[best]),
+            similarity=float(np.clip(np.asarray(likeness)[best], 0, 1)),
+            reference_sha256=references[best].sha256,
+            model=self.model,
+            # Where nothing alike was found in the reference.
+            difference=Heatmap((1 - np.asarray(maps)[best]).clip(0, 1).astype(np.float32), Label.MATERIAL_MISMATCH),
+        )
+
+    def verify_golden(self, samples: Path) -> float:
+        """Compare the golden pairs and return the largest difference. Raises ModelError above the tolerance."""
+        worst = 0.0
+        for golden in self._entry.golden:
+            paths = samples / golden.picture, samples / golden.reference
+            missing = [str(path) for path in paths if not path.is_file()]
+            if missing:
+                raise ModelError(f"{self.model}: golden pictures are missing: {', '.join(missing)}; reinstall zhentu")
+            first, second = (decode(path.read_bytes()) for path in paths)
+            difference = abs(self.compare(first, [second]).score - golden.score)
+            if difference > GOLDEN_TOLERANCE:
+                raise ModelError(
+                    f"{self.model}: {golden.picture} against {golden.reference} is off by {difference:.4f} "
+                    f"(tolerance {GOLDEN_TOLERANCE}); this processor or runtime gives other results than the tested "
+                    "ones: upgrade onnxruntime, or leave references out"
+                )
+            worst = max(worst, difference)
+        return worst

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from torch import nn
+
+from training.pack import pack, save_with_shared_weights, to_integer_products
+
+
+class Wide(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(256, 512), nn.Linear(512, 256)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(x)))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("pack") / "plain.onnx"
+    torch.onnx.export(
+        Wide().eval(), (torch.zeros(2, 7, 256),), str(path), dynamo=True, external_data=False, verbose=False
+    )
+    return path
+
+
+def answer(path: Path, x: np.ndarray) -> np.ndarray:
+    session = ort.InferenceSession(str(path))
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: x})[0])
+
+
+def test_both_graphs_share_one_file_and_say_nearly_the_same(exported: Path, tmp_path: Path) -> None:
+    x = np.random.default_rng(1).standard_normal((2, 7, 256)).astype(np.float32)
+    shared = tmp_path / "weights.bin"
+    model = pack(onnx.load(str(exported)))
+    assert save_with_shared_weights(model, tmp_path / "float.onnx", shared)
+    size = shared.stat().st_size
+    integer = to_integer_products(onnx.load(str(tmp_path / "float.onnx")))
+    assert save_with_shared_weights(integer, tmp_path / "integer.onnx", shared)
+    assert shared.stat().st_size == size < exported.stat().st_size / 3
+    assert (tmp_path / "integer.onnx").stat().st_size < 20_000
+    plain = answer(exported, x)
+    assert np.abs(answer(tmp_path / "float.onnx", x) - plain).max() < 0.02 * np.abs(plain).max()
+    assert np.abs(answer(tmp_path / "integer.onnx", x) - plain).max() < 0.05 * np.abs(plain).max()
+
+
+def test_packing_packed_weights_again_changes_nothing(exported: Path, tmp_path: Path) -> None:
+    x = np.ones((2, 7, 256), np.float32)
+    save_with_shared_weights(pack(onnx.load(str(exported))), tmp_path / "once.onnx", tmp_path / "weights.bin")
+    model = onnx.load(str(tmp_path / "once.onnx"))
+    again = pack(model)
+    save_with_shared_weights(again, tmp_path / "twice.onnx", tmp_path / "weights.bin")
+    assert np.array_equal(answer(tmp_path / "once.onnx", x), answer(tmp_path / "twice.onnx", x))
+
+
+def test_a_file_of_other_weights_is_refused(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"\1" * 300_000)
+    with pytest.raises(ValueError, match="other weights"):
+        save_with_shared_weights(pack(onnx.load(str(exported))), tmp_path / "a.onnx", tmp_path / "weights.bin")
