@@ -13,7 +13,7 @@ from postgres import Postgres, binaries
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import ModelEntry
 from zhentu.record.database import Database
-from zhentu.settings import Settings
+from zhentu.settings import OnError, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,15 @@ def entry(tmp_path: Path) -> ModelEntry:
 
 @pytest.fixture
 def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
-    return Settings(models_dir=tmp_path / "models", store_url=f"sqlite:///{tmp_path}/records.db", workers=2)
+    return Settings(
+        models_dir=tmp_path / "models",
+        store_url=f"sqlite:///{tmp_path}/records.db",
+        workers=2,
+        on_error=OnError.BLOCK,
+        open=True,
+        spool_dir=tmp_path / "spool",
+        reload_s=0.05,
+    )
 
 
 @pytest.fixture
