@@ -92,3 +92,14 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url, auto_migrate=True)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[object]:
+    """A client of a running gate in open mode, with the tiny model."""
+    from fastapi.testclient import TestClient
+
+    from zhentu.gate.app import create_app
+
+    with TestClient(create_app(settings)) as client:
+        yield client

@@ -42,11 +42,11 @@ def prune(
         raise UsageError("give --older-than-days or --seller, or set ZHENTU_RETENTION_DAYS")
     if seller == "":
         raise UsageError("--seller is empty; that would delete every record without a seller")
-    before = None if seller is not None else datetime.now(UTC) - timedelta(days=days or 0)
+    moment = datetime.now(UTC) - timedelta(days=days or 0)
     with open_database(settings) as database:
-        found = retention.count(database, before=before, seller_id=seller)
+        found = retention.count(database, before=None if seller else moment, seller_id=seller)
         if not dry_run and found:
-            gone = retention.prune_seller(database, seller) if seller else retention.prune_before(database, before)  # type: ignore[arg-type]
+            gone = retention.prune_seller(database, seller) if seller else retention.prune_before(database, moment)
             PictureStore(settings.picture_store).remove(gone)
     typer.echo(f"{found} records {'would be' if dry_run else 'were'} deleted")
 
