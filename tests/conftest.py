@@ -13,7 +13,8 @@ from postgres import Postgres, binaries
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import ModelEntry
 from zhentu.record.database import Database
-from zhentu.settings import OnError, Settings
+from zhentu.settings import Settings
+from zhentu.types import OnError
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from zhentu.gate.app import create_app
 from zhentu.record.database import Database, now
 from zhentu.record.schema import job_pictures, records
 from zhentu.record.store import RecordStore
-from zhentu.settings import OnError, Settings
-from zhentu.types import Record
+from zhentu.settings import Settings
+from zhentu.types import OnError, Record
 
 
 class Breakable(Database):

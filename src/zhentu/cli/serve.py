@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from zhentu.settings import OnError, load_settings
+from zhentu.settings import load_settings
+from zhentu.types import OnError
 
 
 def serve(
