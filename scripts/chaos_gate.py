@@ -265,9 +265,8 @@ def overload(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
         watcher.join()
         accepted, refused = outcomes.latencies(200), outcomes.latencies(503)
         print(f"capacity {capacity:.1f}/s, offered {count / outcomes.seconds:.1f}/s for {outcomes.seconds:.0f} s")
-        print(
-            f"accepted {len(accepted)}, refused {len(refused)}, others {len(outcomes.answers) - len(accepted) - len(refused)}"
-        )
+        others = len(outcomes.answers) - len(accepted) - len(refused)
+        print(f"accepted {len(accepted)}, refused {len(refused)}, others {others}")
         codes = Counter(json.loads(body)["code"] for status, _, body in outcomes.answers if status == 503)
         print(f"refusals: {dict(codes)}")
         p99 = float(np.percentile(accepted, 99))
