@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import tiny_model
 from PIL import Image
+from postgres import Postgres, binaries
 
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import ModelEntry
+from zhentu.record.database import Database
 from zhentu.settings import Settings
+from zhentu.types import OnError
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +53,54 @@ def entry(tmp_path: Path) -> ModelEntry:
 
 @pytest.fixture
 def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
-    return Settings(models_dir=tmp_path / "models", store_url=f"sqlite:///{tmp_path}/records.db", workers=2)
+    return Settings(
+        models_dir=tmp_path / "models",
+        store_url=f"sqlite:///{tmp_path}/records.db",
+        workers=2,
+        on_error=OnError.BLOCK,
+        open=True,
+        spool_dir=tmp_path / "spool",
+        reload_s=0.05,
+    )
 
 
 @pytest.fixture
 def policy():
     return load_policy(default_policy_path())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole session; tests that need it are skipped where none is installed."""
+    if binaries() is None:
+        pytest.skip("PostgreSQL 15+ is not installed: apt-get install postgresql (.ci/run does so as root)")
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind; PostgreSQL is not migrated yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/deep/records.db"
+    return request.getfixturevalue("postgres").new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An open, migrated store of each kind."""
+    opened = Database(database_url, auto_migrate=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[object]:
+    """A client of a running gate in open mode, with the tiny model."""
+    from fastapi.testclient import TestClient
+
+    from zhentu.gate.app import create_app
+
+    with TestClient(create_app(settings)) as client:
+        yield client

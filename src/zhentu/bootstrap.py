@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_folder
 from zhentu.errors import ConfigError
 from zhentu.intake.decode import DecodeLimits
+from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
-from zhentu.screen import DetectorPort, screen
+from zhentu.screen import BankPort, ComparerPort, DetectorPort, KnownPort, VersionedBank, screen
 from zhentu.settings import Settings
 from zhentu.types import Listing, Record
 
@@ -26,9 +29,22 @@ class Screener:
     detector: DetectorPort
     policy: Policy
     limits: DecodeLimits
+    bank: BankPort | None = None
+    comparer: ComparerPort | None = None
+
+    @property
+    def bank_version(self) -> str:
+        """Changes with the banks' entries where they say so; the same request is then answered anew."""
+        return self.bank.version if isinstance(self.bank, VersionedBank) else ""
 
     def screen(
-        self, payload: bytes, path: str = "", listing: Listing | None = None, with_heatmaps: bool = False
+        self,
+        payload: bytes,
+        path: str = "",
+        listing: Listing | None = None,
+        with_heatmaps: bool = False,
+        references: Sequence[bytes] = (),
+        known: KnownPort | None = None,
     ) -> Record:
         """Screen one picture's bytes. Raises PictureError when they hold none."""
         return screen(
@@ -39,6 +55,10 @@ class Screener:
             path=path,
             listing=listing,
             with_heatmaps=with_heatmaps,
+            references=references,
+            bank=self.bank,
+            comparer=self.comparer,
+            known=known,
         )
 
 
@@ -69,7 +89,17 @@ def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
 
 def build_store(settings: Settings) -> RecordStore:
     """The record store. Raises StoreError."""
-    return RecordStore(settings.store_url)
+    return RecordStore(Database(settings.store_url, settings.auto_migrate))
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The store's database, closed afterwards. Raises StoreError."""
+    database = Database(settings.store_url, settings.auto_migrate)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def limits_of(settings: Settings) -> DecodeLimits:

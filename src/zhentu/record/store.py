@@ -1,38 +1,52 @@
-"""Where records are kept: SQLite by default, any SQLAlchemy URL otherwise."""
+"""Records, appended and never changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, make_url, select
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
 
-from zhentu.errors import RecordNotFound, StoreError
+from zhentu.errors import IdempotencyConflict, RecordNotFound, StoreError
 from zhentu.record.codec import decode_record, encode_record
-from zhentu.record.schema import SCHEMA_VERSION, metadata, records, schema_version
-from zhentu.types import Action, Record
+from zhentu.record.database import Database
+from zhentu.record.jobs import Job, write_job
+from zhentu.record.outbox import Message, write_messages
+from zhentu.record.schema import claims, records
+from zhentu.types import Action, Record, Scores, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What makes two requests the same one. claim: 64 hex digits, of an Idempotency-Key or of a request's content.
+
+    request_sha256: the content asked for; a claim that was made for another content is a conflict.
+    """
+
+    claim: str
+    request_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record and what must be written with it or not at all. deferred: the picture, where it is screened later."""
+
+    record: Record
+    claims: tuple[Claim, ...] = ()
+    messages: tuple[Message, ...] = ()
+    deferred: Job | None = None
 
 
 class RecordStore:
     """Append-only store of records; safe to use from several threads and processes.
 
-    url: an SQLAlchemy URL, e.g. "sqlite:////var/lib/zhentu/records.db" or "postgresql+psycopg://...".
-    Raises StoreError when it cannot be opened, or holds a schema newer than this version knows.
+    at: the store's URL, or an open Database that other tables share. Raises StoreError when it cannot be opened.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
-        with self._begin() as connection:
-            metadata.create_all(connection)
-            found = connection.execute(select(schema_version.c.version)).scalar()
-            if found is None:
-                connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-            elif found > SCHEMA_VERSION:
-                raise StoreError(
-                    f"the store has schema {found}, this zhentu knows up to {SCHEMA_VERSION}; upgrade zhentu"
-                )
+    def __init__(self, at: str | Database) -> None:
+        self.database = at if isinstance(at, Database) else Database(at)
 
     def append(self, record: Record) -> None:
         """Write one record durably."""
@@ -40,14 +54,89 @@ class RecordStore:
 
     def append_many(self, batch: Iterable[Record]) -> None:
         """Write a batch in one transaction: all or none."""
-        rows = [_row(record) for record in batch]
-        if rows:
-            with self._begin() as connection:
+        rows = [row_of(record) for record in batch]
+        if not rows:
+            return
+        try:
+            with self.database.begin() as connection:
                 connection.execute(insert(records), rows)
+        except IntegrityError as error:
+            raise StoreError("a record with this identifier is in the store; records are append-only") from error
+
+    def keep(self, kept: Kept) -> Record:
+        """Write a record with everything that belongs to it in one transaction, once.
+
+        Returns the record that answers the request: this one, or the earlier one where somebody else came first.
+        Raises IdempotencyConflict where a claim was made for another request.
+        """
+        try:
+            with self.database.begin() as connection:
+                if kept.claims:
+                    connection.execute(insert(claims), [_claim_row(each, kept.record) for each in kept.claims])
+                connection.execute(insert(records), row_of(kept.record))
+                write_messages(connection, kept.messages)
+                if kept.deferred is not None:
+                    write_job(connection, kept.deferred)
+        except IntegrityError as error:
+            earlier = self.answered(kept.claims)
+            if earlier is None:
+                raise StoreError("a record with this identifier is in the store; records are append-only") from error
+            return earlier
+        return kept.record
+
+    def keep_late(self, kept: Kept) -> None:
+        """Write what was answered while the store was down. Writing it twice, or after another claim, is harmless."""
+        with self.database.begin() as connection:
+            found = connection.execute(select(records.c.record_id).where(records.c.record_id == kept.record.record_id))
+            if found.first() is not None:
+                return
+            made = [each.claim for each in kept.claims]
+            taken = set(connection.execute(select(claims.c.claim).where(claims.c.claim.in_(made))).scalars())
+            rows = [_claim_row(each, kept.record) for each in kept.claims if each.claim not in taken]
+            if rows:
+                connection.execute(insert(claims), rows)
+            connection.execute(insert(records), row_of(kept.record))
+            write_messages(connection, kept.messages)
+            if kept.deferred is not None:
+                write_job(connection, kept.deferred)
+
+    def answered(self, made: Sequence[Claim]) -> Record | None:
+        """The record that answered this request before. Raises IdempotencyConflict; see `Claim`."""
+        if not made:
+            return None
+        query = (
+            select(claims.c.claim, claims.c.request_sha256, records.c.body)
+            .join(records, records.c.record_id == claims.c.record_id)
+            .where(claims.c.claim.in_([each.claim for each in made]))
+        )
+        with self.database.begin() as connection:
+            found = {row.claim: row for row in connection.execute(query)}
+        asked = {each.claim: each.request_sha256 for each in made}
+        for claim, row in found.items():
+            if row.request_sha256 != asked[claim]:
+                raise IdempotencyConflict("this Idempotency-Key was used for another request; use a new key")
+        if not found:
+            return None
+        record = decode_record(next(iter(found.values())).body)
+        missing = [each for each in made if each.claim not in found]
+        if missing:  # a new key for a request that was answered: from now on the key stands for it
+            with contextlib.suppress(IntegrityError), self.database.begin() as connection:
+                connection.execute(insert(claims), [_claim_row(each, record) for each in missing])
+        return record
+
+    def verdict_for(self, sha256: str, model_sha256: str) -> tuple[str, Verdict] | None:
+        """Record id and verdict of the newest screening of these bytes by this model, None when there is none."""
+        query = select(records.c.body).where(records.c.picture_sha256 == sha256, records.c.model_sha256 == model_sha256)
+        with self.database.begin() as connection:
+            body = connection.execute(query.order_by(records.c.record_id.desc()).limit(1)).scalar()
+        if body is None:
+            return None
+        record = decode_record(body)
+        return None if record.verdict is None else (record.record_id, record.verdict)
 
     def get(self, record_id: str) -> Record:
         """The record with this identifier. Raises RecordNotFound."""
-        with self._begin() as connection:
+        with self.database.begin() as connection:
             body = connection.execute(select(records.c.body).where(records.c.record_id == record_id)).scalar()
         if body is None:
             raise RecordNotFound(f"no record {record_id!r} in the store")
@@ -56,63 +145,45 @@ class RecordStore:
     def latest_for(self, sha256: str) -> Record | None:
         """The newest record of a picture's bytes, None when it was never screened."""
         query = select(records.c.body).where(records.c.picture_sha256 == sha256)
-        with self._begin() as connection:
+        with self.database.begin() as connection:
             body = connection.execute(query.order_by(records.c.record_id.desc()).limit(1)).scalar()
         return None if body is None else decode_record(body)
+
+    def latest_scores(self, model_sha256: str, limit: int) -> tuple[Scores, ...]:
+        """The newest scores a model gave, newest first."""
+        query = select(records.c.body).where(records.c.model_sha256 == model_sha256)
+        with self.database.begin() as connection:
+            bodies = connection.execute(query.order_by(records.c.record_id.desc()).limit(limit)).scalars().all()
+        verdicts = [decode_record(body).verdict for body in bodies]
+        return tuple(each.scores for each in verdicts if each is not None)
 
     def counts_by_action(self) -> Mapping[Action, int]:
         """How many records asked for each action."""
         query = select(records.c.action, func.count()).group_by(records.c.action)
-        with self._begin() as connection:
+        with self.database.begin() as connection:
             found = {Action(action): int(count) for action, count in connection.execute(query)}
         return {action: found.get(action, 0) for action in Action}
 
     def check(self) -> None:
         """Raise StoreError unless the store answers and can be written."""
-        with self._begin() as connection:
-            connection.execute(select(schema_version.c.version)).scalar()
+        self.database.check()
 
     def close(self) -> None:
         """Give the connections back."""
-        self._engine.dispose()
-
-    @contextmanager
-    def _begin(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-            url = self._engine.url.render_as_string(hide_password=True)
-            raise StoreError(f"the record store {url} failed: {cause}") from error
+        self.database.close()
 
 
-def _engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-            Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, pool_pre_ping=True)
-    except ArgumentError as error:
-        raise StoreError(f"store_url {url!r} is not a database URL, e.g. sqlite:///zhentu.db") from error
-    except ImportError as error:
-        raise StoreError(f"the driver of {url.split(':')[0]} is not installed: pip install zhentu[postgres]") from error
-    except OSError as error:
-        raise StoreError(f"the folder of {url!r} cannot be made: {error}") from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _tune_sqlite)
-    return engine
+def _claim_row(claim: Claim, record: Record) -> dict[str, object]:
+    return {
+        "claim": claim.claim,
+        "request_sha256": claim.request_sha256,
+        "record_id": record.record_id,
+        "created_at": record.created_at,
+    }
 
 
-def _tune_sqlite(connection: object, _: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined]
-    # WAL lets readers go on while one writes; NORMAL may lose the last transactions on power loss, never the file.
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _row(record: Record) -> dict[str, object]:
+def row_of(record: Record) -> dict[str, object]:
+    """The columns of a record, for insert(records)."""
     verdict = record.verdict
     return {
         "record_id": record.record_id,
