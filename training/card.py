@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from training.config import load_spec
 from zhentu.detect.models import ModelEntry
 
 _HEAD = """# Model card: {ref}
@@ -18,9 +19,9 @@ ONNX file through the serving code. Intervals are 95 % bootstrap.
 | | |
 | --- | --- |
 | task | five probabilities of a product picture: {labels}; and `forged`, that any of them holds |
-| file | `{file}`, sha256 `{sha256}` |
+| file | `{file}`, sha256 `{sha256}`, {precision} arithmetic{weights} |
 | looks | the whole picture at {whole} px; at most {count} native crops of {crop} px, where most texture is |
-| architecture | two EfficientNet-lite0 (timm `tf_efficientnet_lite0`, ImageNet weights), fused per label |
+| architecture | {architecture}, fused per label |
 | training data | {pictures} pictures of {sources} sources, digest `{digest}` |
 | licence | {licence} (weights; the training pictures are not distributed) |
 | created | {created} |
@@ -57,8 +58,11 @@ def write_card(
         labels=", ".join(f"`{label}`" for label in entry.labels),
         file=entry.file,
         sha256=entry.sha256,
+        precision=entry.precision,
+        weights="".join(f"; weights in `{each.file}`" for each in entry.weights),
         whole=entry.views.whole_size,
         crop=entry.views.crop_size,
+        architecture=_architecture(run),
         count=entry.views.crop_count,
         pictures=entry.training_data.pictures,
         sources=entry.training_data.sources,
@@ -71,10 +75,25 @@ def write_card(
         held_out = json.loads((run / "fusion.json").read_text(encoding="utf-8"))["held_out"]
         rows = pd.DataFrame({"figure, fusion held out source by source": held_out.keys(), "value": held_out.values()})
         text += f"\n## Held out\n\n{markdown(rows)}"
+    if path.with_name("curves.png").is_file():
+        text += "\n![ROC, scores and reliability](curves.png)\n"
     for title, table in tables.items():
         text += f"\n## {title}\n\n{markdown(table)}"
     text += f"\n## Training sources\n\nThe forgeries were made from the genuine ones.\n\n{markdown(trained_on)}"
     path.write_text(text + _TAIL, encoding="utf-8")
+
+
+def _architecture(run: Path | None) -> str:
+    """Both branches in words, from the run's own config."""
+    if run is None or not (run / "train.yaml").is_file():
+        return "see the manifest"
+    spec = load_spec(run / "train.yaml")
+    words = []
+    for look, branch in (("whole picture", spec.whole), ("crops", spec.crops)):
+        backbone = branch.backbone
+        depth = f", its first {backbone.depth} blocks, frozen, with a fitted linear head" if backbone.depth else ""
+        words.append(f"{look}: timm `{backbone.name}`{depth}")
+    return "; ".join(words)
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -28,10 +28,11 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from sklearn.metrics import roc_auc_score
 
 from training.dataset import Sample, read_manifest
-from training.evaluate import Scored, score
+from training.evaluate import score
 from training.export import SHARED, add_to_manifest, golden_of, weights_of
 from training.pack import save_with_shared_weights, to_integer_products
 from training.prepare import real_samples
+from training.tables import Scored
 from training.tiers import TIERS
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry

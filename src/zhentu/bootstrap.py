@@ -11,8 +11,10 @@ import cv2
 
 from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
+from zhentu.detect.compare import Comparer
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_folder
+from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import ConfigError
 from zhentu.intake.decode import DecodeLimits
 from zhentu.record.database import Database
@@ -77,14 +79,28 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     detector = Detector(entry, folder, threads)
     if golden:
         detector.verify_golden(samples_folder())
-    return Screener(detector, policy, limits_of(settings))
+    return Screener(detector, policy, limits_of(settings), comparer=build_comparer(settings, threads))
 
 
 def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
-    """The model in force and the folder its file lies in. Raises ModelError."""
+    """The model in force and the folder its file lies in. Raises ModelError.
+
+    Where no model is named and the active one calculates with 8-bit integers, a processor without 8-bit dot products
+    gets the same model in floating point: there it is the faster one, and exact.
+    """
     folder = settings.models_dir or models_folder()
     manifest = Manifest.load(folder)
-    return manifest.entry(settings.model or manifest.active), folder
+    entry = manifest.entry(settings.model or manifest.active)
+    if not settings.model and entry.precision == "int8" and not has_8bit_products():
+        entry = manifest.in_floating_point(entry) or entry
+    return entry, folder
+
+
+def build_comparer(settings: Settings, threads: int = 1) -> Comparer | None:
+    """The comparison with references in force, None where the models hold none. It loads when first asked."""
+    folder = settings.models_dir or models_folder()
+    entry = Manifest.load(folder).comparer
+    return None if entry is None else Comparer(entry, folder, threads)
 
 
 def build_store(settings: Settings) -> RecordStore:

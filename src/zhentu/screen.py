@@ -95,6 +95,11 @@ class ComparisonPort(Protocol):
 class ComparerPort(Protocol):
     """Compares a picture with pictures known to show the real goods."""
 
+    @property
+    def review_threshold(self) -> float:
+        """The score shipped with the comparison as the limit for review."""
+        ...
+
     def compare(self, picture: Picture, references: Sequence[Picture]) -> ComparisonPort:
         """Compare with at least one reference."""
         ...
@@ -151,7 +156,7 @@ def screen(
         evidence,
         listing,
         policy,
-        detector.entry.thresholds,
+        {**detector.entry.thresholds, **({"comparison.review": comparer.review_threshold} if comparer else {})},
         hits=hits,
         mismatch=comparison.score if comparison else None,
         picture_sha256=picture.sha256,

@@ -116,4 +116,4 @@ def test_no_references_too_many_and_altered_files_are_named(exported: Path, tmp_
             Comparer(entry, exported).compare(cup, references)
     (tmp_path / entry.file).write_bytes(b"other")
     with pytest.raises(ModelError, match="altered"):
-        Comparer(entry, tmp_path)
+        Comparer(entry, tmp_path).compare(cup, [cup])

@@ -72,8 +72,9 @@ def decide(
 ) -> Decision:
     """What the policy says of one picture.
 
-    model_thresholds: shipped thresholds by "<label>.<action>". hits: entries of banks it matches.  mismatch: score
-    against reference pictures in [0, 1], None where none was compared.  picture_sha256: its place in the roll-out.
+    model_thresholds: shipped thresholds by "<label>.<action>" and "comparison.review".  hits: entries of banks it
+    matches.  mismatch: score against reference pictures in [0, 1], None where none was compared.  picture_sha256: its
+    place in the roll-out.
     The gravest action asked for wins; every reason is kept. In shadow mode, and outside the roll-out, the action is
     recorded and `applied` is allow.
     """
@@ -86,7 +87,7 @@ def decide(
     if verdict is not None:
         reasons += _score_reasons(verdict, listing.goods, policy, model_thresholds, used)
     if mismatch is not None:
-        reasons += _comparison_reasons(mismatch, policy, used)
+        reasons += _comparison_reasons(mismatch, policy, model_thresholds, used)
     action = max((reason.action for reason in reasons), key=lambda each: each.severity, default=Action.ALLOW)
     if not reasons:
         words = notices.NOTHING_FOUND
@@ -150,10 +151,14 @@ def _bank_reasons(hits: Sequence[BankHit], policy: Policy) -> list[Reason]:
     return reasons
 
 
-def _comparison_reasons(mismatch: float, policy: Policy, used: dict[str, float]) -> list[Reason]:
+def _comparison_reasons(
+    mismatch: float, policy: Policy, model_thresholds: Mapping[str, float], used: dict[str, float]
+) -> list[Reason]:
     passed = []
     for action in ACTIONS:
         number = policy.comparison.get(action, OFF)
+        if number == MODEL:
+            number = model_thresholds.get(f"comparison.{action.value}", OFF)
         if isinstance(number, float | int):
             used[f"comparison.{action.value}"] = float(number)
             if mismatch >= number:

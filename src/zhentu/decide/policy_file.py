@@ -105,8 +105,8 @@ def _comparison(section: object, problems: list[str]) -> Mapping[Action, Thresho
     for name, value in section.items():
         if name not in actions:
             continue
-        if value == MODEL:
-            problems.append(f"comparison.{name}: the model ships no threshold for comparisons; give a number or `off`")
+        if value == MODEL and name != Action.REVIEW.value:
+            problems.append(f"comparison.{name}: comparisons ship a threshold for review only; give a number or `off`")
         else:
             limits[Action(name)] = _threshold(value, f"comparison.{name}", problems)
     problems += _order(limits, "comparison")

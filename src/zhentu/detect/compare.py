@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
+import onnxruntime as ort
 
 from zhentu.detect.models import ComparerEntry
 from zhentu.detect.sessions import open_session
@@ -22,7 +24,8 @@ class Comparer:
     """One comparison model in one ONNX Runtime session; `compare` may be called from several threads at once.
 
     Tolerant of pose, light, ground, crop and camera; sensitive to material, texture, pattern, colour and construction.
-    Raises ModelError when a file is missing or altered.
+    The session is opened when first asked, because most processes never are: `compare` and `verify_golden` raise
+    ModelError when a file is missing or altered.
     """
 
     def __init__(
@@ -32,8 +35,10 @@ class Comparer:
         threads: int = 1,
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
-        self._entry = entry
-        self._session = open_session(folder / entry.file, entry.sha256, entry.weights, threads, providers)
+        self._entry, self._folder = entry, folder
+        self._threads, self._providers = threads, providers
+        self._session: ort.InferenceSession | None = None
+        self._opening = Lock()
 
     @property
     def model(self) -> ModelRef:
@@ -54,7 +59,7 @@ class Comparer:
         if not 1 <= len(references) <= MOST_REFERENCES:
             raise UsageError(f"{len(references)} references were given; give 1 to {MOST_REFERENCES}")
         views = np.stack([whole_view(each.rgb, self._entry.view_size) for each in (picture, *references)])
-        logits, likeness, maps = self._session.run(("logits", "likeness", "map"), {"views": views})
+        logits, likeness, maps = self._opened().run(("logits", "likeness", "map"), {"views": views})
         platt = self._entry.calibration
         scores = 1 / (1 + np.exp(-(platt.slope * np.asarray(logits, np.float64) + platt.intercept)))
         best = int(np.argmin(scores))
@@ -66,6 +71,13 @@ class Comparer:
             # Where nothing alike was found in the reference.
             difference=Heatmap((1 - np.asarray(maps)[best]).clip(0, 1).astype(np.float32), Label.MATERIAL_MISMATCH),
         )
+
+    def _opened(self) -> ort.InferenceSession:
+        with self._opening:
+            if self._session is None:
+                entry, path = self._entry, self._folder / self._entry.file
+                self._session = open_session(path, entry.sha256, entry.weights, self._threads, self._providers)
+            return self._session
 
     def verify_golden(self, samples: Path) -> float:
         """Compare the golden pairs and return the largest difference. Raises ModelError above the tolerance."""

