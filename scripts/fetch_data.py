@@ -4,7 +4,8 @@
     python scripts/fetch_data.py pictures --manifest manifest.csv --out data
 
 `pictures` reads the columns `file`, `origin` ("owner/repository:path" on GitHub, "(...)" behind the repository is a
-remark) and, where there is one, `sha256`. What is there and has the right sum is kept, so a stopped run goes on. are checked where the manifest gives them; those of all files are written to `sha256.csv`, to be kept with it.
+remark) and, where there is one, `sha256`. What is there and has the right sum is kept, so a stopped run goes on. Sums
+are checked where the manifest gives them; those of all files are written to `sha256.csv`, to be kept with it.
 Pictures keep their own licences (column `licence`): for training and development, not for passing on.
 """
 
