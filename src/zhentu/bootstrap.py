@@ -17,6 +17,7 @@ from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_fo
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import ConfigError
 from zhentu.intake.decode import DecodeLimits
+from zhentu.labelling import read_anchors
 from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
 from zhentu.screen import BankPort, ComparerPort, DetectorPort, KnownPort, VersionedBank, screen
@@ -33,6 +34,7 @@ class Screener:
     limits: DecodeLimits
     bank: BankPort | None = None
     comparer: ComparerPort | None = None
+    c2pa_anchors: str = ""
 
     @property
     def bank_version(self) -> str:
@@ -61,6 +63,7 @@ class Screener:
             bank=self.bank,
             comparer=self.comparer,
             known=known,
+            c2pa_anchors=self.c2pa_anchors,
         )
 
 
@@ -79,7 +82,13 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     detector = Detector(entry, folder, threads)
     if golden:
         detector.verify_golden(samples_folder())
-    return Screener(detector, policy, limits_of(settings), comparer=build_comparer(settings, threads))
+    return Screener(
+        detector,
+        policy,
+        limits_of(settings),
+        comparer=build_comparer(settings, threads),
+        c2pa_anchors=read_anchors(settings),
+    )
 
 
 def find_model(settings: Settings) -> tuple[ModelEntry, Path]:

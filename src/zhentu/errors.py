@@ -7,7 +7,8 @@ ZhentuError                      internal_error           500  1
 │   ├── PictureTooSmall          picture_too_small        422  1
 │   ├── PictureTruncated         picture_truncated        422  1
 │   ├── PictureCorrupt           picture_corrupt          422  1
-│   └── UnsupportedFormat        unsupported_format       415  1
+│   ├── UnsupportedFormat        unsupported_format       415  1
+│   └── LabelUnwritable          label_unwritable         422  1   (this format or file cannot take the label)
 ├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
 ├── UsageError                   usage_error              400  2   (the call is at fault)
 │   ├── ConfigError              config_error             400  2   (every problem of a config at once)
@@ -85,6 +86,12 @@ class UnsupportedFormat(PictureError):
 
     code = "unsupported_format"
     http_status = 415
+
+
+class LabelUnwritable(PictureError):
+    """The label cannot be written into this file; the message says what can be done instead."""
+
+    code = "label_unwritable"
 
 
 class PictureNotFound(ZhentuError):

@@ -126,6 +126,7 @@ def screen(
     bank: BankPort | None = None,
     comparer: ComparerPort | None = None,
     known: KnownPort | None = None,
+    c2pa_anchors: str = "",
 ) -> Record:
     """Screen one picture. Raises PictureError when it cannot be decoded; nothing is stored here."""
     began = time.perf_counter()
@@ -146,7 +147,7 @@ def screen(
         verdict = verdict and replace(verdict, basis=Basis.REFERENCE)
     evidence = (
         *_bank_evidence(hits, asked=bank is not None and not off),
-        *read_provenance(payload, picture.format),
+        *read_provenance(payload, picture.format, c2pa_anchors),
         *declaration(listing),
         *_model_evidence(verdict, earlier[0] if earlier and not with_heatmaps else "", settled),
         *_comparison_evidence(comparison, len(references), off),

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from zhentu import __version__
-from zhentu.cli import compare, inspect, keys, models, records, scan, serve, store
+from zhentu.cli import compare, inspect, keys, mark, models, records, scan, serve, store
 from zhentu.errors import ZhentuError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("demo")(scan.demo)
 app.command("scan")(scan.scan)
 app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)
+app.command("mark")(mark.mark)
 app.command("serve")(serve.serve)
 app.command("doctor")(models.doctor)
 app.add_typer(models.model_app, name="model")

@@ -30,6 +30,8 @@ _EXAMPLES: dict[type[ZhentuError], str] = {
     errors.PictureTooSmall: "the picture is 5x5 pixels, the shorter side must have 32; send a larger one",
     errors.FetchError: "shop.example did not answer within 5 s",
     errors.FetchRefused: "shop.example has an address that is not public; zhentu does not go there",
+    errors.LabelUnwritable: "zhentu paints labels into JPEG, PNG, WEBP, AVIF, GIF, TIFF, not into BMP; convert it",
+    errors.DependencyError: "the C2PA key cannot sign; check c2pa_certificates, c2pa_key and c2pa_algorithm",
     errors.RateLimited: "key 'shop' may ask 100 times a second; try again in 0.2 s",
     errors.ConfigError: "policy.yaml: 1 problem\n  - mode: 'on' is not one of off, shadow, enforce",
     errors.ZhentuError: "an error that was not foreseen; it stands in the log under this request's id",

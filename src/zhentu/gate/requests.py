@@ -113,6 +113,30 @@ async def read_submission(request: Request, max_bytes: int) -> Submission:
     raise _unsupported(kind, "multipart/form-data, image/*, application/octet-stream or application/json")
 
 
+async def read_picture(request: Request, max_bytes: int, fields: frozenset[str]) -> tuple[bytes, dict[str, str]]:
+    """One picture and the texts of `fields` that were given: as a form, or as the raw body with a query.
+
+    Raises UsageError, PictureTooLarge, UnsupportedFormat.
+    """
+    kind = _kind(request)
+    if kind == "multipart/form-data":
+        async with request.form(max_files=1, max_fields=_FIELDS) as form:
+            _known(form, {"picture", *fields})
+            payloads = await _files(form, "picture", max_bytes, 1)
+            texts = {field: found[0] for field in fields if (found := _texts(form, field))}
+        if not payloads:
+            raise UsageError("picture: send exactly one, as the file part `picture`")
+        return payloads[0][1], texts
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        unknown = sorted(set(request.query_params) - fields)
+        if unknown:
+            raise UsageError(f"{unknown[0][:60]}: unknown field; known are {', '.join(sorted(fields))}")
+        payload = await request.body()
+        _check_size(payload, max_bytes)
+        return payload, {key: value for key, value in request.query_params.items() if value}
+    raise _unsupported(kind, "multipart/form-data, image/* or application/octet-stream")
+
+
 async def read_batch(request: Request, max_bytes: int, most: int) -> Batch:
     """The pictures of `POST /v1/screen/batch` and `POST /v1/jobs`. Raises as `read_submission`."""
     kind = _kind(request)

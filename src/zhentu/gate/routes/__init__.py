@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from zhentu.gate.routes import admin, batch, jobs, probes, records, screening
+from zhentu.gate.routes import admin, batch, jobs, labels, probes, records, screening
 
 ROUTERS: tuple[APIRouter, ...] = (
     screening.router,
     batch.router,
     jobs.router,
     records.router,
+    labels.router,
     admin.router,
     probes.router,
 )
