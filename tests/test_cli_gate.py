@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,3 +117,22 @@ def test_doctor_shows_drift() -> None:
     shown = run(app, ["doctor"]).stdout
     assert "drift" in shown
     assert "reference histograms" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [
+        (["--open", "--on-error", "block", "--host", "0.0.0.0"], 2, "anybody"),  # noqa: S104 - refused
+        (["--open"], 2, "on_error"),
+        (["--open", "--on-error", "block", "--port", "0"], 3, "manifest.json"),
+    ],
+)
+def test_a_gate_that_cannot_start_says_why_in_one_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], code: int, named: str
+) -> None:
+    if code == 3:
+        monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "nowhere"))
+    command = [sys.executable, "-c", "from zhentu.cli import main; main()", "serve", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, named in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr

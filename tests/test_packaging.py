@@ -23,6 +23,7 @@ def test_the_wheel_carries_models_policy_samples_and_templates(wheel: Path) -> N
     wanted = ["_models/manifest.json", "_configs/policy.yaml", "samples/ORIGIN.md", "report/templates/report.html.j2"]
     wanted += ["mark/fonts/ZhentuBadge-Bold.otf", "mark/fonts/LICENSE-OFL.txt", "mark/templates/notice.html.j2"]
     wanted += ["mark/templates/notices.zh.yaml", "mark/templates/notices.en.yaml"]
+    wanted += ["record/migrations/env.py", "record/migrations/versions/m0002_gate.py"]
     assert [name for name in wanted if f"zhentu/{name}" not in names] == []
     assert any(name.startswith("zhentu/_models/") and name.endswith(".onnx") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
