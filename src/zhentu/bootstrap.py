@@ -7,6 +7,8 @@ from pathlib import Path
 
 import cv2
 
+from zhentu.banks.bank import Banks
+from zhentu.banks.store import BankStore
 from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.detector import Detector
@@ -70,6 +72,11 @@ def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
 def build_store(settings: Settings) -> RecordStore:
     """The record store. Raises StoreError."""
     return RecordStore(settings.store_url)
+
+
+def build_banks(at: Settings | RecordStore) -> Banks:
+    """The banks, loaded; on the store's own connections where there is one. Raises StoreError."""
+    return Banks(BankStore(at.database if isinstance(at, RecordStore) else build_store(at).database))
 
 
 def limits_of(settings: Settings) -> DecodeLimits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from pictures import waves
 
 from zhentu.banks.hashing import MATCH_DISTANCE, colour_distance, colour_signature, hamming, pdq_hash
 
@@ -15,17 +16,6 @@ REFERENCE = {
     (511, 333): "d67ddd5dd7ff980047fd82aaa8658149bc6fd6c06a9f2826ab52302aaa13a8aa",
     (1025, 700): "d7fdfd5fd7ff980007ed82aaa86581c9a86fd4c26a8d2027ab52303aaa13a8aa",
 }
-
-
-def waves(height: int, width: int, seed: int = 3) -> np.ndarray:
-    """A smooth picture with structure at many scales."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0 : 1 : 1j * height, 0 : 1 : 1j * width]
-    picture = np.zeros((height, width, 3))
-    for _ in range(24):
-        across, down = rng.uniform(-14, 14, 2)
-        picture += np.sin(2 * np.pi * (across * x + down * y) + rng.uniform(0, 6))[..., None] * rng.uniform(0, 1, 3)
-    return ((picture - picture.min()) / np.ptp(picture) * 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("size", REFERENCE)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from zhentu import __version__
-from zhentu.cli import inspect, models, scan, serve, store
+from zhentu.cli import banks, inspect, models, scan, serve, store
 from zhentu.errors import ZhentuError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("scan")(scan.scan)
 app.command("inspect")(inspect.inspect)
 app.command("serve")(serve.serve)
 app.command("doctor")(models.doctor)
+app.add_typer(banks.bank_app, name="bank")
 app.add_typer(models.model_app, name="model")
 app.add_typer(models.policy_app, name="policy")
 app.add_typer(store.store_app, name="store")
