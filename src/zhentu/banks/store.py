@@ -82,35 +82,13 @@ class BankStore:
 
         All or none. Raises UsageError for an unknown bank.
         """
-        self.bank(bank)
-        moment = now()
-        added: list[int] = []
         with self.database.begin() as connection:
-            revision = _next_revision(connection)
-            for start in range(0, len(entries), _CHUNK):
-                fresh = _not_held(connection, bank, entries[start : start + _CHUNK])
-                if not fresh:
-                    continue
-                rows = [_row(bank, each, by, moment, revision) for each in fresh]
-                statement = insert(bank_entries).returning(bank_entries.c.entry_id, sort_by_parameter_order=True)
-                added += connection.execute(statement, rows).scalars().all()
-            facts = {"bank": bank, "added": len(added), "offered": len(entries), "first_ids": added[:20]}
-            audit.append(connection, by, "bank.add", f"bank:{bank}", facts)
-        return tuple(added)
+            return add_entries(connection, bank, entries, by)
 
     def remove(self, entry_id: int, by: str) -> None:
         """Take an entry out of force; its row stays. Raises UsageError when there is none in force."""
         with self.database.begin() as connection:
-            revision = _next_revision(connection)
-            gone = connection.execute(
-                update(bank_entries)
-                .where(bank_entries.c.entry_id == entry_id, bank_entries.c.removed_at.is_(None))
-                .values(removed_at=now(), removed_by=by, revision=revision)
-                .returning(bank_entries.c.bank)
-            ).scalar()
-            if gone is None:
-                raise UsageError(f"no bank entry {entry_id} in force")
-            audit.append(connection, by, "bank.remove", f"bank:{gone}", {"entry_id": entry_id})
+            remove_entry(connection, entry_id, by)
 
     def entry(self, entry_id: int) -> Entry:
         """One entry, also a removed one. Raises UsageError."""
@@ -192,6 +170,38 @@ class BankStore:
         query = select(bank_entries.c.bank, func.count()).where(bank_entries.c.removed_at.is_(None))
         with self.database.begin() as connection:
             return {name: int(count) for name, count in connection.execute(query.group_by(bank_entries.c.bank))}
+
+
+def add_entries(connection: Connection, bank: str, entries: Sequence[NewEntry], by: str) -> tuple[int, ...]:
+    """`BankStore.add` in the caller's transaction."""
+    revision = _next_revision(connection)
+    if connection.execute(select(banks.c.name).where(banks.c.name == bank)).scalar() is None:
+        listed = ", ".join(_all_banks(connection)) or "none; make one with `zhentu bank create`"
+        raise UsageError(f"no bank {bank!r}; there are: {listed}")
+    moment, added = now(), list[int]()
+    for start in range(0, len(entries), _CHUNK):
+        fresh = _not_held(connection, bank, entries[start : start + _CHUNK])
+        if fresh:
+            rows = [_row(bank, each, by, moment, revision) for each in fresh]
+            statement = insert(bank_entries).returning(bank_entries.c.entry_id, sort_by_parameter_order=True)
+            added += connection.execute(statement, rows).scalars().all()
+    facts = {"bank": bank, "added": len(added), "offered": len(entries), "first_ids": added[:20]}
+    audit.append(connection, by, "bank.add", f"bank:{bank}", facts)
+    return tuple(added)
+
+
+def remove_entry(connection: Connection, entry_id: int, by: str) -> None:
+    """`BankStore.remove` in the caller's transaction."""
+    revision = _next_revision(connection)
+    gone = connection.execute(
+        update(bank_entries)
+        .where(bank_entries.c.entry_id == entry_id, bank_entries.c.removed_at.is_(None))
+        .values(removed_at=now(), removed_by=by, revision=revision)
+        .returning(bank_entries.c.bank)
+    ).scalar()
+    if gone is None:
+        raise UsageError(f"no bank entry {entry_id} in force")
+    audit.append(connection, by, "bank.remove", f"bank:{gone}", {"entry_id": entry_id})
 
 
 def _next_revision(connection: Connection) -> int:
