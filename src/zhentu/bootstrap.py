@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_fo
 from zhentu.errors import ConfigError
 from zhentu.intake.decode import DecodeLimits
 from zhentu.record.store import RecordStore
-from zhentu.screen import DetectorPort, screen
+from zhentu.screen import BankPort, ComparerPort, DetectorPort, KnownPort, screen
 from zhentu.settings import Settings
 from zhentu.types import Listing, Record
 
@@ -28,9 +29,17 @@ class Screener:
     detector: DetectorPort
     policy: Policy
     limits: DecodeLimits
+    bank: BankPort | None = None
+    comparer: ComparerPort | None = None
 
     def screen(
-        self, payload: bytes, path: str = "", listing: Listing | None = None, with_heatmaps: bool = False
+        self,
+        payload: bytes,
+        path: str = "",
+        listing: Listing | None = None,
+        with_heatmaps: bool = False,
+        references: Sequence[bytes] = (),
+        known: KnownPort | None = None,
     ) -> Record:
         """Screen one picture's bytes. Raises PictureError when they hold none."""
         return screen(
@@ -41,6 +50,10 @@ class Screener:
             path=path,
             listing=listing,
             with_heatmaps=with_heatmaps,
+            references=references,
+            bank=self.bank,
+            comparer=self.comparer,
+            known=known,
         )
 
 
