@@ -45,7 +45,8 @@ OnDecided = Callable[[Connection, ReviewItem, ReviewDecision], None]
 class ReviewQueue:
     """The queue over a database; safe to use from several threads and processes.
 
-    on_decided, on_undone: called in the deciding transaction, e.g. to close an appeal.  clock: the moment, in UTC.
+    on_decided, on_undone: called in the deciding transaction, e.g. to close an appeal.
+    clock: the moment, in UTC.  lease: after this long without a sign of life an item goes to somebody else.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class ReviewQueue:
         on_decided: OnDecided | None = None,
         on_undone: OnDecided | None = None,
         clock: Callable[[], datetime] = now,
+        lease: timedelta = LEASE,
     ) -> None:
-        self.database, self._clock = database, clock
+        self.database, self._clock, self._lease = database, clock, lease
         self._on_decided, self._on_undone = on_decided, on_undone
         banks = BankStore(database)
         if ALLOWED_BANK.name not in banks.banks():
@@ -86,22 +88,27 @@ class ReviewQueue:
         with self.database.begin() as connection:
             for where in (mine, free):
                 wanted = count - len(claimed)
+                if where is free:
+                    already = len(claimed)
                 if wanted <= 0:
                     break
                 query = select(_table.item_id).where(where).order_by(*order_by(filters.order)).limit(wanted)
                 held = [item.item_id for item in claimed]
                 if held:
                     query = query.where(_table.item_id.not_in(held))
+                if self.database.dialect == "postgresql":
+                    # Others' rows are stepped over. As a CTE, because a plain subquery may be run more than once, which
+                    # leases too many; SQLite, with one writer at a time, needs neither.
+                    query = select(query.with_for_update(skip_locked=True).cte("picked").c.item_id)
                 taken = connection.execute(
                     update(review_items)
-                    # on PostgreSQL others' rows are stepped over; SQLite has one writer at a time
-                    .where(_table.item_id.in_(query.with_for_update(skip_locked=True)), where)
-                    .values(leased_by=reviewer, leased_until=moment + LEASE)
+                    .where(_table.item_id.in_(query), where)
+                    .values(leased_by=reviewer, leased_until=moment + self._lease)
                     .returning(*review_items.c)
                 ).all()
                 found = {row.item_id: item_of(row) for row in taken}
                 claimed += sorted(found.values(), key=lambda item: place_of(item, filters.order))
-            for item in claimed:
+            for item in claimed[already:]:
                 facts = {"record_id": item.record_id, "kind": item.kind.value, "model": item.model}
                 audit.append(connection, reviewer, "item.seen", f"item:{item.item_id}", facts)
         return tuple(claimed)
@@ -113,7 +120,7 @@ class ReviewQueue:
             renewed = connection.execute(
                 update(review_items)
                 .where(_table.leased_by == reviewer, _table.leased_until > moment, _table.decided_at.is_(None))
-                .values(leased_until=moment + LEASE)
+                .values(leased_until=moment + self._lease)
             )
             return int(renewed.rowcount)
 
@@ -190,7 +197,7 @@ class ReviewQueue:
                 connection.execute(
                     update(review_items)
                     .where(_table.item_id == each.item_id)
-                    .values(decided_at=None, leased_by=reviewer, leased_until=moment + LEASE)
+                    .values(decided_at=None, leased_by=reviewer, leased_until=moment + self._lease)
                 )
                 if each.bank_entry_id is not None:
                     remove_entry(connection, each.bank_entry_id, reviewer)
