@@ -119,6 +119,12 @@ class Appeals:
             row = connection.execute(select(appeals).where(appeals.c.item_id == item_id)).first()
         return None if row is None else _appeal(row)
 
+    def of_record(self, record_id: str) -> tuple[Appeal, ...]:
+        """Appeals against the decision of a record, oldest first."""
+        query = select(appeals).where(appeals.c.record_id == record_id).order_by(appeals.c.created_at)
+        with self._database.begin() as connection:
+            return tuple(_appeal(row) for row in connection.execute(query))
+
     def list(self, state: str = "", limit: int = 100) -> tuple[Appeal, ...]:
         """Appeals, the one that is due first first."""
         query = select(appeals).order_by(appeals.c.due_at).limit(limit)

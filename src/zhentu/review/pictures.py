@@ -90,9 +90,9 @@ class ReviewPictures:
         """The fingerprint of a record's picture. Raises PictureNotFound, PictureError."""
         return fingerprint(self.picture(record))
 
-    def preview(self, record: Record) -> bytes:
-        """JPEG, at most 1400 pixels a side. Raises PictureNotFound, PictureError."""
-        return _jpeg(_fitted(self.picture(record).rgb, PREVIEW_SIDE))
+    def preview(self, record: Record, most: int = 0) -> bytes:
+        """JPEG, at most `most` (0: 1400) pixels a side. Raises PictureNotFound, PictureError."""
+        return _jpeg(_fitted(self.picture(record).rgb, most or PREVIEW_SIDE))
 
     def heatmap(self, record: Record, label: Label) -> bytes:
         """JPEG of the same size as the preview, warm where the model saw the label.
