@@ -13,7 +13,7 @@ from postgres import Postgres, binaries
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import ModelEntry
 from zhentu.record.database import Database
-from zhentu.settings import Settings
+from zhentu.settings import OnError, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,15 @@ def entry(tmp_path: Path) -> ModelEntry:
 
 @pytest.fixture
 def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
-    return Settings(models_dir=tmp_path / "models", store_url=f"sqlite:///{tmp_path}/records.db", workers=2)
+    return Settings(
+        models_dir=tmp_path / "models",
+        store_url=f"sqlite:///{tmp_path}/records.db",
+        workers=2,
+        on_error=OnError.BLOCK,
+        open=True,
+        spool_dir=tmp_path / "spool",
+        reload_s=0.05,
+    )
 
 
 @pytest.fixture
@@ -84,3 +92,14 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url, auto_migrate=True)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[object]:
+    """A client of a running gate in open mode, with the tiny model."""
+    from fastapi.testclient import TestClient
+
+    from zhentu.gate.app import create_app
+
+    with TestClient(create_app(settings)) as client:
+        yield client

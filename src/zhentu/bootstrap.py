@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,16 @@ from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_folder
 from zhentu.errors import ConfigError
 from zhentu.intake.decode import DecodeLimits
+from zhentu.record.database import Database
+from zhentu.record.pictures import PictureStore
 from zhentu.record.store import RecordStore
-from zhentu.screen import BankPort, ComparerPort, DetectorPort, KnownPort, screen
+from zhentu.review.appeals import Appeals
+from zhentu.review.fill import Filler, FillSettings
+from zhentu.review.pictures import FolderFetch, KeptFetch, ReviewPictures
+from zhentu.review.queue import ReviewQueue
+from zhentu.review.sessions import ProxySignIn, Sessions
+from zhentu.review.web.desk import Desk
+from zhentu.screen import BankPort, ComparerPort, DetectorPort, KnownPort, VersionedBank, screen
 from zhentu.settings import Settings
 from zhentu.types import Listing, Record
 
@@ -31,6 +40,11 @@ class Screener:
     limits: DecodeLimits
     bank: BankPort | None = None
     comparer: ComparerPort | None = None
+
+    @property
+    def bank_version(self) -> str:
+        """Changes with the banks' entries where they say so; the same request is then answered anew."""
+        return self.bank.version if isinstance(self.bank, VersionedBank) else ""
 
     def screen(
         self,
@@ -84,12 +98,54 @@ def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
 
 def build_store(settings: Settings) -> RecordStore:
     """The record store. Raises StoreError."""
-    return RecordStore(settings.store_url)
+    return RecordStore(Database(settings.store_url, settings.auto_migrate))
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The store's database, closed afterwards. Raises StoreError."""
+    database = Database(settings.store_url, settings.auto_migrate)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def build_banks(at: Settings | RecordStore) -> Banks:
     """The banks, loaded; on the store's own connections where there is one. Raises StoreError."""
     return Banks(BankStore(at.database if isinstance(at, RecordStore) else build_store(at).database))
+
+
+def build_desk(
+    settings: Settings, store: RecordStore, banks: Banks, screener: Callable[[], Screener | None] = lambda: None
+) -> Desk:
+    """The review desk over a store. screener: gives the line in force, for heatmaps and comparisons."""
+    limits = limits_of(settings)
+    fetches = (KeptFetch(PictureStore(settings.picture_store)), FolderFetch(settings.review_pictures, limits))
+    pictures = ReviewPictures(
+        store.database, fetches, limits, lambda: line.detector if (line := screener()) is not None else None
+    )
+    appeals = Appeals(
+        store, pictures, lambda: line.comparer if (line := screener()) is not None else None, settings.appeal_days
+    )
+    proxy = None
+    if settings.review_proxy_header:
+        proxy = ProxySignIn(settings.review_proxy_header, settings.review_proxy_networks)
+    return Desk(
+        store,
+        ReviewQueue(store.database, appeals.decided, appeals.undone),
+        appeals,
+        pictures,
+        banks,
+        Filler(
+            store.database,
+            pictures.print_of,
+            FillSettings(settings.review_sample_ratio, settings.review_second_ratio),
+        ),
+        Sessions(store.database),
+        proxy,
+        settings.open,
+    )
 
 
 def limits_of(settings: Settings) -> DecodeLimits:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from zhentu.decide.policy import Policy, decide, declaration
 from zhentu.detect.models import ModelEntry
@@ -55,6 +55,16 @@ class BankPort(Protocol):
 
     def lookup(self, picture: Picture, listing: Listing) -> tuple[BankHit, ...]:
         """Every entry the picture matches, surest first; empty when it is in no bank. Raises StoreError."""
+        ...
+
+
+@runtime_checkable
+class VersionedBank(Protocol):
+    """A bank that says when its entries changed: decisions made before are then not repeated from the store."""
+
+    @property
+    def version(self) -> str:
+        """Another text after every change; cheap to ask, it is asked for every picture."""
         ...
 
 

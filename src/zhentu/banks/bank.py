@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from zhentu.errors import StoreError
 from zhentu.types import BankHit, BankKind, Listing, Picture, Signal
 
 _log = logging.getLogger(__name__)
+_SEEN = 20_000  # fingerprints that wait for the next refresh; while the database is down the oldest are forgotten
 _REFRESH_S = (15.0, 45.0)  # drawn anew each time, so that a hundred gates do not ask the database at once
 
 HOW = {  # what stands in BankHit.note, and so in a record's evidence
@@ -52,6 +54,7 @@ class Banks:
         self.store, self._clock = store, clock
         self._snapshot = _first(store.changes(-1))
         self._changing = threading.Lock()
+        self._seen: deque[Fingerprint] = deque(maxlen=_SEEN)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -64,10 +67,18 @@ class Banks:
         return tuple(each for each in found if not (seller_id and seller_id in each.bank.owners))
 
     def lookup(self, picture: Picture, listing: Listing) -> tuple[BankHit, ...]:
-        """The same as BankPort words; the picture's fingerprint is kept for dry runs and near-duplicate groups."""
+        """The same in the words of a BankPort; needs no database, which may be down while the gate goes on.
+
+        The picture's fingerprint is kept, at the next refresh, for dry runs and near-duplicate groups.
+        """
         print_ = fingerprint(picture)
-        self.store.remember([print_])
+        self._seen.append(print_)
         return tuple(self._hit(match) for match in self.match(print_, listing.seller_id))
+
+    @property
+    def version(self) -> str:
+        """Another text after every change of the banks."""
+        return str(self._snapshot.revision)
 
     def put_bank(self, bank: Bank, by: str) -> None:
         """Make a bank or change its settings. Raises UsageError."""
@@ -92,6 +103,7 @@ class Banks:
     def refresh(self) -> bool:
         """Take over what changed in the database; True when something did. Lookups go on meanwhile."""
         with self._changing:
+            self._keep_seen()
             old = self._snapshot
             if self.store.revision() == old.revision:
                 return False
@@ -106,13 +118,15 @@ class Banks:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the background refresh."""
+        """End the background refresh, and keep what was seen."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        self.refresh()
 
     def dry_run(self, entry: NewEntry, bank: Bank) -> DryRun:
         """What an entry would hit among the pictures seen, under a bank's settings (its enabled ratio left out)."""
+        self.refresh()
         counts = dict.fromkeys(MatchKind, 0)
         looked_at, examples = 0, []
         sought = np.frombuffer(entry.pdq, np.uint8) if entry.pdq else None
@@ -132,7 +146,10 @@ class Banks:
         return DryRun(looked_at, exact, near, altered, unconfirmed, tuple(examples[:50]))
 
     def _hit(self, match: Match) -> BankHit:
-        entry = self.store.entry(match.entry_id).entry
+        try:
+            entry = self.store.entry(match.entry_id).entry
+        except StoreError:  # the match stands without its words
+            entry = NewEntry(sha256="0" * 64)
         words = [HOW[match.how]]
         if match.colour_distance is not None:
             words.append(f"colour distance {match.colour_distance:.2f}")
@@ -144,6 +161,13 @@ class Banks:
         return BankHit(
             match.bank.name, match.bank.kind, str(match.entry_id), signal, match.distance, entry.source, note
         )
+
+    def _keep_seen(self) -> None:
+        seen = {}
+        while self._seen:
+            print_ = self._seen.popleft()
+            seen[print_.sha256] = print_
+        self.store.remember(list(seen.values()))
 
     def _keep_fresh(self) -> None:
         while not self._stop.wait(random.uniform(*_REFRESH_S)):  # noqa: S311 - jitter, not a secret

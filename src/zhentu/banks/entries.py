@@ -98,7 +98,13 @@ class NewEntry:
             raise UsageError("bank entry: " + "; ".join(problems))
 
     @staticmethod
-    def of(fingerprint: Fingerprint, source: str, seller_id: str = "", note: str = "") -> NewEntry:
+    def of(
+        fingerprint: Fingerprint,
+        source: str,
+        seller_id: str = "",
+        note: str = "",
+        expires_at: datetime | None = None,
+    ) -> NewEntry:
         """The entry of a picture; its look is left out when the quality is too low to compare."""
         look = fingerprint.usable
         return NewEntry(
@@ -109,6 +115,7 @@ class NewEntry:
             source,
             seller_id,
             note,
+            expires_at,
         )
 
 

@@ -94,6 +94,13 @@ def decide(
     return _decision(action, reasons, policy, mode, _ai_state(evidence, reasons), used)
 
 
+def deferred_decision(policy: Policy) -> Decision:
+    """What is said of a picture that is let through because it cannot be screened now (`on_error`)."""
+    words = notices.DEFERRED
+    reason = Reason("screening_deferred", Action.ALLOW, words.en, words.zh)
+    return _decision(Action.ALLOW, [reason], policy, policy.mode, None, {})
+
+
 def declaration(listing: Listing) -> tuple[Evidence, ...]:
     """The uploader's own word as evidence, in the same table as everything else (Art. 6: possibly)."""
     if not listing.declared_ai:

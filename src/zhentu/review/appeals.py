@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from zhentu.errors import NotFound, PictureNotFound, ReviewConflict, UsageError
 from zhentu.record import audit
 from zhentu.record.database import aware, now
+from zhentu.record.outbox import new_message, write_messages
 from zhentu.record.store import RecordStore
 from zhentu.review.fill import item_row
 from zhentu.review.items import ItemKind, Outcome, ReviewDecision, ReviewItem
@@ -25,9 +26,6 @@ from zhentu.screen import ComparerPort
 
 MOST_REFERENCES = 6
 _LONGEST_REASON = 4000
-
-Send = Callable[[Connection, str, str, str], None]
-"""Writes a message (kind, URL, JSON body) in the transaction it is given: the outbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +51,21 @@ class Appeal:
 
 
 class Appeals:
-    """The appeals of a store. days: how long a reviewer may take.  send: how outcomes are called back."""
+    """The appeals of a store. Outcomes are called back through the outbox, signed and with retries.
+
+    comparer: gives what compares with the seller's photos, if anything does.  days: how long a reviewer may take.
+    """
 
     def __init__(
         self,
         store: RecordStore,
         pictures: ReviewPictures,
-        comparer: ComparerPort | None = None,
-        send: Send | None = None,
+        comparer: Callable[[], ComparerPort | None] = lambda: None,
         days: float = 3.0,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._store, self._database = store, store.database
-        self._pictures, self._comparer, self._send = pictures, comparer, send
+        self._pictures, self._comparer = pictures, comparer
         self._within, self._clock = timedelta(days=days), clock
 
     def open(
@@ -168,10 +168,11 @@ class Appeals:
         return _appeal(made)
 
     def _compare(self, record_id: str, references: Sequence[Any]) -> str:
-        if self._comparer is None or not references:
+        comparer = self._comparer()
+        if comparer is None or not references:
             return ""
         try:
-            found = self._comparer.compare(self._pictures.picture(self._store.get(record_id)), references)
+            found = comparer.compare(self._pictures.picture(self._store.get(record_id)), references)
         except PictureNotFound as error:
             return json.dumps({"not_run": str(error)})
         return json.dumps(
@@ -194,9 +195,9 @@ class Appeals:
         ).one()
         appeal = _appeal(row)
         audit.append(connection, "zhentu", "appeal.move", f"item:{item.item_id}", {"state": state, "reason": reason})
-        if self._send is not None and appeal.callback_url:
+        if appeal.callback_url:
             kind = "appeal.reopened" if state == "open" else "appeal.decided"
-            self._send(connection, kind, appeal.callback_url, appeal_json(appeal))
+            write_messages(connection, [new_message(kind, appeal.callback_url, appeal_json(appeal))])
 
 
 def appeal_json(appeal: Appeal) -> str:

@@ -22,6 +22,7 @@ from zhentu.detect.heatmap import overlay
 from zhentu.errors import NotFound, PictureError, PictureNotFound
 from zhentu.intake.decode import DecodeLimits, decode, read_file
 from zhentu.record.database import Database, now
+from zhentu.record.pictures import PictureStore
 from zhentu.review.schema import reference_pictures
 from zhentu.types import Label, Picture, Record, Verdict
 
@@ -64,14 +65,32 @@ class FolderFetch:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptFetch:
+    """Finds a record's picture in the gate's picture store."""
+
+    store: PictureStore
+
+    def __call__(self, record: Record) -> bytes | None:
+        """The bytes, None when they are not kept. Raises StoreError."""
+        try:
+            return self.store.get(record.picture_sha256)
+        except NotFound:
+            return None
+
+
 class ReviewPictures:
     """Previews, heatmaps and references. fetches: asked in order for a record's bytes.
 
-    detector: makes heatmaps; None = there are none.
+    detector: gives what makes heatmaps, the one in force at the moment; None = there are none.
     """
 
     def __init__(
-        self, database: Database, fetches: Sequence[Fetch], limits: DecodeLimits, detector: Looker | None = None
+        self,
+        database: Database,
+        fetches: Sequence[Fetch],
+        limits: DecodeLimits,
+        detector: Callable[[], Looker | None] = lambda: None,
     ) -> None:
         self._database, self._fetches, self._limits, self._detector = database, tuple(fetches), limits, detector
 
@@ -99,10 +118,11 @@ class ReviewPictures:
 
         Raises PictureNotFound, PictureError, and NotFound where no model makes heatmaps.
         """
-        if self._detector is None:
+        detector = self._detector()
+        if detector is None:
             raise NotFound("no model is loaded here, so there are no heatmaps")
         picture = self.picture(record)
-        for heatmap in self._detector.detect(picture, with_heatmaps=True).heatmaps:
+        for heatmap in detector.detect(picture, with_heatmaps=True).heatmaps:
             if heatmap.label is label:
                 return _jpeg(overlay(picture, heatmap, PREVIEW_SIDE))
         raise NotFound(f"the model makes no heatmap for {label.value}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import ipaddress
 import secrets
 from collections.abc import Callable
@@ -34,28 +33,21 @@ class Reviewer:
 
 @dataclass(frozen=True, slots=True)
 class ProxySignIn:
-    """Sign-in by a reverse proxy.
+    """Sign-in by a reverse proxy; such a person has the role review.
 
     header: holds the person's name.  networks: addresses of the proxy; nobody else's header counts.
-    role: what such a person may do.  secret: makes CSRF tokens; the same in every process.
     """
 
     header: str
     networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
-    role: Role = Role.REVIEW
-    secret: bytes = b""
 
-    def reviewer(self, name: str, peer: str) -> Reviewer | None:
-        """The person a proxy vouches for, None where the request did not come from the proxy."""
+    def name(self, value: str, peer: str) -> str:
+        """The person a proxy vouches for; empty where the request did not come from the proxy."""
         try:
             address = ipaddress.ip_address(peer)
         except ValueError:
-            return None
-        name = name.strip()[:_LONGEST_NAME]
-        if not name or not any(address in network for network in self.networks):
-            return None
-        csrf = hmac.new(self.secret, name.encode(), hashlib.sha256).hexdigest()
-        return Reviewer(_printable(name), self.role, csrf)
+            return ""
+        return _printable(value.strip())[:_LONGEST_NAME] if any(address in each for each in self.networks) else ""
 
 
 class Sessions:
@@ -88,6 +80,29 @@ class Sessions:
             )
             audit.append(connection, name, "session.open", f"key:{key.key_id}", {})
         return secret
+
+    def vouched(self, name: str) -> Reviewer:
+        """The session of a person whom a proxy vouches for, begun where there is none."""
+        moment = self._clock()
+        columns = review_sessions.c
+        with self._database.begin() as connection:
+            held = (columns.reviewer == name, columns.key_id == "", columns.expires_at > moment)
+            row = connection.execute(select(review_sessions).where(*held).order_by(columns.expires_at)).first()
+            if row is not None:
+                return Reviewer(name, Role.REVIEW, row.csrf)
+            csrf = secrets.token_urlsafe(32)
+            connection.execute(
+                insert(review_sessions).values(
+                    token_sha256=_digest(secrets.token_urlsafe(32)),  # no cookie opens this one
+                    reviewer=name,
+                    role=Role.REVIEW.value,
+                    key_id="",
+                    csrf=csrf,
+                    expires_at=moment + _LASTS,
+                )
+            )
+            audit.append(connection, name, "session.open", "proxy", {})
+            return Reviewer(name, Role.REVIEW, csrf)
 
     def find(self, secret: str) -> Reviewer | None:
         """Who a cookie stands for, None when it is none, is over, or its key was revoked."""

@@ -12,7 +12,6 @@ from fastapi import Request
 
 from zhentu.banks.bank import Banks
 from zhentu.errors import Forbidden, Unauthenticated
-from zhentu.record.keys import KeyStore
 from zhentu.record.store import RecordStore
 from zhentu.review.appeals import Appeals
 from zhentu.review.fill import Filler
@@ -57,7 +56,6 @@ class Desk:
     banks: Banks
     filler: Filler
     sessions: Sessions
-    keys: KeyStore
     proxy: ProxySignIn | None = None
     open: bool = False
     kept: Kept = field(default_factory=Kept)
@@ -68,9 +66,9 @@ class Desk:
             return Reviewer("open", Role.ADMIN, "open")
         if self.proxy is not None:
             peer = request.client.host if request.client else ""
-            found = self.proxy.reviewer(request.headers.get(self.proxy.header, ""), peer)
-            if found is not None:
-                return found
+            name = self.proxy.name(request.headers.get(self.proxy.header, ""), peer)
+            if name:
+                return self.sessions.vouched(name)
         found = self.sessions.find(request.cookies.get(COOKIE, ""))
         if found is None:
             raise Unauthenticated("sign in first")
@@ -87,19 +85,6 @@ class Desk:
         if not hmac.compare_digest(given.encode(), found.csrf.encode()):
             raise Forbidden("the page is out of date; load it again")
         return found
-
-    def admit(self, request: Request, needed: Role) -> str:
-        """The name of the key an API call carries. Raises Unauthenticated, Forbidden."""
-        if self.open:
-            return "open"
-        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-        token = credentials.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
-        key = self.keys.verify(token[:200])
-        if key is None:
-            raise Unauthenticated("an API key is needed: Authorization: Bearer zt_...; see `zhentu keys create`")
-        if not key.role.includes(needed):
-            raise Forbidden(f"this needs the role {needed.value}, and the key {key.name!r} has {key.role.value}")
-        return key.name or key.key_id
 
 
 def own_site(request: Request) -> None:

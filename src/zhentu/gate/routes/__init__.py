@@ -1,0 +1,20 @@
+"""The routes by topic: each only parses, calls and answers. A new topic is a module with a `router`, listed below."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from zhentu.gate.routes import admin, appeals, banks, batch, jobs, probes, records, screening
+from zhentu.review.web import pages
+
+ROUTERS: tuple[APIRouter, ...] = (
+    screening.router,
+    batch.router,
+    jobs.router,
+    records.router,
+    admin.router,
+    probes.router,
+    banks.router,
+    appeals.router,
+    pages.router,
+)
