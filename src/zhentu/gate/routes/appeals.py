@@ -53,7 +53,7 @@ class AppealCounts(BaseModel):
 @router.post(
     "/v1/appeals",
     status_code=201,
-    responses=documented(errors.RecordNotFound, errors.ReviewConflict, errors.PictureError),
+    responses=documented(errors.RecordNotFound, errors.ReviewConflict, errors.UnsupportedFormat),
 )
 async def appeal(
     desk: TheDesk,

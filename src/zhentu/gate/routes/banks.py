@@ -93,7 +93,7 @@ async def put_bank(name: str, settings: BankSettings, desk: TheDesk, caller: Adm
     return _answer(bank, counts.get(name, 0))
 
 
-@router.post("/v1/banks/{name}/entries", responses=documented(errors.PictureError))
+@router.post("/v1/banks/{name}/entries", responses=documented(errors.UnsupportedFormat, errors.PictureTruncated))
 async def add(
     name: str,
     picture: Picture,
@@ -138,7 +138,7 @@ async def remove(entry_id: int, desk: TheDesk, caller: Reviews) -> None:
     await asyncio.to_thread(desk.banks.remove, entry_id, caller.name)
 
 
-@router.post("/v1/banks/lookup", responses=documented(errors.PictureError))
+@router.post("/v1/banks/lookup", responses=documented(errors.UnsupportedFormat, errors.PictureTruncated))
 async def lookup(
     picture: Picture, gate: TheGate, desk: TheDesk, caller: Reviews, seller_id: Annotated[str, Form()] = ""
 ) -> list[MatchAnswer]:
@@ -159,7 +159,7 @@ async def lookup(
     ]
 
 
-@router.post("/v1/banks/{name}/dry-run", responses=documented(errors.PictureError))
+@router.post("/v1/banks/{name}/dry-run", responses=documented(errors.UnsupportedFormat, errors.PictureTruncated))
 async def dry_run(name: str, picture: Picture, gate: TheGate, desk: TheDesk, caller: Reviews) -> DryRunAnswer:
     """What an entry would have hit among the pictures seen; nothing is added."""
     entry = NewEntry.of(await _print(gate, picture), "dry run")

@@ -25,7 +25,11 @@ from zhentu.types import Label
 router = APIRouter(prefix="/review", include_in_schema=False)
 
 _LANGUAGE = "zhentu_language"
-_STATIC = {"review.js": "text/javascript; charset=utf-8", "review.css": "text/css; charset=utf-8"}
+_STATIC = {
+    "review.js": "text/javascript; charset=utf-8",
+    "review.css": "text/css; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 _THUMBNAIL = 220
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -34,7 +38,7 @@ CSP = (
 _HEADERS = {
     "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -60,7 +64,10 @@ def page(request: Request, desk: Here) -> Response:
     except Unauthenticated:
         return RedirectResponse("/review/sign-in", 303)
     filters = _filters(request)
-    return _html(request, "page.html.j2", reviewer=reviewer, filters=filters, counts=desk.queue.counts(filters))
+    counts = desk.queue.counts(filters)
+    return _html(
+        request, "page.html.j2", reviewer=reviewer, filters=filters, filtered=filters != Filters(), counts=counts
+    )
 
 
 @router.get("/sign-in", response_class=HTMLResponse)

@@ -12,7 +12,7 @@ from zhentu.decide.notices import LABEL_NAMES, Words
 from zhentu.review.appeals import Appeal
 from zhentu.review.items import ReviewDecision, ReviewItem, SellerHistory
 from zhentu.review.web.desk import Desk
-from zhentu.review.web.words import APPEAL_STATES, KEYS, KINDS, ORDERS, PAGE
+from zhentu.review.web.words import ACTIONS, APPEAL_STATES, KEYS, KINDS, ORDERS, PAGE
 from zhentu.types import LABELS, Label, Record
 
 _GROUP_SHOWN = 12
@@ -103,6 +103,7 @@ def render(name: str, language: str, **values: object) -> str:
             language=language,
             t={key: say(words) for key, words in PAGE.items()},
             say=say,
+            actions=ACTIONS,
             kinds=KINDS,
             orders=ORDERS,
             states=APPEAL_STATES,

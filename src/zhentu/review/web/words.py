@@ -106,6 +106,7 @@ PAGE: dict[str, Words] = {
     "by_reviewer": Words("By reviewer, last 30 days", "近 30 天各审核员"),
     "decided_of": Words("decided", "已处理"),
     "nothing_yet": Words("Nothing decided yet.", "尚无已处理的图片。"),
+    "reviewer": Words("Reviewer", "审核员"),
     "close": Words("Close", "关闭"),
 }
 
@@ -114,6 +115,13 @@ KINDS = {
     "screening": Words("Screening", "检测"),
     "second": Words("Second opinion", "复核"),
     "sample": Words("Sample", "抽检"),
+}
+
+ACTIONS = {
+    "block": Words("Block", "拦截"),
+    "review": Words("Review", "人工审核"),
+    "label": Words("Label", "加标识"),
+    "allow": Words("Allow", "放行"),
 }
 
 ORDERS = {

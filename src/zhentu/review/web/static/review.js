@@ -5,6 +5,7 @@ const say = desk.dataset;
 const csrf = document.querySelector("meta[name=csrf]").content;
 const status = document.getElementById("status");
 const waiting = []; // [{id, group, element}], the first one is on the desk
+const gone = new Set(); // decided or given back: an answer that was under way must not bring them again
 let busy = false, fading = 0;
 
 function tell(text, problem = false) {
@@ -36,7 +37,7 @@ async function fetchMore() {
   const found = await call(`/review/items?${query}`);
   document.getElementById("open-count").textContent = found.open;
   document.getElementById("appeal-count").textContent = found.appeals;
-  const known = new Set(waiting.map(each => each.id));
+  const known = new Set([...gone, ...waiting.map(each => each.id)]);
   for (const each of found.items) if (!known.has(each.id)) waiting.push({ ...each, element: unpack(each.html) });
   if (waiting[1]) preload(waiting[1].element);
 }
@@ -70,13 +71,15 @@ async function refill() {
   show();
 }
 
+// A key pressed while a decision is on its way is dropped: it would fall on an item nobody has seen.
 async function act(step) {
   if (busy) return;
   busy = true;
   try { await step(); } catch (error) {
-    if (error.status === 409) { waiting.shift(); await refill().catch(() => {}); } // somebody else has it; nothing is lost
+    if (error.status === 409) waiting.shift(); // somebody else has it; nothing is lost
     if (error.message) tell(error.message, true);
   } finally { busy = false; }
+  await refill().catch(error => tell(error.message, true));
 }
 
 const decide = (outcome, category = "") => act(async () => {
@@ -85,25 +88,26 @@ const decide = (outcome, category = "") => act(async () => {
   const form = current.element.querySelector("[data-verdict]");
   const group = Boolean(form.elements.group && form.elements.group.checked);
   const made = await call(`/review/items/${current.id}/decide`, { outcome, category, note: form.elements.note.value, group });
-  const decided = new Set(made.decided);
-  for (let place = waiting.length - 1; place >= 0; place--) if (decided.has(waiting[place].id)) waiting.splice(place, 1);
+  for (const id of made.decided) gone.add(id);
+  for (let place = waiting.length - 1; place >= 0; place--) if (gone.has(waiting[place].id)) waiting.splice(place, 1);
   show(); // the next one is there already
   tell(group ? `${made.decided.length} ${say.groupDone}` : say.done);
-  await refill();
 });
 
 const skip = () => act(async () => {
   const current = waiting[0];
   if (!current) return;
   await call(`/review/items/${current.id}/skip`, {});
+  gone.add(current.id);
+  setTimeout(() => gone.delete(current.id), 60000); // the queue keeps it away for half an hour, then it may come again
   waiting.shift();
   show();
   tell(say.skipped);
-  await refill();
 });
 
 const undo = () => act(async () => {
   const found = await call("/review/undo", {});
+  for (const id of found.undone) gone.delete(id);
   tell(say.undone);
   const query = new URLSearchParams(location.search);
   query.set("count", "4");
