@@ -14,3 +14,9 @@ def waves(height: int, width: int, seed: int = 3) -> np.ndarray:
         across, down = rng.uniform(-14, 14, 2)
         picture += np.sin(2 * np.pi * (across * x + down * y) + rng.uniform(0, 6))[..., None] * rng.uniform(0, 1, 3)
     return ((picture - picture.min()) / np.ptp(picture) * 255).astype(np.uint8)
+
+
+def recoloured(rgb: np.ndarray) -> np.ndarray:
+    """The same shape in other colours, its brightness kept."""
+    grey = rgb @ np.float32([0.299, 0.587, 0.114])
+    return np.clip(np.stack([grey * 0.4, grey * 1.1, grey * 2], -1), 0, 255).astype(np.uint8)

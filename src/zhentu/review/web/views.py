@@ -59,7 +59,7 @@ class ItemView:
 def view_of(desk: Desk, item: ReviewItem) -> ItemView:
     """Gather what belongs to an item. Raises RecordNotFound."""
     record = desk.store.get(item.record_id)
-    group = [each for each in desk.queue.group(item.group_id) if each.item_id != item.item_id]
+    group = [each for each in desk.queue.group(item.group_id) if each.record_id != item.record_id]
     appeal = desk.appeals.for_item(item.item_id)
     return ItemView(
         item,

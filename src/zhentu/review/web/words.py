@@ -26,7 +26,7 @@ PAGE: dict[str, Words] = {
     "help": Words("Keys", "快捷键"),
     "filters": Words("Filters", "筛选"),
     "apply": Words("Apply", "应用"),
-    "clear": Words("Clear", "清除"),
+    "reset": Words("Clear", "清除"),
     "any": Words("Any", "全部"),
     "category": Words("Category", "类别"),
     "goods": Words("Goods", "商品类目"),
