@@ -148,6 +148,16 @@ def build_desk(
     )
 
 
+@contextmanager
+def open_desk(settings: Settings) -> Iterator[Desk]:
+    """The desk for a command, closed afterwards; without a model. Raises StoreError."""
+    store = build_store(settings)
+    try:
+        yield build_desk(settings, store, build_banks(store))
+    finally:
+        store.close()
+
+
 def limits_of(settings: Settings) -> DecodeLimits:
     """The decode limits in force."""
     return DecodeLimits(settings.max_bytes, settings.max_pixels, settings.max_side, settings.min_side)

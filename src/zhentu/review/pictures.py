@@ -96,10 +96,14 @@ class ReviewPictures:
 
     def picture(self, record: Record) -> Picture:
         """The decoded picture of a record. Raises PictureNotFound where nobody has its bytes, PictureError."""
+        return decode(self.original(record), self._limits)
+
+    def original(self, record: Record) -> bytes:
+        """The bytes that were screened, for training alone: never shown. Raises PictureNotFound."""
         for fetch in self._fetches:
             payload = fetch(record)
             if payload is not None and hashlib.sha256(payload).hexdigest() == record.picture_sha256:
-                return decode(payload, self._limits)
+                return payload
         raise PictureNotFound(
             "the picture's bytes are not kept here; set ZHENTU_REVIEW_PICTURES to the folders they lie in, "
             "or ZHENTU_PICTURE_STORE"
