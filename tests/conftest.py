@@ -13,7 +13,8 @@ from postgres import Postgres, binaries
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import ModelEntry
 from zhentu.record.database import Database
-from zhentu.settings import OnError, Settings
+from zhentu.settings import Settings
+from zhentu.types import OnError
 
 
 @pytest.fixture(autouse=True)
@@ -69,13 +70,13 @@ def policy():
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server for the whole session; tests that need it are skipped where none is installed."""
     if binaries() is None:
         pytest.skip("PostgreSQL 15+ is not installed: apt-get install postgresql (.ci/run does so as root)")
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    server = Postgres()
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,20 +13,10 @@ from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, Validatio
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from zhentu.errors import ConfigError
-from zhentu.types import Action
+from zhentu.types import Action, OnError
 
 PREFIX = "ZHENTU_"
 _NOT_SETTINGS = {"ZHENTU_CONFIG", "ZHENTU_DEBUG", "ZHENTU_TAEF2"}
-
-
-class OnError(StrEnum):
-    """What a caller gets when the gate itself is in trouble, for instance without a usable model.
-
-    allow_and_queue: the picture is allowed, and screened as soon as the gate can.  block: an error, nothing is allowed.
-    """
-
-    ALLOW_AND_QUEUE = "allow_and_queue"
-    BLOCK = "block"
 
 
 def _data_folder() -> Path:

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-from zhentu.settings import OnError, load_settings
+from zhentu.settings import load_settings
+from zhentu.types import OnError
+
+_SWITCH_S = 0.001
 
 
 def serve(
@@ -33,6 +36,9 @@ def serve(
     given = (("host", host), ("port", port), ("on_error", on_error), ("open", open_))
     settings = settings.model_copy(update={name: value for name, value in given if value is not None})
     _log_to_stderr(settings.log_level)
+    # Decoding and scoring let go of the interpreter's lock often enough, but not always: the event loop, which refuses
+    # and answers probes, must not wait the usual 5 ms for each of the threads.
+    sys.setswitchinterval(_SWITCH_S)
     uvicorn.run(
         create_app(settings),
         host=settings.host,

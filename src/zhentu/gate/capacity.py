@@ -14,6 +14,7 @@ Outcome = TypeVar("Outcome")
 
 _FIRST_GUESS_S = 0.05  # seconds a picture takes, until some were measured
 _SMOOTHING = 0.1
+_MARGIN = 0.7  # of the deadline that an expected wait may use up: times vary, and a late answer helps nobody
 
 
 class Ticket:
@@ -68,7 +69,7 @@ class Capacity:
         expected = (self._under_way / self._workers + 1) * self._service_s
         if self._under_way >= self._most:
             raise Overloaded(f"{self._under_way} pictures are waiting, the limit is {self._most}; try again", expected)
-        if self._under_way >= self._workers and expected > self._deadline_s:
+        if self._under_way >= self._workers and expected > _MARGIN * self._deadline_s:
             raise Overloaded(
                 f"{self._under_way} pictures are waiting, a new one would take {expected:.1f} s and the deadline is "
                 f"{self._deadline_s:g} s; try again",

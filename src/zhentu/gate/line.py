@@ -26,8 +26,8 @@ from zhentu.record.jobs import JobKind, JobRequest, new_job
 from zhentu.record.pictures import PictureStore
 from zhentu.record.shadow import ShadowStore
 from zhentu.record.store import Claim, Kept
-from zhentu.settings import OnError, Settings
-from zhentu.types import Evidence, EvidenceKind, Record, Trust
+from zhentu.settings import Settings
+from zhentu.types import Evidence, EvidenceKind, OnError, Record, Trust
 
 _HASH_ASIDE = 512 * 1024  # bytes from which hashing leaves the event loop
 _log = logging.getLogger("zhentu.gate")

@@ -128,7 +128,8 @@ def mcnemar(only_a: int, only_b: int) -> float:
     total, few = only_a + only_b, min(only_a, only_b)
     if total == 0:
         return 1.0
-    return min(2 * sum(comb(total, count) for count in range(few + 1)) / 2**total, 1.0)
+    ways: int = sum(comb(total, count) for count in range(few + 1))
+    return min(2 * ways / float(2**total), 1.0)
 
 
 def auc(positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64]) -> float | None:
