@@ -13,6 +13,7 @@ from fakes import FakeDetector
 from fastapi.testclient import TestClient
 from pictures import recoloured, waves
 from PIL import Image
+from sqlalchemy import text
 
 from zhentu.bootstrap import Screener, limits_of
 from zhentu.gate.app import create_app
@@ -256,3 +257,15 @@ def test_a_reverse_proxy_may_name_the_reviewer_and_nobody_else_may(client: TestC
     assert vouched.role is Role.REVIEW
     acts = [(each.actor, each.act) for each in audit.entries(client.app.state.desk.store.database, "proxy")]
     assert acts == [("anna", "session.open")]
+
+
+def test_an_item_whose_record_was_pruned_leaves_the_queue_and_blocks_nobody(client: TestClient, record_id: str):
+    desk = client.app.state.desk
+    desk.filler.fill()
+    with desk.store.database.begin() as connection:
+        connection.execute(text("INSERT INTO retention_pass VALUES ('p')"))
+        connection.execute(text("DELETE FROM records"))
+        connection.execute(text("DELETE FROM retention_pass"))
+    client.post("/review/sign-in", data={"key": client.headers["x-review"]})
+    answer = client.get("/review/items")
+    assert (answer.status_code, answer.json()["items"], answer.json()["open"]) == (200, [], 0)

@@ -7,6 +7,7 @@ nothing. A record enters once per kind, however often and by however many proces
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -55,15 +56,25 @@ class Filler:
     def __init__(self, database: Database, print_of: PrintOf, settings: FillSettings | None = None) -> None:
         self.database, self._print_of, self.settings = database, print_of, settings or FillSettings()
         self._banks = BankStore(database)
+        self._filling = threading.Lock()
 
-    def fill(self) -> int:
-        """Take over every new record; how many items were made. Raises StoreError."""
-        made = 0
-        while True:
-            count, more = self._step()
-            made += count
-            if not more:
-                return made + self._second_opinions()
+    def fill(self, steps: int = 1_000_000) -> int:
+        """Take over new records, at most 200 a step; how many items were made. Raises StoreError.
+
+        Returns at once where another thread is at it.
+        """
+        if not self._filling.acquire(blocking=False):
+            return 0
+        try:
+            made = 0
+            for _ in range(steps):
+                count, more = self._step()
+                made += count
+                if not more:
+                    break
+            return made + self._second_opinions()
+        finally:
+            self._filling.release()
 
     def _step(self) -> tuple[int, bool]:
         with self.database.begin() as connection:

@@ -173,6 +173,16 @@ class ReviewQueue:
             connection.execute(insert(review_skips).values(item_id=item_id, reviewer=reviewer, skipped_at=moment))
             audit.append(connection, reviewer, "item.skip", f"item:{item_id}", {})
 
+    def close(self, item_id: str, why: str) -> None:
+        """Take an item out of the queue undecided, because nothing can be shown of it any more."""
+        with self.database.begin() as connection:
+            connection.execute(
+                update(review_items)
+                .where(_table.item_id == item_id, _table.decided_at.is_(None))
+                .values(decided_at=self._clock(), leased_until=None)
+            )
+            audit.append(connection, "zhentu", "item.close", f"item:{item_id}", {"why": why})
+
     def undo(self, reviewer: str) -> tuple[ReviewDecision, ...]:
         """Take back this reviewer's last decision, with its whole group, within an hour; the items are theirs again.
 

@@ -10,8 +10,17 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Body, Depends, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic import BaseModel, Field
+from starlette.background import BackgroundTask
 
-from zhentu.errors import NotFound, PictureError, PictureNotFound, Unauthenticated, UsageError, ZhentuError
+from zhentu.errors import (
+    NotFound,
+    PictureError,
+    PictureNotFound,
+    RecordNotFound,
+    Unauthenticated,
+    UsageError,
+    ZhentuError,
+)
 from zhentu.review.items import Filters, Order, Outcome, ReviewItem
 from zhentu.review.learning import statistics
 from zhentu.review.sessions import Reviewer
@@ -118,19 +127,19 @@ def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
     """Lease the next items and give them as fragments of the page."""
     reviewer = desk.reviewer(request)
     own_site(request)
-    filters = _filters(request)
-    desk.filler.fill()
-    claimed = desk.queue.claim(reviewer.name, filters, min(count, 4))
-    language = _language(request)
-    fragments = [
-        {
-            "id": item.item_id,
-            "group": item.group_id,
-            "category": item.category,
-            "html": render("item.html.j2", language, view=view_of(desk, item)),
-        }
-        for item in claimed
-    ]
+    filters, count = _filters(request), min(count, 4)
+    claimed = desk.queue.claim(reviewer.name, filters, count)
+    if len(claimed) < count:
+        desk.filler.fill(steps=1)
+        claimed = desk.queue.claim(reviewer.name, filters, count)
+    language, fragments = _language(request), []
+    for item in claimed:
+        try:
+            html = render("item.html.j2", language, view=view_of(desk, item))
+        except RecordNotFound:
+            desk.queue.close(item.item_id, "its record was pruned")
+            continue
+        fragments.append({"id": item.item_id, "group": item.group_id, "category": item.category, "html": html})
     counts = desk.queue.counts(filters)
     answer = {
         "items": fragments,
@@ -138,7 +147,8 @@ def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
         "appeals": counts.appeals_open,
         "overdue": counts.appeals_overdue,
     }
-    return JSONResponse(answer, headers=_HEADERS)
+    # New records come in behind the answer, so that nobody waits for their pictures to be decoded.
+    return JSONResponse(answer, headers=_HEADERS, background=BackgroundTask(desk.filler.fill, steps=1))
 
 
 @router.post("/items/{item_id}/decide")
