@@ -19,6 +19,7 @@ ZhentuError                      internal_error           500  1
 │   ├── BodyTooLarge             body_too_large           413  2   (counted while it streams in)
 │   ├── BodyTooSlow              body_too_slow            408  2
 │   ├── IdempotencyConflict      idempotency_conflict     409  2   (the key was used for another request)
+│   ├── ReviewConflict           review_conflict          409  2   (another reviewer holds or decided the item)
 │   ├── ClientGone               client_gone              499  2   (nobody is there to read an answer)
 │   ├── RateLimited              rate_limited             429  2   (retry_after_s says when to come back)
 │   └── FetchError               fetch_failed             422  2   (the URL did not give a picture)
@@ -167,6 +168,13 @@ class IdempotencyConflict(UsageError):
     """The Idempotency-Key was used before, for another request."""
 
     code = "idempotency_conflict"
+    http_status = 409
+
+
+class ReviewConflict(UsageError):
+    """The review item is held or was decided by somebody else, or may not be decided by this reviewer."""
+
+    code = "review_conflict"
     http_status = 409
 
 

@@ -49,6 +49,10 @@ class Settings(BaseSettings):
     kept for heatmaps; None = pictures are never kept.  retention_days: what `zhentu records prune` keeps.
     fetch_ports, fetch_allow: ports of outbound calls, and networks (CIDR) excepted from the guard against private
     addresses.  fetch_timeout_s: seconds for a whole fetch.
+    review_pictures: folders where the paths of records lie, for the review page.  review_sample_ratio,
+    review_second_ratio: shares of pictures that passed, and of decisions, that somebody (else) looks at all the same.
+    review_proxy_header: header in which a reverse proxy names who is signed in; review_proxy_networks: where that proxy
+    is, nobody else's header counts.  appeal_days: how long a reviewer may take for an appeal.
     webhook_url, webhook_secret, webhook_actions: where decisions are sent, signed how, and which ones.
     label_propagator: the platform's code in AIGC labels; label_producer: the producer's, written for the states in
     label_producer_states; label_replace_propagator: write over another platform's code.  label_visible, _language
@@ -90,6 +94,12 @@ class Settings(BaseSettings):
     webhook_url: str | None = None
     webhook_secret: SecretStr | None = None
     webhook_actions: Annotated[tuple[Action, ...], NoDecode, BeforeValidator(_listed)] = (Action.REVIEW, Action.BLOCK)
+    review_pictures: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)] = ()
+    review_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.0
+    review_second_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
+    review_proxy_header: str | None = None
+    review_proxy_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_listed)] = ()
+    appeal_days: Annotated[float, Field(gt=0)] = 3.0
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     label_propagator: Annotated[str, Field(pattern=_CODE, max_length=128)] = ""
     label_producer: Annotated[str, Field(pattern=_CODE, max_length=128)] = ""

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from zhentu import __version__
-from zhentu.cli import compare, inspect, keys, mark, models, records, scan, serve, store
+from zhentu.cli import audit, banks, compare, inspect, keys, mark, models, promote, records, review, scan, serve, store
 from zhentu.errors import ZhentuError
 
 app = typer.Typer(
@@ -31,6 +31,11 @@ app.command("compare")(compare.compare)
 app.command("mark")(mark.mark)
 app.command("serve")(serve.serve)
 app.command("doctor")(models.doctor)
+app.add_typer(banks.bank_app, name="bank")
+app.add_typer(review.review_app, name="review")
+app.add_typer(audit.audit_app, name="audit")
+models.model_app.command("compare")(promote.compare)
+models.model_app.command("promote")(promote.promote)
 app.add_typer(models.model_app, name="model")
 app.add_typer(models.policy_app, name="policy")
 app.add_typer(store.store_app, name="store")

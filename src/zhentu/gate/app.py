@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from zhentu import __version__
-from zhentu.bootstrap import Screener, build_screener, build_store
+from zhentu.banks.bank import Banks
+from zhentu.bootstrap import Screener, build_banks, build_desk, build_screener, build_store
 from zhentu.errors import ConfigError, UsageError, ZhentuError
 from zhentu.gate.auth import Doorkeeper, is_loopback
 from zhentu.gate.background import Background
@@ -62,13 +64,17 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             store = await asyncio.to_thread(make_store, settings)
-            gate = await asyncio.to_thread(_gate, settings, store, make_screener, metrics)
+            banks = await asyncio.to_thread(build_banks, store)
+            gate = await asyncio.to_thread(_gate, settings, store, _with_banks(make_screener, banks), metrics)
         except ZhentuError as error:
             app.state.failed = error  # `zhentu serve` says it in one line and with its exit code
             raise
         app.state.gate = gate
+        app.state.desk = await asyncio.to_thread(build_desk, settings, store, banks, lambda: gate.in_force.screener)
         gate.background.start()
+        banks.start()
         yield
+        await asyncio.to_thread(banks.stop)
         gate.capacity.drain()
         await asyncio.gather(*gate.line.asides, return_exceptions=True)
         await asyncio.to_thread(gate.capacity.close)
@@ -89,6 +95,10 @@ def create_app(
     batch = max(single, min(settings.batch_size * settings.max_bytes, _MOST_BATCH)) + _FORM_OVERHEAD
     app.add_middleware(Surround, limits=BodyLimits(single, batch, settings.body_timeout_s), metrics=metrics)
     return app
+
+
+def _with_banks(make_screener: Callable[[Settings], Screener], banks: Banks) -> Callable[[Settings], Screener]:
+    return lambda settings: replace(make_screener(settings), bank=banks)
 
 
 def _gate(

@@ -21,6 +21,7 @@ _EXAMPLES: dict[type[ZhentuError], str] = {
     errors.NotFound: "pictures are not kept here; set ZHENTU_PICTURE_STORE to keep them for heatmaps",
     errors.BodyTooSlow: "the body did not arrive within 30 s; send it faster or in smaller parts",
     errors.IdempotencyConflict: "this Idempotency-Key was used for another request; use a new key",
+    errors.ReviewConflict: "this decision was appealed already; an appeal is decided once",
     errors.BodyTooLarge: "the request has more than 60 MiB; send less at once",
     errors.PictureTooLarge: "the picture has 31.2 MiB, the limit is 30.0 MiB; send it smaller",
     errors.UnsupportedFormat: "not a picture zhentu reads; send one of JPEG, PNG, WEBP, AVIF, GIF, BMP, TIFF",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from zhentu.gate.routes import admin, batch, jobs, labels, probes, records, screening
+from zhentu.gate.routes import admin, appeals, banks, batch, jobs, labels, probes, records, screening
+from zhentu.review.web import pages
 
 ROUTERS: tuple[APIRouter, ...] = (
     screening.router,
@@ -14,4 +15,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     labels.router,
     admin.router,
     probes.router,
+    banks.router,
+    appeals.router,
+    pages.router,
 )

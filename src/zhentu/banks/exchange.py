@@ -1,0 +1,96 @@
+"""Banks as CSV, in the form hash-sharing tools use: one signal a line, `signal_type,signal_str,collab,category,tags`.
+
+That is what `threatexchange dataset --csv` writes. zhentu's own columns follow; they are optional when reading, and
+with them an export read again gives the same bank. Lines that belong to one entry carry the same `entry`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TextIO
+
+from zhentu.banks.entries import Bank, Entry, NewEntry
+from zhentu.errors import UsageError
+
+_SHARED = ("signal_type", "signal_str", "collab", "category", "tags")
+_OWN = ("entry", "quality", "colour", "seller_id", "note", "expires_at")
+COLUMNS = (*_SHARED, *_OWN)
+_KINDS = ("sha256", "pdq")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A line that was not taken. line: counted from 1, the header is line 1."""
+
+    line: int
+    what: str
+
+
+def write_entries(stream: TextIO, bank: Bank, entries: Iterable[Entry]) -> int:
+    """Write entries of a bank; the number of entries written."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    count = 0
+    for each in entries:
+        new = each.entry
+        expires = new.expires_at.isoformat() if new.expires_at else ""
+        own = (each.entry_id, new.quality, new.colour.hex(), _plain(new.seller_id), _plain(new.note), expires)
+        for kind, value in (("sha256", new.sha256), ("pdq", new.pdq.hex())):
+            if value:
+                writer.writerow((kind, value, bank.name, bank.kind.value, _plain(new.source), *own))
+        count += 1
+    return count
+
+
+def read_entries(stream: TextIO, source: str) -> tuple[list[NewEntry], list[Problem]]:
+    """Entries of a CSV and the lines that could not be taken, each with what is wrong.
+
+    source: what an entry's source becomes where its line has no tags. Raises UsageError when the header is none.
+    """
+    reader = csv.DictReader(stream)
+    header = reader.fieldnames or []
+    if "signal_type" not in header or "signal_str" not in header:
+        raise UsageError(f"the CSV must begin with a header that has signal_type and signal_str; it has {header[:12]}")
+    merged: dict[str, NewEntry] = {}
+    problems: list[Problem] = []
+    try:
+        for key, new in _lines(reader, source, problems):
+            known = merged.get(key)
+            if known is None:
+                merged[key] = new
+            else:
+                merged[key] = replace(known, sha256=known.sha256 or new.sha256, pdq=known.pdq or new.pdq)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UsageError(f"{source}: not a CSV file after line {reader.line_num}: {error}") from error
+    return list(merged.values()), problems
+
+
+def _lines(reader: csv.DictReader[str], source: str, problems: list[Problem]) -> Iterator[tuple[str, NewEntry]]:
+    for row in reader:
+        line = reader.line_num
+        kind, value = (row.get("signal_type") or "").strip().lower(), (row.get("signal_str") or "").strip().lower()
+        try:
+            if kind not in _KINDS:
+                raise UsageError(f"signal_type {kind!r}: zhentu takes {' and '.join(_KINDS)}")
+            new = NewEntry(
+                sha256=value if kind == "sha256" else "",
+                pdq=bytes.fromhex(value) if kind == "pdq" else b"",
+                quality=int(row.get("quality") or 100),
+                colour=bytes.fromhex(row.get("colour") or ""),
+                source=row.get("tags") or source,
+                seller_id=row.get("seller_id") or "",
+                note=row.get("note") or "",
+                expires_at=datetime.fromisoformat(row["expires_at"]) if row.get("expires_at") else None,
+            )
+        except (UsageError, ValueError) as error:
+            problems.append(Problem(line, str(error)))
+            continue
+        yield row.get("entry") or f"line {line}", new
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,60 @@
+"""`zhentu audit`: who saw and decided what, and whether that was changed afterwards."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zhentu.errors import UsageError
+from zhentu.settings import load_settings
+
+audit_app = typer.Typer(help="The audit: append-only and hash-chained.", no_args_is_help=True)
+
+
+@audit_app.command("verify")
+def verify(
+    expect: Annotated[str, typer.Option(help="A hash kept elsewhere that must stand in the chain.")] = "",
+) -> None:
+    """Compute every hash of the chain again; exit code 1 when an entry was changed or is missing.
+
+    Keep the printed hash somewhere else: a chain that was cut or written anew shows against it.
+
+    Example: zhentu audit verify
+    """
+    from zhentu.bootstrap import open_database
+    from zhentu.record import audit
+
+    with open_database(load_settings()) as database:
+        chain = audit.verify(database, expect)
+    if chain.broken_at is not None:
+        typer.echo(f"the audit is broken at entry {chain.broken_at}: {chain.problem}")
+        raise typer.Exit(1)
+    typer.echo(f"{chain.entries} entries, unbroken; last hash {chain.head}")
+
+
+@audit_app.command("export")
+def export(
+    output: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
+    subject: Annotated[str, typer.Option(help="One subject only, e.g. item:0193... or bank:allowed.")] = "",
+) -> None:
+    """Write the audit as JSON lines, oldest first.
+
+    Example: zhentu audit export --output audit.jsonl
+    """
+    from zhentu.bootstrap import open_database
+    from zhentu.record import audit
+
+    with open_database(load_settings()) as database:
+        lines = (entry.as_json() + "\n" for entry in audit.entries(database, subject))
+        if output is None:
+            sys.stdout.writelines(lines)
+            return
+        try:
+            with output.open("w", encoding="utf-8") as stream:
+                stream.writelines(lines)
+        except OSError as error:
+            raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
+    typer.echo(f"written to {output}")

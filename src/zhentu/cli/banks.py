@@ -1,0 +1,243 @@
+"""`zhentu bank`: known-bad pictures, allowed pictures, brand originals."""
+
+from __future__ import annotations
+
+import getpass
+import io
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from zhentu.errors import UsageError
+from zhentu.settings import load_settings
+from zhentu.types import BankKind
+
+if TYPE_CHECKING:
+    from zhentu.banks.bank import Banks
+    from zhentu.banks.entries import NewEntry
+    from zhentu.banks.hashing import Fingerprint
+
+bank_app = typer.Typer(help="Banks of known pictures: known-bad, allowed, brand originals.", no_args_is_help=True)
+
+BankName = Annotated[str, typer.Argument(help="The bank's name.")]
+Pictures = Annotated[list[Path], typer.Argument(help="Picture files.")]
+Threshold = Annotated[int | None, typer.Option(help="Most PDQ bits that may differ, 0 to 31 (default 31).")]
+Colour = Annotated[float | None, typer.Option(help="Most colour distance of a copy, 0 to 1 (default 0.15).")]
+Ratio = Annotated[float | None, typer.Option(help="Share of pictures the bank is asked about, 0 to 1 (default 1).")]
+Owner = Annotated[list[str] | None, typer.Option(help="A seller who may use the originals; may be repeated.")]
+Days = Annotated[float | None, typer.Option(help="Days until the entries expire; default: never.")]
+
+
+@bank_app.command("list")
+def list_banks() -> None:
+    """List the banks with their settings and how many entries each holds.
+
+    Example: zhentu bank list
+    """
+    banks = _open()
+    counts = banks.store.counts()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("bank", "kind", "entries", "threshold", "colour", "enabled", "brand", "note"):
+        table.add_column(name, overflow="fold")
+    for bank in banks.store.banks().values():
+        values = (bank.threshold, bank.colour_limit, f"{bank.enabled_ratio:.0%}", bank.brand, bank.note)
+        table.add_row(bank.name, bank.kind.value, str(counts.get(bank.name, 0)), *map(str, values))
+    Console().print(table)
+
+
+@bank_app.command("create")
+def create(
+    name: BankName,
+    kind: Annotated[BankKind, typer.Option(help="What a match means.")],
+    brand: Annotated[str, typer.Option(help="Whose originals it holds.")] = "",
+    owner: Owner = None,
+    threshold: Threshold = None,
+    colour: Colour = None,
+    ratio: Ratio = None,
+    note: Annotated[str, typer.Option(help="Shown with every match.")] = "",
+) -> None:
+    """Make a bank.
+
+    Example: zhentu bank create acme --kind brand_original --brand Acme --owner acme-flagship
+    """
+    from zhentu.banks.entries import Bank
+
+    banks = _open()
+    if name in banks.store.banks():
+        raise UsageError(f"there is a bank {name!r} already; change it with `zhentu bank set`")
+    bank = Bank(name, kind, brand=brand, owners=tuple(owner or ()), note=note)
+    banks.put_bank(replace(bank, **_given(threshold, colour, ratio)), _who())  # type: ignore[arg-type]
+    typer.echo(f"bank {name} is made")
+
+
+@bank_app.command("set")
+def change(
+    name: BankName, threshold: Threshold = None, colour: Colour = None, ratio: Ratio = None, owner: Owner = None
+) -> None:
+    """Change a bank's settings; other processes follow within a minute.
+
+    Example: zhentu bank set bad --ratio 0.1
+    """
+    banks = _open()
+    changed = _given(threshold, colour, ratio) | ({"owners": tuple(owner)} if owner else {})
+    banks.put_bank(replace(banks.store.bank(name), **changed), _who())  # type: ignore[arg-type]
+    typer.echo(f"bank {name} is changed")
+
+
+@bank_app.command("add")
+def add(
+    name: BankName,
+    pictures: Pictures,
+    source: Annotated[str, typer.Option(help="Who says so.")] = "cli",
+    seller: Annotated[str, typer.Option(help="Whose picture it is.")] = "",
+    note: Annotated[str, typer.Option(help="Why; shown with every match.")] = "",
+    days: Days = None,
+) -> None:
+    """Add pictures to a bank.
+
+    Example: zhentu bank add bad forged.jpg --source review
+    """
+    expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    entries = [replace(_entry(path, source, seller, note), expires_at=expires) for path in pictures]
+    added = _open().add(name, entries, _who())
+    typer.echo(f"added {len(added)} of {len(entries)} (the bank held the others): {' '.join(map(str, added))}")
+
+
+@bank_app.command("remove")
+def remove(entry_id: Annotated[int, typer.Argument(help="The entry's number.")]) -> None:
+    """Take an entry out of force; who did so is kept.
+
+    Example: zhentu bank remove 17
+    """
+    _open().remove(entry_id, _who())
+    typer.echo(f"entry {entry_id} is out of force")
+
+
+@bank_app.command("lookup")
+def lookup(
+    pictures: Pictures, seller: Annotated[str, typer.Option(help="The seller who shows the picture.")] = ""
+) -> None:
+    """Say what pictures match.
+
+    Example: zhentu bank lookup upload.jpg --seller shop-7
+    """
+    from zhentu.banks.bank import HOW
+
+    banks = _open()
+    for path in pictures:
+        matches = banks.match(_print(path), seller)
+        for each in matches:
+            typer.echo(
+                f"{path}: {each.bank.name} ({each.bank.kind.value}) entry {each.entry_id}, "
+                f"{HOW[each.how]}, distance {each.distance}"
+            )
+        if not matches:
+            typer.echo(f"{path}: in no bank")
+
+
+@bank_app.command("dry-run")
+def dry_run(name: BankName, pictures: Pictures) -> None:
+    """Say what entries would have hit among the pictures seen so far; nothing is added.
+
+    Example: zhentu bank dry-run bad forged.jpg
+    """
+    banks = _open()
+    bank = banks.store.bank(name)
+    for path in pictures:
+        run = banks.dry_run(_entry(path, "", "", ""), bank)
+        typer.echo(
+            f"{path}: of {run.looked_at} pictures seen, {run.exact} the same file, {run.near} near, "
+            f"{run.altered} altered, {run.unconfirmed} by shape alone"
+        )
+        for sha256, distance in run.examples:
+            typer.echo(f"  {sha256} distance {distance}")
+
+
+@bank_app.command("import")
+def import_csv(
+    name: BankName,
+    file: Annotated[Path, typer.Argument(help="CSV with at least signal_type and signal_str.")],
+    strict: Annotated[bool, typer.Option(help="Take nothing when a line is wrong.")] = False,
+) -> None:
+    """Add the hashes of a CSV, as `threatexchange dataset --csv` or `zhentu bank export` writes it.
+
+    Lines that cannot be taken are named on standard error; with --strict nothing is taken then.
+
+    Example: zhentu bank import bad partner.csv
+    """
+    from zhentu.banks.exchange import read_entries
+
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read as UTF-8 text: {error}") from error
+    entries, problems = read_entries(io.StringIO(text), file.name)
+    for problem in problems:
+        typer.echo(f"{file}:{problem.line}: {problem.what}", err=True)
+    if problems and strict:
+        raise UsageError(f"{file}: {len(problems)} lines are wrong; nothing was added")
+    added = _open().add(name, entries, _who())
+    typer.echo(f"added {len(added)} of {len(entries)} entries, {len(problems)} lines were not taken")
+
+
+@bank_app.command("export")
+def export_csv(
+    name: BankName,
+    output: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
+) -> None:
+    """Write a bank as CSV, one signal a line: signal_type, signal_str, collab, category, tags, then zhentu's columns.
+
+    Example: zhentu bank export bad --output bad.csv
+    """
+    from zhentu.banks.exchange import write_entries
+
+    store = _open().store
+    bank = store.bank(name)
+    if output is None:
+        write_entries(sys.stdout, bank, store.every_entry(name))
+        return
+    try:
+        with output.open("w", encoding="utf-8", newline="") as stream:
+            count = write_entries(stream, bank, store.every_entry(name))
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
+    typer.echo(f"{count} entries written to {output}")
+
+
+def _open() -> Banks:
+    from zhentu.bootstrap import build_banks
+
+    return build_banks(load_settings())
+
+
+def _entry(path: Path, source: str, seller: str, note: str) -> NewEntry:
+    from zhentu.banks.entries import NewEntry
+
+    return NewEntry.of(_print(path), source, seller, note)
+
+
+def _print(path: Path) -> Fingerprint:
+    from zhentu.banks.hashing import fingerprint
+    from zhentu.bootstrap import limits_of
+    from zhentu.intake.decode import decode, read_file
+
+    limits = limits_of(load_settings())
+    return fingerprint(decode(read_file(path, limits), limits))
+
+
+def _given(threshold: int | None, colour: float | None, ratio: float | None) -> dict[str, object]:
+    named = {"threshold": threshold, "colour_limit": colour, "enabled_ratio": ratio}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _who() -> str:
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user may have no name
+        return "cli"

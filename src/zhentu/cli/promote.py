@@ -1,0 +1,85 @@
+"""`zhentu model compare` and `promote`: no model goes into force that people's decisions speak against."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from zhentu.errors import UsageError
+from zhentu.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from zhentu.review.compare import ModelComparison
+
+ModelName = Annotated[str, typer.Argument(help="NAME@VERSION of the manifest.")]
+
+
+def compare(a: ModelName, b: ModelName) -> None:
+    """Score what reviewers decided with two models, each under its own thresholds.
+
+    Example: zhentu model compare zhentu-lite@0.1.0 zhentu-lite@0.2.0
+    """
+    _show(_compared(load_settings(), a, b))
+
+
+def promote(
+    name: ModelName,
+    force: Annotated[bool, typer.Option(help="Even where decided pictures speak against it.")] = False,
+) -> None:
+    """Compare a model with the one in force on decided pictures, then put it in force on every gate.
+
+    Refused when the model in force is right more often than chance explains (McNemar, p < 0.05).
+
+    Example: zhentu model promote zhentu-lite@0.2.0
+    """
+    from zhentu.bootstrap import find_model, open_database
+    from zhentu.record import audit
+    from zhentu.record.history import ModelHistory
+
+    settings = load_settings()
+    with open_database(settings) as database:
+        history = ModelHistory(database)
+        current = str(find_model(settings.model_copy(update={"model": history.current() or settings.model}))[0].ref)
+        found = _compared(settings, current, name)
+        _show(found)
+        if found.b_is_worse and not force:
+            raise UsageError(
+                f"{name} does worse than {current} on decided pictures; --force puts it in force all the same"
+            )
+        history.use(name)
+        facts = {"from": current, "to": name, "only_old_right": found.only_a, "only_new_right": found.only_b}
+        with database.begin() as connection:
+            audit.append(connection, "cli", "model.promote", f"model:{name}", facts | {"forced": force})
+    typer.echo(f"{name} is in force; running gates follow within seconds; `zhentu model rollback` takes it back")
+
+
+def _compared(settings: Settings, a: str, b: str) -> ModelComparison:
+    from zhentu.bootstrap import build_screener, open_desk
+    from zhentu.review.compare import compare_models
+
+    first, second = (
+        build_screener(settings.model_copy(update={"model": name}), settings.worker_count) for name in (a, b)
+    )
+    with open_desk(settings) as desk:
+        return compare_models(desk.store, desk.pictures, first.detector, second.detector, first.policy)
+
+
+def _show(found: ModelComparison) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("", found.a.model, found.b.model):
+        table.add_column(name)
+    pair = (found.a, found.b)
+    table.add_row("forged caught", *(f"{each.caught} of {each.forged} ({each.recall:.1%})" for each in pair))
+    for place, (category, total, _) in enumerate(found.a.by_category):
+        table.add_row(f"  {category}", *(f"{each.by_category[place][2]} of {total}" for each in pair))
+    table.add_row("false alarms", *(f"{each.alarms} of {each.honest}" for each in pair))
+    table.add_row("precision", *(f"{each.precision:.1%}" for each in pair))
+    table.add_row("AUC", *("-" if each.auc is None else f"{each.auc:.4f}" for each in pair))
+    table.add_row("only this one right", str(found.only_a), str(found.only_b))
+    Console().print(table)
+    typer.echo(
+        f"McNemar p = {found.p:.4f}; {found.disputed} disputed and {found.left_out} pictures without bytes left out"
+    )

@@ -1,0 +1,72 @@
+"""`zhentu review`: the queue from the command line, and what decisions teach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zhentu.settings import load_settings
+
+review_app = typer.Typer(help="The review queue and what its decisions teach.", no_args_is_help=True)
+
+
+@review_app.command("fill")
+def fill() -> None:
+    """Take new records into the queue; the page does so by itself.
+
+    Example: zhentu review fill
+    """
+    from zhentu.bootstrap import open_desk
+
+    with open_desk(load_settings()) as desk:
+        made = desk.filler.fill()
+        counts = desk.queue.counts()
+    typer.echo(f"{made} new items; {counts.open} open, {counts.decided} decided, {counts.appeals_open} appeals open")
+
+
+@review_app.command("export")
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder for manifest.csv and the pictures it names.")],
+    dev: Annotated[float, typer.Option(min=0, max=1, help="Share of near-duplicate groups for development.")] = 0.2,
+    add_to: Annotated[
+        Path | None, typer.Option(help="A training manifest whose rows come first, so that a model learns from both.")
+    ] = None,
+) -> None:
+    """Write a training manifest from decisions; `python -m training.train --manifest` takes it as it is.
+
+    The column `review` says single, double (two reviewers agree), appeal or disputed; the last is not trained on.
+
+    Example: zhentu review export runs/reviewed --add-to runs/set/manifest.csv
+    """
+    from zhentu.bootstrap import open_desk
+    from zhentu.review.labels import export_manifest
+
+    with open_desk(load_settings()) as desk:
+        made = export_manifest(desk.store, desk.pictures, folder, dev, add_to)
+    kinds = ", ".join(f"{count} {name}" for name, count in sorted(made.by_review.items())) or "none"
+    typer.echo(
+        f"{made.written} pictures ({kinds}) in {folder / 'manifest.csv'}; "
+        f"{made.missing} without bytes, {made.unclear} said to be wrong pictures were left out"
+    )
+
+
+@review_app.command("agreement")
+def agreement() -> None:
+    """Say how far reviewers agree, and how right each model version was.
+
+    Example: zhentu review agreement
+    """
+    from zhentu.bootstrap import open_database
+    from zhentu.review.learning import statistics
+
+    with open_database(load_settings()) as database:
+        found = statistics(database)
+    kappa = "too few pairs" if found.agreement.kappa is None else f"{found.agreement.kappa:.3f}"
+    typer.echo(f"Cohen's kappa {kappa} ({found.agreement.same} of {found.agreement.pairs} double-reviewed agree)")
+    for each in found.models:
+        typer.echo(
+            f"{each.model}: precision {each.precision:.3f} (95 % {each.low:.3f} to {each.high:.3f}), "
+            f"{each.upheld} of {each.decided} upheld"
+        )

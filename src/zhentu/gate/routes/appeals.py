@@ -1,0 +1,99 @@
+"""Appeals and statements of reasons over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Query, UploadFile
+from pydantic import BaseModel, Field
+
+from zhentu import errors
+from zhentu.gate.context import Reviews, Screens
+from zhentu.gate.problems import documented
+from zhentu.gate.routes.banks import TheDesk
+from zhentu.review.appeals import appeal_json
+from zhentu.review.statement import statement_of
+
+router = APIRouter(tags=["appeals"])
+
+
+class ComparisonAnswer(BaseModel):
+    """What the comparison with the seller's photos said; `not_run` says why there was none."""
+
+    mismatch: float | None = None
+    similarity: float | None = None
+    reference_sha256: str = ""
+    model: str = ""
+    not_run: str = ""
+
+
+class AppealAnswer(BaseModel):
+    """An appeal."""
+
+    appeal_id: str
+    record_id: str
+    state: str = Field(description="open, upheld (the decision stands) or overturned.")
+    reason: str
+    outcome_reason: str
+    references: list[str]
+    comparison: ComparisonAnswer | None
+    created_at: str
+    due_at: str
+    decided_at: str | None
+
+
+class AppealCounts(BaseModel):
+    """How many appeals wait, and how many are late."""
+
+    open: int
+    overdue: int
+
+
+@router.post(
+    "/v1/appeals",
+    status_code=201,
+    responses=documented(errors.RecordNotFound, errors.ReviewConflict, errors.UnsupportedFormat),
+)
+async def appeal(
+    desk: TheDesk,
+    caller: Screens,
+    record_id: Annotated[str, Form()],
+    reason: Annotated[str, Form(description="Why the decision is wrong, in the seller's words.")],
+    seller_id: Annotated[str, Form()] = "",
+    callback_url: Annotated[str, Form(description="Where the outcome is sent, signed like every webhook.")] = "",
+    references: Annotated[list[UploadFile] | None, File(description="Photos of the real goods, at most 6.")] = None,
+) -> AppealAnswer:
+    """Appeal a decision with genuine photos; a reviewer other than the first decides."""
+    photos = [await each.read() for each in references or []]
+    made = await asyncio.to_thread(desk.appeals.open, record_id, reason, photos, seller_id, callback_url)
+    return AppealAnswer.model_validate_json(appeal_json(made))
+
+
+@router.get("/v1/appeals", responses=documented())
+async def appeals(
+    desk: TheDesk, caller: Reviews, state: Annotated[str, Query(pattern="^(open|upheld|overturned)?$")] = ""
+) -> list[AppealAnswer]:
+    """Appeals, what is due first first."""
+    found = await asyncio.to_thread(desk.appeals.list, state)
+    return [AppealAnswer.model_validate_json(appeal_json(each)) for each in found]
+
+
+@router.get("/v1/appeals/counts", responses=documented())
+async def counts(desk: TheDesk, caller: Screens) -> AppealCounts:
+    """How many appeals wait, and how many are late."""
+    found = await asyncio.to_thread(desk.queue.counts)
+    return AppealCounts(open=found.appeals_open, overdue=found.appeals_overdue)
+
+
+@router.get("/v1/appeals/{appeal_id}", responses=documented(errors.NotFound))
+async def one_appeal(appeal_id: str, desk: TheDesk, caller: Screens) -> AppealAnswer:
+    """One appeal."""
+    return AppealAnswer.model_validate_json(appeal_json(await asyncio.to_thread(desk.appeals.get, appeal_id)))
+
+
+@router.get("/v1/records/{record_id}/statement", responses=documented(errors.RecordNotFound))
+async def statement(record_id: str, desk: TheDesk, caller: Screens) -> dict[str, Any]:
+    """The statement of reasons of a decision: facts, grounds, what people decided, and where to turn."""
+    record = await asyncio.to_thread(desk.store.get, record_id)
+    return await asyncio.to_thread(statement_of, record, desk.queue, desk.appeals)

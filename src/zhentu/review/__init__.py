@@ -1,0 +1,1 @@
+"""People look, sellers answer, and what people decide makes the next model better."""

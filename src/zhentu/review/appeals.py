@@ -1,0 +1,251 @@
+"""Sellers answer: an appeal goes to somebody who has not decided the picture before, and its outcome is called back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import uuid_utils
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from zhentu.errors import NotFound, PictureNotFound, ReviewConflict, UsageError
+from zhentu.record import audit
+from zhentu.record.database import aware, now
+from zhentu.record.outbox import new_message, write_messages
+from zhentu.record.store import RecordStore
+from zhentu.review.fill import item_row
+from zhentu.review.items import ItemKind, Outcome, ReviewDecision, ReviewItem
+from zhentu.review.pictures import ReviewPictures
+from zhentu.review.schema import appeals, review_decisions, review_items
+from zhentu.screen import ComparerPort
+
+MOST_REFERENCES = 6
+_LONGEST_REASON = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Appeal:
+    """One appeal. state: "open", "upheld" (the decision stands) or "overturned".
+
+    comparison: what the comparison with the seller's photos said, as a JSON object; empty when none was run.
+    """
+
+    appeal_id: str
+    record_id: str
+    item_id: str
+    seller_id: str
+    reason: str
+    references: tuple[str, ...]
+    comparison: str
+    callback_url: str
+    state: str
+    created_at: datetime
+    due_at: datetime
+    decided_at: datetime | None
+    outcome_reason: str
+
+
+class Appeals:
+    """The appeals of a store. Outcomes are called back through the outbox, signed and with retries.
+
+    comparer: gives what compares with the seller's photos, if anything does.  days: how long a reviewer may take.
+    """
+
+    def __init__(
+        self,
+        store: RecordStore,
+        pictures: ReviewPictures,
+        comparer: Callable[[], ComparerPort | None] = lambda: None,
+        days: float = 3.0,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._store, self._database = store, store.database
+        self._pictures, self._comparer = pictures, comparer
+        self._within, self._clock = timedelta(days=days), clock
+
+    def open(
+        self, record_id: str, reason: str, references: Sequence[bytes] = (), seller_id: str = "", callback_url: str = ""
+    ) -> Appeal:
+        """Take an appeal in.
+
+        references: photos of the real goods, at most 6; compared with the picture where that can be done.
+        Raises RecordNotFound, PictureError, UsageError for what cannot be taken, and ReviewConflict for a second appeal
+        while one is open, or after one was decided: an appeal is decided once.
+        """
+        _check(reason, references, callback_url)
+        record = self._store.get(record_id)
+        if seller_id and record.listing.seller_id and seller_id != record.listing.seller_id:
+            raise UsageError(f"seller_id {seller_id!r}: the picture belongs to another seller")
+        kept = [self._pictures.keep_reference(payload) for payload in references]
+        comparison = self._compare(record_id, [picture for _, picture in kept])
+        moment = self._clock()
+        appeal = Appeal(
+            str(uuid_utils.uuid7()),
+            record_id,
+            "",
+            seller_id or record.listing.seller_id,
+            reason,
+            tuple(sha256 for sha256, _ in kept),
+            comparison,
+            callback_url,
+            "open",
+            moment,
+            moment + self._within,
+            None,
+            "",
+        )
+        try:
+            with self._database.begin() as connection:
+                return self._insert(connection, record_id, appeal)
+        except IntegrityError as error:
+            raise ReviewConflict("this decision was appealed already; an appeal is decided once") from error
+
+    def get(self, appeal_id: str) -> Appeal:
+        """One appeal. Raises NotFound."""
+        with self._database.begin() as connection:
+            row = connection.execute(select(appeals).where(appeals.c.appeal_id == appeal_id)).first()
+        if row is None:
+            raise NotFound(f"no appeal {appeal_id!r}")
+        return _appeal(row)
+
+    def for_item(self, item_id: str) -> Appeal | None:
+        """The appeal that a review item belongs to."""
+        with self._database.begin() as connection:
+            row = connection.execute(select(appeals).where(appeals.c.item_id == item_id)).first()
+        return None if row is None else _appeal(row)
+
+    def of_record(self, record_id: str) -> tuple[Appeal, ...]:
+        """Appeals against the decision of a record, oldest first."""
+        query = select(appeals).where(appeals.c.record_id == record_id).order_by(appeals.c.created_at)
+        with self._database.begin() as connection:
+            return tuple(_appeal(row) for row in connection.execute(query))
+
+    def list(self, state: str = "", limit: int = 100) -> tuple[Appeal, ...]:
+        """Appeals, the one that is due first first."""
+        query = select(appeals).order_by(appeals.c.due_at).limit(limit)
+        if state:
+            query = query.where(appeals.c.state == state)
+        with self._database.begin() as connection:
+            return tuple(_appeal(row) for row in connection.execute(query))
+
+    def decided(self, connection: Connection, item: ReviewItem, decision: ReviewDecision) -> None:
+        """Close the appeal of a decided item and call back, in the deciding transaction."""
+        if item.kind is ItemKind.APPEAL:
+            state = "overturned" if decision.outcome is Outcome.OVERTURN else "upheld"
+            self._move(connection, item, state, decision.decided_at, decision.note)
+
+    def undone(self, connection: Connection, item: ReviewItem, _: ReviewDecision) -> None:
+        """Open the appeal again, and say so: the platform may have heard of the first outcome."""
+        if item.kind is ItemKind.APPEAL:
+            self._move(connection, item, "open", None, "")
+
+    def _insert(self, connection: Connection, record_id: str, appeal: Appeal) -> Appeal:
+        standing = (review_decisions.c.record_id == record_id, review_decisions.c.undone_at.is_(None))
+        first = connection.execute(select(review_decisions.c.reviewer).where(*standing)).scalars().all()
+        group = connection.execute(
+            select(review_items.c.group_id, review_items.c.pdq, review_items.c.colour)
+            .where(review_items.c.record_id == record_id)
+            .limit(1)
+        ).first()
+        record = self._store.get(record_id)
+        group_id = group.group_id if group else str(uuid_utils.uuid7())
+        row = item_row(record, ItemKind.APPEAL, None, group_id, 0.0, not_by=sorted(set(first)), due_at=appeal.due_at)
+        if group:
+            row |= {"pdq": group.pdq, "colour": group.colour}
+        connection.execute(insert(review_items).values(**row))
+        values = {name: getattr(appeal, name) for name in Appeal.__slots__ if name != "references"}
+        values |= {"item_id": row["item_id"], "reference_sha256": "\n".join(appeal.references)}
+        connection.execute(insert(appeals).values(**values))
+        facts = {"record_id": record_id, "references": list(appeal.references), "reason": appeal.reason}
+        actor = f"seller:{appeal.seller_id}"
+        audit.append(connection, actor, "appeal.open", f"item:{row['item_id']}", facts, appeal.created_at)
+        made = connection.execute(select(appeals).where(appeals.c.appeal_id == appeal.appeal_id)).one()
+        return _appeal(made)
+
+    def _compare(self, record_id: str, references: Sequence[Any]) -> str:
+        comparer = self._comparer()
+        if comparer is None or not references:
+            return ""
+        try:
+            found = comparer.compare(self._pictures.picture(self._store.get(record_id)), references)
+        except PictureNotFound as error:
+            return json.dumps({"not_run": str(error)})
+        return json.dumps(
+            {
+                "mismatch": round(found.score, 4),
+                "similarity": round(found.similarity, 4),
+                "reference_sha256": found.reference_sha256,
+                "model": str(found.model),
+            }
+        )
+
+    def _move(
+        self, connection: Connection, item: ReviewItem, state: str, decided_at: datetime | None, reason: str
+    ) -> None:
+        row = connection.execute(
+            update(appeals)
+            .where(appeals.c.item_id == item.item_id)
+            .values(state=state, decided_at=decided_at, outcome_reason=reason)
+            .returning(*appeals.c)
+        ).one()
+        appeal = _appeal(row)
+        audit.append(connection, "zhentu", "appeal.move", f"item:{item.item_id}", {"state": state, "reason": reason})
+        if appeal.callback_url:
+            kind = "appeal.reopened" if state == "open" else "appeal.decided"
+            write_messages(connection, [new_message(kind, appeal.callback_url, appeal_json(appeal))])
+
+
+def appeal_json(appeal: Appeal) -> str:
+    """What a caller and a callback get: one JSON object."""
+    return json.dumps(
+        {
+            "appeal_id": appeal.appeal_id,
+            "record_id": appeal.record_id,
+            "state": appeal.state,
+            "reason": appeal.reason,
+            "outcome_reason": appeal.outcome_reason,
+            "references": list(appeal.references),
+            "comparison": json.loads(appeal.comparison) if appeal.comparison else None,
+            "created_at": appeal.created_at.isoformat(),
+            "due_at": appeal.due_at.isoformat(),
+            "decided_at": appeal.decided_at.isoformat() if appeal.decided_at else None,
+        },
+        ensure_ascii=False,
+    )
+
+
+def _check(reason: str, references: Sequence[bytes], callback_url: str) -> None:
+    problems = []
+    if not reason.strip():
+        problems.append("reason: say why the decision is wrong")
+    if len(reason) > _LONGEST_REASON:
+        problems.append(f"reason: has {len(reason)} characters, at most {_LONGEST_REASON} are taken")
+    if len(references) > MOST_REFERENCES:
+        problems.append(f"references: {len(references)} photos, at most {MOST_REFERENCES} are taken")
+    if callback_url and (urlsplit(callback_url).scheme not in ("http", "https") or not urlsplit(callback_url).hostname):
+        problems.append(f"callback_url {callback_url[:80]!r}: must be an http or https URL")
+    if problems:
+        raise UsageError("appeal: " + "; ".join(problems))
+
+
+def _appeal(row: Row[Any]) -> Appeal:
+    return Appeal(
+        row.appeal_id,
+        row.record_id,
+        row.item_id,
+        row.seller_id,
+        row.reason,
+        tuple(filter(None, row.reference_sha256.split("\n"))),
+        row.comparison,
+        row.callback_url,
+        row.state,
+        aware(row.created_at),
+        aware(row.due_at),
+        None if row.decided_at is None else aware(row.decided_at),
+        row.outcome_reason,
+    )

@@ -1,0 +1,189 @@
+"""What was decided about each record, as truth: for training manifests and for comparing models."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from zhentu.errors import PictureError, PictureNotFound, UsageError
+from zhentu.record.database import Database
+from zhentu.record.store import RecordStore
+from zhentu.review.items import Outcome
+from zhentu.review.pictures import ReviewPictures
+from zhentu.review.schema import review_decisions, review_items
+from zhentu.types import LABELS
+
+# The columns of training/dataset.py, then what only reviewers know; the reader there passes over the latter.
+COLUMNS = (
+    *("path", "split", "source", "product", "kind", "goods", "generator", "labels", "known", "mask", "pair", "recipe"),
+    *("review", "decisions", "record_id", "model", "score"),
+)
+_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
+
+
+class Reviewed(StrEnum):
+    """How sure a decision is."""
+
+    SINGLE = "single"
+    DOUBLE = "double"  # two reviewers said the same
+    APPEAL = "appeal"  # what an appeal decided stands above what was said before
+    DISPUTED = "disputed"  # two reviewers disagree: kept in the file, not trained on
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What people say of a record. category: the label that was upheld, empty where the picture is honest.
+
+    group_id: near-duplicates share it, so that none stands in training and in development at once.
+    """
+
+    record_id: str
+    category: str
+    reviewed: Reviewed
+    decisions: int
+    group_id: str
+    goods: str
+    model: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote. missing: pictures whose bytes nobody has; unclear: wrong pictures, which teach nothing."""
+
+    written: int
+    by_review: dict[str, int]
+    missing: int
+    unclear: int
+
+
+def truths(database: Database) -> tuple[list[Truth], int]:
+    """Every record with standing decisions, oldest first, and how many only said `wrong picture`."""
+    columns = review_decisions.c
+    query = (
+        select(
+            columns.record_id,
+            columns.reviewer,
+            columns.outcome,
+            columns.category,
+            review_items.c.kind,
+            review_items.c.group_id,
+            review_items.c.goods,
+            review_items.c.model,
+            review_items.c.score,
+        )
+        .join(review_items, review_items.c.item_id == columns.item_id)
+        .where(columns.undone_at.is_(None))
+        .order_by(columns.decided_at, columns.decision_id)
+    )
+    by_record: dict[str, list[Any]] = defaultdict(list)
+    with database.begin() as connection:
+        for row in connection.execute(query):
+            by_record[row.record_id].append(row)
+    found, unclear = [], 0
+    for record_id, rows in by_record.items():
+        truth = _truth(record_id, rows)
+        unclear += truth is None
+        if truth is not None:
+            found.append(truth)
+    return found, unclear
+
+
+def export_manifest(
+    store: RecordStore, pictures: ReviewPictures, folder: Path, dev_ratio: float = 0.2, base: Path | None = None
+) -> Exported:
+    """Write `manifest.csv` and the pictures it names into a folder; training/train.py takes it as it is.
+
+    base: another manifest whose rows come first, so that a model learns from both.  dev_ratio: share of near-duplicate
+    groups kept for development, 0..1. Raises UsageError when the folder cannot be written or base cannot be read.
+    """
+    found, unclear = truths(store.database)
+    rows = _base_rows(base) if base else []
+    missing, counts = 0, Counter[str]()
+    try:
+        (folder / "pictures").mkdir(parents=True, exist_ok=True)
+        for truth in found:
+            record = store.get(truth.record_id)
+            try:
+                payload = pictures.original(record)
+            except (PictureNotFound, PictureError):
+                missing += 1
+                continue
+            suffix = _SUFFIXES.get(record.picture_format, record.picture_format.lower())
+            path = Path("pictures") / f"{record.picture_sha256}.{suffix}"
+            (folder / path).write_bytes(payload)
+            rows.append(_row(truth, path, dev_ratio))
+            counts[truth.reviewed.value] += 1
+        with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written: {error.strerror}") from error
+    return Exported(sum(counts.values()), dict(counts), missing, unclear)
+
+
+def _truth(record_id: str, rows: Sequence[Any]) -> Truth | None:
+    appealed = [row for row in rows if row.kind == "appeal"]
+    deciding = appealed[-1:] or [row for row in rows if row.outcome != Outcome.WRONG_PICTURE.value]
+    deciding = [row for row in deciding if row.outcome != Outcome.WRONG_PICTURE.value]
+    if not deciding:
+        return None
+    outcomes, categories = {row.outcome for row in deciding}, {row.category for row in deciding}
+    if appealed:
+        reviewed = Reviewed.APPEAL
+    elif len(outcomes) > 1 or len(categories) > 1:
+        reviewed = Reviewed.DISPUTED
+    else:
+        reviewed = Reviewed.DOUBLE if len({row.reviewer for row in deciding}) > 1 else Reviewed.SINGLE
+    last = deciding[-1]
+    return Truth(
+        record_id, last.category, reviewed, len(rows), last.group_id, last.goods, last.model, float(last.score)
+    )
+
+
+def _row(truth: Truth, path: Path, dev_ratio: float) -> dict[str, object]:
+    honest = not truth.category
+    split = "dev" if int(truth.group_id.replace("-", "")[-8:] or "0", 16) / 2**32 < dev_ratio else "train"
+    return {
+        "path": path.as_posix(),
+        "split": "disputed" if truth.reviewed is Reviewed.DISPUTED else split,
+        "source": "review",
+        "product": truth.group_id,
+        "kind": "",
+        "goods": truth.goods,
+        "labels": truth.category,
+        # An honest picture shows none of the five; of a forged one only the upheld label was looked for.
+        "known": " ".join(label.value for label in LABELS) if honest else truth.category,
+        "review": truth.reviewed.value,
+        "decisions": truth.decisions,
+        "record_id": truth.record_id,
+        "model": truth.model,
+        "score": round(truth.score, 6),
+    }
+
+
+def _base_rows(base: Path) -> list[dict[str, object]]:
+    """Rows of another manifest, their paths made absolute."""
+    try:
+        with base.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{base}: cannot be read as a CSV manifest: {error}") from error
+    if not all("path" in row and "labels" in row for row in rows):
+        raise UsageError(f"{base}: is no training manifest; it has no columns path and labels")
+    known = " ".join(label.value for label in LABELS)
+    absolute: list[dict[str, object]] = [
+        {"known": known}  # a manifest without that column knows every label
+        | row
+        | {name: str((base.parent / row[name]).resolve()) for name in ("path", "mask", "pair") if row.get(name)}
+        for row in rows
+    ]
+    return absolute

@@ -1,0 +1,168 @@
+"""Pictures as reviewers see them: found again by their sha256, decoded, and encoded anew. Nothing is served raw.
+
+A record's path is whatever the uploader called the file. It is opened only inside folders that the settings name, and
+only shown when its bytes have the sha256 of the record, so that no name leads to another file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import insert, select
+
+from zhentu.banks.hashing import Fingerprint, fingerprint
+from zhentu.detect.heatmap import overlay
+from zhentu.errors import NotFound, PictureError, PictureNotFound
+from zhentu.intake.decode import DecodeLimits, decode, read_file
+from zhentu.record.database import Database, now
+from zhentu.record.pictures import PictureStore
+from zhentu.review.schema import reference_pictures
+from zhentu.types import Label, Picture, Record, Verdict
+
+PREVIEW_SIDE = 1400  # pixels: enough to judge fringes, no substitute for the original
+REFERENCE_SIDE = 1600
+_QUALITY = 88
+
+Fetch = Callable[[Record], bytes | None]
+
+
+class Looker(Protocol):
+    """What heatmaps are made by."""
+
+    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
+        """Score one picture."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFetch:
+    """Finds a record's picture among files: its path as it stands, and below each folder. Empty folders: nowhere."""
+
+    folders: tuple[Path, ...]
+    limits: DecodeLimits
+
+    def __call__(self, record: Record) -> bytes | None:
+        """The bytes with the record's sha256, None when no file has them."""
+        for folder in self.folders:
+            root = folder.resolve()
+            for candidate in (root / record.path, root / Path(record.path).name):
+                path = candidate.resolve()
+                if not path.is_relative_to(root) or not path.is_file():
+                    continue
+                try:
+                    payload = read_file(path, self.limits)
+                except (PictureError, PictureNotFound):
+                    continue
+                if hashlib.sha256(payload).hexdigest() == record.picture_sha256:
+                    return payload
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFetch:
+    """Finds a record's picture in the gate's picture store."""
+
+    store: PictureStore
+
+    def __call__(self, record: Record) -> bytes | None:
+        """The bytes, None when they are not kept. Raises StoreError."""
+        try:
+            return self.store.get(record.picture_sha256)
+        except NotFound:
+            return None
+
+
+class ReviewPictures:
+    """Previews, heatmaps and references. fetches: asked in order for a record's bytes.
+
+    detector: gives what makes heatmaps, the one in force at the moment; None = there are none.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        fetches: Sequence[Fetch],
+        limits: DecodeLimits,
+        detector: Callable[[], Looker | None] = lambda: None,
+    ) -> None:
+        self._database, self._fetches, self._limits, self._detector = database, tuple(fetches), limits, detector
+
+    def picture(self, record: Record) -> Picture:
+        """The decoded picture of a record. Raises PictureNotFound where nobody has its bytes, PictureError."""
+        return decode(self.original(record), self._limits)
+
+    def original(self, record: Record) -> bytes:
+        """The bytes that were screened, for training alone: never shown. Raises PictureNotFound."""
+        for fetch in self._fetches:
+            payload = fetch(record)
+            if payload is not None and hashlib.sha256(payload).hexdigest() == record.picture_sha256:
+                return payload
+        raise PictureNotFound(
+            "the picture's bytes are not kept here; set ZHENTU_REVIEW_PICTURES to the folders they lie in, "
+            "or ZHENTU_PICTURE_STORE"
+        )
+
+    def print_of(self, record: Record) -> Fingerprint | None:
+        """The fingerprint of a record's picture. Raises PictureNotFound, PictureError."""
+        return fingerprint(self.picture(record))
+
+    def preview(self, record: Record, most: int = 0) -> bytes:
+        """JPEG, at most `most` (0: 1400) pixels a side. Raises PictureNotFound, PictureError."""
+        return _jpeg(_fitted(self.picture(record).rgb, most or PREVIEW_SIDE))
+
+    def heatmap(self, record: Record, label: Label) -> bytes:
+        """JPEG of the same size as the preview, warm where the model saw the label.
+
+        Raises PictureNotFound, PictureError, and NotFound where no model makes heatmaps.
+        """
+        detector = self._detector()
+        if detector is None:
+            raise NotFound("no model is loaded here, so there are no heatmaps")
+        picture = self.picture(record)
+        for heatmap in detector.detect(picture, with_heatmaps=True).heatmaps:
+            if heatmap.label is label:
+                return _jpeg(overlay(picture, heatmap, PREVIEW_SIDE))
+        raise NotFound(f"the model makes no heatmap for {label.value}")
+
+    def keep_reference(self, payload: bytes) -> tuple[str, Picture]:
+        """Keep a photo that came with an appeal, encoded anew; the sha256 of what was sent. Raises PictureError."""
+        picture = decode(payload, self._limits)
+        jpeg = _jpeg(_fitted(picture.rgb, REFERENCE_SIDE))
+        with self._database.begin() as connection:
+            held = select(reference_pictures.c.sha256).where(reference_pictures.c.sha256 == picture.sha256)
+            if connection.execute(held).scalar() is None:
+                connection.execute(
+                    insert(reference_pictures).values(sha256=picture.sha256, jpeg=jpeg, created_at=now())
+                )
+        return picture.sha256, picture
+
+    def reference(self, sha256: str) -> bytes:
+        """The JPEG of a reference. Raises PictureNotFound."""
+        with self._database.begin() as connection:
+            query = select(reference_pictures.c.jpeg).where(reference_pictures.c.sha256 == sha256)
+            jpeg = connection.execute(query).scalar()
+        if jpeg is None:
+            raise PictureNotFound(f"no reference picture {sha256!r}")
+        return bytes(jpeg)
+
+
+def _fitted(rgb: npt.NDArray[np.uint8], most: int) -> npt.NDArray[np.uint8]:
+    height, width = rgb.shape[:2]
+    scale = min(most / max(height, width), 1.0)
+    if scale == 1.0:
+        return rgb
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _jpeg(rgb: npt.NDArray[np.uint8]) -> bytes:
+    """Encoded anew: nothing of the file itself, such as scripts in its metadata, reaches the page."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return encoded.tobytes()

@@ -1,0 +1,87 @@
+"""The statement of reasons of a decision, as JSON that stands for itself.
+
+After what Article 17 of the EU's Digital Services Act asks of one: the facts, whether means were automated, the ground,
+what was decided and where to turn. Chinese and English side by side.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zhentu.decide.notices import LABEL_NAMES, Words
+from zhentu.review.appeals import Appeals
+from zhentu.review.items import Outcome, ReviewDecision
+from zhentu.review.queue import ReviewQueue
+from zhentu.types import Label, Record
+
+_OUTCOMES: dict[Outcome, Words] = {
+    Outcome.UPHOLD: Words(
+        "A reviewer looked at the picture and upheld the decision.", "审核人员已查看图片，维持该处置。"
+    ),
+    Outcome.OVERTURN: Words(
+        "A reviewer looked at the picture and found it honest; the decision is withdrawn.",
+        "审核人员已查看图片，认定图片真实，撤销该处置。",
+    ),
+    Outcome.WRONG_PICTURE: Words(
+        "A reviewer looked at the picture: it does not show these goods.", "审核人员已查看图片，图片与所售商品不符。"
+    ),
+}
+_REDRESS = Words(
+    "You may appeal once, with photos of the real goods; another reviewer than the first decides.",
+    "您可以凭商品实拍图提出一次申诉，由另一位审核人员处理。",
+)
+
+
+def statement_of(record: Record, queue: ReviewQueue, appeals: Appeals) -> dict[str, Any]:
+    """Everything a seller is owed about a record: JSON-ready. No reviewer is named."""
+    decisions = queue.decisions_for(record.record_id)
+    made = appeals.of_record(record.record_id)
+    decision, verdict = record.decision, record.verdict
+    return {
+        "record_id": record.record_id,
+        "listing_id": record.listing.listing_id,
+        "picture_sha256": record.picture_sha256,
+        "screened_at": record.created_at.isoformat(),
+        "action": decision.action.value,
+        "applied": decision.applied.value,
+        "automated_detection": verdict is not None,
+        "automated_decision": not decisions,
+        "model": str(verdict.model) if verdict else None,
+        "policy_version": decision.policy_version,
+        "reasons": [
+            {
+                "code": each.code,
+                "action": each.action.value,
+                "en": each.en,
+                "zh": each.zh,
+                "score": each.score,
+                "threshold": each.threshold,
+            }
+            for each in decision.reasons
+        ],
+        "evidence": [
+            {"kind": each.kind.value, "name": each.name, "detail": each.detail, "trust": each.trust.value}
+            for each in record.evidence
+        ],
+        "reviews": [_review(each) for each in decisions],
+        "appeals": [
+            {"appeal_id": each.appeal_id, "state": each.state, "due_at": each.due_at.isoformat()} for each in made
+        ],
+        "redress": {"en": _REDRESS.en, "zh": _REDRESS.zh, "how": "POST /v1/appeals", "available": not made},
+    }
+
+
+def _review(decision: ReviewDecision) -> dict[str, Any]:
+    words = _OUTCOMES[decision.outcome]
+    category = LABEL_NAMES[Label(decision.category)] if decision.category else None
+    return {
+        "decision_id": decision.decision_id,
+        "outcome": decision.outcome.value,
+        "category": decision.category or None,
+        "category_en": category.en if category else None,
+        "category_zh": category.zh if category else None,
+        "en": words.en,
+        "zh": words.zh,
+        "note": decision.note,
+        "decided_at": decision.decided_at.isoformat(),
+    }

@@ -1,0 +1,100 @@
+"""What the page works with: built once, by bootstrap, and handed to every request."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from zhentu.banks.bank import Banks
+from zhentu.errors import Forbidden, Unauthenticated
+from zhentu.record.store import RecordStore
+from zhentu.review.appeals import Appeals
+from zhentu.review.fill import Filler
+from zhentu.review.pictures import ReviewPictures
+from zhentu.review.queue import ReviewQueue
+from zhentu.review.sessions import ProxySignIn, Reviewer, Sessions
+from zhentu.types import Role
+
+COOKIE = "zhentu_review"
+_KEPT = 96  # previews and heatmaps kept encoded, some 200 kB each
+
+
+class Kept:
+    """The last encoded pictures: a reviewer's browser asks for the same ones within seconds."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
+        """The bytes kept under a key, made where there are none."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything a request needs. open: anybody is let in as admin, for one's own machine."""
+
+    store: RecordStore
+    queue: ReviewQueue
+    appeals: Appeals
+    pictures: ReviewPictures
+    banks: Banks
+    filler: Filler
+    sessions: Sessions
+    proxy: ProxySignIn | None = None
+    open: bool = False
+    kept: Kept = field(default_factory=Kept)
+
+    def reviewer(self, request: Request) -> Reviewer:
+        """Who asks. Raises Unauthenticated where nobody is signed in."""
+        if self.open:
+            return Reviewer("open", Role.ADMIN, "open")
+        if self.proxy is not None:
+            peer = request.client.host if request.client else ""
+            name = self.proxy.name(request.headers.get(self.proxy.header, ""), peer)
+            if name:
+                return self.sessions.vouched(name)
+        found = self.sessions.find(request.cookies.get(COOKIE, ""))
+        if found is None:
+            raise Unauthenticated("sign in first")
+        return found
+
+    def changing(self, request: Request, csrf: str = "") -> Reviewer:
+        """Who asks for a change, which must come from our own page. Raises Unauthenticated, Forbidden.
+
+        csrf: from a form; scripts send it as X-CSRF-Token.
+        """
+        found = self.reviewer(request)
+        own_site(request)
+        given = csrf or request.headers.get("x-csrf-token", "")
+        if not hmac.compare_digest(given.encode(), found.csrf.encode()):
+            raise Forbidden("the page is out of date; load it again")
+        return found
+
+
+def own_site(request: Request) -> None:
+    """Refuse what another site's page sends. Raises Forbidden."""
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if site not in ("same-origin", "none"):
+        raise Forbidden("this request comes from another site")
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of the application."""
+    desk: Desk = request.app.state.desk
+    return desk

@@ -1,0 +1,303 @@
+"""`/review`: the page, its pictures and its actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Body, Depends, Form, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from pydantic import BaseModel, Field
+from starlette.background import BackgroundTask
+
+from zhentu.errors import (
+    NotFound,
+    PictureError,
+    PictureNotFound,
+    RecordNotFound,
+    Unauthenticated,
+    UsageError,
+    ZhentuError,
+)
+from zhentu.review.items import Filters, Order, Outcome, ReviewItem
+from zhentu.review.learning import statistics
+from zhentu.review.sessions import Reviewer
+from zhentu.review.statement import statement_of
+from zhentu.review.web.desk import COOKIE, Desk, desk_of, own_site
+from zhentu.review.web.plots import daily_plot, precision_plot
+from zhentu.review.web.views import render, view_of
+from zhentu.review.web.words import LANGUAGES
+from zhentu.types import Label
+
+router = APIRouter(prefix="/review", include_in_schema=False)
+
+_LANGUAGE = "zhentu_language"
+_STATIC = {
+    "review.js": "text/javascript; charset=utf-8",
+    "review.css": "text/css; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+_THUMBNAIL = 220
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+Here = Annotated[Desk, Depends(desk_of)]
+
+
+class Verdict(BaseModel):
+    """What the page sends for a decision. group: decide every near-duplicate too."""
+
+    outcome: Outcome
+    category: str = ""
+    note: str = Field(default="", max_length=4000)
+    group: bool = False
+
+
+@router.get("", response_class=HTMLResponse)
+def page(request: Request, desk: Here) -> Response:
+    """The page itself; items are fetched by its script, so that the next one is there before it is asked for."""
+    try:
+        reviewer = desk.reviewer(request)
+    except Unauthenticated:
+        return RedirectResponse("/review/sign-in", 303)
+    filters = _filters(request)
+    counts = desk.queue.counts(filters)
+    return _html(
+        request, "page.html.j2", reviewer=reviewer, filters=filters, filtered=filters != Filters(), counts=counts
+    )
+
+
+@router.get("/sign-in", response_class=HTMLResponse)
+def sign_in_page(request: Request) -> Response:
+    """Where a key is asked for."""
+    return _html(request, "sign_in.html.j2", problem="")
+
+
+@router.post("/sign-in")
+def sign_in(request: Request, desk: Here, key: Annotated[str, Form()] = "") -> Response:
+    """Take a key, give a session."""
+    own_site(request)
+    try:
+        secret = desk.sessions.sign_in(key)
+    except ZhentuError as error:
+        return _html(request, "sign_in.html.j2", status=error.http_status, problem=str(error))
+    answer = RedirectResponse("/review", 303, _HEADERS)
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, secret, path="/review", httponly=True, samesite="strict", secure=secure)
+    return answer
+
+
+@router.post("/sign-out")
+def sign_out(request: Request, desk: Here, csrf: Annotated[str, Form()] = "") -> Response:
+    """End the session."""
+    desk.changing(request, csrf)
+    desk.sessions.sign_out(request.cookies.get(COOKIE, ""))
+    answer = RedirectResponse("/review/sign-in", 303, _HEADERS)
+    answer.delete_cookie(COOKIE, path="/review")
+    return answer
+
+
+@router.get("/language/{language}")
+def speak(request: Request, language: str) -> Response:
+    """Change the page's language and go back."""
+    if language not in LANGUAGES:
+        raise NotFound(f"language {language!r}: there are {', '.join(LANGUAGES)}")
+    back = urlsplit(request.headers.get("referer", ""))
+    # Only a path of our own page: nobody is sent elsewhere from here.
+    target = back.path if back.path.startswith("/review") else "/review"
+    answer = RedirectResponse(f"{target}?{back.query}" if back.query else target, 303, _HEADERS)
+    answer.set_cookie(_LANGUAGE, language, path="/review", max_age=365 * 86400, samesite="lax", httponly=True)
+    return answer
+
+
+@router.get("/items")
+def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
+    """Lease the next items and give them as fragments of the page."""
+    reviewer = desk.reviewer(request)
+    own_site(request)
+    filters, count = _filters(request), min(count, 4)
+    claimed = desk.queue.claim(reviewer.name, filters, count)
+    if len(claimed) < count:
+        desk.filler.fill(steps=1)
+        claimed = desk.queue.claim(reviewer.name, filters, count)
+    language, fragments = _language(request), []
+    for item in claimed:
+        try:
+            html = render("item.html.j2", language, view=view_of(desk, item))
+        except RecordNotFound:
+            desk.queue.close(item.item_id, "its record was pruned")
+            continue
+        fragments.append({"id": item.item_id, "group": item.group_id, "category": item.category, "html": html})
+    counts = desk.queue.counts(filters)
+    answer = {
+        "items": fragments,
+        "open": counts.open,
+        "appeals": counts.appeals_open,
+        "overdue": counts.appeals_overdue,
+    }
+    # New records come in behind the answer, so that nobody waits for their pictures to be decoded.
+    return JSONResponse(answer, headers=_HEADERS, background=BackgroundTask(desk.filler.fill, steps=1))
+
+
+@router.post("/items/{item_id}/decide")
+def decide(request: Request, desk: Here, item_id: str, verdict: Annotated[Verdict, Body()]) -> JSONResponse:
+    """Decide one item, or its whole group."""
+    reviewer = desk.changing(request)
+    if verdict.group:
+        group_id = desk.queue.item(item_id).group_id
+        made = desk.queue.decide_group(group_id, reviewer.name, verdict.outcome, verdict.category, verdict.note)
+    else:
+        made = (desk.queue.decide(item_id, reviewer.name, verdict.outcome, verdict.category, verdict.note),)
+    decided = [each.item_id for each in made]
+    return JSONResponse({"decided": decided, "outcome": verdict.outcome.value}, headers=_HEADERS)
+
+
+@router.post("/items/{item_id}/skip")
+def skip(request: Request, desk: Here, item_id: str) -> JSONResponse:
+    """Give an item back."""
+    desk.queue.skip(item_id, desk.changing(request).name)
+    return JSONResponse({"skipped": item_id}, headers=_HEADERS)
+
+
+@router.post("/undo")
+def undo(request: Request, desk: Here) -> JSONResponse:
+    """Take the last decision back."""
+    undone = desk.queue.undo(desk.changing(request).name)
+    return JSONResponse({"undone": [each.item_id for each in undone]}, headers=_HEADERS)
+
+
+@router.post("/renew")
+def renew(request: Request, desk: Here) -> JSONResponse:
+    """A sign of life."""
+    return JSONResponse({"renewed": desk.queue.renew(desk.changing(request).name)}, headers=_HEADERS)
+
+
+@router.get("/items/{item_id}/preview.jpg")
+def preview(request: Request, desk: Here, item_id: str, small: bool = False) -> Response:
+    """The picture, encoded anew."""
+    item = _seen(request, desk, item_id)
+    record = desk.store.get(item.record_id)
+    key = (item.picture_sha256, "small" if small else "large")
+    side = _THUMBNAIL if small else 0
+    return _picture(lambda: desk.kept.get(key, lambda: desk.pictures.preview(record, side)))
+
+
+@router.get("/items/{item_id}/heatmap.jpg")
+def heatmap(request: Request, desk: Here, item_id: str, label: Label) -> Response:
+    """Where the model saw a label."""
+    item = _seen(request, desk, item_id)
+    record = desk.store.get(item.record_id)
+    return _picture(
+        lambda: desk.kept.get((item.picture_sha256, label.value), lambda: desk.pictures.heatmap(record, label))
+    )
+
+
+@router.get("/items/{item_id}/references/{sha256}.jpg")
+def reference(request: Request, desk: Here, item_id: str, sha256: str) -> Response:
+    """A photo that came with the appeal of this item."""
+    _seen(request, desk, item_id)
+    appeal = desk.appeals.for_item(item_id)
+    if appeal is None or sha256 not in appeal.references:
+        raise PictureNotFound(f"no reference picture {sha256!r} of this item")
+    return _picture(lambda: desk.pictures.reference(sha256))
+
+
+@router.get("/items/{item_id}/statement.json")
+def statement(request: Request, desk: Here, item_id: str) -> JSONResponse:
+    """The statement of reasons of a decided item."""
+    item = _seen(request, desk, item_id)
+    return JSONResponse(statement_of(desk.store.get(item.record_id), desk.queue, desk.appeals), headers=_HEADERS)
+
+
+@router.get("/appeals", response_class=HTMLResponse)
+def appeals_page(request: Request, desk: Here) -> Response:
+    """Every appeal, what is due first first."""
+    reviewer = _signed_in(request, desk)
+    if isinstance(reviewer, Response):
+        return reviewer
+    return _html(request, "appeals.html.j2", reviewer=reviewer, appeals=desk.appeals.list(), counts=desk.queue.counts())
+
+
+@router.get("/dashboard", response_class=HTMLResponse)
+def dashboard(request: Request, desk: Here) -> Response:
+    """Agreement, precision per model version, and how much was done."""
+    reviewer = _signed_in(request, desk)
+    if isinstance(reviewer, Response):
+        return reviewer
+    found = statistics(desk.store.database)
+    plots = {"daily": daily_plot(found), "precision": precision_plot(found)}
+    return _html(request, "dashboard.html.j2", reviewer=reviewer, found=found, plots=plots, counts=desk.queue.counts())
+
+
+@router.get("/static/{name}")
+def static(name: str) -> Response:
+    """The page's script and style."""
+    if name not in _STATIC:
+        raise NotFound(f"no file {name!r}")
+    content = (files("zhentu.review.web") / "static" / name).read_bytes()
+    return Response(content, media_type=_STATIC[name], headers=_HEADERS | {"Cache-Control": "no-cache"})
+
+
+def _seen(request: Request, desk: Desk, item_id: str) -> ReviewItem:
+    desk.reviewer(request)
+    own_site(request)
+    return desk.queue.item(item_id)
+
+
+def _signed_in(request: Request, desk: Desk) -> Reviewer | Response:
+    try:
+        return desk.reviewer(request)
+    except Unauthenticated:
+        return RedirectResponse("/review/sign-in", 303)
+
+
+def _picture(make: Callable[[], bytes]) -> Response:
+    """A picture, or a 404 that the page turns into words."""
+    try:
+        content = make()
+    except (PictureNotFound, PictureError, NotFound) as error:
+        return JSONResponse({"detail": str(error)}, 404, _HEADERS)
+    caching = {"Cache-Control": "private, max-age=600"}
+    return Response(content, media_type="image/jpeg", headers=_HEADERS | caching)
+
+
+def _filters(request: Request) -> Filters:
+    """Filters of a query. Raises UsageError for what is none."""
+    query = request.query_params
+    try:
+        return Filters(
+            category=query.get("category", ""),
+            goods=query.get("goods", "")[:200],
+            seller_id=query.get("seller", "")[:200],
+            kind=query.get("kind", ""),
+            group_id=query.get("group", "")[:36],
+            job_id=query.get("job", "")[:36],
+            score_from=float(query.get("score_from") or 0),
+            score_to=float(query.get("score_to") or 1),
+            order=Order(query.get("order") or Order.PRIORITY),
+        )
+    except ValueError as error:
+        raise UsageError(f"filter: {error}") from error
+
+
+def _language(request: Request) -> str:
+    chosen = request.cookies.get(_LANGUAGE, "")
+    if chosen in LANGUAGES:
+        return chosen
+    return "zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en"
+
+
+def _html(request: Request, name: str, status: int = 200, **values: object) -> HTMLResponse:
+    return HTMLResponse(render(name, _language(request), **values), status, _HEADERS)

@@ -1,0 +1,131 @@
+"""What the templates show of an item."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from zhentu.decide.notices import LABEL_NAMES, Words
+from zhentu.review.appeals import Appeal
+from zhentu.review.items import ReviewDecision, ReviewItem, SellerHistory
+from zhentu.review.web.desk import Desk
+from zhentu.review.web.words import ACTIONS, APPEAL_STATES, KEYS, KINDS, ORDERS, PAGE
+from zhentu.types import LABELS, Label, Record
+
+_GROUP_SHOWN = 12
+_GRAVE = 0.5  # a score above this is drawn as grave where no threshold stands
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One score against its thresholds. thresholds: 0..1, lowest first.  over: it passed one."""
+
+    label: Label | None
+    name: Words
+    score: float
+    thresholds: tuple[float, ...]
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the comparison with the seller's photos said."""
+
+    mismatch: float | None
+    similarity: float | None
+    not_run: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemView:
+    """Everything the page shows of one item."""
+
+    item: ReviewItem
+    record: Record
+    bars: tuple[Bar, ...]
+    category: Words
+    seller: SellerHistory
+    near: tuple[ReviewItem, ...]
+    near_open: int
+    earlier: tuple[ReviewDecision, ...]
+    appeal: Appeal | None
+    comparison: Comparison | None
+    has_heatmap: bool
+
+
+def view_of(desk: Desk, item: ReviewItem) -> ItemView:
+    """Gather what belongs to an item. Raises RecordNotFound."""
+    record = desk.store.get(item.record_id)
+    group = [each for each in desk.queue.group(item.group_id) if each.record_id != item.record_id]
+    appeal = desk.appeals.for_item(item.item_id)
+    return ItemView(
+        item,
+        record,
+        bars_of(record),
+        LABEL_NAMES[Label(item.category)],
+        desk.queue.seller(item.seller_id),
+        tuple(group[:_GROUP_SHOWN]),
+        sum(each.decided_at is None for each in group),
+        desk.queue.decisions_for(item.record_id),
+        appeal,
+        _comparison(appeal),
+        record.verdict is not None,
+    )
+
+
+def bars_of(record: Record) -> tuple[Bar, ...]:
+    """The five scores and `any of the five`, each with the thresholds it was held against."""
+    if record.verdict is None:
+        return ()
+    scores, held = record.verdict.scores, record.decision.thresholds
+    bars = []
+    for label in LABELS:
+        limits = tuple(sorted(limit for key, limit in held.items() if key.split(".")[0] == label.value))
+        score = scores.of(label)
+        over = score >= limits[0] if limits else score >= _GRAVE
+        bars.append(Bar(label, LABEL_NAMES[label], score, limits, over))
+    return (*bars, Bar(None, PAGE["any_label"], scores.forged, (), scores.forged >= _GRAVE))
+
+
+def render(name: str, language: str, **values: object) -> str:
+    """A template in a language."""
+
+    def say(words: Words) -> str:
+        return words.zh if language == "zh" else words.en
+
+    return (
+        _environment()
+        .get_template(name)
+        .render(
+            language=language,
+            t={key: say(words) for key, words in PAGE.items()},
+            say=say,
+            actions=ACTIONS,
+            kinds=KINDS,
+            orders=ORDERS,
+            states=APPEAL_STATES,
+            keys=KEYS,
+            labels={label.value: LABEL_NAMES[label] for label in LABELS},
+            **values,
+        )
+    )
+
+
+def _comparison(appeal: Appeal | None) -> Comparison | None:
+    if appeal is None or not appeal.comparison:
+        return None
+    said = json.loads(appeal.comparison)
+    return Comparison(said.get("mismatch"), said.get("similarity"), said.get("not_run", ""))
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("zhentu.review.web"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,155 @@
+"""The page's own words, in English and Chinese."""
+
+from __future__ import annotations
+
+from zhentu.decide.notices import Words
+
+LANGUAGES = ("en", "zh")
+
+PAGE: dict[str, Words] = {
+    "title": Words("Review", "人工审核"),
+    "brand": Words("zhentu", "真图"),
+    "queue": Words("Queue", "队列"),
+    "appeals": Words("Appeals", "申诉"),
+    "dashboard": Words("Dashboard", "看板"),
+    "sign_in": Words("Sign in", "登录"),
+    "sign_in_lead": Words(
+        "Sign in with an API key of role review or admin.", "请使用 review 或 admin 角色的 API 密钥登录。"
+    ),
+    "key": Words("API key", "API 密钥"),
+    "no_key": Words("No key yet? An administrator makes one:", "还没有密钥？请管理员创建："),
+    "sign_out": Words("Sign out", "退出"),
+    "open": Words("open", "待审"),
+    "overdue": Words("overdue", "超期"),
+    "blur": Words("Blur", "模糊"),
+    "language": Words("中文", "English"),
+    "help": Words("Keys", "快捷键"),
+    "filters": Words("Filters", "筛选"),
+    "apply": Words("Apply", "应用"),
+    "reset": Words("Clear", "清除"),
+    "any": Words("Any", "全部"),
+    "category": Words("Category", "类别"),
+    "goods": Words("Goods", "商品类目"),
+    "seller": Words("Seller", "商家"),
+    "kind": Words("Why", "来源"),
+    "order": Words("Order", "排序"),
+    "group": Words("Group", "近似组"),
+    "job": Words("Job", "任务"),
+    "score_from": Words("Score from", "得分下限"),
+    "score_to": Words("Score to", "得分上限"),
+    "picture": Words("Picture under review", "待审图片"),
+    "heatmap": Words("Heatmap", "热力图"),
+    "reference": Words("Reference", "参考图"),
+    "references": Words("Genuine photos from the seller", "商家提供的实拍图"),
+    "swipe": Words("Swipe between the picture and the reference", "左右滑动对比图片与参考图"),
+    "no_picture": Words(
+        "The picture's bytes are not kept here. Decide by the facts, or skip.",
+        "此处未保存图片文件。可根据其余信息判断，或跳过。",
+    ),
+    "loading": Words("Loading…", "加载中…"),
+    "scores": Words("Scores against thresholds", "得分与阈值"),
+    "any_label": Words("Any of the five", "任意一类"),
+    "threshold": Words("threshold", "阈值"),
+    "reasons": Words("Reasons", "理由"),
+    "evidence": Words("Evidence", "证据"),
+    "listing": Words("Listing", "商品"),
+    "file": Words("File", "文件"),
+    "title_of_goods": Words("Title", "标题"),
+    "history": Words("Seller's history", "商家历史"),
+    "screened": Words("screened", "已检测"),
+    "upheld": Words("upheld", "维持"),
+    "overturned": Words("overturned", "撤销"),
+    "waiting": Words("waiting", "待审"),
+    "near": Words("Near-duplicates", "近似图片"),
+    "whole_group": Words("Decide the whole group", "对整组生效"),
+    "whole_group_hint": Words(
+        "Overturning a group puts every picture of it, and their look, into the allowed bank.",
+        "整组撤销后，组内每张图片及其外观都会加入放行库。",
+    ),
+    "note": Words("Reason in your own words (goes into the statement)", "处理说明（写入理由说明）"),
+    "uphold": Words("Uphold", "维持"),
+    "overturn": Words("Overturn", "撤销"),
+    "wrong_picture": Words("Wrong picture", "图不对品"),
+    "skip": Words("Skip", "跳过"),
+    "undo": Words("Undo", "撤回"),
+    "as": Words("Uphold as", "按以下类别维持"),
+    "appeal_reason": Words("The seller's appeal", "商家申诉"),
+    "due": Words("due", "截止"),
+    "comparison": Words("Comparison with the seller's photos", "与商家实拍图的比对"),
+    "mismatch": Words("material mismatch", "材质不符概率"),
+    "similarity": Words("similarity", "相似度"),
+    "not_compared": Words("not compared", "未比对"),
+    "statement": Words("Statement of reasons", "理由说明"),
+    "earlier": Words("Decided before", "此前决定"),
+    "empty": Words("Nothing left to review.", "没有待审图片了。"),
+    "empty_lead": Words("New items appear here by themselves.", "新的待审图片会自动出现。"),
+    "done": Words("Decided", "已处理"),
+    "undone": Words("Taken back", "已撤回"),
+    "skipped": Words("Skipped", "已跳过"),
+    "group_done": Words("pictures decided together", "张图片已一并处理"),
+    "failed": Words("That did not work", "操作失败"),
+    "lost": Words("No connection; nothing was lost. Try again.", "网络中断，数据未丢失，请重试。"),
+    "state": Words("State", "状态"),
+    "created": Words("Received", "收到时间"),
+    "reason": Words("Reason", "理由"),
+    "outcome": Words("Outcome", "结果"),
+    "no_appeals": Words("No appeals.", "没有申诉。"),
+    "agreement": Words("Reviewer agreement (Cohen's kappa)", "审核一致性（Cohen's kappa）"),
+    "pairs": Words("double-reviewed pictures", "张双人复核图片"),
+    "too_few": Words("too few double-reviewed pictures", "双人复核图片不足"),
+    "precision": Words("Precision by model version", "各模型版本的精确率"),
+    "precision_lead": Words(
+        "Upheld of decided, with 95 % Wilson intervals. Only what was flagged is counted.",
+        "在已决定的图片中维持的比例，附 95% Wilson 区间；仅统计被标记的图片。",
+    ),
+    "daily": Words("Decisions by day", "每日处理量"),
+    "by_reviewer": Words("By reviewer, last 30 days", "近 30 天各审核员"),
+    "decided_of": Words("decided", "已处理"),
+    "nothing_yet": Words("Nothing decided yet.", "尚无已处理的图片。"),
+    "reviewer": Words("Reviewer", "审核员"),
+    "close": Words("Close", "关闭"),
+}
+
+KINDS = {
+    "appeal": Words("Appeal", "申诉"),
+    "screening": Words("Screening", "检测"),
+    "second": Words("Second opinion", "复核"),
+    "sample": Words("Sample", "抽检"),
+}
+
+ACTIONS = {
+    "block": Words("Block", "拦截"),
+    "review": Words("Review", "人工审核"),
+    "label": Words("Label", "加标识"),
+    "allow": Words("Allow", "放行"),
+}
+
+ORDERS = {
+    "priority": Words("Priority", "优先级"),
+    "oldest": Words("Oldest first", "最早优先"),
+    "uncertain": Words("Most uncertain", "最不确定"),
+    "novel": Words("Most novel", "最新颖"),
+    "disagreeing": Words("Models disagree", "模型分歧"),
+}
+
+APPEAL_STATES = {
+    "open": Words("Open", "处理中"),
+    "upheld": Words("Upheld", "维持"),
+    "overturned": Words("Overturned", "撤销"),
+}
+
+KEYS = (
+    ("U", "uphold"),
+    ("O", "overturn"),
+    ("W", "wrong_picture"),
+    ("S", "skip"),
+    ("Z", "undo"),
+    ("1–5", "as"),
+    ("G", "whole_group"),
+    ("H", "heatmap"),
+    ("R", "swipe"),
+    ("B", "blur"),
+    ("N", "note"),
+    ("L", "language"),
+    ("?", "help"),
+)

@@ -1,0 +1,271 @@
+"""Appeals and banks over HTTP, as a platform sees them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from conftest import encoded
+from fakes import FakeDetector
+from fastapi.testclient import TestClient
+from pictures import recoloured, waves
+from PIL import Image
+from sqlalchemy import text
+
+from zhentu.bootstrap import Screener, limits_of
+from zhentu.gate.app import create_app
+from zhentu.record import audit
+from zhentu.record.keys import KeyStore
+from zhentu.record.outbox import Outbox
+from zhentu.review.items import ItemKind, Outcome
+from zhentu.types import Role
+
+
+def png(seed: int = 1, form: str = "PNG") -> bytes:
+    return encoded(Image.fromarray(waves(120, 160, seed)), form)
+
+
+@dataclass(frozen=True)
+class Compared:
+    score: float = 0.12
+    similarity: float = 0.9
+    reference_sha256: str = "a" * 64
+    model: str = "pair@1"
+
+
+class FakeComparer:
+    def compare(self, picture, references):
+        assert len(references) == 2
+        return Compared()
+
+
+@pytest.fixture
+def client(settings, entry, policy, tmp_path) -> Iterator[TestClient]:
+    settings = settings.model_copy(
+        update={
+            "open": False,
+            "on_error": "block",
+            "spool_dir": tmp_path / "spool",
+            "picture_store": str(tmp_path / "kept"),
+            "review_second_ratio": 0.0,
+        }
+    )
+    line = Screener(FakeDetector(entry, 0.95), policy, limits_of(settings), comparer=FakeComparer())
+    with TestClient(create_app(settings, lambda _: line)) as opened:
+        keys = KeyStore(opened.app.state.desk.store.database)
+        for role in Role:
+            opened.headers[f"x-{role.value}"] = keys.create(role.value, role)[1]
+        yield opened
+
+
+def auth(client: TestClient, role: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {client.headers[f'x-{role}']}"}
+
+
+@pytest.fixture
+def record_id(client: TestClient) -> str:
+    answer = client.post(
+        "/v1/screen", files={"picture": ("a.png", png())}, data={"seller_id": "shop"}, headers=auth(client, "screen")
+    )
+    assert answer.json()["action"] == "review"
+    return answer.json()["record_id"]
+
+
+def appeal(client: TestClient, about: str, photos: int = 2, **form: str):
+    files = [("references", (f"{number}.jpg", png(number + 5, "JPEG"))) for number in range(photos)]
+    values = {"record_id": about, "reason": "这是实拍图", "callback_url": "https://shop.example/hook"} | form
+    return client.post("/v1/appeals", data=values, files=files or None, headers=auth(client, "screen"))
+
+
+def test_an_appeal_is_compared_reviewed_by_somebody_else_and_called_back(client: TestClient, record_id: str):
+    desk = client.app.state.desk
+    desk.filler.fill()
+    (first,) = desk.queue.claim("ann")
+    desk.queue.decide(first.item_id, "ann", Outcome.UPHOLD)
+    answer = appeal(client, record_id)
+    assert answer.status_code == 201
+    body = answer.json()
+    assert (body["state"], body["comparison"]["mismatch"], len(body["references"])) == ("open", 0.12, 2)
+    assert client.get("/v1/appeals/counts", headers=auth(client, "screen")).json() == {"open": 1, "overdue": 0}
+    assert desk.queue.claim("ann") == ()
+    (item,) = desk.queue.claim("bob")
+    assert item.kind is ItemKind.APPEAL
+    desk.queue.decide(item.item_id, "bob", Outcome.OVERTURN, note="genuine photos")
+    closed = client.get(f"/v1/appeals/{body['appeal_id']}", headers=auth(client, "screen")).json()
+    assert (closed["state"], closed["outcome_reason"]) == ("overturned", "genuine photos")
+    (message,) = Outbox(desk.store.database).list()
+    assert (message.kind, message.url) == ("appeal.decided", "https://shop.example/hook")
+    assert json.loads(message.body)["state"] == "overturned"
+
+
+def test_an_overturned_picture_passes_the_next_time(client: TestClient, record_id: str):
+    desk = client.app.state.desk
+    appeal(client, record_id, 0)
+    (item,) = [each for each in desk.queue.claim("bob") if each.kind is ItemKind.APPEAL]
+    desk.queue.decide(item.item_id, "bob", Outcome.OVERTURN)
+    desk.banks.refresh()
+    answer = client.post("/v1/screen", files={"picture": ("b.png", png())}, headers=auth(client, "screen"))
+    assert answer.json()["action"] == "allow"
+    assert "bank_allowed" in [each["name"] for each in answer.json()["evidence"]]
+
+
+def test_undoing_the_outcome_opens_the_appeal_again_and_says_so(client: TestClient, record_id: str):
+    desk = client.app.state.desk
+    appeal(client, record_id, 0)
+    (item,) = desk.queue.claim("bob")
+    desk.queue.decide(item.item_id, "bob", Outcome.UPHOLD)
+    desk.queue.undo("bob")
+    assert {message.kind for message in Outbox(desk.store.database).list()} == {"appeal.decided", "appeal.reopened"}
+    assert desk.queue.counts().appeals_open == 1
+
+
+def test_a_decision_is_appealed_once(client: TestClient, record_id: str):
+    assert appeal(client, record_id, 0).status_code == 201
+    answer = appeal(client, record_id, 0)
+    assert (answer.status_code, answer.json()["code"]) == (409, "review_conflict")
+
+
+@pytest.mark.parametrize(
+    ("form", "photos", "status", "word"),
+    [
+        ({"record_id": "none"}, 0, 404, "none"),
+        ({"reason": " "}, 0, 400, "reason"),
+        ({"callback_url": "javascript:alert(1)"}, 0, 400, "callback_url"),
+        ({"seller_id": "other"}, 0, 400, "another seller"),
+        ({}, 7, 400, "at most 6"),
+    ],
+)
+def test_what_is_wrong_with_an_appeal_is_said(client: TestClient, record_id: str, form, photos, status, word):
+    answer = appeal(client, record_id, photos, **form)
+    assert (answer.status_code, word in answer.json()["detail"]) == (status, True)
+
+
+def test_a_broken_photo_is_a_named_error_and_no_appeal(client: TestClient, record_id: str):
+    answer = client.post(
+        "/v1/appeals",
+        data={"record_id": record_id, "reason": "x"},
+        files=[("references", ("a.jpg", b"no picture"))],
+        headers=auth(client, "screen"),
+    )
+    assert answer.json()["code"] == "unsupported_format"
+    assert client.get("/v1/appeals/counts", headers=auth(client, "screen")).json()["open"] == 0
+
+
+def test_the_statement_of_reasons_names_grounds_and_redress_but_no_reviewer(client: TestClient, record_id: str):
+    desk = client.app.state.desk
+    desk.filler.fill()
+    (item,) = desk.queue.claim("ann-secret-name")
+    desk.queue.decide(item.item_id, "ann-secret-name", Outcome.UPHOLD, "scene_distortion", "two shadows")
+    answer = client.get(f"/v1/records/{record_id}/statement", headers=auth(client, "screen"))
+    body = answer.json()
+    assert body["reasons"][0]["zh"]
+    assert body["automated_decision"] is False
+    (review,) = body["reviews"]
+    assert (review["category_en"], review["note"]) == ("Distorted scene", "two shadows")
+    assert body["redress"]["available"] is True
+    assert "ann-secret-name" not in answer.text
+
+
+def test_banks_over_http_from_registration_to_an_altered_copy(client: TestClient):
+    admin, review = auth(client, "admin"), auth(client, "review")
+    settings = {"kind": "brand_original", "brand": "Acme", "owners": ["acme-shop"]}
+    assert client.put("/v1/banks/acme", json=settings, headers=admin).status_code == 200
+    added = client.post("/v1/banks/acme/entries", files={"picture": ("a.png", png())}, headers=review).json()
+    assert len(added["entry_ids"]) == 1
+    asked = {"picture": ("b.png", encoded(Image.fromarray(recoloured(waves(120, 160, 1))), "PNG"))}
+    (match,) = client.post("/v1/banks/lookup", files=asked, data={"seller_id": "thief"}, headers=review).json()
+    assert (match["how"], match["brand"]) == ("altered", "Acme")
+    assert client.post("/v1/banks/lookup", files=asked, data={"seller_id": "acme-shop"}, headers=review).json() == []
+    exported = client.get("/v1/banks/acme/export", headers=admin).text
+    assert exported.count("\n") == 3
+    again = {"file": ("x.csv", io.BytesIO(exported.encode() + b"md5,zz,,,\n"))}
+    taken = client.post("/v1/banks/acme/import", files=again, headers=admin).json()
+    assert taken["entry_ids"] == []
+    assert "md5" in taken["problems"][0]
+    client.delete(f"/v1/banks/entries/{added['entry_ids'][0]}", headers=review)
+    (acme,) = [each for each in client.get("/v1/banks", headers=review).json() if each["name"] == "acme"]
+    assert acme["entries"] == 0
+    assert client.put("/v1/banks/acme", json=settings, headers=review).status_code == 403
+
+
+def test_a_dry_run_over_http(client: TestClient, record_id: str):
+    run = client.post(
+        "/v1/banks/allowed/dry-run", files={"picture": ("a.png", png())}, headers=auth(client, "review")
+    ).json()
+    assert (run["looked_at"], run["exact"]) == (1, 1)
+
+
+def test_the_page_wants_a_reviewers_key_and_its_own_token(client: TestClient, record_id: str):
+    assert client.get("/review", follow_redirects=False).headers["location"] == "/review/sign-in"
+    assert client.post("/review/sign-in", data={"key": client.headers["x-screen"]}).status_code == 403
+    cross = {"sec-fetch-site": "cross-site"}
+    assert client.post("/review/sign-in", data={"key": client.headers["x-review"]}, headers=cross).status_code == 403
+    page = client.post("/review/sign-in", data={"key": client.headers["x-review"]})
+    assert page.status_code == 200
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    item = client.get("/review/items").json()["items"][0]
+    path = f"/review/items/{item['id']}/decide"
+    assert client.post(path, json={"outcome": "uphold"}).status_code == 403
+    csrf = page.text.split('name="csrf" content="')[1].split('"')[0]
+    token = {"x-csrf-token": csrf}
+    assert client.post(path, json={"outcome": "uphold"}, headers=token | cross).status_code == 403
+    assert client.post(path, json={"outcome": "uphold"}, headers=token).status_code == 200
+    client.post("/review/sign-out", data={"csrf": csrf})
+    assert client.get("/review/items").status_code == 401
+
+
+def test_previews_are_encoded_anew_and_signed_in_people_only_see_them(client: TestClient, record_id: str):
+    desk = client.app.state.desk
+    desk.filler.fill()
+    (item,) = desk.queue.claim("ann")
+    path = f"/review/items/{item.item_id}/preview.jpg"
+    assert client.get(path).status_code == 401
+    client.post("/review/sign-in", data={"key": client.headers["x-review"]})
+    answer = client.get(path)
+    assert answer.content[:3] == b"\xff\xd8\xff"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert client.get(f"/review/items/{item.item_id}/references/{'0' * 64}.jpg").status_code == 404
+
+
+def test_a_revoked_key_ends_the_session(client: TestClient):
+    client.post("/review/sign-in", data={"key": client.headers["x-review"]})
+    assert client.get("/review/items").status_code == 200
+    keys = KeyStore(client.app.state.desk.store.database)
+    (key,) = (each for each in keys.list() if each.role is Role.REVIEW)
+    keys.revoke(key.key_id)
+    assert client.get("/review/items").status_code == 401
+
+
+def test_a_reverse_proxy_may_name_the_reviewer_and_nobody_else_may(client: TestClient):
+    import ipaddress
+
+    from zhentu.review.sessions import ProxySignIn
+
+    proxy = ProxySignIn("x-forwarded-user", (ipaddress.ip_network("10.0.0.0/8"),))
+    assert proxy.name("anna", "10.1.2.3") == "anna"
+    assert proxy.name("anna", "192.0.2.1") == ""
+    assert proxy.name("anna", "testclient") == ""
+    client.app.state.desk = replace(client.app.state.desk, proxy=proxy)
+    assert client.get("/review/items", headers={"x-forwarded-user": "anna"}).status_code == 401
+    vouched = client.app.state.desk.sessions.vouched("anna")
+    assert vouched == client.app.state.desk.sessions.vouched("anna")
+    assert vouched.role is Role.REVIEW
+    acts = [(each.actor, each.act) for each in audit.entries(client.app.state.desk.store.database, "proxy")]
+    assert acts == [("anna", "session.open")]
+
+
+def test_an_item_whose_record_was_pruned_leaves_the_queue_and_blocks_nobody(client: TestClient, record_id: str):
+    desk = client.app.state.desk
+    desk.filler.fill()
+    with desk.store.database.begin() as connection:
+        connection.execute(text("INSERT INTO retention_pass VALUES ('p')"))
+        connection.execute(text("DELETE FROM records"))
+        connection.execute(text("DELETE FROM retention_pass"))
+    client.post("/review/sign-in", data={"key": client.headers["x-review"]})
+    answer = client.get("/review/items")
+    assert (answer.status_code, answer.json()["items"], answer.json()["open"]) == (200, [], 0)

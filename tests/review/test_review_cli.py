@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+from fakes import tiny_model
+from pictures import waves
+from review_fixtures import record
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from zhentu.cli.app import app
+from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.record.history import ModelHistory
+from zhentu.record.store import RecordStore
+from zhentu.review.items import Outcome
+from zhentu.review.queue import ReviewQueue
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordStore:
+    tiny_model(tmp_path / "models")
+    monkeypatch.setenv("ZHENTU_STORE_URL", f"sqlite:///{tmp_path}/r.db")
+    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("ZHENTU_REVIEW_PICTURES", str(tmp_path))
+    opened = RecordStore(f"sqlite:///{tmp_path}/r.db")
+    for number in (1, 2):
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), waves(64, 64, number))
+        sha256 = decode(path.read_bytes(), DecodeLimits(30 << 20, 50_000_000, 20_000, 32)).sha256
+        opened.append(record(number, sha256=sha256, path=path.name))
+    return opened
+
+
+def decide_all(store: RecordStore) -> None:
+    queue = ReviewQueue(store.database)
+    for item in queue.claim("ann"):
+        queue.decide(item.item_id, "ann", Outcome.UPHOLD)
+
+
+def test_from_the_queue_to_a_manifest_and_a_promotion(store: RecordStore, tmp_path: Path):
+    assert "2 new items" in run("review", "fill")
+    decide_all(store)
+    assert "2 pictures (2 single)" in run("review", "export", str(tmp_path / "out"))
+    assert "2 of 2 upheld" in run("review", "agreement")
+    assert "McNemar p = 1.0000" in run("model", "compare", "tiny@1", "tiny@1")
+    assert "is in force" in run("model", "promote", "tiny@1")
+    assert ModelHistory(store.database).current() == "tiny@1"
+    assert "is in force again" in run("model", "rollback")
+
+
+def test_the_audit_verifies_exports_and_shows_damage(store: RecordStore):
+    run("review", "fill")
+    decide_all(store)
+    said = run("audit", "verify")
+    assert "unbroken" in said
+    head = said.split()[-1]
+    lines = [json.loads(line) for line in run("audit", "export").splitlines()]
+    assert {line["act"] for line in lines} >= {"item.seen", "item.decide"}
+    assert lines[-1]["sha256"] == head
+    assert "unbroken" in run("audit", "verify", "--expect", head)
+    with store.database.begin() as connection:
+        connection.execute(text("DROP TRIGGER audit_no_update"))
+        connection.execute(text("UPDATE audit SET actor = 'eve' WHERE seq = 2"))
+    assert "broken at entry 2" in run("audit", "verify", code=1)
