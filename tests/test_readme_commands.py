@@ -93,7 +93,7 @@ def test_the_curl_examples_are_answered(server: int, place: Path) -> None:
     for line in body.replace(":8000", f":{server}").strip().splitlines():
         done = subprocess.run(["bash", "-c", line], cwd=place, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert "tiny" in done.stdout or "zhentu-lite" in done.stdout
+        assert "tiny" in done.stdout or "zhentu" in done.stdout
 
 
 def test_make_does_what_the_pip_lines_say() -> None:

@@ -20,7 +20,7 @@ ModelName = Annotated[str, typer.Argument(help="NAME@VERSION of the manifest.")]
 def compare(a: ModelName, b: ModelName) -> None:
     """Score what reviewers decided with two models, each under its own thresholds.
 
-    Example: zhentu model compare zhentu-lite@0.1.0 zhentu-lite@0.2.0
+    Example: zhentu model compare zhentu@0.1.0 zhentu@0.2.0
     """
     _show(_compared(load_settings(), a, b))
 
@@ -33,7 +33,7 @@ def promote(
 
     Refused when the model in force is right more often than chance explains (McNemar, p < 0.05).
 
-    Example: zhentu model promote zhentu-lite@0.2.0
+    Example: zhentu model promote zhentu@0.2.0
     """
     from zhentu.bootstrap import find_model, open_database
     from zhentu.record import audit
