@@ -17,7 +17,7 @@ from zhentu import __version__
 from zhentu.banks.bank import Banks
 from zhentu.bootstrap import Screener, build_banks, build_desk, build_screener, build_store
 from zhentu.errors import ConfigError, UsageError, ZhentuError
-from zhentu.gate.auth import Doorkeeper
+from zhentu.gate.auth import Doorkeeper, is_loopback
 from zhentu.gate.background import Background
 from zhentu.gate.capacity import Capacity
 from zhentu.gate.context import Gate
@@ -62,19 +62,22 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        store = await asyncio.to_thread(make_store, settings)
-        banks = await asyncio.to_thread(build_banks, store)
-        make = _with_banks(make_screener, banks)
-        gate = await asyncio.to_thread(_gate, settings, store, make, metrics)
-        app.state.gate = gate
-        app.state.desk = await asyncio.to_thread(build_desk, settings, store, banks, lambda: gate.in_force.screener)
+        try:
+            store = await asyncio.to_thread(make_store, settings)
+            banks = await asyncio.to_thread(build_banks, store)
+            gate = await asyncio.to_thread(_gate, settings, store, _with_banks(make_screener, banks), metrics)
+            desk = await asyncio.to_thread(build_desk, settings, store, banks, lambda: gate.in_force.screener)
+        except ZhentuError as error:
+            app.state.failed = error  # `zhentu serve` says it in one line and with its exit code
+            raise
+        app.state.gate, app.state.desk = gate, desk
         gate.background.start()
         banks.start()
         yield
-        await asyncio.to_thread(banks.stop)
         gate.capacity.drain()
         await asyncio.gather(*gate.line.asides, return_exceptions=True)
         await asyncio.to_thread(gate.capacity.close)
+        await asyncio.to_thread(banks.stop)
         await gate.background.stop()
         await asyncio.to_thread(gate.keeper.spool.close)
         await asyncio.to_thread(store.close)
@@ -123,6 +126,11 @@ def _check(settings: Settings) -> None:
         problems.append(
             "on_error: must be chosen, it has no default: `block` answers with an error while the gate is in trouble, "
             "`allow_and_queue` lets pictures through and screens them afterwards (ZHENTU_ON_ERROR, --on-error)"
+        )
+    if settings.open and not is_loopback(settings.host):
+        problems.append(
+            f"open: the gate would answer anybody on {settings.host}; open mode is for 127.0.0.1 or ::1, elsewhere "
+            "make keys with `zhentu keys create`"
         )
     if settings.webhook_url and settings.webhook_secret is None:
         problems.append("webhook_secret: is needed to sign what goes to webhook_url; make one: openssl rand -base64 32")

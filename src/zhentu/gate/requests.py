@@ -207,7 +207,7 @@ def _listings(text: str, count: int) -> list[Listing]:
 
 def _parsed(model: type[Model], body: bytes) -> Model:
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise UsageError(_sentence(error)) from error
 

@@ -11,7 +11,7 @@ from zhentu import errors
 from zhentu.errors import ClientGone, ZhentuError
 from zhentu.gate.context import Gate, Screens, TheGate, unless_gone
 from zhentu.gate.problems import documented, problem_of
-from zhentu.gate.requests import Batch, Submission, UrlBatch, read_batch
+from zhentu.gate.requests import Batch, ListingFields, Submission, UrlBatch, read_batch
 from zhentu.gate.routes.screening import BINARY, TROUBLES, IdempotencyKey
 from zhentu.gate.schemas import BatchAnswer, ItemAnswer, answer_of
 
@@ -21,7 +21,12 @@ FORM: dict[str, Any] = {
     "type": "object",
     "properties": {
         "picture": {"type": "array", "items": BINARY, "minItems": 1, "maxItems": 64},
-        "listings": {"type": "string", "description": "JSON array of listings, one a picture, in the same order."},
+        "listings": {
+            "type": "string",
+            "description": "JSON array of listings, one a picture, in the same order.",
+            "contentMediaType": "application/json",
+            "contentSchema": {"type": "array", "items": ListingFields.model_json_schema()},
+        },
     },
     "required": ["picture"],
     "additionalProperties": False,
