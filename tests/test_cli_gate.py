@@ -59,6 +59,7 @@ def test_a_model_is_used_and_rolled_back(tmp_path: Path) -> None:
     manifest["models"].append(manifest["models"][0] | {"version": "2"})
     path.write_text(json.dumps(manifest))
     assert "tiny@2 is in force" in run(app, ["model", "use", "tiny@2"]).stdout
+    assert "its gates use tiny@2" in run(app, ["doctor"]).stdout
     assert run(app, ["model", "use", "tiny@9"]).exit_code != 0
     assert "the model of the settings is in force again" in run(app, ["model", "rollback"]).stdout
 

@@ -150,9 +150,12 @@ def build_desk(
     pictures = ReviewPictures(
         store.database, fetches, limits, lambda: line.detector if (line := screener()) is not None else None
     )
-    appeals = Appeals(
-        store, pictures, lambda: line.comparer if (line := screener()) is not None else None, settings.appeal_days
-    )
+
+    def comparer() -> ComparerPort | None:
+        line = screener()
+        return None if line is None else line.comparer
+
+    appeals = Appeals(store, pictures, comparer, settings.appeal_days)
     proxy = None
     if settings.review_proxy_header:
         proxy = ProxySignIn(settings.review_proxy_header, settings.review_proxy_networks)
@@ -168,6 +171,7 @@ def build_desk(
             FillSettings(settings.review_sample_ratio, settings.review_second_ratio),
         ),
         Sessions(store.database),
+        comparer,
         proxy,
         settings.open,
     )

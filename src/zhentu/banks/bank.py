@@ -122,7 +122,11 @@ class Banks:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        self.refresh()
+        try:
+            with self._changing:
+                self._keep_seen()
+        except StoreError as error:  # a store that is down must not keep a gate from stopping
+            _log.warning("fingerprints of the last pictures were not kept: %s", error)
 
     def dry_run(self, entry: NewEntry, bank: Bank) -> DryRun:
         """What an entry would hit among the pictures seen, under a bank's settings (its enabled ratio left out)."""

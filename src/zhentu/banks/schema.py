@@ -49,6 +49,14 @@ bank_entries = Table(
     Index("bank_entries_by_pdq", "bank", "pdq"),
 )
 
+# Brands' own pictures, encoded anew: what a copy is shown and compared with.
+bank_pictures = Table(
+    "bank_pictures",
+    metadata,
+    Column("entry_id", Integer, primary_key=True, autoincrement=False),
+    Column("jpeg", LargeBinary, nullable=False),
+)
+
 # Fingerprints of pictures seen: what a dry run looks through, and what near-duplicate groups are made of.
 prints = Table(
     "prints",

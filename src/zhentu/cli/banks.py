@@ -20,8 +20,8 @@ from zhentu.types import BankKind
 
 if TYPE_CHECKING:
     from zhentu.banks.bank import Banks
-    from zhentu.banks.entries import NewEntry
     from zhentu.banks.hashing import Fingerprint
+    from zhentu.types import Picture
 
 bank_app = typer.Typer(help="Banks of known pictures: known-bad, allowed, brand originals.", no_args_is_help=True)
 
@@ -103,10 +103,17 @@ def add(
 
     Example: zhentu bank add bad forged.jpg --source review
     """
+    from zhentu.banks.entries import NewEntry
+    from zhentu.banks.hashing import fingerprint
+    from zhentu.banks.originals import add_picture
+
+    banks, added = _open(), list[int]()
     expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    entries = [replace(_entry(path, source, seller, note), expires_at=expires) for path in pictures]
-    added = _open().add(name, entries, _who())
-    typer.echo(f"added {len(added)} of {len(entries)} (the bank held the others): {' '.join(map(str, added))}")
+    decoded = [_picture(path) for path in pictures]  # all are read before any is added
+    for picture in decoded:
+        entry = NewEntry.of(fingerprint(picture), source, seller, note, expires)
+        added += add_picture(banks, name, picture, _who(), entry)
+    typer.echo(f"added {len(added)} of {len(decoded)} (the bank held the others): {' '.join(map(str, added))}")
 
 
 @bank_app.command("remove")
@@ -147,10 +154,12 @@ def dry_run(name: BankName, pictures: Pictures) -> None:
 
     Example: zhentu bank dry-run bad forged.jpg
     """
+    from zhentu.banks.entries import NewEntry
+
     banks = _open()
     bank = banks.store.bank(name)
     for path in pictures:
-        run = banks.dry_run(_entry(path, "", "", ""), bank)
+        run = banks.dry_run(NewEntry.of(_print(path), ""), bank)
         typer.echo(
             f"{path}: of {run.looked_at} pictures seen, {run.exact} the same file, {run.near} near, "
             f"{run.altered} altered, {run.unconfirmed} by shape alone"
@@ -216,19 +225,18 @@ def _open() -> Banks:
     return build_banks(load_settings())
 
 
-def _entry(path: Path, source: str, seller: str, note: str) -> NewEntry:
-    from zhentu.banks.entries import NewEntry
-
-    return NewEntry.of(_print(path), source, seller, note)
-
-
 def _print(path: Path) -> Fingerprint:
     from zhentu.banks.hashing import fingerprint
+
+    return fingerprint(_picture(path))
+
+
+def _picture(path: Path) -> Picture:
     from zhentu.bootstrap import limits_of
     from zhentu.intake.decode import decode, read_file
 
     limits = limits_of(load_settings())
-    return fingerprint(decode(read_file(path, limits), limits))
+    return decode(read_file(path, limits), limits)
 
 
 def _given(threshold: int | None, colour: float | None, ratio: float | None) -> dict[str, object]:

@@ -66,18 +66,18 @@ def create_app(
             store = await asyncio.to_thread(make_store, settings)
             banks = await asyncio.to_thread(build_banks, store)
             gate = await asyncio.to_thread(_gate, settings, store, _with_banks(make_screener, banks), metrics)
+            desk = await asyncio.to_thread(build_desk, settings, store, banks, lambda: gate.in_force.screener)
         except ZhentuError as error:
             app.state.failed = error  # `zhentu serve` says it in one line and with its exit code
             raise
-        app.state.gate = gate
-        app.state.desk = await asyncio.to_thread(build_desk, settings, store, banks, lambda: gate.in_force.screener)
+        app.state.gate, app.state.desk = gate, desk
         gate.background.start()
         banks.start()
         yield
-        await asyncio.to_thread(banks.stop)
         gate.capacity.drain()
         await asyncio.gather(*gate.line.asides, return_exceptions=True)
         await asyncio.to_thread(gate.capacity.close)
+        await asyncio.to_thread(banks.stop)
         await gate.background.stop()
         await asyncio.to_thread(gate.keeper.spool.close)
         await asyncio.to_thread(store.close)

@@ -92,11 +92,11 @@ class ReviewPictures:
         limits: DecodeLimits,
         detector: Callable[[], Looker | None] = lambda: None,
     ) -> None:
-        self._database, self._fetches, self._limits, self._detector = database, tuple(fetches), limits, detector
+        self._database, self._fetches, self.limits, self._detector = database, tuple(fetches), limits, detector
 
     def picture(self, record: Record) -> Picture:
         """The decoded picture of a record. Raises PictureNotFound where nobody has its bytes, PictureError."""
-        return decode(self.original(record), self._limits)
+        return decode(self.original(record), self.limits)
 
     def original(self, record: Record) -> bytes:
         """The bytes that were screened, for training alone: never shown. Raises PictureNotFound."""
@@ -133,7 +133,7 @@ class ReviewPictures:
 
     def keep_reference(self, payload: bytes) -> tuple[str, Picture]:
         """Keep a photo that came with an appeal, encoded anew; the sha256 of what was sent. Raises PictureError."""
-        picture = decode(payload, self._limits)
+        picture = decode(payload, self.limits)
         jpeg = _jpeg(_fitted(picture.rgb, REFERENCE_SIDE))
         with self._database.begin() as connection:
             held = select(reference_pictures.c.sha256).where(reference_pictures.c.sha256 == picture.sha256)

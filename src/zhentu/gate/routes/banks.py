@@ -15,6 +15,7 @@ from zhentu.banks.bank import HOW
 from zhentu.banks.entries import COLOUR_LIMIT, Bank, NewEntry
 from zhentu.banks.exchange import read_entries, write_entries
 from zhentu.banks.hashing import MATCH_DISTANCE, Fingerprint, fingerprint
+from zhentu.banks.originals import add_picture
 from zhentu.gate.context import Administers, Reviews, TheGate
 from zhentu.gate.problems import documented
 from zhentu.intake.decode import decode
@@ -105,10 +106,15 @@ async def add(
     note: Annotated[str, Form(max_length=300)] = "",
     expires_at: Annotated[datetime | None, Form()] = None,
 ) -> AddedAnswer:
-    """Add a picture to a bank. Its bytes are not kept."""
-    print_ = await _print(gate, picture)
-    entry = NewEntry.of(print_, source or caller.name, seller_id, note, expires_at)
-    return AddedAnswer(entry_ids=list(await asyncio.to_thread(desk.banks.add, name, [entry], caller.name)))
+    """Add a picture to a bank. Of a brand's originals a re-encoded picture is kept, of others the fingerprint alone."""
+    payload, limits = await picture.read(), gate.in_force.screener.limits
+
+    def work() -> tuple[int, ...]:
+        decoded = decode(payload, limits)
+        entry = NewEntry.of(fingerprint(decoded), source or caller.name, seller_id, note, expires_at)
+        return add_picture(desk.banks, name, decoded, caller.name, entry)
+
+    return AddedAnswer(entry_ids=list(await asyncio.to_thread(work)))
 
 
 @router.post("/v1/banks/{name}/import", responses=documented())

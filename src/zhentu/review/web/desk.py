@@ -18,6 +18,7 @@ from zhentu.review.fill import Filler
 from zhentu.review.pictures import ReviewPictures
 from zhentu.review.queue import ReviewQueue
 from zhentu.review.sessions import ProxySignIn, Reviewer, Sessions
+from zhentu.screen import ComparerPort
 from zhentu.types import Role
 
 COOKIE = "zhentu_review"
@@ -56,6 +57,7 @@ class Desk:
     banks: Banks
     filler: Filler
     sessions: Sessions
+    comparer: Callable[[], ComparerPort | None] = lambda: None
     proxy: ProxySignIn | None = None
     open: bool = False
     kept: Kept = field(default_factory=Kept)

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic import BaseModel, Field
 from starlette.background import BackgroundTask
 
+from zhentu.banks.originals import original
 from zhentu.errors import (
     NotFound,
     PictureError,
@@ -27,7 +28,7 @@ from zhentu.review.sessions import Reviewer
 from zhentu.review.statement import statement_of
 from zhentu.review.web.desk import COOKIE, Desk, desk_of, own_site
 from zhentu.review.web.plots import daily_plot, precision_plot
-from zhentu.review.web.views import render, view_of
+from zhentu.review.web.views import brand_match, render, view_of
 from zhentu.review.web.words import LANGUAGES
 from zhentu.types import Label
 
@@ -212,6 +213,16 @@ def reference(request: Request, desk: Here, item_id: str, sha256: str) -> Respon
     if appeal is None or sha256 not in appeal.references:
         raise PictureNotFound(f"no reference picture {sha256!r} of this item")
     return _picture(lambda: desk.pictures.reference(sha256))
+
+
+@router.get("/items/{item_id}/original.jpg")
+def brand_original(request: Request, desk: Here, item_id: str) -> Response:
+    """The brand original that this item's picture matches."""
+    item = _seen(request, desk, item_id)
+    match = brand_match(desk, desk.store.get(item.record_id))
+    if match is None:
+        raise PictureNotFound("this item matches no brand original")
+    return _picture(lambda: original(desk.banks.store, match.entry_id))
 
 
 @router.get("/items/{item_id}/statement.json")

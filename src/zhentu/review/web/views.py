@@ -8,12 +8,16 @@ from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from zhentu.banks.entries import Match, MatchKind
+from zhentu.banks.originals import original
 from zhentu.decide.notices import LABEL_NAMES, Words
+from zhentu.errors import PictureNotFound
+from zhentu.intake.decode import decode
 from zhentu.review.appeals import Appeal
 from zhentu.review.items import ReviewDecision, ReviewItem, SellerHistory
 from zhentu.review.web.desk import Desk
-from zhentu.review.web.words import ACTIONS, APPEAL_STATES, KEYS, KINDS, ORDERS, PAGE
-from zhentu.types import LABELS, Label, Record
+from zhentu.review.web.words import ACTIONS, APPEAL_STATES, COPIES, KEYS, KINDS, ORDERS, PAGE
+from zhentu.types import LABELS, BankKind, Label, Record
 
 _GROUP_SHOWN = 12
 _GRAVE = 0.5  # a score above this is drawn as grave where no threshold stands
@@ -40,6 +44,19 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class BrandCopy:
+    """The brand original that a picture was made from. how: an altered copy or a plain one; words for people."""
+
+    entry_id: int
+    brand: str
+    how: Words
+    distance: int
+    colour_distance: float | None
+    comparison: Comparison | None
+    has_picture: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ItemView:
     """Everything the page shows of one item."""
 
@@ -53,6 +70,8 @@ class ItemView:
     earlier: tuple[ReviewDecision, ...]
     appeal: Appeal | None
     comparison: Comparison | None
+    brand: BrandCopy | None
+    references: tuple[str, ...]
     has_heatmap: bool
 
 
@@ -60,7 +79,8 @@ def view_of(desk: Desk, item: ReviewItem) -> ItemView:
     """Gather what belongs to an item. Raises RecordNotFound."""
     record = desk.store.get(item.record_id)
     group = [each for each in desk.queue.group(item.group_id) if each.record_id != item.record_id]
-    appeal = desk.appeals.for_item(item.item_id)
+    appeal, brand = desk.appeals.for_item(item.item_id), _brand(desk, record)
+    photos = [f"/review/items/{item.item_id}/references/{each}.jpg" for each in (appeal.references if appeal else ())]
     return ItemView(
         item,
         record,
@@ -72,6 +92,8 @@ def view_of(desk: Desk, item: ReviewItem) -> ItemView:
         desk.queue.decisions_for(item.record_id),
         appeal,
         _comparison(appeal),
+        brand,
+        (*photos, *((f"/review/items/{item.item_id}/original.jpg",) if brand and brand.has_picture else ())),
         record.verdict is not None,
     )
 
@@ -112,6 +134,35 @@ def render(name: str, language: str, **values: object) -> str:
             **values,
         )
     )
+
+
+def _brand(desk: Desk, record: Record) -> BrandCopy | None:
+    match = brand_match(desk, record)
+    if match is None:
+        return None
+    try:
+        payload, comparison = original(desk.banks.store, match.entry_id), None
+        comparer = desk.comparer()
+        if comparer is not None:
+            picture = desk.pictures.picture(record)
+            found = comparer.compare(picture, [decode(payload, desk.pictures.limits)])
+            comparison = Comparison(found.score, found.similarity, "")
+        has_picture = True
+    except PictureNotFound:
+        has_picture, comparison = False, None
+    how = COPIES["altered" if match.how is MatchKind.ALTERED else "plain"]
+    return BrandCopy(
+        match.entry_id, match.bank.brand, how, match.distance, match.colour_distance, comparison, has_picture
+    )
+
+
+def brand_match(desk: Desk, record: Record) -> Match | None:
+    """The surest match of a record's picture with another seller's brand original."""
+    print_ = desk.banks.store.print_of(record.picture_sha256)
+    if print_ is None:
+        return None
+    found = desk.banks.match(print_, record.listing.seller_id)
+    return next((each for each in found if each.bank.kind is BankKind.BRAND_ORIGINAL), None)
 
 
 def _comparison(appeal: Appeal | None) -> Comparison | None:

@@ -75,6 +75,9 @@ PAGE: dict[str, Words] = {
     "as": Words("Uphold as", "按以下类别维持"),
     "appeal_reason": Words("The seller's appeal", "商家申诉"),
     "due": Words("due", "截止"),
+    "original": Words("Comparison with the brand's original", "与品牌原图的比对"),
+    "bits": Words("of 256 bits of shape differ", "/256 位形状差异"),
+    "colours": Words("colour distance", "颜色差异"),
     "comparison": Words("Comparison with the seller's photos", "与商家实拍图的比对"),
     "mismatch": Words("material mismatch", "材质不符概率"),
     "similarity": Words("similarity", "相似度"),
@@ -122,6 +125,11 @@ ACTIONS = {
     "review": Words("Review", "人工审核"),
     "label": Words("Label", "加标识"),
     "allow": Words("Allow", "放行"),
+}
+
+COPIES = {
+    "altered": Words("Altered copy of an original of", "经改动的品牌原图："),
+    "plain": Words("Plain copy of an original of", "直接复制的品牌原图："),
 }
 
 ORDERS = {

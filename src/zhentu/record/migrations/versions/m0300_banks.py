@@ -55,6 +55,11 @@ def upgrade() -> None:
     op.create_index("bank_entries_by_sha256", "bank_entries", ["bank", "sha256"])
     op.create_index("bank_entries_by_pdq", "bank_entries", ["bank", "pdq"])
     op.create_table(
+        "bank_pictures",
+        sa.Column("entry_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("jpeg", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
         "prints",
         sa.Column("sha256", sa.String(64), primary_key=True),
         sa.Column("pdq", sa.LargeBinary(32), nullable=False),
