@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+from packaging.version import InvalidVersion, Version
 
 from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_folder
-from zhentu.errors import ConfigError
+from zhentu.errors import ConfigError, UsageError
 from zhentu.intake.decode import DecodeLimits
 from zhentu.record.store import RecordStore
 from zhentu.screen import DetectorPort, screen
@@ -65,6 +67,25 @@ def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
     folder = settings.models_dir or models_folder()
     manifest = Manifest.load(folder)
     return manifest.entry(settings.model or manifest.active), folder
+
+
+def accepted_models(settings: Settings, rescan_below: str = "") -> dict[str, Mapping[str, float]]:
+    """Thresholds by sha256 of the models whose scores count as known.
+
+    They are the one in force, and with `rescan_below` those of the same name in the manifest from that version on.
+    Raises UsageError when it is no version.
+    """
+    entry, folder = find_model(settings)
+    accepted = {entry.sha256: entry.thresholds}
+    if rescan_below:
+        try:
+            least = Version(rescan_below)
+            for each in Manifest.load(folder).models:
+                if each.name == entry.name and Version(each.version) >= least:
+                    accepted[each.sha256] = each.thresholds
+        except InvalidVersion as error:
+            raise UsageError(f"--rescan-below: {error}; give a version such as 0.2.0") from error
+    return accepted
 
 
 def build_store(settings: Settings) -> RecordStore:

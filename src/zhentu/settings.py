@@ -15,12 +15,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from zhentu.errors import ConfigError
 
 PREFIX = "ZHENTU_"
-_NOT_SETTINGS = {"ZHENTU_CONFIG", "ZHENTU_DEBUG", "ZHENTU_TAEF2"}
+_NOT_SETTINGS = {"ZHENTU_CONFIG", "ZHENTU_DEBUG", "ZHENTU_SCAN_DATABASE", "ZHENTU_TAEF2"}
+
+
+def _data_folder() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "zhentu"
 
 
 def _default_store() -> str:
-    base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return f"sqlite:///{base / 'zhentu' / 'records.db'}"
+    return f"sqlite:///{_data_folder() / 'records.db'}"
 
 
 class Settings(BaseSettings):
@@ -29,6 +32,7 @@ class Settings(BaseSettings):
     store_url: SQLAlchemy URL of the record store.  policy_path, models_dir: None = shipped with the package.
     model: "name" or "name@version"; None = the manifest's active one.  workers: 0 = one per core.
     max_bytes, max_pixels, max_side, min_side: decode limits.  host, port: where the gate listens.
+    jobs_dir: folder of backlog jobs; None = beside the default store.
     queue_size: pictures waiting before the gate refuses.  deadline_s: seconds a request may take.
     """
 
@@ -36,6 +40,7 @@ class Settings(BaseSettings):
 
     store_url: str = Field(default_factory=_default_store)
     policy_path: Path | None = None
+    jobs_dir: Path | None = None
     models_dir: Path | None = None
     model: str | None = None
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
@@ -48,6 +53,11 @@ class Settings(BaseSettings):
     queue_size: Annotated[int, Field(ge=1)] = 64
     deadline_s: Annotated[float, Field(gt=0)] = 10.0
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @property
+    def jobs_folder(self) -> Path:
+        """Where backlog jobs keep their progress."""
+        return self.jobs_dir or _data_folder() / "jobs"
 
     @property
     def worker_count(self) -> int:
