@@ -11,6 +11,7 @@ import logging
 import pickle
 import secrets
 import threading
+import warnings
 from collections.abc import Generator, Iterable
 from contextlib import suppress
 from functools import partial
@@ -28,8 +29,10 @@ from zhentu.backlog.picture import Outcome, WorkSpec, build_known, build_work, c
 from zhentu.bootstrap import build_screener
 from zhentu.errors import DependencyError, StoreError
 
+_log = logging.getLogger(__name__)
 _BLOCK = 64  # items of one Ray task: some seconds of work, so that its overhead is small and a lost one costs little
 _CHUNK = 8  # items of one call of a worker process
+_INIT_DEATHS = 10  # workers that may die while they start, in a row, before a pass is given up
 _WINDOW = 20_000  # items handed to Ray Data at once: bounds what lies in the object store
 
 
@@ -80,26 +83,33 @@ def _oracle(ray: Any, spec: WorkSpec) -> Any:
 def _over_window(
     ray: Any, spec: WorkSpec, window: list[Numbered], oracle: Any, workers: int
 ) -> Generator[Outcome, None, None]:
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it reports each lost block with a traceback
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # a lost block is no failure of the job
+    context.max_consecutive_actor_init_deaths = _INIT_DEATHS
     cores = int(ray.cluster_resources().get("CPU", 1))
     size = max(min(workers or cores, cores, -(-len(window) // _BLOCK)), 1)
     block = max(min(_BLOCK, len(window) // (size * 4)), 1)
     blocks = [ray.put(_table(window[start : start + block])) for start in range(0, len(window), block)]
-    outcomes = ray.data.from_arrow_refs(blocks).map_batches(
-        _OnNode,
-        fn_constructor_args=(spec, oracle),
-        batch_size=None,
-        batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=size),
-        num_cpus=1,
-        max_restarts=0,
-        max_task_retries=0,
-    )
-    for batch in outcomes.iter_batches(batch_size=None, batch_format="pyarrow"):
-        for packed in batch.column("outcome"):
-            yield pickle.loads(packed.as_py())  # noqa: S301 - our own workers wrote it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # no other way to say max_restarts yet; see pyproject.toml
+        outcomes = ray.data.from_arrow_refs(blocks).map_batches(
+            _OnNode,
+            fn_constructor_args=(spec, oracle),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=size),
+            num_cpus=1,
+            max_restarts=0,
+            max_task_retries=0,
+        )
+    try:
+        for batch in outcomes.iter_batches(batch_size=None, batch_format="pyarrow"):
+            for packed in batch.column("outcome"):
+                yield pickle.loads(packed.as_py())  # noqa: S301 - our own workers wrote it
+    except ray.exceptions.RayError as error:
+        _log.warning("a pass over the cluster ended early, the next one does the rest: %s", error)
 
 
 def _table(items: Iterable[Numbered]) -> pa.Table:
