@@ -15,6 +15,8 @@ from typing import IO, Any
 
 from zhentu.backlog.ledger import Ledger, Shard
 from zhentu.backlog.outputs import is_folder
+from zhentu.backlog.reading import is_url
+from zhentu.backlog.sources import QUERY
 from zhentu.errors import UsageError
 
 _DESCRIPTION = "job.json"
@@ -52,13 +54,14 @@ class ScanJob:
 
 @dataclass(frozen=True, slots=True)
 class JobPlace:
-    """A job on the disk. versions: what its rows depend on besides the pictures."""
+    """A job on the disk. versions: what its rows depend on besides pictures.  cwd: what its paths are relative to."""
 
     job_id: str
     folder: Path
     versions: str
     started_at: datetime
     job: ScanJob
+    cwd: str = ""
 
     @property
     def parts(self) -> Path:
@@ -84,6 +87,7 @@ class JobPlace:
             "job_id": self.job_id,
             "versions": self.versions,
             "started_at": self.started_at.isoformat(),
+            "cwd": self.cwd,
             "job": job,
         }
         path = self.folder / _DESCRIPTION
@@ -110,9 +114,16 @@ class JobPlace:
                 described["versions"],
                 datetime.fromisoformat(described["started_at"]),
                 ScanJob(**job),
+                described["cwd"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{folder}: holds no job that can be read: {error}") from error
+
+    def check_folder(self) -> None:
+        """Raise UsageError when its paths would mean other pictures from here."""
+        relative = [each for each in self.job.sources if not (is_url(each) or each.startswith(("/", QUERY)))]
+        if relative and Path(self.cwd) != Path.cwd():
+            raise UsageError(f"{self.job_id}: its paths are relative to {self.cwd}; run the command there")
 
     def remove(self) -> None:
         """Remove everything of the job but its output."""
@@ -123,7 +134,7 @@ def new_place(jobs: Path, job: ScanJob, versions: str) -> JobPlace:
     """A fresh job in the folder of jobs; its identifier sorts by time."""
     now = datetime.now(UTC)
     job_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-    return JobPlace(job_id, jobs / job_id, versions, now, job)
+    return JobPlace(job_id, jobs / job_id, versions, now, job, str(Path.cwd()))
 
 
 class OutputClaim:

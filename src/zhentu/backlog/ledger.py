@@ -182,13 +182,6 @@ class Ledger:
                 seq, row = next(rest)
                 heapq.heappush(open_rows, (seq, number, row, rest))
 
-    def items_of(self, seqs: Sequence[int]) -> Iterator[Numbered]:
-        """The items with these numbers."""
-        for seq in seqs:
-            found = self._sql.execute("SELECT path, listing_id, extras FROM items WHERE seq = ?", (seq,)).fetchone()
-            if found:
-                yield Numbered(seq, Item.from_extras(os.fsdecode(found[0]), found[1], found[2]))
-
     def breakdown(self, kind: str, most: int = 200) -> tuple[Breakdown, ...]:
         """Sellers ("seller") or goods categories ("goods") with the most pictures that ask for an action first."""
         names = self._sql.execute(

@@ -69,6 +69,7 @@ def resume_scan(place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow
 
     Raises UsageError when model or policy have changed since: its rows would not be comparable.
     """
+    place.check_folder()
     screener = build_screener(settings, golden=True)
     if place.versions != _versions(screener, job):
         raise UsageError(

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from zhentu import __version__
-from zhentu.cli import inspect, jobs, models, scan, serve, store
+from zhentu.cli import apply, inspect, jobs, models, scan, serve, store
 from zhentu.errors import ZhentuError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("demo")(scan.demo)
 app.command("scan")(scan.scan)
 app.command("jobs")(jobs.jobs)
+app.command("apply")(apply.apply)
 app.command("inspect")(inspect.inspect)
 app.command("serve")(serve.serve)
 app.command("doctor")(models.doctor)
