@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import pickle
 import secrets
+import socket
 import threading
 import warnings
 from collections.abc import Generator, Iterable
@@ -32,6 +33,7 @@ from zhentu.errors import DependencyError, StoreError
 _log = logging.getLogger(__name__)
 _BLOCK = 64  # items of one Ray task: some seconds of work, so that its overhead is small and a lost one costs little
 _CHUNK = 8  # items of one call of a worker process
+_CONNECT_S = 10.0
 _INIT_DEATHS = 10  # workers that may die while they start, in a row, before a pass is given up
 _WINDOW = 20_000  # items handed to Ray Data at once: bounds what lies in the object store
 
@@ -48,6 +50,7 @@ def over_cluster(
     ray = _connected(address)
     began_here = not ray.is_initialized()
     if began_here:
+        _check_answers(address)
         try:
             ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -62,6 +65,17 @@ def over_cluster(
     finally:
         if began_here:
             ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself tries for minutes before it says that nobody answers."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return  # "auto": Ray looks for a cluster on this machine, and says at once when there is none
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+    except OSError as error:
+        raise DependencyError(f"no Ray cluster at {address!r}: {error}; start one with `ray start --head`") from error
 
 
 def _connected(address: str) -> Any:
