@@ -184,10 +184,12 @@ def _scan_and_show(
     if form is Format.TABLE:
         print_table(shown, summary)
     if report is not None:
+        from zhentu.backlog.reading import Reader
         from zhentu.bootstrap import build_screener
         from zhentu.report.page import write_report
 
-        write_report(summary, build_screener(settings), report)
+        screener = build_screener(settings)
+        write_report(summary, screener, report, Reader(screener.limits, job.reads_per_second, job.attempts).read)
         errors.print(f"report: {report}", soft_wrap=True)
     print_totals(summary, errors)
     return summary
