@@ -41,6 +41,7 @@ def main() -> None:
             figures.setdefault(str(count), []).append(
                 {
                     "seconds": round(seen.seconds, 1),
+                    "cpu_seconds": round(seen.cpu_seconds, 1),
                     "parent_mb": round(seen.parent_mb),
                     "tree_mb": round(seen.tree_mb),
                     "disk_mb": round(size),
@@ -48,14 +49,19 @@ def main() -> None:
             )
             print(count, figures[str(count)][-1], flush=True)
             shutil.rmtree(place / "jobs", ignore_errors=True)
-    start = figures["1"][0]["seconds"]
-    rates = {count: [int(count) / (each["seconds"] - start) for each in runs] for count, runs in figures.items()}
-    mean = {count: sum(each) / len(each) for count, each in rates.items() if count != "1"}
+    rates = {}
+    for clock in ("seconds", "cpu_seconds"):
+        start = figures["1"][0][clock]
+        for count in (small, large):
+            runs = figures[str(count)]
+            rates[clock, count] = sum(count / (each[clock] - start) for each in runs) / len(runs)
     peak = {count: max(each["tree_mb"] for each in runs) for count, runs in figures.items()}
     summed = {
         "runs": figures,
-        "pictures_per_second": {count: round(value, 1) for count, value in mean.items()},
-        "rate_large_over_small": round(mean[str(large)] / mean[str(small)], 3),
+        "pictures_per_second": {str(count): round(rates["seconds", count], 1) for count in (small, large)},
+        "pictures_per_cpu_second": {str(count): round(rates["cpu_seconds", count], 1) for count in (small, large)},
+        "rate_large_over_small": round(rates["seconds", large] / rates["seconds", small], 3),
+        "cpu_rate_large_over_small": round(rates["cpu_seconds", large] / rates["cpu_seconds", small], 3),
         "memory_large_over_small": round(peak[str(large)] / peak[str(small)], 3),
     }
     text = json.dumps(summed, indent=1)

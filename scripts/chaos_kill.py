@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 from scanning import environment, scan_command, tiny_models, variations
@@ -36,40 +36,46 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--longest", type=float, default=5.0, help="seconds a scan runs at most before it is killed")
+    parser.add_argument("--place", type=Path, help="folder that is kept, to go on with the same job in another call")
+    parser.add_argument("--only-kill", action="store_true", help="neither finish nor check; needs --place")
     arguments = parser.parse_args()
-    rng = random.Random(arguments.seed)
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary)
-        variables = environment(place, tiny_models(place / "models"))
+    with nullcontext(arguments.place) if arguments.place else tempfile.TemporaryDirectory() as chosen:
+        place = Path(chosen)
         pictures = make(place / "pictures", arguments.count)
-        command = scan_command(str(place / "pictures"), "-o", str(place / "rows.csv"), "--workers", "2")
-        moments = []
-        for _ in range(arguments.kills):
-            scan = subprocess.Popen(
-                command,
-                env=variables,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            time.sleep(rng.uniform(0.3, arguments.longest))
-            if scan.poll() is not None:
-                raise SystemExit("a scan ended before it could be killed; give a larger --count")
-            (os.killpg if rng.random() < 0.5 else os.kill)(scan.pid, signal.SIGKILL)
-            scan.wait()
-            moments.append(done(place))
+        variables = environment(place, tiny_models(place / "models"))
+        kill_again_and_again(place, variables, arguments.kills, arguments.longest, random.Random(arguments.seed))
+        if arguments.only_kill:
+            return
         job = next((place / "jobs").glob("*/job.json")).parent.name
         last = scan_command("--resume", job)
         subprocess.run(last, env=variables, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         problems = check(place, pictures)
+        moments = [int(line) for line in (place / "moments").read_text().split()]
     print(json.dumps({"pictures": len(pictures), "kills": len(moments), "rows_done_at_each_kill": moments}))
     print("exactly once, row by row" if not problems else "\n".join(problems[:20]))
     raise SystemExit(1 if problems else 0)
 
 
+def kill_again_and_again(
+    place: Path, variables: dict[str, str], kills: int, longest: float, rng: random.Random
+) -> None:
+    """Start the same command and kill it, noting how many rows were on the disk each time."""
+    command = scan_command(str(place / "pictures"), "-o", str(place / "rows.csv"), "--workers", "2")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    for _ in range(kills):
+        scan = subprocess.Popen(command, env=variables, start_new_session=True, **quiet)
+        time.sleep(rng.uniform(0.3, longest))
+        if scan.poll() is not None:
+            raise SystemExit("a scan ended before it could be killed; give a larger --count")
+        (os.killpg if rng.random() < 0.5 else os.kill)(scan.pid, signal.SIGKILL)
+        scan.wait()
+        with (place / "moments").open("a") as stream:
+            stream.write(f"{done(place)}\n")
+
+
 def make(folder: Path, count: int) -> dict[str, str]:
     """Pictures by path, each with its sha256."""
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     payloads = variations(int(count * (1 - COPIES)))
     made = {}
     for number in range(count):

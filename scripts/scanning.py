@@ -63,11 +63,25 @@ def write_variations(folder: Path, count: int) -> None:
         beside.rename(part)
 
 
+def cpu_seconds() -> float:
+    """Processor seconds of this process and everything below it, finished children included.
+
+    On a machine that others load too, the difference over a step says what the step cost, where the clock does not.
+    """
+    total = 0.0
+    here = psutil.Process()
+    for process in (here, *here.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])  # user, system, and those of children that ended
+    return total
+
+
 @dataclass(frozen=True)
 class Watched:
     """A finished command. parent_mb, tree_mb: the most resident memory of the process, and of it and its children."""
 
     seconds: float
+    cpu_seconds: float
     parent_mb: float
     tree_mb: float
 
@@ -87,7 +101,7 @@ def scan_command(*arguments: str) -> list[str]:
 
 def watch(command: list[str], variables: dict[str, str]) -> Watched:
     """Run a command to its end and watch its memory; ends the script when it fails."""
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), cpu_seconds()
     process = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     seen = psutil.Process(process.pid)
     parent = tree = 0
@@ -103,4 +117,4 @@ def watch(command: list[str], variables: dict[str, str]) -> Watched:
     seconds = time.perf_counter() - began
     if process.returncode != 0:
         sys.exit(f"{' '.join(command)}: status {process.returncode}\n{process.stderr.read() if process.stderr else ''}")
-    return Watched(seconds, parent / 2**20, tree / 2**20)
+    return Watched(seconds, cpu_seconds() - cpu_began, parent / 2**20, tree / 2**20)
