@@ -26,6 +26,7 @@ class Screener:
     detector: DetectorPort
     policy: Policy
     limits: DecodeLimits
+    c2pa_anchors: str = ""
 
     def screen(
         self, payload: bytes, path: str = "", listing: Listing | None = None, with_heatmaps: bool = False
@@ -39,6 +40,7 @@ class Screener:
             path=path,
             listing=listing,
             with_heatmaps=with_heatmaps,
+            c2pa_anchors=self.c2pa_anchors,
         )
 
 
@@ -57,7 +59,7 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     detector = Detector(entry, folder, threads)
     if golden:
         detector.verify_golden(samples_folder())
-    return Screener(detector, policy, limits_of(settings))
+    return Screener(detector, policy, limits_of(settings), read_anchors(settings.c2pa_trust_anchors))
 
 
 def find_model(settings: Settings) -> tuple[ModelEntry, Path]:

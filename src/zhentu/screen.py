@@ -36,12 +36,13 @@ def screen(
     path: str = "",
     listing: Listing | None = None,
     with_heatmaps: bool = False,
+    c2pa_anchors: str = "",
 ) -> Record:
     """Screen one picture. Raises PictureError when it cannot be decoded; nothing is stored here."""
     began = time.perf_counter()
     listing = listing or Listing()
     picture = decode(payload, limits)
-    evidence = (*read_provenance(payload, picture.format), *declaration(listing))
+    evidence = (*read_provenance(payload, picture.format, c2pa_anchors), *declaration(listing))
     verdict = None if policy.mode is Mode.OFF else detector.detect(picture, with_heatmaps)
     decision = decide(verdict, evidence, listing, policy, detector.entry.thresholds)
     return Record(

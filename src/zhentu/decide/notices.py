@@ -79,13 +79,23 @@ def score_words(label: Label, action: str, score: float, threshold: float) -> Wo
     )
 
 
+_SAYS: dict[AiState, Words] = {
+    AiState.IS: Words("The file itself says that AI made or edited it", "图片文件自身的信息表明其由 AI 生成或编辑"),
+    AiState.POSSIBLY: Words(
+        "The file itself says that AI may have made or edited it", "图片文件自身的信息表明其可能由 AI 生成或编辑"
+    ),
+    AiState.SUSPECTED: Words("The file carries traces of an AI generator", "图片文件中带有 AI 生成工具留下的痕迹"),
+}
+
+
 def provenance_words(evidence: Evidence, action: str) -> Words:
     """Why something the file or its uploader says asks for an action."""
     after = _NEXT[action]
     where = f" ({evidence.location})" if evidence.location else ""
     if evidence.name == "declared_ai":
         return Words(f"You declared this picture as AI-made. {after.en}", f"您已声明该图片由 AI 制作。{after.zh}")
+    says = _SAYS[evidence.ai_state or AiState.SUSPECTED]
     return Words(
-        f"The file itself says that AI made or edited it{where}: {evidence.detail}. {after.en}",
-        f"图片文件自身的信息表明其由 AI 生成或编辑{where}：{evidence.detail}。{after.zh}",
+        f"{says.en}{where}: {evidence.detail}. {after.en}",
+        f"{says.zh}{where}：{evidence.detail}。{after.zh}",
     )
