@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import tiny_model
 from PIL import Image
+from postgres import Postgres, binaries
 
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import ModelEntry
+from zhentu.record.database import Database
 from zhentu.settings import Settings
 
 
@@ -56,3 +58,29 @@ def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
 @pytest.fixture
 def policy():
     return load_policy(default_policy_path())
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole session; tests that need it are skipped where none is installed."""
+    if binaries() is None:
+        pytest.skip("PostgreSQL 15+ is not installed: apt-get install postgresql (.ci/run does so as root)")
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind; PostgreSQL is not migrated yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/deep/records.db"
+    return request.getfixturevalue("postgres").new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An open, migrated store of each kind."""
+    opened = Database(database_url, auto_migrate=True)
+    yield opened
+    opened.close()

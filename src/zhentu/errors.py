@@ -7,15 +7,26 @@ ZhentuError                      internal_error           500  1
 │   ├── PictureTooSmall          picture_too_small        422  1
 │   ├── PictureTruncated         picture_truncated        422  1
 │   ├── PictureCorrupt           picture_corrupt          422  1
-│   └── UnsupportedFormat        unsupported_format       415  1
+│   ├── UnsupportedFormat        unsupported_format       415  1
+│   └── LabelUnwritable          label_unwritable         422  1   (this format or file cannot take the label)
 ├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
 ├── UsageError                   usage_error              400  2   (the call is at fault)
 │   ├── ConfigError              config_error             400  2   (every problem of a config at once)
-│   └── RecordNotFound           record_not_found         404  2
+│   ├── RecordNotFound           record_not_found         404  2
+│   ├── NotFound                 not_found                404  2   (a key, job, message or heatmap)
+│   ├── Unauthenticated          unauthenticated          401  2   (no key, or not a valid one)
+│   ├── Forbidden                forbidden                403  2   (the key's role may not do this)
+│   ├── BodyTooLarge             body_too_large           413  2   (counted while it streams in)
+│   ├── BodyTooSlow              body_too_slow            408  2
+│   ├── IdempotencyConflict      idempotency_conflict     409  2   (the key was used for another request)
+│   ├── RateLimited              rate_limited             429  2   (retry_after_s says when to come back)
+│   └── FetchError               fetch_failed             422  2   (the URL did not give a picture)
+│       └── FetchRefused         fetch_refused            422  2   (the URL leads where zhentu does not go)
 └── DependencyError              dependency_unavailable   503  3   (something we need is not usable)
-├── ModelError               model_unusable           503  3   (missing, wrong sha256, golden scores differ)
-├── StoreError               store_unavailable        503  3
-└── Overloaded               overloaded               503  3   (retry_after_s says when to come back)
+    ├── ModelError               model_unusable           503  3   (missing, wrong sha256, golden scores differ)
+    ├── StoreError               store_unavailable        503  3
+    └── Overloaded               overloaded               503  3   (retry_after_s says when to come back)
+        └── DeadlineExceeded     deadline_exceeded        503  3   (accepted, and not screened in time)
 """
 
 from __future__ import annotations
@@ -76,6 +87,12 @@ class UnsupportedFormat(PictureError):
     http_status = 415
 
 
+class LabelUnwritable(PictureError):
+    """The label cannot be written into this file; the message says what can be done instead."""
+
+    code = "label_unwritable"
+
+
 class PictureNotFound(ZhentuError):
     """No readable file at that path."""
 
@@ -110,6 +127,72 @@ class RecordNotFound(UsageError):
     http_status = 404
 
 
+class NotFound(UsageError):
+    """No such key, job, message or heatmap."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class Unauthenticated(UsageError):
+    """No API key, or one that is not valid."""
+
+    code = "unauthenticated"
+    http_status = 401
+
+
+class Forbidden(UsageError):
+    """The API key is valid, and its role may not do this."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class BodyTooLarge(UsageError):
+    """The request has more bytes than the limit; nothing of it was used."""
+
+    code = "body_too_large"
+    http_status = 413
+
+
+class BodyTooSlow(UsageError):
+    """The request's body did not arrive in time."""
+
+    code = "body_too_slow"
+    http_status = 408
+
+
+class IdempotencyConflict(UsageError):
+    """The Idempotency-Key was used before, for another request."""
+
+    code = "idempotency_conflict"
+    http_status = 409
+
+
+class RateLimited(UsageError):
+    """The API key has asked for too much; come back after `retry_after_s` seconds."""
+
+    code = "rate_limited"
+    http_status = 429
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class FetchError(UsageError):
+    """A URL that did not give a picture within its limits."""
+
+    code = "fetch_failed"
+    http_status = 422
+
+
+class FetchRefused(FetchError):
+    """A URL that leads where zhentu does not go: a scheme, port or address that is not allowed."""
+
+    code = "fetch_refused"
+
+
 class DependencyError(ZhentuError):
     """Something zhentu needs is missing or unreachable."""
 
@@ -138,3 +221,9 @@ class Overloaded(DependencyError):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(message)
+
+
+class DeadlineExceeded(Overloaded):
+    """Accepted, and not screened within the deadline; nothing of it was kept."""
+
+    code = "deadline_exceeded"

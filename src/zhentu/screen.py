@@ -11,7 +11,7 @@ from zhentu.detect.models import ModelEntry
 from zhentu.intake.decode import DecodeLimits, decode
 from zhentu.intake.provenance import read_provenance
 from zhentu.record.codec import new_record_id
-from zhentu.types import Listing, Mode, Picture, Record, Verdict
+from zhentu.types import BankHit, Listing, Mode, Picture, Record, Verdict
 
 
 class DetectorPort(Protocol):
@@ -24,6 +24,14 @@ class DetectorPort(Protocol):
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
         """Score one picture."""
+        ...
+
+
+class BankPort(Protocol):
+    """Banks of known pictures, as the line asks them; several threads may ask at once."""
+
+    def lookup(self, picture: Picture, listing: Listing) -> tuple[BankHit, ...]:
+        """Every entry the picture matches, surest first; empty when it is in no bank. Raises StoreError."""
         ...
 
 

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from zhentu.errors import ConfigError
 
 PREFIX = "ZHENTU_"
+_CODE = r"^[\x21\x23-\x5b\x5d-\x7e]*$"  # characters of AIGC label fields, GB 45438-2025 Annex E
 _NOT_SETTINGS = {"ZHENTU_CONFIG", "ZHENTU_DEBUG", "ZHENTU_TAEF2"}
 
 
@@ -30,6 +31,12 @@ class Settings(BaseSettings):
     model: "name" or "name@version"; None = the manifest's active one.  workers: 0 = one per core.
     max_bytes, max_pixels, max_side, min_side: decode limits.  host, port: where the gate listens.
     queue_size: pictures waiting before the gate refuses.  deadline_s: seconds a request may take.
+    label_propagator: the platform's code in AIGC labels; label_producer: the producer's, written for the states in
+    label_producer_states; label_replace_propagator: write over another platform's code.  label_visible, _language
+    (zh, en, both), _height (capital letters, share of the shortest side), _right_to_left: the visible label.
+    c2pa_trust_anchors: PEM file of signers that are believed.  c2pa_certificates, _key, _algorithm: sign with these
+    where a label would break a C2PA manifest.  notices_dir: texts that replace the shipped ones.  appeal_url: where
+    sellers appeal; "{record_id}" is filled in.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -48,6 +55,20 @@ class Settings(BaseSettings):
     queue_size: Annotated[int, Field(ge=1)] = 64
     deadline_s: Annotated[float, Field(gt=0)] = 10.0
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    label_propagator: Annotated[str, Field(pattern=_CODE, max_length=128)] = ""
+    label_producer: Annotated[str, Field(pattern=_CODE, max_length=128)] = ""
+    label_producer_states: Annotated[str, Field(pattern="^[123]*$")] = "1"
+    label_replace_propagator: bool = False
+    label_visible: bool = True
+    label_language: Annotated[str, Field(pattern="^(zh|en|both)$")] = "zh"
+    label_height: Annotated[float, Field(ge=0.05, le=0.25)] = 0.055
+    label_right_to_left: bool = False
+    c2pa_trust_anchors: Path | None = None
+    c2pa_certificates: Path | None = None
+    c2pa_key: Path | None = None
+    c2pa_algorithm: Annotated[str, Field(pattern="^(es256|es384|es512|ps256|ps384|ps512|ed25519)$")] = "es256"
+    notices_dir: Path | None = None
+    appeal_url: str = ""
 
     @property
     def worker_count(self) -> int:

@@ -69,6 +69,33 @@ class AiState(IntEnum):
     SUSPECTED = 3
 
 
+class Role(StrEnum):
+    """What an API key, or a person signed in with one, may do; each role may do what stands before it."""
+
+    SCREEN = "screen"
+    REVIEW = "review"
+    ADMIN = "admin"
+
+    def includes(self, other: Role) -> bool:
+        """Whether this role may do what `other` may do."""
+        return list(Role).index(self) >= list(Role).index(other)
+
+
+class BankKind(StrEnum):
+    """What a bank of known pictures holds."""
+
+    KNOWN_BAD = "known_bad"
+    ALLOWED = "allowed"
+    BRAND_ORIGINAL = "brand_original"
+
+
+class Signal(StrEnum):
+    """How a picture is recognised: exact bytes, or Meta's perceptual PDQ hash (256 bits)."""
+
+    SHA256 = "sha256"
+    PDQ = "pdq"
+
+
 class EvidenceKind(StrEnum):
     """Where a fact comes from."""
 
@@ -142,6 +169,7 @@ class Listing:
 
     goods: goods category such as "apparel"; selects policy thresholds (`category:goods`).
     declared_ai: the uploader's own declaration; None when not asked.
+    declared_attributes: what the seller says of the goods, e.g. {"material": "cotton"}; at most 64 short texts.
     """
 
     listing_id: str = ""
@@ -149,6 +177,24 @@ class Listing:
     goods: str = ""
     title: str = ""
     declared_ai: bool | None = None
+    declared_attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BankHit:
+    """A picture recognised in a bank.
+
+    distance: differing bits, 0 for sha256, 0..31 for PDQ. PDQ ignores colour, so it never blocks by itself.
+    source: who put the entry there.  note: why, safe to show, at most 300 characters.
+    """
+
+    bank: str
+    kind: BankKind
+    entry_id: str
+    signal: Signal
+    distance: int = 0
+    source: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

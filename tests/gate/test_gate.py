@@ -80,7 +80,6 @@ def test_probes_metrics_and_documents_answer(client: TestClient) -> None:
 
 def test_a_store_that_fails_makes_the_gate_unready(settings: Settings) -> None:
     with TestClient(create_app(settings)) as client:
-        client.app.state.gate.store._engine.dispose()
         broken = replace(client.app.state.gate, store=BrokenStore())
         client.app.state.gate = broken
         assert client.get("/readyz").status_code == 503

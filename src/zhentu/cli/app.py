@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from zhentu import __version__
-from zhentu.cli import inspect, models, scan, serve
+from zhentu.cli import inspect, models, scan, serve, store
 from zhentu.errors import ZhentuError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("serve")(serve.serve)
 app.command("doctor")(models.doctor)
 app.add_typer(models.model_app, name="model")
 app.add_typer(models.policy_app, name="policy")
+app.add_typer(store.store_app, name="store")
 
 
 def _show_version(wanted: bool) -> None:

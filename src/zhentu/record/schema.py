@@ -1,14 +1,25 @@
-"""The tables. Records are append-only, and the database itself refuses to change or delete one."""
+"""The tables. Records are append-only, and the database itself refuses to change or delete one.
+
+What stands here is for queries; tables are made by the migrations in `migrations/versions`, and a test compares both.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, DateTime, Float, Index, Integer, MetaData, String, Table, Text, event, text
-
-SCHEMA_VERSION = 1
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 metadata = MetaData()
-
-schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
 
 records = Table(
     "records",
@@ -33,23 +44,101 @@ records = Table(
     Index("records_by_picture", "picture_sha256", "record_id"),
 )
 
-_REFUSE = "records are append-only"
-_FORBID = {
-    "sqlite": [
-        f"CREATE TRIGGER records_no_{operation.lower()} BEFORE {operation} ON records "
-        f"BEGIN SELECT RAISE(ABORT, '{_REFUSE}'); END"
-        for operation in ("UPDATE", "DELETE")
-    ],
-    "postgresql": [
-        "CREATE OR REPLACE FUNCTION records_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{_REFUSE}'; END $$",
-        "CREATE TRIGGER records_append_only BEFORE UPDATE OR DELETE ON records "
-        "FOR EACH ROW EXECUTE FUNCTION records_refuse()",
-    ],
-}
+# A row here opens the way for DELETE on records inside the transaction that wrote it; see retention.py.
+retention_pass = Table("retention_pass", metadata, Column("pass_id", String(36), primary_key=True))
 
+retention_log = Table(
+    "retention_log",
+    metadata,
+    Column("prune_id", String(36), primary_key=True),
+    Column("pruned_at", DateTime(timezone=True), nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("record_count", Integer, nullable=False),
+)
 
-@event.listens_for(records, "after_create")
-def _forbid_changes(table: Table, connection: Connection, **_: object) -> None:
-    for statement in _FORBID.get(connection.dialect.name, []):
-        connection.execute(text(statement))
+# Which record answered a request: by Idempotency-Key, and by the content of the request; see claims.py.
+claims = Table(
+    "claims",
+    metadata,
+    Column("claim", String(64), primary_key=True),
+    Column("request_sha256", String(64), nullable=False),
+    Column("record_id", String(36), nullable=False, index=True),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", String(16), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", String(8), nullable=False),
+    Column("secret_sha256", String(64), nullable=False),
+    Column("rate_per_s", Float, nullable=True),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True), nullable=True),
+)
+
+# Webhook messages: written with what they tell of, delivered afterwards; see outbox.py.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("message_id", String(40), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("delivered_at", DateTime(timezone=True), nullable=True),
+    Column("last_error", Text, nullable=False),
+    Index("outbox_due", "state", "due_at"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("callback_url", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True), nullable=True),
+)
+
+job_pictures = Table(
+    "job_pictures",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("request", Text, nullable=False),  # name, listing, URL as JSON
+    Column("payload", LargeBinary, nullable=True),  # emptied once screened
+    Column("record_id", String(36), nullable=True),
+    Column("error_code", Text, nullable=False),
+    Column("error_detail", Text, nullable=False),
+    Index("job_pictures_due", "state", "due_at"),
+)
+
+# History of what is in force (which model); the newest row of a kind holds, so a roll-back is one more row.
+in_force = Table(
+    "in_force",
+    metadata,
+    Column("change_id", String(36), primary_key=True),
+    Column("kind", String(16), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+)
+
+shadow_verdicts = Table(
+    "shadow_verdicts",
+    metadata,
+    Column("record_id", String(36), primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("scores", Text, nullable=False),
+    Column("active_action", String(8), nullable=False),
+    Column("shadow_action", String(8), nullable=False),
+    Column("disagrees", Boolean, nullable=False, index=True),
+)

@@ -1,0 +1,120 @@
+"""One database, and every table's door to it: SQLite for one machine, PostgreSQL 15 or newer for many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+
+from zhentu.errors import StoreError
+from zhentu.record.migrate import check_schema, migrate
+from zhentu.record.schema import retention_pass
+
+_CONNECT_S = 3  # a database that is down must be noticed before a request's deadline
+
+
+class Database:
+    """A pool of connections to one store; safe to use from several threads.
+
+    url: an SQLAlchemy URL, e.g. "sqlite:////var/lib/zhentu/records.db" or "postgresql+psycopg://...".
+    auto_migrate: run missing migrations now; None = for SQLite only, because many gates share a PostgreSQL.
+    Raises StoreError when it cannot be opened, or holds a schema that does not fit this version.
+    """
+
+    def __init__(self, url: str, auto_migrate: bool | None = None) -> None:
+        self._engine = _engine(url)
+        with _named_errors(self._engine):
+            if auto_migrate or (auto_migrate is None and self._engine.dialect.name == "sqlite"):
+                migrate(self._engine)
+            else:
+                with self._engine.connect() as connection:
+                    check_schema(connection)
+
+    @property
+    def dialect(self) -> str:
+        """The kind of database: "sqlite" or "postgresql"."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction. Raises StoreError for database errors; IntegrityError passes, it says who came first."""
+        with _named_errors(self._engine), self._engine.begin() as connection:
+            yield connection
+
+    def check(self) -> None:
+        """Raise StoreError unless the store answers, can be written, and has this version's schema."""
+        with self.begin() as connection:
+            check_schema(connection)
+            connection.execute(retention_pass.delete())  # writes nothing: no pass outlives its transaction
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+
+def migrate_store(url: str) -> bool:
+    """Run missing migrations on the store at `url`; True when there was one. Raises StoreError."""
+    engine = _engine(url)
+    try:
+        with _named_errors(engine):
+            return migrate(engine)
+    finally:
+        engine.dispose()
+
+
+def now() -> datetime:
+    """The moment, in UTC, as every table keeps it."""
+    return datetime.now(UTC)
+
+
+def aware(moment: datetime) -> datetime:
+    """A moment read from the store: SQLite gives UTC without saying so."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise StoreError(f"store_url {url.split(':')[0]}: zhentu keeps records in sqlite or postgresql+psycopg")
+        if backend == "sqlite":
+            if parsed.database not in (None, "", ":memory:"):
+                Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(parsed, pool_pre_ping=True)
+            event.listen(engine, "connect", _tune_sqlite)
+            return engine
+        return create_engine(
+            parsed, pool_pre_ping=True, pool_timeout=_CONNECT_S, connect_args={"connect_timeout": _CONNECT_S}
+        )
+    except ArgumentError as error:
+        raise StoreError(f"store_url {url!r} is not a database URL, e.g. sqlite:///zhentu.db") from error
+    except ImportError as error:
+        raise StoreError(f"the driver of {url.split(':')[0]} is not installed: pip install zhentu[postgres]") from error
+    except OSError as error:
+        raise StoreError(f"the folder of {url!r} cannot be made: {error}") from error
+
+
+@contextmanager
+def _named_errors(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except SQLAlchemyError as error:
+        cause = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]
+        raise StoreError(
+            f"the record store {engine.url.render_as_string(hide_password=True)} failed: {cause}"
+        ) from error
+
+
+def _tune_sqlite(connection: object, _: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    # WAL lets readers go on while one writes; NORMAL may lose the last transactions on power loss, never the file.
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

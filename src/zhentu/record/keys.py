@@ -1,0 +1,121 @@
+"""API keys: shown once, kept hashed, with a role. Also what people sign in to the review page with.
+
+A key is `zt_<key id>_<secret>`; the secret is 32 random bytes, so one SHA-256 is enough (a slow hash protects guessable
+passwords) and checking a key costs microseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row, insert, select, update
+
+from zhentu.errors import NotFound
+from zhentu.record.database import Database, aware, now
+from zhentu.record.schema import api_keys
+from zhentu.types import Role
+
+_PREFIX = "zt"
+_NOBODY = hashlib.sha256(b"").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is kept of a key. rate_per_s: its own rate limit, None = the gate's setting."""
+
+    key_id: str
+    name: str
+    role: Role
+    secret_sha256: str
+    rate_per_s: float | None
+    created_at: datetime
+    revoked_at: datetime | None
+
+    def opens_with(self, token: str) -> bool:
+        """Whether `token` is this key and it is not revoked; takes the same time for every wrong secret."""
+        same = hmac.compare_digest(self.secret_sha256, _digest(_secret_of(token)))
+        return same and self.revoked_at is None
+
+
+class KeyStore:
+    """The table of API keys."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, name: str, role: Role, rate_per_s: float | None = None) -> tuple[ApiKey, str]:
+        """A new key and its token, which is not kept and cannot be shown again."""
+        secret = secrets.token_urlsafe(32)
+        key = ApiKey(secrets.token_hex(6), name, role, _digest(secret), rate_per_s, now(), None)
+        with self._database.begin() as connection:
+            connection.execute(
+                insert(api_keys).values(
+                    key_id=key.key_id,
+                    name=name,
+                    role=role.value,
+                    secret_sha256=key.secret_sha256,
+                    rate_per_s=rate_per_s,
+                    created_at=key.created_at,
+                )
+            )
+        return key, f"{_PREFIX}_{key.key_id}_{secret}"
+
+    def list(self) -> tuple[ApiKey, ...]:
+        """Every key, oldest first."""
+        with self._database.begin() as connection:
+            return tuple(_key(row) for row in connection.execute(select(api_keys).order_by(api_keys.c.created_at)))
+
+    def revoke(self, key_id: str) -> None:
+        """Make a key useless. Raises NotFound."""
+        with self._database.begin() as connection:
+            done = connection.execute(
+                update(api_keys)
+                .where(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None))
+                .values(revoked_at=now())
+            )
+        if not done.rowcount:
+            raise NotFound(f"no key {key_id!r} in use; see `zhentu keys list`")
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """The key with this identifier, revoked or not."""
+        with self._database.begin() as connection:
+            row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).first()
+        return None if row is None else _key(row)
+
+    def verify(self, token: str) -> ApiKey | None:
+        """The key a token stands for, None when there is none, it is wrong, or it is revoked."""
+        found = self.find(key_id_of(token))
+        if found is None:
+            hmac.compare_digest(_NOBODY, _digest(_secret_of(token)))  # an unknown key takes as long as a wrong one
+            return None
+        return found if found.opens_with(token) else None
+
+
+def key_id_of(token: str) -> str:
+    """The public part of a token; empty when it does not look like one."""
+    parts = token.split("_", 2)
+    return parts[1] if len(parts) == 3 and parts[0] == _PREFIX and len(parts[1]) <= 16 else ""
+
+
+def _secret_of(token: str) -> str:
+    return token.split("_", 2)[-1]
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _key(row: Row[tuple[object, ...]]) -> ApiKey:
+    return ApiKey(
+        key_id=row.key_id,
+        name=row.name,
+        role=Role(row.role),
+        secret_sha256=row.secret_sha256,
+        rate_per_s=row.rate_per_s,
+        created_at=aware(row.created_at),
+        revoked_at=aware(row.revoked_at) if row.revoked_at else None,
+    )

@@ -1,0 +1,1 @@
+"""One file a revision; see the package above for naming."""

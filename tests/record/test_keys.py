@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from zhentu.errors import NotFound
+from zhentu.record.database import Database
+from zhentu.record.keys import KeyStore, key_id_of
+from zhentu.record.schema import api_keys
+from zhentu.types import Role
+
+
+def test_a_key_opens_until_it_is_revoked(database: Database) -> None:
+    keys = KeyStore(database)
+    key, token = keys.create("shop", Role.SCREEN, 5.0)
+    assert keys.verify(token) == key
+    keys.revoke(key.key_id)
+    assert keys.verify(token) is None
+    assert keys.list()[0].revoked_at is not None
+    with pytest.raises(NotFound):
+        keys.revoke(key.key_id)
+
+
+def test_no_token_is_kept(database: Database) -> None:
+    _, token = KeyStore(database).create("shop", Role.ADMIN)
+    with database.begin() as connection:
+        kept = str(connection.execute(select(api_keys)).all())
+    assert token.split("_", 2)[2] not in kept
+
+
+@pytest.mark.parametrize("token", ["", "zt", "zt_", "zt_unknown_secret", "Bearer", "zt_x_y_z" * 50, "密钥_一_二"])
+def test_what_is_no_key_opens_nothing(database: Database, token: str) -> None:
+    keys = KeyStore(database)
+    key, good = keys.create("shop", Role.SCREEN)
+    assert keys.verify(token) is None
+    assert keys.verify(good + "x") is None
+    assert keys.verify(f"zt_{key.key_id}_wrong") is None
+    assert key_id_of(good) == key.key_id
+
+
+def test_a_role_includes_the_lesser_ones() -> None:
+    assert Role.ADMIN.includes(Role.SCREEN)
+    assert Role.REVIEW.includes(Role.REVIEW)
+    assert not Role.SCREEN.includes(Role.REVIEW)
