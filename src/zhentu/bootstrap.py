@@ -13,6 +13,7 @@ from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_folder
 from zhentu.errors import ConfigError
 from zhentu.intake.decode import DecodeLimits
+from zhentu.labelling import read_anchors
 from zhentu.record.store import RecordStore
 from zhentu.screen import DetectorPort, screen
 from zhentu.settings import Settings
@@ -59,7 +60,7 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     detector = Detector(entry, folder, threads)
     if golden:
         detector.verify_golden(samples_folder())
-    return Screener(detector, policy, limits_of(settings), read_anchors(settings.c2pa_trust_anchors))
+    return Screener(detector, policy, limits_of(settings), read_anchors(settings))
 
 
 def find_model(settings: Settings) -> tuple[ModelEntry, Path]:

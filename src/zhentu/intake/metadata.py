@@ -51,7 +51,7 @@ def read_metadata(payload: bytes, picture_format: str) -> Metadata:
             loose.append((place, block.body[:MAX_TEXT].decode("utf-8", "replace")))
     if exif.xmp:
         packets.append(exif.xmp)
-    packets += _extended(blocks)
+    packets += extended_packets(blocks)
     if not packets:
         packets += _stray(payload)
     return Metadata(
@@ -75,7 +75,7 @@ def _merged(first: Exif, second: Exif) -> Exif:
     )
 
 
-def _extended(blocks: tuple[Block, ...]) -> list[bytes]:
+def extended_packets(blocks: tuple[Block, ...]) -> list[bytes]:
     """JPEG's extended XMP (XMP specification part 3, 1.1.3.1): parts of one packet, each with its offset."""
     parts = sorted(
         (int.from_bytes(block.body[36:40], "big"), block.body[40:])
