@@ -11,8 +11,8 @@ from zhentu.settings import Settings
 from zhentu.types import AiState
 
 
-def label_spec(settings: Settings, content_id: str = "") -> LabelSpec:
-    """How this platform labels. content_id: PropagateID; empty = made from the picture.
+def label_spec(settings: Settings, content_id: str = "", implicit: bool = True) -> LabelSpec:
+    """How this platform labels. content_id: PropagateID; empty = made from it.  implicit: write the AIGC label.
 
     Raises UsageError when label_propagator is not set, ConfigError when the signing key cannot be read.
     """
@@ -22,6 +22,7 @@ def label_spec(settings: Settings, content_id: str = "") -> LabelSpec:
         producer=settings.label_producer,
         producer_states=frozenset(AiState(int(each)) for each in settings.label_producer_states),
         replace_propagator=settings.label_replace_propagator,
+        implicit=implicit,
         visible=settings.label_visible,
         language=Language(settings.label_language),
         height=settings.label_height,

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from zhentu import __version__
-from zhentu.cli import inspect, models, scan, serve, store
+from zhentu.cli import inspect, mark, models, scan, serve, store
 from zhentu.errors import ZhentuError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("demo")(scan.demo)
 app.command("scan")(scan.scan)
 app.command("inspect")(inspect.inspect)
+app.command("mark")(mark.mark)
 app.command("serve")(serve.serve)
 app.command("doctor")(models.doctor)
 app.add_typer(models.model_app, name="model")

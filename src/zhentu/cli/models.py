@@ -70,6 +70,7 @@ def doctor() -> None:
         "model": lambda: _model_sound(settings),
         "policy": lambda: _policy_sound(settings, None),
         "store": lambda: _store_sound(settings),
+        "labels": lambda: _labels_sound(settings),
         "workers": lambda: f"{settings.worker_count}",
     }
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -115,6 +116,15 @@ def _policy_sound(settings: Settings, file: Path | None) -> str:
     if problems:
         raise ConfigError(str(path), problems)
     return f"{path}: version {policy.version}, mode {policy.mode.value}, no problems"
+
+
+def _labels_sound(settings: Settings) -> str:
+    from zhentu.labelling import build_notices, read_anchors, signing_key
+
+    build_notices(settings)
+    signs = "signs C2PA anew" if signing_key(settings) else "no C2PA key"
+    anchors = "trust anchors given" if read_anchors(settings) else "every valid C2PA signer is believed"
+    return f"propagator {settings.label_propagator or 'not set (label_propagator)'}, {signs}, {anchors}, notices load"
 
 
 def _store_sound(settings: Settings) -> str:

@@ -62,9 +62,11 @@ def create_app(
     app.add_exception_handler(ZhentuError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.middleware("http")(_log_line)
+    from zhentu.gate.labels import router as labels_router
     from zhentu.gate.routes import router
 
     app.include_router(router)
+    app.include_router(labels_router)
     return app
 
 

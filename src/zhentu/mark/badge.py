@@ -35,8 +35,8 @@ WORDS: Mapping[Language, Mapping[AiState, tuple[str, ...]]] = {
 LIGHT, DARK = 255, 16  # luminances of plate and text; their contrast is 18.9:1 by WCAG 2.2
 LEGIBLE = 11  # pixels of capital height below which Chinese strokes run together
 SMALLEST_SHARE = 0.05
-_MOST_WIDTH, _MOST_HEIGHT = 0.98, 0.6  # of the picture
-_PADDING, _LEADING = 0.42, 0.35  # of the capital height
+_COMPACT, _WIDE = (0.6, 0.36), (0.98, 0.6)  # room a plate may take, of the picture's width and height
+_PADDING, _LEADING = 0.34, 0.35  # of the capital height
 _MOST_DIFFERENCE, _LEAST_CORRELATION = 24.0, 0.85  # grey levels; JPEG at quality 10 stays within
 _THUMB = 256  # side of the copy on which the calmest corner is looked for
 
@@ -59,10 +59,10 @@ def design(picture: tuple[int, int], state: AiState, language: Language, height:
     """
     shortest = min(picture)
     floor = int(np.ceil(SMALLEST_SHARE * shortest)) + 1
-    for ink in _heights(max(int(np.ceil(height * shortest)) + 1, LEGIBLE), floor):
+    for ink, (most_width, most_height) in _heights(max(int(np.ceil(height * shortest)) + 1, LEGIBLE), floor):
         for lines in settings_of(state, language):
             width, rows = _extent(lines, size_for(ink))
-            if width <= _MOST_WIDTH * picture[0] and rows <= _MOST_HEIGHT * picture[1]:
+            if width <= most_width * picture[0] and rows <= most_height * picture[1]:
                 return draw(lines, size_for(ink), dark)
     lines = tuple(settings_of(state, language))[-1]
     return draw(lines, size_for(floor), dark)
@@ -74,6 +74,7 @@ def settings_of(state: AiState, language: Language) -> Iterator[tuple[str, ...]]
         both = [WORDS[each][state] for each in (Language.ZH, Language.EN)]
         yield (" ".join("".join(words) for words in both),)
         yield tuple("".join(words) for words in both)
+        yield ("".join(both[0]), *(word.strip() for word in both[1]))
         yield tuple(word.strip() for words in both for word in words)
         language = Language.ZH  # no room for both: what the law asks for stays
     words = WORDS[language][state]
@@ -154,7 +155,9 @@ def place(grey: npt.NDArray[np.uint8], plate_size: tuple[int, int], right_to_lef
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
     across = cv2.Sobel(small, cv2.CV_32F, 1, 0)
     down = cv2.Sobel(small, cv2.CV_32F, 0, 1)
-    detail = cv2.magnitude(across, down)
+    # Goods stand out from the ground that runs along the edges; a smooth cup or face has little detail of its own.
+    edges = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
+    detail = cv2.magnitude(across, down) + np.abs(small.astype(np.float32) - float(np.median(edges)))
     hidden = []
     for rank, (x, y) in enumerate(corners):
         window = detail[
@@ -221,12 +224,14 @@ def _luminance(level: int) -> float:
     return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
 
 
-def _heights(wanted: int, floor: int) -> Iterator[int]:
+def _heights(wanted: int, floor: int) -> Iterator[tuple[int, tuple[float, float]]]:
+    """Heights to try with the room they may take: compact at full height first, then wide, then ever smaller."""
     ink = max(wanted, floor)
+    yield ink, _COMPACT
     while ink > floor:
-        yield ink
+        yield ink, _WIDE
         ink = max(min(int(ink * 0.92), ink - 1), floor)
-    yield floor
+    yield floor, _WIDE
 
 
 @lru_cache(maxsize=64)

@@ -16,6 +16,7 @@ from zhentu.errors import LabelUnwritable
 from zhentu.intake.aigc import KEYS, MAX_LABEL, NAMESPACE, AigcLabel, find_labels
 from zhentu.intake.containers import Block, BlockKind
 from zhentu.intake.containers.block import MAX_BODY
+from zhentu.intake.containers.jpeg import EXIF_HEADER
 from zhentu.intake.exif import parse_exif
 from zhentu.intake.metadata import Metadata, extended_packets, read_metadata
 from zhentu.intake.packet import Packet, parse_packet
@@ -126,23 +127,34 @@ def _carries_label(block: Block) -> bool:
     return block.kind is BlockKind.OTHER and b"AIGC" in block.body and b"{" in block.body and b"Label" in block.body
 
 
+def cleared_exif(block: bytes) -> bytes:
+    """An EXIF block with its labels overwritten by zeros: no offset moves, so maker notes and thumbnails stay whole."""
+    if block.startswith(EXIF_HEADER):
+        return EXIF_HEADER + cleared_exif(block.removeprefix(EXIF_HEADER))
+    exif = parse_exif(block)
+    cleared = bytearray(block)
+    for name in _EXIF_NAMES:
+        if "AIGC" in exif.text.get(name, ""):
+            start, end = exif.places[name]
+            empty = b"ASCII\x00\x00\x00" if name == "UserComment" else b""
+            cleared[start:end] = empty[: end - start].ljust(end - start, b"\x00")
+    return bytes(cleared)
+
+
 def _blank_exif(payload: bytes, picture_format: str, blocks: Sequence[Block]) -> Edits:
-    """Overwrite labels in EXIF with zeros in place: no offset moves, so maker notes and thumbnails stay whole."""
     edits: Edits = []
     for block in blocks:
         if block.kind is not BlockKind.EXIF:
             continue
-        exif = parse_exif(block.body)
-        found = [exif.places[name] for name in _EXIF_NAMES if "AIGC" in exif.text.get(name, "")]
-        if not found:
+        cleared = cleared_exif(block.body)
+        if cleared == block.body:
             continue
         if picture_format not in ("JPEG", "MPO", "PNG", "WEBP") or block.key:
-            raise LabelUnwritable("an older label stands in EXIF out of zhentu's reach; export the picture again")
+            raise LabelUnwritable(
+                "an older label stands in EXIF where zhentu cannot reach it; export the picture again"
+            )
         begin = payload.find(block.body, block.start, block.end)
-        cleared = bytearray(block.body)
-        for start, end in found:
-            cleared[start:end] = b"ASCII\x00\x00\x00"[: end - start].ljust(end - start, b"\x00")
-        edits.append((begin, begin + len(cleared), bytes(cleared)))
+        edits.append((begin, begin + len(cleared), cleared))
         if picture_format == "PNG":
             behind = payload[begin + len(cleared) : block.end - 4]
             crc = binascii.crc32(b"eXIf" + payload[block.start + 8 : begin] + cleared + behind)

@@ -18,7 +18,7 @@ from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from zhentu.errors import ConfigError
-from zhentu.types import FORGERY_CATEGORIES, Action, AiState, Evidence, Record
+from zhentu.types import FORGERY_CATEGORIES, Action, AiState, Evidence, Mode, Record
 
 LANGUAGES = {"zh": "zh-Hans", "en": "en"}  # ours to BCP 47
 _FRAGMENT = "notice.html.j2"
@@ -107,17 +107,20 @@ class Notices:
         Buyers are told of what is in force; sellers also of what was found, by which rule, and how to appeal.
         """
         decision = record.decision
-        state = decision.ai_state if decision.applied is not Action.ALLOW else None
-        reasons = [each for each in decision.reasons if each.label in FORGERY_CATEGORIES]
-        altered = reasons if decision.applied is not Action.ALLOW else []
+        enforced = decision.mode is Mode.ENFORCE
+        state = decision.ai_state if enforced else None  # owed by law, whatever action the policy takes
+        altered = {each.label: each for each in decision.reasons if each.label in FORGERY_CATEGORIES and enforced}
         values = self._values(record)
         names = [state.name.lower()] if state else []
         lines = [self._text(language, f"{audience}.{name}", values) for name in names]
         lines += [
-            self._text(language, f"{audience}.{each.label.value}", {**values, "score": each.score})
-            for each in altered
-            if each.label
+            self._text(language, f"{audience}.{label.value}", {**values, "score": each.score})
+            for label, each in altered.items()
+            if label
         ]
+        if audience is Audience.SELLER and enforced:  # e.g. a match in a bank; its words were made with the decision
+            others = [each for each in decision.reasons if each.label is None and each.action is not Action.ALLOW]
+            lines += [each.zh if language == "zh" else each.en for each in others]
         needed = bool(lines)
         if not needed:
             heading = self._text(language, f"nothing.{audience}", values)
@@ -135,7 +138,7 @@ class Notices:
             state=state,
             heading=heading,
             lines=tuple(lines),
-            found=tuple(self._found(language, each, values) for each in record.evidence if each.ai_state is not None),
+            found=tuple(self._found(language, each, values) for each in record.evidence if each.ai_state and state),
             rules=tuple(self._text(language, f"rule.{name}", values) for name in rules),
             appeal=self._text(language, "appeal.link" if url else "appeal.plain", values),
             appeal_url=url,

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, ImageSequence, JpegImagePlugin
 
 from zhentu.errors import LabelUnwritable, PictureCorrupt, PictureError
 from zhentu.intake.containers import BlockKind, gif, jpeg, png, webp
+from zhentu.mark.metadata import cleared_exif
 from zhentu.mark.splice import apply
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF")
@@ -35,7 +36,7 @@ _BACK = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-_ORIENTATION = 0x0112
+_ORIENTATION, _EXIF_IFD, _DESCRIPTION = 0x0112, 0x8769, 270
 _TIFF_TAGS = {270, 271, 272, 305, 306, 315, 33432, 33723, 700}  # texts, IPTC and XMP; pixels are stored upright
 _WEBP_KNOWN = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "}
 
@@ -158,6 +159,8 @@ def _gif(payload: bytes, image: Image.Image, overlay: Overlay, _: bytes | None) 
 
 def _avif(payload: bytes, image: Image.Image, overlay: Overlay, xmp: bytes | None) -> bytes:
     options = {name: image.info[name] for name in ("icc_profile", "exif") if image.info.get(name)}
+    if "exif" in options:
+        options["exif"] = cleared_exif(options["exif"])
     options["quality"] = _QUALITY
     if xmp or image.info.get("xmp"):
         options["xmp"] = xmp or image.info["xmp"]
@@ -168,15 +171,23 @@ def _tiff(payload: bytes, image: Image.Image, overlay: Overlay, xmp: bytes | Non
     if getattr(image, "is_animated", False):
         raise LabelUnwritable("zhentu does not label TIFF files of several pages; send each page by itself")
     tags = {tag: value for tag, value in image.tag_v2.items() if tag in _TIFF_TAGS}  # type: ignore[attr-defined]
+    details = {tag: value for tag, value in image.getexif().get_ifd(_EXIF_IFD).items() if b"AIGC" not in _bytes(value)}
+    if details:
+        tags[_EXIF_IFD] = details  # libtiff, which compresses, takes no directory within a directory
+    tags = {tag: value for tag, value in tags.items() if tag != _DESCRIPTION or b"AIGC" not in _bytes(value)}
     if xmp:
         tags[700] = xmp
-    options: dict[str, object] = {"tiffinfo": tags, "compression": "tiff_adobe_deflate"}
+    options: dict[str, object] = {"tiffinfo": tags, "compression": "raw" if details else "tiff_adobe_deflate"}
     for name in ("icc_profile", "dpi"):
         if image.info.get(name):
             options[name] = image.info[name]
     stream = io.BytesIO()
     _painted(image, overlay).save(stream, "TIFF", **options)
     return stream.getvalue()
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode() if isinstance(value, str) else b""
 
 
 def _animated(image: Image.Image, overlay: Overlay, form: str, options: dict[str, object]) -> bytes:
