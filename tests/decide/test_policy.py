@@ -56,6 +56,36 @@ def test_metadata_outranks_declaration_and_suspicion(policy: Policy) -> None:
     assert (only_declared.action, only_declared.ai_state) == (Action.LABEL, AiState.POSSIBLY)
 
 
+@pytest.mark.parametrize(
+    ("found", "declared", "score", "owed"),
+    [
+        ((AiState.IS,), True, 0.99, AiState.IS),  # Art. 6 (1): metadata says generated
+        ((), True, 0.1, AiState.POSSIBLY),  # (2): only the uploader's word
+        ((), True, 0.99, AiState.POSSIBLY),
+        ((AiState.SUSPECTED,), None, 0.1, AiState.SUSPECTED),  # (3): a generator's trace
+        ((), None, 0.99, AiState.SUSPECTED),  # (3): the model's score
+        ((AiState.POSSIBLY,), None, 0.1, AiState.POSSIBLY),  # an AIGC label's own value is carried through
+        ((AiState.SUSPECTED, AiState.POSSIBLY), None, 0.99, AiState.POSSIBLY),
+        ((None,), False, 0.1, None),  # a camera, a C2PA manifest that names no AI
+    ],
+)
+def test_the_three_way_state_follows_the_law(
+    policy: Policy, found: tuple[AiState | None, ...], declared: bool | None, score: float, owed: AiState | None
+) -> None:
+    listing = Listing(declared_ai=declared)
+    facts = (*(evidence(state) for state in found), *declaration(listing))
+    assert decide(verdict(0.1, ai_generated=score), facts, listing, policy, SHIPPED).ai_state is owed
+
+
+def test_the_words_say_no_more_than_the_state(policy: Policy) -> None:
+    words = {
+        state: decide(verdict(0.1), (evidence(state),), Listing(), policy, SHIPPED).reasons[0] for state in AiState
+    }
+    assert "made or edited" in words[AiState.IS].en
+    assert "may have" in words[AiState.POSSIBLY].en
+    assert "traces" in words[AiState.SUSPECTED].en
+
+
 def test_evidence_without_a_state_asks_for_nothing(policy: Policy) -> None:
     assert decide(verdict(0.1), (evidence(None),), Listing(), policy, SHIPPED).action is Action.ALLOW
 

@@ -135,7 +135,10 @@ def _score_reasons(
 
 
 def _ai_state(evidence: Sequence[Evidence], reasons: Sequence[Reason]) -> AiState | None:
-    """Art. 6: metadata, else the declaration, else the model's suspicion. The surest state (lowest number) wins."""
+    """Art. 6: (1) metadata says generated, (2) the uploader declares it, (3) other traces, or the model's score.
+
+    An AIGC label's own value is carried through as evidence. The surest state (lowest number) wins.
+    """
     states = [each.ai_state for each in evidence if each.ai_state is not None]
     if any(reason.code == f"score_{Label.AI_GENERATED.value}" for reason in reasons):
         states.append(AiState.SUSPECTED)

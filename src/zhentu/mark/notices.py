@@ -149,7 +149,7 @@ class Notices:
         if not notice.needed:
             return ""
         name = f"{notice.record_id}-{notice.audience}-{notice.language}"
-        return self._fragment.render(notice=_shown(notice), language=LANGUAGES[notice.language], id=name)
+        return self._fragment.render(notice=_shown(notice), language=LANGUAGES[notice.language], id=name).strip()
 
     def _values(self, record: Record) -> dict[str, object]:
         url = self._appeal_url.replace("{record_id}", quote(record.record_id, safe=""))
