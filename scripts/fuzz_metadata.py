@@ -43,6 +43,7 @@ FORMATS = tuple(MIME)
 LABEL = json.dumps({"Label": "2", "ContentProducer": "P", "ProduceID": "1"})
 MOST_SECONDS, MOST_GROWTH = 1.0, 512 * 2**20
 _LIMITS = DecodeLimits(min_side=1, max_pixels=4_000_000)
+_MARKED = LabelSpec(propagator="PLATFORM", content_id="7")
 _SPEC = LabelSpec(propagator="PLATFORM", content_id="1", visible=False)
 _WORDS = [
     *(b"AIGC", b'{"AIGC":', LABEL.encode(), b"<!DOCTYPE x [<!ENTITY a 'b'>]>", b"&a;", b"<rdf:RDF", b"</rdf:RDF>"),
@@ -76,7 +77,7 @@ def seeds() -> list[tuple[str, bytes]]:
         found += [
             (form, bare),
             (form, signed(bare, form)),
-            (form, label_picture(bare, AiState.IS, _seed_spec()).payload),
+            (form, label_picture(bare, AiState.IS, _MARKED).payload),
         ]
         if form != "GIF":
             found.append((form, _encoded(image, form, exif=exif)))

@@ -70,7 +70,7 @@ def parse_exif(block: bytes) -> Exif:
             if name and name not in text:
                 text[name] = _text(name, value[:MAX_TEXT], entry.kind, order)
                 places[name] = (entry.start, entry.end)
-    except struct.error:  # the block ends before its directory does; what was read counts
+    except (struct.error, OverflowError):  # an offset beyond the block; what was read before counts
         pass
     return Exif(text, places, xmp, iptc, has_c2pa)
 
