@@ -23,7 +23,7 @@ from zhentu.mark.splice import apply
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF")
 _QUALITY = 90
-_MOST_FRAME_PIXELS = 400_000_000  # of all frames together
+_MOST_FRAME_PIXELS = 100_000_000  # of all frames together
 _MOST_FRAMES = 1000
 _PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"}
 _TIED_CHUNKS = {b"bKGD", b"sBIT", b"hIST", b"sPLT"}  # they mean something else in another colour type
