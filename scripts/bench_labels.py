@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -40,7 +41,7 @@ def main() -> int:
         "labelled JPEG": ("JPEG", label_picture(sample, AiState.IS, LabelSpec(propagator="P")).payload),
     }
     for name, (form, payload) in cases.items():
-        _report(f"provenance of {name}, {len(payload) / 1024:.0f} KiB", repeat, lambda: read_provenance(payload, form))
+        _report(f"provenance of {name}, {len(payload) / 1024:.0f} KiB", repeat, partial(read_provenance, payload, form))
     _, ordinary = cases["ordinary JPEG"]
     _, labelled = cases["labelled JPEG"]
     hidden, shown = LabelSpec(propagator="P", visible=False), LabelSpec(propagator="P")

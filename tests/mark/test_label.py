@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -16,6 +17,7 @@ from zhentu.intake.aigc import AigcLabel, find_labels
 from zhentu.intake.credentials import read_credential
 from zhentu.intake.decode import decode
 from zhentu.intake.metadata import read_metadata
+from zhentu.intake.provenance import read_provenance
 from zhentu.mark import LabelSpec, label_picture
 from zhentu.mark.spec import CredentialOutcome, Outcome, SigningKey
 from zhentu.mark.verify import verify_labels
@@ -235,6 +237,30 @@ def test_verify_tells_labels_that_disagree_and_words_that_do_not_do() -> None:
 def test_a_broken_picture_is_not_labelled() -> None:
     with pytest.raises(PictureError):
         label_picture(encoded(photo((400, 300)), "JPEG")[:4000], AiState.IS, SPEC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"AIGC" + b" " * 250_000,
+        b"AIGC{" * 50_000,
+        b"AIGC" * 60_000,
+        b"&quot;" * 40_000 + b"AIGC",
+        b'{"AIGC":' * 30_000,
+        b"[" * 250_000,
+    ],
+)
+def test_text_made_to_make_patterns_slow_does_not(text: bytes) -> None:
+    info = PngImagePlugin.PngInfo()
+    for key in ("AIGC", "parameters", "prompt", "Description"):
+        info.add_text(key, text.decode())
+    began = time.process_time()
+    read_provenance(encoded(photo(), "PNG", pnginfo=info), "PNG")
+    segments = b"".join(b"\xff\xfe" + struct.pack(">H", 65_000) + (text * 9)[:64_998] for _ in range(8))
+    jpeg = encoded(photo(), "JPEG")
+    read_provenance(jpeg[:2] + segments + jpeg[2:], "JPEG")
+    read_provenance(xmp_jpeg(b"<x:xmpmeta" + text[:60_000]), "JPEG")
+    assert time.process_time() - began < 1
 
 
 def test_bombs_and_loops_are_read_in_bounded_time_and_memory() -> None:

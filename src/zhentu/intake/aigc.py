@@ -28,7 +28,7 @@ KEYS = (
     "ReservedCode2",
 )
 MAX_LABEL = 16 * 1024
-_BARE = re.compile(r"AIGC\"?\s*[:=]?\s*(\{[^{}]{0,4096}\})")
+_BARE = re.compile(r"AIGC\"?\s{0,16}[:=]?\s{0,16}(\{[^{}]{0,4096}\})")  # bounded: text is hostile
 _PRODUCERS = ("ContentProducer", "ServiceProvider", "ContentPropagator")
 _STATES = {"1": AiState.IS, "2": AiState.POSSIBLY, "3": AiState.SUSPECTED}
 _ALLOWED = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]*")
@@ -87,6 +87,14 @@ def conforming(value: str) -> bool:
     return _ALLOWED.fullmatch(value) is not None
 
 
+def bare_labels(text: str) -> list[str]:
+    """What looks like `AIGC{...}` in loose text, plain or with XML's entities."""
+    if "AIGC" not in text:
+        return []
+    plain = html.unescape(text) if "&quot;" in text or "&#" in text else text
+    return [match.group(1) for match in _BARE.finditer(plain)]
+
+
 def find_labels(metadata: Metadata) -> Iterator[AigcLabel | str]:
     """Every label of a file; where something calls itself a label and cannot be read, its location as text."""
     for location, text, standard in _candidates(metadata):
@@ -112,19 +120,15 @@ def _candidates(metadata: Metadata) -> Iterator[tuple[str, str, bool]]:
         for each in found:
             yield "XMP TC260:AIGC", each.value, each.namespace == NAMESPACE
         if not packet.sound and not found:  # e.g. a prefix that nobody declared
-            text = html.unescape(packet.body[: 4 * MAX_LABEL].decode("utf-8", "replace"))
-            yield from (("broken XMP", match.group(1), False) for match in _bare(text))
+            text = packet.body.decode("utf-8", "replace")
+            yield from (("broken XMP", found_text, False) for found_text in bare_labels(text))
     for name in ("UserComment", "ImageDescription"):
         if "AIGC" in metadata.exif.text.get(name, ""):
             yield f"EXIF {name}", metadata.exif.text[name], False
     if "AIGC" in metadata.text:
         yield "PNG text AIGC", metadata.text["AIGC"], False
     for place, text in metadata.loose:
-        yield from ((place, match.group(1), False) for match in _bare(text))
-
-
-def _bare(text: str) -> Iterator[re.Match[str]]:
-    return _BARE.finditer(text) if "AIGC" in text else iter(())
+        yield from ((place, found_text, False) for found_text in bare_labels(text))
 
 
 def _parse(text: str, location: str, standard: bool, wrapped: bool = False) -> AigcLabel | None:

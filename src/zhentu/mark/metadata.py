@@ -9,16 +9,16 @@ from __future__ import annotations
 import binascii
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from zhentu.errors import LabelUnwritable
-from zhentu.intake.aigc import KEYS, MAX_LABEL, NAMESPACE, AigcLabel, find_labels
+from zhentu.intake.aigc import KEYS, MAX_LABEL, NAMESPACE, AigcLabel, bare_labels, find_labels
 from zhentu.intake.containers import Block, BlockKind
 from zhentu.intake.containers.block import MAX_BODY
 from zhentu.intake.containers.jpeg import EXIF_HEADER
 from zhentu.intake.exif import parse_exif
-from zhentu.intake.metadata import Metadata, extended_packets, read_metadata
+from zhentu.intake.metadata import MAX_TEXT, Metadata, extended_packets, read_metadata
 from zhentu.intake.packet import Packet, parse_packet
 from zhentu.mark.packet_edit import set_properties
 from zhentu.mark.spec import LabelSpec
@@ -96,8 +96,7 @@ def write(payload: bytes, picture_format: str, label: AigcLabel | None, mark: st
         notes.append("an XMP packet that could not be read was replaced")
     packet = packet_with(first, label, mark)
     # What follows the first packet is not what readers look at, but a label there would be a second one.
-    dropped = [block for block in old[1:] if names & {each.name for each in parse_packet(block.body).properties}]
-    blanked: Edits = []
+    dropped = [block for block in old[1:] if _tells(parse_packet(block.body), names)]
     if label is not None:
         dropped += [block for block in metadata.blocks if _carries_label(block)]
         blanked = _blank_exif(payload, picture_format, metadata.blocks)
@@ -105,6 +104,8 @@ def write(payload: bytes, picture_format: str, label: AigcLabel | None, mark: st
             dropped += [block for block in metadata.blocks if block.kind is BlockKind.XMP_EXTENDED]
             notes.append("extended XMP that held a second label was taken out")
     written = put_packet(apply(payload, blanked), picture_format, packet, old[0] if old else None, dropped)
+    if label is not None and not is_settled(read_metadata(written, picture_format), label):
+        raise LabelUnwritable("another label stands where zhentu cannot take it out; export the picture again")
     return Written(written, written != payload, tuple(notes))
 
 
@@ -121,10 +122,15 @@ def packet_with(packet: Packet | None, label: AigcLabel | None, mark: str | None
     return written
 
 
+def _tells(packet: Packet, names: Collection[str]) -> bool:
+    broken = not packet.sound and bool(bare_labels(packet.body.decode("utf-8", "replace")))
+    return broken or any(each.name in names for each in packet.properties)
+
+
 def _carries_label(block: Block) -> bool:
     if block.kind is BlockKind.TEXT:
         return block.key == "AIGC"
-    return block.kind is BlockKind.OTHER and b"AIGC" in block.body and b"{" in block.body and b"Label" in block.body
+    return block.kind is BlockKind.OTHER and bool(bare_labels(block.body[:MAX_TEXT].decode("utf-8", "replace")))
 
 
 def cleared_exif(block: bytes) -> bytes:

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from zhentu.intake.packet import RDF, Packet, Property
 
-_PADDING = re.compile(rb"\s+(?=<\?xpacket end)")
+_TRAILER = b"<?xpacket end"
 _DESCRIPTION = (
     '<rdf:Description xmlns:rdf="{rdf}" rdf:about={about} xmlns:{prefix}="{uri}">'
     "<{prefix}:{name}>{value}</{prefix}:{name}></rdf:Description>\n"
@@ -42,7 +42,8 @@ def set_properties(packet: Packet | None, wanted: Sequence[tuple[str, str, str, 
 
 def without_padding(body: bytes) -> bytes:
     """The packet without the white space that is kept for editing in place."""
-    return _PADDING.sub(b"\n", body)
+    head, found, tail = body.rpartition(_TRAILER)
+    return head.rstrip() + b"\n" + found + tail if found else body
 
 
 def _content(wanted: Sequence[tuple[str, str, str, str]], about: str) -> str:
