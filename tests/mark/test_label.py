@@ -5,6 +5,7 @@ import json
 import struct
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -158,6 +159,26 @@ def test_a_simple_webp_becomes_an_extended_one_of_the_same_size(alpha: bool, los
     assert (new.size, new.mode) == (old.size, old.mode)
     assert np.array_equal(np.asarray(old), np.asarray(new))
     assert struct.unpack_from("<I", after, 4)[0] == len(after) - 8
+
+
+def test_an_mpo_keeps_its_pictures_under_the_implicit_label_and_becomes_a_jpeg_under_the_badge() -> None:
+    before = encoded(photo((200, 100)), "MPO", save_all=True, append_images=[photo((200, 100), 2)])
+    implicit, painted = (label_picture(before, AiState.IS, spec) for spec in (HIDDEN, SPEC))
+    old, new = (Image.open(io.BytesIO(each)) for each in (before, implicit.payload))
+    for number in range(2):
+        old.seek(number)
+        new.seek(number)
+        assert np.array_equal(np.asarray(old), np.asarray(new))
+    assert (painted.format, decode(painted.payload).format) == ("JPEG", "JPEG")
+    assert "left out" in painted.notes[0]
+
+
+def test_several_threads_label_as_one_does() -> None:
+    pictures = [encoded(photo((200 + k, 150)), "JPEG") for k in range(8)]
+    alone = [label_picture(each, AiState.IS, SPEC).payload for each in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda k: label_picture(pictures[k % 8], AiState.IS, SPEC).payload, range(64)))
+    assert together == alone * 8
 
 
 @pytest.mark.parametrize("form", MIME)

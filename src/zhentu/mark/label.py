@@ -96,6 +96,7 @@ def _write(
         packet = packet_with(metadata.packets[0] if metadata.packets else None, label, mark)
         return paint(payload, picture_format, visible.overlay, packet), picture_format, ()
     painted = paint(payload, picture_format, visible.overlay)
+    left_out = ("the further pictures of the MPO were left out",) if picture_format == "MPO" else ()
     picture_format = "JPEG" if picture_format == "MPO" else picture_format
     written = write(painted, picture_format, label, mark)
-    return written.payload, picture_format, written.notes
+    return written.payload, picture_format, (*left_out, *written.notes)
