@@ -58,10 +58,11 @@ def test_auto_labels_what_the_file_says_and_leaves_the_rest(pictures: Path, tmp_
     assert [path.name for path in (tmp_path / "labelled").rglob("*.jpg")] == ["marked.jpg"]
 
 
-def test_the_rows_of_a_scan_are_labelled_by_their_state(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet"])
+def test_the_rows_of_a_scan_are_labelled_by_their_state(pictures: Path, tmp_path: Path, name: str) -> None:
     run(app, ["mark", str(pictures / "a.jpg"), "-o", str(pictures), "--state", "is", "--no-visible", *CODE])
-    assert run(app, ["scan", str(pictures), "-o", "rows.csv"]).exit_code == 0
-    done = run(app, ["mark", "rows.csv", "--rows", *CODE])
+    assert run(app, ["scan", str(pictures), "-o", name]).exit_code == 0
+    done = run(app, ["mark", name, "--rows", *CODE])
     assert done.exit_code == 0, done.output
     (written,) = (tmp_path / "labelled").rglob("*.jpg")
     assert written.name == "a.jpg"
@@ -80,7 +81,7 @@ def test_one_bad_picture_does_not_stop_the_others(pictures: Path, tmp_path: Path
     [
         (["--state", "is"], "label_propagator"),
         (["--state", "is", "--propagator", "有中文"], "label_propagator"),
-        (["--rows", *CODE], "CSV of a scan"),
+        (["--rows", *CODE], "no output of a scan"),
     ],
 )
 def test_wrong_calls_are_named(pictures: Path, arguments: list[str], words: str) -> None:

@@ -17,6 +17,8 @@ from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 from zhentu.types import AiState
 
+_COLUMNS = ("path", "ai_state", "applied")
+
 
 class State(StrEnum):
     """What the labels are to say; auto asks the file, its uploader's declaration and the model."""
@@ -44,13 +46,15 @@ class _Job:
 
 def mark(
     sources: Annotated[
-        list[str], typer.Argument(help="Files, folders (searched recursively) or globs; with --rows, one CSV file.")
+        list[str], typer.Argument(help="Files, folders (searched recursively) or globs; with --rows, a scan's output.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labelled pictures.")] = Path(
         "labelled"
     ),
     state: Annotated[State, typer.Option(help="What the labels say.")] = State.AUTO,
-    rows: Annotated[bool, typer.Option("--rows", help="Label the pictures of a scan's CSV by its ai_state.")] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Label the pictures of a scan's output by its ai_state.")
+    ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Write nothing; say what labels the pictures carry.")
     ] = False,
@@ -167,16 +171,26 @@ def _jobs(sources: list[str], output: Path, state: State, rows: bool) -> Iterato
                 yield _Job(path, output / (path.relative_to(root) if root else path.name), named)
         return
     for source in sources:
-        try:
-            with Path(source).open(encoding="utf-8", newline="") as stream:
-                for row in csv.DictReader(stream):
-                    if row.get("ai_state") in ("1", "2", "3") and row.get("applied") != "allow":
-                        path = Path(row["path"])
-                        yield _Job(path, output / _inside(path), AiState(int(row["ai_state"])))
-        except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-            raise UsageError(
-                f"{source}: is not the CSV of a scan ({error}); make one: zhentu scan -o rows.csv"
-            ) from error
+        for path, owed in _rows(Path(source)):
+            yield _Job(path, output / _inside(path), owed)
+
+
+def _rows(source: Path) -> Iterator[tuple[Path, AiState]]:
+    """Pictures of a scan's output that owe a label in force, with their state. Raises UsageError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if source.suffix == ".parquet":
+            found = pq.read_table(source, columns=list(_COLUMNS)).to_pylist()
+        else:
+            with source.open(encoding="utf-8", newline="") as stream:
+                found = list(csv.DictReader(stream) if source.suffix == ".csv" else map(json.loads, stream))
+        named = [(Path(row["path"]), str(row["ai_state"]), row["applied"]) for row in found]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error, pa.ArrowException) as error:
+        raise UsageError(f"{source}: is no output of a scan ({error}); make one: zhentu scan -o rows.csv") from error
+    owed = ((path, state) for path, state, applied in named if applied != "allow" and state in ("1", "2", "3"))
+    return ((path, AiState(int(state))) for path, state in owed)
 
 
 def _distinct(jobs: Iterator[_Job]) -> list[_Job]:
