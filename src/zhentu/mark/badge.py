@@ -213,17 +213,6 @@ def stretched(plate: Plate, box: tuple[int, int]) -> npt.NDArray[np.uint8]:
     return ground
 
 
-def contrast(plate: Plate) -> float:
-    """WCAG 2.2 contrast of text on plate."""
-    lighter, darker = (_luminance(level) for level in (LIGHT, DARK))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(level: int) -> float:
-    share = level / 255
-    return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
-
-
 def _heights(wanted: int, floor: int) -> Iterator[tuple[int, tuple[float, float]]]:
     """Heights to try with the room they may take: compact at full height first, then wide, then ever smaller."""
     ink = max(wanted, floor)

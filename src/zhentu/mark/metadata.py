@@ -97,6 +97,7 @@ def write(payload: bytes, picture_format: str, label: AigcLabel | None, mark: st
     packet = packet_with(first, label, mark)
     # What follows the first packet is not what readers look at, but a label there would be a second one.
     dropped = [block for block in old[1:] if _tells(parse_packet(block.body), names)]
+    blanked: Edits = []
     if label is not None:
         dropped += [block for block in metadata.blocks if _carries_label(block)]
         blanked = _blank_exif(payload, picture_format, metadata.blocks)
