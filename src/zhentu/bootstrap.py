@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_fo
 from zhentu.errors import ConfigError
 from zhentu.intake.decode import DecodeLimits
 from zhentu.labelling import read_anchors
+from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
-from zhentu.screen import DetectorPort, screen
+from zhentu.screen import BankPort, ComparerPort, DetectorPort, KnownPort, VersionedBank, screen
 from zhentu.settings import Settings
 from zhentu.types import Listing, Record
 
@@ -27,10 +30,23 @@ class Screener:
     detector: DetectorPort
     policy: Policy
     limits: DecodeLimits
+    bank: BankPort | None = None
+    comparer: ComparerPort | None = None
     c2pa_anchors: str = ""
 
+    @property
+    def bank_version(self) -> str:
+        """Changes with the banks' entries where they say so; the same request is then answered anew."""
+        return self.bank.version if isinstance(self.bank, VersionedBank) else ""
+
     def screen(
-        self, payload: bytes, path: str = "", listing: Listing | None = None, with_heatmaps: bool = False
+        self,
+        payload: bytes,
+        path: str = "",
+        listing: Listing | None = None,
+        with_heatmaps: bool = False,
+        references: Sequence[bytes] = (),
+        known: KnownPort | None = None,
     ) -> Record:
         """Screen one picture's bytes. Raises PictureError when they hold none."""
         return screen(
@@ -41,6 +57,10 @@ class Screener:
             path=path,
             listing=listing,
             with_heatmaps=with_heatmaps,
+            references=references,
+            bank=self.bank,
+            comparer=self.comparer,
+            known=known,
             c2pa_anchors=self.c2pa_anchors,
         )
 
@@ -60,7 +80,7 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     detector = Detector(entry, folder, threads)
     if golden:
         detector.verify_golden(samples_folder())
-    return Screener(detector, policy, limits_of(settings), read_anchors(settings))
+    return Screener(detector, policy, limits_of(settings), c2pa_anchors=read_anchors(settings))
 
 
 def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
@@ -72,7 +92,17 @@ def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
 
 def build_store(settings: Settings) -> RecordStore:
     """The record store. Raises StoreError."""
-    return RecordStore(settings.store_url)
+    return RecordStore(Database(settings.store_url, settings.auto_migrate))
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The store's database, closed afterwards. Raises StoreError."""
+    database = Database(settings.store_url, settings.auto_migrate)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def limits_of(settings: Settings) -> DecodeLimits:

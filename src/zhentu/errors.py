@@ -19,6 +19,7 @@ ZhentuError                      internal_error           500  1
 │   ├── BodyTooLarge             body_too_large           413  2   (counted while it streams in)
 │   ├── BodyTooSlow              body_too_slow            408  2
 │   ├── IdempotencyConflict      idempotency_conflict     409  2   (the key was used for another request)
+│   ├── ClientGone               client_gone              499  2   (nobody is there to read an answer)
 │   ├── RateLimited              rate_limited             429  2   (retry_after_s says when to come back)
 │   └── FetchError               fetch_failed             422  2   (the URL did not give a picture)
 │       └── FetchRefused         fetch_refused            422  2   (the URL leads where zhentu does not go)
@@ -167,6 +168,13 @@ class IdempotencyConflict(UsageError):
 
     code = "idempotency_conflict"
     http_status = 409
+
+
+class ClientGone(UsageError):
+    """The caller closed the connection before it was answered; its work was dropped."""
+
+    code = "client_gone"
+    http_status = 499
 
 
 class RateLimited(UsageError):

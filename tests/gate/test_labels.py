@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import encoded, photo
 from fastapi.testclient import TestClient
 
 from zhentu.gate.app import create_app
+from zhentu.record.keys import KeyStore
 from zhentu.settings import Settings
+from zhentu.types import Role
 
 
 @pytest.fixture
@@ -78,6 +81,45 @@ def test_what_cannot_be_labelled_is_a_named_problem(
 ) -> None:
     answer = client.post("/v1/labels/apply", files=picture(content), data=data)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_the_labelled_picture_of_a_record_comes_from_the_picture_store(settings: Settings, tmp_path: Path) -> None:
+    kept = {"label_propagator": "PLATFORM-7", "picture_store": str(tmp_path / "kept")}
+    original = encoded(photo((300, 200)), "PNG")
+    with TestClient(create_app(settings.model_copy(update=kept))) as client:
+        screened = client.post("/v1/screen", files=picture(original), data={"declared_ai": "true"}).json()
+        answer = client.get(f"/v1/records/{screened['record_id']}/labelled")
+        by_bytes = client.post("/v1/labels/apply", files=picture(original), data={"record_id": screened["record_id"]})
+    assert answer.status_code == 200, answer.text
+    assert answer.content == by_bytes.content != original
+
+
+def test_a_picture_that_is_not_kept_is_a_named_problem(client: TestClient) -> None:
+    screened = client.post("/v1/screen", files=picture(encoded(photo(), "PNG"))).json()
+    assert client.get(f"/v1/records/{screened['record_id']}/labelled").json()["code"] == "not_found"
+
+
+def test_a_raw_body_is_labelled_as_a_form_is(client: TestClient) -> None:
+    original = encoded(photo(), "PNG")
+    form = client.post("/v1/labels/apply", files=picture(original), data={"state": "3"})
+    raw = client.post("/v1/labels/apply?state=3", content=original, headers={"Content-Type": "image/png"})
+    assert raw.content == form.content
+    assert (
+        client.post("/v1/labels/apply?stat=3", content=original, headers={"Content-Type": "image/png"}).status_code
+        == 400
+    )
+
+
+def test_labels_need_a_key_like_everything_else(settings: Settings) -> None:
+    closed = settings.model_copy(update={"open": False, "label_propagator": "PLATFORM-7"})
+    with TestClient(create_app(closed)) as client:
+        assert client.post("/v1/labels/apply", files=picture(b"x"), data={"state": "1"}).status_code == 401
+        assert client.post("/v1/labels/verify", files=picture(b"x")).status_code == 401
+        assert client.get("/v1/records/0/notice").status_code == 401
+        _, token = KeyStore(client.app.state.gate.store.database).create("shop", Role.SCREEN, None)
+        bearer = {"Authorization": f"Bearer {token}"}
+        verified = client.post("/v1/labels/verify", files=picture(encoded(photo(), "PNG")), headers=bearer)
+        assert verified.status_code == 200
 
 
 def test_a_gate_without_a_propagator_says_what_to_set(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Labels and notices over HTTP: verify, apply, and the notice of a record."""
+"""Labels and notices: verify, apply, the labelled picture of a record, and the notice around it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import asyncio
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from zhentu.errors import PictureTooLarge, UsageError
-from zhentu.gate.app import Gate
-from zhentu.gate.schemas import ProblemAnswer
+from zhentu import errors
+from zhentu.errors import UsageError
+from zhentu.gate.capacity import Ticket
+from zhentu.gate.context import Gate, Screens, TheGate, unless_gone
+from zhentu.gate.problems import documented
+from zhentu.gate.requests import read_picture
+from zhentu.gate.routes.records import RecordId
+from zhentu.gate.routes.screening import BINARY
 from zhentu.intake.credentials import MIME_TYPES
 from zhentu.intake.metadata import read_metadata
 from zhentu.labelling import label_spec, read_anchors
-from zhentu.mark import Labelled, label_picture
+from zhentu.mark import Labelled, LabelSpec, label_picture
 from zhentu.mark.metadata import existing_labels
 from zhentu.mark.notices import LANGUAGES, Audience, Notice, Notices
 from zhentu.mark.spec import Outcome
@@ -26,15 +31,41 @@ from zhentu.types import AiState, Mode, Record
 
 router = APIRouter(tags=["labels"])
 
-_PROBLEMS: dict[int | str, dict[str, object]] = {
-    400: {"model": ProblemAnswer, "description": "usage_error"},
-    413: {"model": ProblemAnswer, "description": "picture_too_large"},
-    415: {"model": ProblemAnswer, "description": "unsupported_format"},
-    422: {"model": ProblemAnswer, "description": "the picture is broken, or label_unwritable: its format takes none"},
-    503: {"model": ProblemAnswer, "description": "overloaded, see Retry-After"},
+_STATES = {str(int(state)): state for state in AiState}
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_BROKEN = (
+    errors.PictureEmpty,
+    errors.PictureTooLarge,
+    errors.PictureTooSmall,
+    errors.PictureTruncated,
+    errors.PictureCorrupt,
+    errors.UnsupportedFormat,
+    errors.Overloaded,
+    errors.DeadlineExceeded,
+)
+_LABELLED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The labelled picture; the Zhentu-Label-* headers say what was done.",
+        "content": {"image/*": {"schema": BINARY}},
+    }
 }
-_UNKNOWN: dict[int | str, dict[str, object]] = {404: {"model": ProblemAnswer, "description": "record_not_found"}}
-Picture = Annotated[UploadFile, File(description="The picture's bytes.")]
+_FIELDS: dict[str, Any] = {
+    "record_id": {"type": "string", "description": "Label as this record says; its id becomes the PropagateID."},
+    "state": {"type": "string", "enum": list(_STATES), "description": "Without a record: is, possibly, suspected."},
+    "visible": {"type": "boolean", "description": "Paint the visible label; default: label_visible."},
+}
+
+
+def _body(fields: dict[str, Any]) -> dict[str, Any]:
+    form = {
+        "type": "object",
+        "properties": {"picture": BINARY | {"description": "The picture's bytes."}, **fields},
+        "required": ["picture"],
+        "additionalProperties": False,
+    }
+    raw = {"schema": BINARY}
+    content = {"multipart/form-data": {"schema": form}, "image/*": raw, "application/octet-stream": raw}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 class ImplicitAnswer(BaseModel):
@@ -99,63 +130,63 @@ class RecordNotice(BaseModel):
     notices: list[NoticeText]
 
 
-@router.post("/v1/labels/verify", responses=_PROBLEMS)
-async def verify(request: Request, picture: Picture) -> VerifyAnswer:
+@router.post("/v1/labels/verify", responses=documented(*_BROKEN), openapi_extra=_body({}))
+async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnswer:
     """Say whether a picture carries conforming labels; nothing is stored."""
-    gate = _gate(request)
-    payload = await _payload(gate, picture)
-    anchors = read_anchors(gate.settings)
-    found = await gate.capacity.run(lambda: verify_labels(payload, gate.screener.limits, anchors))
+    gate.capacity.admit()
+    payload, _ = await read_picture(request, gate.settings.max_bytes, frozenset())
+    limits, anchors = gate.in_force.screener.limits, read_anchors(gate.settings)
+    found = await unless_gone(request, gate.capacity.run(lambda _: verify_labels(payload, limits, anchors)))
     return _verify_answer(found)
 
 
 @router.post(
     "/v1/labels/apply",
-    responses={**_PROBLEMS, **_UNKNOWN, 200: {"content": {"image/*": {}}, "description": "The labelled picture."}},
     response_class=Response,
+    responses=_LABELLED | documented(*_BROKEN, errors.LabelUnwritable, errors.RecordNotFound, errors.DependencyError),
+    openapi_extra=_body(_FIELDS),
 )
-async def apply(
-    request: Request,
-    picture: Picture,
-    record_id: Annotated[str, Form(description="Label as this record says; its id becomes the PropagateID.")] = "",
-    state: Annotated[Literal["", "1", "2", "3"], Form(description="Without a record: is, possibly, suspected.")] = "",
-    visible: Annotated[bool | None, Form(description="Paint the visible label; default: label_visible.")] = None,
-) -> Response:
-    """Give the picture back with its labels; one that owes none, or has them, comes back byte for byte.
-
-    The Zhentu-Label-* headers say what was done.
-    """
-    gate = _gate(request)
-    if bool(record_id) == bool(state):
+async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
+    """Give the picture back with its labels; one that owes none, or has them, comes back byte for byte."""
+    gate.capacity.admit()
+    payload, given = await read_picture(request, gate.settings.max_bytes, frozenset(_FIELDS))
+    record_id, state = given.get("record_id", ""), given.get("state", "")
+    if bool(record_id) == bool(state) or (state and state not in _STATES):
         raise UsageError("give either record_id or state (1 is, 2 possibly, 3 suspected)")
-    payload = await _payload(gate, picture)
+    visible = given.get("visible", "").lower()
+    if visible and visible not in _FLAGS:
+        raise UsageError(f"visible: {visible[:40]!r} is neither true nor false")
     record = await asyncio.to_thread(gate.store.get, record_id) if record_id else None
-    settings = gate.settings if visible is None else gate.settings.model_copy(update={"label_visible": visible})
-    spec = label_spec(settings, record_id)
-
-    def work() -> Labelled | None:
-        owed = AiState(int(state)) if record is None else _owed(record, payload)
-        return None if owed is None else label_picture(payload, owed, spec, gate.screener.limits)
-
-    labelled = await gate.capacity.run(work)
-    if labelled is None:
-        headers = {"Zhentu-Label-State": "none", "Zhentu-Label-Changed": "false"}
-        form = record.picture_format if record else ""
-        return Response(payload, headers=headers, media_type=_mime(form))
-    request.state.record_id = record_id or None
-    return Response(labelled.payload, headers=_headers(labelled), media_type=_mime(labelled.format))
+    owed = _STATES[state] if record is None else _owed(record, payload)
+    spec = _spec(gate, record_id, _FLAGS.get(visible))
+    return await _labelled(request, gate, payload, owed, spec, record.picture_format if record else "")
 
 
-@router.get("/v1/records/{record_id}/notice", responses=_UNKNOWN, response_model=RecordNotice)
+@router.get(
+    "/v1/records/{record_id}/labelled",
+    response_class=Response,
+    responses=_LABELLED
+    | documented(*_BROKEN, errors.LabelUnwritable, errors.RecordNotFound, errors.NotFound, errors.DependencyError),
+)
+async def labelled(request: Request, record_id: RecordId, gate: TheGate, caller: Screens) -> Response:
+    """The picture of a record with its labels. Needs the picture to be kept (setting `picture_store`)."""
+    gate.capacity.admit()
+    record = await asyncio.to_thread(gate.store.get, record_id)
+    payload = await asyncio.to_thread(gate.pictures.get, record.picture_sha256)
+    spec = _spec(gate, record_id, None)
+    return await _labelled(request, gate, payload, _owed(record, payload), spec, record.picture_format)
+
+
+@router.get("/v1/records/{record_id}/notice", responses=documented(errors.RecordNotFound), response_model=RecordNotice)
 async def notice(
-    request: Request,
-    record_id: str,
+    record_id: RecordId,
+    gate: TheGate,
+    caller: Screens,
     audience: Annotated[Audience, Query(description="Who reads it.")] = Audience.BUYER,
     language: Annotated[Literal["zh", "en", "both"], Query()] = "both",
     form: Annotated[Literal["json", "html"], Query(alias="format")] = "json",
 ) -> RecordNotice | Response:
     """The notice to show around a picture, as JSON or as an embeddable HTML fragment (empty when none is needed)."""
-    gate = _gate(request)
     record = await asyncio.to_thread(gate.store.get, record_id)
     texts = await asyncio.to_thread(_notices, gate.settings.notices_dir, gate.settings.appeal_url)
     made = [texts.notice(record, audience, each) for each in LANGUAGES if language in (each, "both")]
@@ -171,16 +202,26 @@ async def notice(
     )
 
 
-def _gate(request: Request) -> Gate:
-    gate: Gate = request.app.state.gate
-    return gate
+def _spec(gate: Gate, record_id: str, visible: bool | None) -> LabelSpec:
+    settings = gate.settings if visible is None else gate.settings.model_copy(update={"label_visible": visible})
+    return label_spec(settings, record_id)
 
 
-async def _payload(gate: Gate, picture: UploadFile) -> bytes:
-    most = gate.settings.max_bytes
-    if (picture.size or 0) > most:
-        raise PictureTooLarge(f"the picture has more than {most / 2**20:.0f} MiB; send it smaller")
-    return await picture.read()
+async def _labelled(
+    request: Request, gate: Gate, payload: bytes, owed: AiState | None, spec: LabelSpec, form: str
+) -> Response:
+    """The answer with the labelled picture; the very bytes where no label is owed."""
+    if owed is None:
+        headers = {"Zhentu-Label-State": "none", "Zhentu-Label-Changed": "false"}
+        return Response(payload, headers=headers, media_type=_mime(form))
+    limits = gate.in_force.screener.limits
+
+    def work(ticket: Ticket) -> Labelled:
+        ticket.check()
+        return label_picture(payload, owed, spec, limits)
+
+    made = await unless_gone(request, gate.capacity.run(work))
+    return Response(made.payload, headers=_headers(made), media_type=_mime(made.format))
 
 
 def _owed(record: Record, payload: bytes) -> AiState | None:
