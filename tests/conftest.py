@@ -14,6 +14,7 @@ from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import ModelEntry
 from zhentu.record.database import Database
 from zhentu.settings import Settings
+from zhentu.types import OnError
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,15 @@ def entry(tmp_path: Path) -> ModelEntry:
 
 @pytest.fixture
 def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
-    return Settings(models_dir=tmp_path / "models", store_url=f"sqlite:///{tmp_path}/records.db", workers=2)
+    return Settings(
+        models_dir=tmp_path / "models",
+        store_url=f"sqlite:///{tmp_path}/records.db",
+        workers=2,
+        on_error=OnError.BLOCK,
+        open=True,
+        spool_dir=tmp_path / "spool",
+        reload_s=0.05,
+    )
 
 
 @pytest.fixture
@@ -61,13 +70,13 @@ def policy():
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server for the whole session; tests that need it are skipped where none is installed."""
     if binaries() is None:
         pytest.skip("PostgreSQL 15+ is not installed: apt-get install postgresql (.ci/run does so as root)")
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    server = Postgres()
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -84,3 +93,14 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url, auto_migrate=True)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[object]:
+    """A client of a running gate in open mode, with the tiny model."""
+    from fastapi.testclient import TestClient
+
+    from zhentu.gate.app import create_app
+
+    with TestClient(create_app(settings)) as client:
+        yield client

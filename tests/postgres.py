@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -24,20 +26,16 @@ def binaries() -> Path | None:
 
 
 class Postgres:
-    """One server in one folder. Speed comes before durability unless `durable`."""
+    """One server in a folder of its own. Speed comes before durability unless `durable`."""
 
-    def __init__(self, folder: Path, durable: bool = False) -> None:
-        self._bin, self._folder, self._durable = binaries(), folder / "pg", durable
+    def __init__(self, durable: bool = False) -> None:
+        self._bin, self._folder, self._durable = binaries(), Path(tempfile.mkdtemp(prefix="zhentu-pg-")), durable
         assert self._bin, "no PostgreSQL"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
-        self._folder.mkdir(parents=True)
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(self._folder, "postgres", "postgres")
-            for parent in self._folder.parents:
-                if parent.stat().st_uid == 0 and parent != Path("/") and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
         self._as_user("initdb", "-D", f"{self._folder}/data", "-U", "zhentu", "-A", "trust", "-E", "UTF8", "--no-sync")
         self.start()
 
@@ -50,6 +48,12 @@ class Postgres:
 
     def stop(self, mode: str = "immediate") -> None:
         self._as_user("pg_ctl", "-D", f"{self._folder}/data", "-m", mode, "-w", "stop")
+
+    def close(self) -> None:
+        """Stop, and leave nothing behind."""
+        with contextlib.suppress(AssertionError):  # it may be down already
+            self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def kill(self) -> None:
         """What a power cut looks like from outside."""

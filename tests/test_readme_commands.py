@@ -70,7 +70,8 @@ def server(place: Path) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    command = [sys.executable, "-c", "from zhentu.cli import main; main()", "serve", "--port", str(port)]
+    command = [sys.executable, "-c", "from zhentu.cli import main; main()", "serve", "--open"]
+    command += ["--on-error", "block", "--port", str(port)]
     process = subprocess.Popen(command, cwd=place, env=environment(place))
     try:
         for _ in range(200):

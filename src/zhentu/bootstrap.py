@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_folder
 from zhentu.errors import ConfigError, UsageError
 from zhentu.intake.decode import DecodeLimits
+from zhentu.labelling import read_anchors
+from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
-from zhentu.screen import DetectorPort, screen
+from zhentu.screen import BankPort, ComparerPort, DetectorPort, KnownPort, VersionedBank, screen
 from zhentu.settings import Settings
 from zhentu.types import Listing, Record
 
@@ -28,9 +31,23 @@ class Screener:
     detector: DetectorPort
     policy: Policy
     limits: DecodeLimits
+    bank: BankPort | None = None
+    comparer: ComparerPort | None = None
+    c2pa_anchors: str = ""
+
+    @property
+    def bank_version(self) -> str:
+        """Changes with the banks' entries where they say so; the same request is then answered anew."""
+        return self.bank.version if isinstance(self.bank, VersionedBank) else ""
 
     def screen(
-        self, payload: bytes, path: str = "", listing: Listing | None = None, with_heatmaps: bool = False
+        self,
+        payload: bytes,
+        path: str = "",
+        listing: Listing | None = None,
+        with_heatmaps: bool = False,
+        references: Sequence[bytes] = (),
+        known: KnownPort | None = None,
     ) -> Record:
         """Screen one picture's bytes. Raises PictureError when they hold none."""
         return screen(
@@ -41,6 +58,11 @@ class Screener:
             path=path,
             listing=listing,
             with_heatmaps=with_heatmaps,
+            references=references,
+            bank=self.bank,
+            comparer=self.comparer,
+            known=known,
+            c2pa_anchors=self.c2pa_anchors,
         )
 
 
@@ -59,7 +81,7 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     detector = Detector(entry, folder, threads)
     if golden:
         detector.verify_golden(samples_folder())
-    return Screener(detector, policy, limits_of(settings))
+    return Screener(detector, policy, limits_of(settings), c2pa_anchors=read_anchors(settings))
 
 
 def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
@@ -90,7 +112,17 @@ def accepted_models(settings: Settings, rescan_below: str = "") -> dict[str, Map
 
 def build_store(settings: Settings) -> RecordStore:
     """The record store. Raises StoreError."""
-    return RecordStore(settings.store_url)
+    return RecordStore(Database(settings.store_url, settings.auto_migrate))
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The store's database, closed afterwards. Raises StoreError."""
+    database = Database(settings.store_url, settings.auto_migrate)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def limits_of(settings: Settings) -> DecodeLimits:

@@ -7,7 +7,8 @@ ZhentuError                      internal_error           500  1
 │   ├── PictureTooSmall          picture_too_small        422  1
 │   ├── PictureTruncated         picture_truncated        422  1
 │   ├── PictureCorrupt           picture_corrupt          422  1
-│   └── UnsupportedFormat        unsupported_format       415  1
+│   ├── UnsupportedFormat        unsupported_format       415  1
+│   └── LabelUnwritable          label_unwritable         422  1   (this format or file cannot take the label)
 ├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
 ├── SourceUnreadable             source_unreadable        502  1   (the source failed, again and again)
 ├── UsageError                   usage_error              400  2   (the call is at fault)
@@ -19,6 +20,7 @@ ZhentuError                      internal_error           500  1
 │   ├── BodyTooLarge             body_too_large           413  2   (counted while it streams in)
 │   ├── BodyTooSlow              body_too_slow            408  2
 │   ├── IdempotencyConflict      idempotency_conflict     409  2   (the key was used for another request)
+│   ├── ClientGone               client_gone              499  2   (nobody is there to read an answer)
 │   ├── RateLimited              rate_limited             429  2   (retry_after_s says when to come back)
 │   └── FetchError               fetch_failed             422  2   (the URL did not give a picture)
 │       └── FetchRefused         fetch_refused            422  2   (the URL leads where zhentu does not go)
@@ -85,6 +87,12 @@ class UnsupportedFormat(PictureError):
 
     code = "unsupported_format"
     http_status = 415
+
+
+class LabelUnwritable(PictureError):
+    """The label cannot be written into this file; the message says what can be done instead."""
+
+    code = "label_unwritable"
 
 
 class PictureNotFound(ZhentuError):
@@ -168,6 +176,13 @@ class IdempotencyConflict(UsageError):
 
     code = "idempotency_conflict"
     http_status = 409
+
+
+class ClientGone(UsageError):
+    """The caller closed the connection before it was answered; its work was dropped."""
+
+    code = "client_gone"
+    http_status = 499
 
 
 class RateLimited(UsageError):

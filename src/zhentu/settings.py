@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from zhentu.errors import ConfigError
+from zhentu.types import Action, OnError
 
 PREFIX = "ZHENTU_"
+_CODE = r"^[\x21\x23-\x5b\x5d-\x7e]*$"  # characters of AIGC label fields, GB 45438-2025 Annex E
 _NOT_SETTINGS = {"ZHENTU_CONFIG", "ZHENTU_DEBUG", "ZHENTU_SCAN_DATABASE", "ZHENTU_TAEF2"}
 
 
@@ -26,6 +28,11 @@ def _default_store() -> str:
     return f"sqlite:///{_data_folder() / 'records.db'}"
 
 
+def _listed(value: object) -> object:
+    """Lists may be written "80,443" in the environment."""
+    return [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
     """Every setting with its default; the environment name is ZHENTU_ plus the name in capitals.
 
@@ -34,6 +41,22 @@ class Settings(BaseSettings):
     max_bytes, max_pixels, max_side, min_side: decode limits.  host, port: where the gate listens.
     jobs_dir: folder of backlog jobs; None = beside the default store.
     queue_size: pictures waiting before the gate refuses.  deadline_s: seconds a request may take.
+    auto_migrate: bring the store to this version's schema at start; None = for SQLite only.
+    on_error: what a caller gets when the gate itself is in trouble; has no default, `zhentu serve` asks for it.
+    open: answer without API keys; only on a loopback address.  rate_per_s: requests a second per key, 0 = no limit.
+    body_timeout_s: seconds for a request's body to arrive.  batch_size: most pictures of one batch or job.
+    reload_s: how often policy file and model choice are looked at.  shadow_model: "name@version" that runs beside.
+    spool_dir: where decisions wait while the store is down.  picture_store: fsspec URL where screened pictures are
+    kept for heatmaps; None = pictures are never kept.  retention_days: what `zhentu records prune` keeps.
+    fetch_ports, fetch_allow: ports of outbound calls, and networks (CIDR) excepted from the guard against private
+    addresses.  fetch_timeout_s: seconds for a whole fetch.
+    webhook_url, webhook_secret, webhook_actions: where decisions are sent, signed how, and which ones.
+    label_propagator: the platform's code in AIGC labels; label_producer: the producer's, written for the states in
+    label_producer_states; label_replace_propagator: write over another platform's code.  label_visible, _language
+    (zh, en, both), _height (capital letters, share of the shortest side), _right_to_left: the visible label.
+    c2pa_trust_anchors: PEM file of signers that are believed.  c2pa_certificates, _key, _algorithm: sign with these
+    where a label would break a C2PA manifest.  notices_dir: texts that replace the shipped ones.  appeal_url: where
+    sellers appeal; "{record_id}" is filled in.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -52,7 +75,38 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     queue_size: Annotated[int, Field(ge=1)] = 64
     deadline_s: Annotated[float, Field(gt=0)] = 10.0
+    auto_migrate: bool | None = None
+    on_error: OnError | None = None
+    open: bool = False
+    rate_per_s: Annotated[float, Field(ge=0)] = 100.0
+    body_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    batch_size: Annotated[int, Field(ge=1, le=64)] = 64
+    reload_s: Annotated[float, Field(gt=0)] = 2.0
+    shadow_model: str | None = None
+    spool_dir: Path = Field(default_factory=lambda: _data_folder() / "spool")
+    picture_store: str | None = None
+    retention_days: Annotated[int, Field(ge=1)] | None = None
+    fetch_ports: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_listed)] = (80, 443)
+    fetch_allow: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_listed)] = ()
+    fetch_timeout_s: Annotated[float, Field(gt=0)] = 5.0
+    webhook_url: str | None = None
+    webhook_secret: SecretStr | None = None
+    webhook_actions: Annotated[tuple[Action, ...], NoDecode, BeforeValidator(_listed)] = (Action.REVIEW, Action.BLOCK)
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    label_propagator: Annotated[str, Field(pattern=_CODE, max_length=128)] = ""
+    label_producer: Annotated[str, Field(pattern=_CODE, max_length=128)] = ""
+    label_producer_states: Annotated[str, Field(pattern="^[123]*$")] = "1"
+    label_replace_propagator: bool = False
+    label_visible: bool = True
+    label_language: Annotated[str, Field(pattern="^(zh|en|both)$")] = "zh"
+    label_height: Annotated[float, Field(ge=0.05, le=0.25)] = 0.055
+    label_right_to_left: bool = False
+    c2pa_trust_anchors: Path | None = None
+    c2pa_certificates: Path | None = None
+    c2pa_key: Path | None = None
+    c2pa_algorithm: Annotated[str, Field(pattern="^(es256|es384|es512|ps256|ps384|ps512|ed25519)$")] = "es256"
+    notices_dir: Path | None = None
+    appeal_url: str = ""
 
     @property
     def jobs_folder(self) -> Path:

@@ -54,6 +54,16 @@ class Mode(StrEnum):
     ENFORCE = "enforce"
 
 
+class OnError(StrEnum):
+    """What a caller gets when the gate itself is in trouble, for instance without a usable model.
+
+    allow_and_queue: the picture is allowed, and screened as soon as the gate can.  block: an error, nothing is allowed.
+    """
+
+    ALLOW_AND_QUEUE = "allow_and_queue"
+    BLOCK = "block"
+
+
 class Basis(StrEnum):
     """What a verdict stands on."""
 

@@ -16,7 +16,7 @@ from zhentu.backlog.items import Item, Numbered
 from zhentu.backlog.keeping import Keeper
 from zhentu.backlog.known import Claims, KnownPictures
 from zhentu.backlog.ledger import Ledger, Shard
-from zhentu.backlog.picture import ComparerPort, Outcome, PictureWork
+from zhentu.backlog.picture import Outcome, PictureWork
 from zhentu.backlog.reading import Reader
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.sources import Found
@@ -24,8 +24,9 @@ from zhentu.bootstrap import Screener, accepted_models, build_screener
 from zhentu.errors import UsageError
 from zhentu.record.database import Database
 from zhentu.record.known import KnownStore
+from zhentu.screen import ComparerPort
 from zhentu.settings import Settings
-from zhentu.types import Listing, Picture
+from zhentu.types import Listing, ModelRef, Picture
 
 
 @dataclass
@@ -48,8 +49,8 @@ class Scanner:
         with closing(Ledger(folder, folder)) as ledger, closing(Claims(folder / "claims.db")) as claims:
             ledger.list_items([Found(0, "", item) for item in items], Shard(), None)
             known = KnownPictures(store, claims, list(models), self.screener.policy.sha256)
-            screener = replace(self.screener, detector=self.detector)
-            work = PictureWork(screener, Reader(screener.limits), known, models, self.comparer)
+            screener = replace(self.screener, detector=self.detector, comparer=self.comparer)
+            work = PictureWork(screener, Reader(screener.limits), known, models)
             with Keeper(store, ledger) as keeper:
                 while ledger.left:
                     claims.clear()
@@ -139,8 +140,11 @@ def test_versions_from_the_one_named_count_as_known(settings: Settings, tmp_path
 
 
 @dataclass(frozen=True)
-class Same:
+class Unlike:
     score: float
+    similarity: float = 0.1
+    reference_sha256: str = "0" * 64
+    model: ModelRef = ModelRef("comparer", "1", "c" * 64)  # noqa: RUF009 - frozen
 
 
 class Comparer:
@@ -149,9 +153,9 @@ class Comparer:
     def __init__(self) -> None:
         self.compared: list[int] = []
 
-    def compare(self, picture: Picture, references: Sequence[Picture]) -> Same:
+    def compare(self, picture: Picture, references: Sequence[Picture]) -> Unlike:
         self.compared.append(len(references))
-        return Same(0.97)
+        return Unlike(0.97)
 
 
 def test_references_are_compared_and_what_cannot_be_read_is_left_out(scanner: Scanner, copies: list[Item]) -> None:
@@ -159,8 +163,8 @@ def test_references_are_compared_and_what_cannot_be_read_is_left_out(scanner: Sc
     item = replace(copies[0], references=(copies[1].path, "/nowhere.jpg"))
     (row,) = scanner.scan(item)
     (alone,) = scanner.scan(copies[0])
-    assert (row.material_mismatch, row.forged, row.references, row.action) == (0.97, 0.97, 1, "review")
-    assert (alone.material_mismatch, alone.references) == (0.1, 0)
+    assert (row.references, row.action) == (1, "review")
+    assert (alone.references, alone.action) == (0, "allow")
     assert scanner.scan(item)[0].record_id == row.record_id
 
 
@@ -172,9 +176,7 @@ def test_the_fingerprint_is_in_the_row_where_there_is_something_to_see(scanner: 
 
 
 def test_outcomes_of_one_chunk_keep_their_order(scanner: Scanner, copies: list[Item]) -> None:
-    work = PictureWork(
-        replace(scanner.screener, detector=scanner.detector), Reader(scanner.screener.limits), None, {}, None
-    )
+    work = PictureWork(replace(scanner.screener, detector=scanner.detector), Reader(scanner.screener.limits), None, {})
     outcomes: list[Outcome] = work([Numbered(7, copies[0]), Numbered(8, Item("/nowhere.jpg")), Numbered(9, copies[2])])
     assert [(each.seq, each.row.error if each.row else None) for each in outcomes] == [
         (7, ""),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,19 @@ from fakes import verdict
 from zhentu.decide.policy import Policy, decide, declaration, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy, parse_policy
 from zhentu.errors import ConfigError
-from zhentu.types import LABELS, Action, AiState, Evidence, EvidenceKind, Listing, Mode, Trust
+from zhentu.types import (
+    LABELS,
+    Action,
+    AiState,
+    BankHit,
+    BankKind,
+    Evidence,
+    EvidenceKind,
+    Listing,
+    Mode,
+    Signal,
+    Trust,
+)
 
 SHIPPED = {f"{label.value}.review": 0.9 for label in LABELS[:4]} | {"ai_generated.label": 0.8}
 GOOD = 'version: "1"\nmode: enforce\nthresholds:\n  cutout_artifact: {review: 0.5, block: 0.9}\n'
@@ -54,6 +67,36 @@ def test_metadata_outranks_declaration_and_suspicion(policy: Policy) -> None:
     assert decision.ai_state is AiState.IS
     only_declared = decide(verdict(0.1), declaration(listing), listing, policy, SHIPPED)
     assert (only_declared.action, only_declared.ai_state) == (Action.LABEL, AiState.POSSIBLY)
+
+
+@pytest.mark.parametrize(
+    ("found", "declared", "score", "owed"),
+    [
+        ((AiState.IS,), True, 0.99, AiState.IS),  # Art. 6 (1): metadata says generated
+        ((), True, 0.1, AiState.POSSIBLY),  # (2): only the uploader's word
+        ((), True, 0.99, AiState.POSSIBLY),
+        ((AiState.SUSPECTED,), None, 0.1, AiState.SUSPECTED),  # (3): a generator's trace
+        ((), None, 0.99, AiState.SUSPECTED),  # (3): the model's score
+        ((AiState.POSSIBLY,), None, 0.1, AiState.POSSIBLY),  # an AIGC label's own value is carried through
+        ((AiState.SUSPECTED, AiState.POSSIBLY), None, 0.99, AiState.POSSIBLY),
+        ((None,), False, 0.1, None),  # a camera, a C2PA manifest that names no AI
+    ],
+)
+def test_the_three_way_state_follows_the_law(
+    policy: Policy, found: tuple[AiState | None, ...], declared: bool | None, score: float, owed: AiState | None
+) -> None:
+    listing = Listing(declared_ai=declared)
+    facts = (*(evidence(state) for state in found), *declaration(listing))
+    assert decide(verdict(0.1, ai_generated=score), facts, listing, policy, SHIPPED).ai_state is owed
+
+
+def test_the_words_say_no_more_than_the_state(policy: Policy) -> None:
+    words = {
+        state: decide(verdict(0.1), (evidence(state),), Listing(), policy, SHIPPED).reasons[0] for state in AiState
+    }
+    assert "made or edited" in words[AiState.IS].en
+    assert "may have" in words[AiState.POSSIBLY].en
+    assert "traces" in words[AiState.SUSPECTED].en
 
 
 def test_evidence_without_a_state_asks_for_nothing(policy: Policy) -> None:
@@ -127,3 +170,54 @@ def test_what_is_no_policy_is_refused(text: str) -> None:
 def test_a_bare_off_is_off_and_not_false() -> None:
     policy = parse_policy('version: "1"\nmode: off\nthresholds:\n  ai_generated: {label: off}\n', "p")
     assert policy.mode is Mode.OFF
+
+
+def hit(kind: BankKind, signal: Signal = Signal.SHA256) -> BankHit:
+    return BankHit("b", kind, "e1", signal, 0 if signal is Signal.SHA256 else 9)
+
+
+def test_a_known_bad_picture_is_blocked_only_where_the_policy_says_so(policy: Policy) -> None:
+    bad = (hit(BankKind.KNOWN_BAD),)
+    assert decide(None, (), Listing(), policy, SHIPPED, hits=bad).action is Action.REVIEW
+    strict = parse_policy(GOOD + "banks: {known_bad: block}\n", "p")
+    blocked = decide(None, (), Listing(), strict, SHIPPED, hits=bad)
+    assert (blocked.action, blocked.reasons[0].code) == (Action.BLOCK, "bank_known_bad")
+    alike = decide(None, (), Listing(), strict, SHIPPED, hits=(hit(BankKind.KNOWN_BAD, Signal.PDQ),))
+    assert alike.action is Action.ALLOW
+
+
+def test_a_policy_that_blocks_on_likeness_or_has_wrong_shares_is_refused() -> None:
+    found = problems(
+        GOOD + "rollout: 101\nbanks: {known_bad_similar: block, knwn_bad: review}\n"
+        "comparison: {review: 0.9, block: 0.2, label: model}\n"
+    )
+    assert "may not block" in found
+    assert "Did you mean 'known_bad'" in found
+    assert "rollout: 101" in found
+    assert "graver action needs the higher score" in found
+    assert "ships no threshold for comparisons" in found
+
+
+def test_a_mismatch_with_the_references_asks_for_review(policy: Policy) -> None:
+    decision = decide(verdict(0.1), (), Listing(), policy, SHIPPED, mismatch=0.7)
+    assert (decision.action, decision.reasons[0].code) == (Action.REVIEW, "comparison_material_mismatch")
+    assert decide(verdict(0.1), (), Listing(), policy, SHIPPED, mismatch=0.2).action is Action.ALLOW
+
+
+def test_the_rollout_is_stable_per_picture_and_only_grows(policy: Policy) -> None:
+    pictures = [hashlib.sha256(bytes([k, n])).hexdigest() for k in range(40) for n in range(25)]
+
+    def enforced(share: float) -> set[str]:
+        part = replace(policy, rollout=share)
+        return {
+            sha
+            for sha in pictures
+            if decide(verdict(1.0), (), Listing(), part, SHIPPED, picture_sha256=sha).applied is not Action.ALLOW
+        }
+
+    ten, fifty = enforced(10), enforced(50)
+    assert ten == enforced(10)
+    assert ten < fifty
+    assert 70 < len(ten) < 130
+    assert 440 < len(fifty) < 560
+    assert (len(enforced(0)), len(enforced(100))) == (0, 1000)

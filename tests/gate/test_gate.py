@@ -1,30 +1,15 @@
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import encoded, photo
-from fakes import FakeDetector
 from fastapi.testclient import TestClient
+from served import picture
 
-from zhentu.bootstrap import Screener, build_screener
+from zhentu.errors import ConfigError
 from zhentu.gate.app import create_app
 from zhentu.settings import Settings
-from zhentu.types import Picture, Verdict
-
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(settings)) as client:
-        yield client
-
-
-def picture(seed: int = 1) -> dict[str, tuple[str, bytes, str]]:
-    return {"picture": ("a.jpg", encoded(photo(seed=seed), "JPEG"), "image/jpeg")}
 
 
 def test_a_picture_is_answered_and_its_record_can_be_read_again(client: TestClient) -> None:
@@ -33,6 +18,7 @@ def test_a_picture_is_answered_and_its_record_can_be_read_again(client: TestClie
     body = answer.json()
     assert body["action"] in ("allow", "label", "review")
     assert set(body["scores"]) >= {"cutout_artifact", "forged"}
+    assert body["evidence"][-1]["name"] == "model_scores"
     again = client.get(f"/v1/records/{body['record_id']}").json()
     assert again == body
 
@@ -78,66 +64,113 @@ def test_probes_metrics_and_documents_answer(client: TestClient) -> None:
     assert "/v1/screen" in client.get("/openapi.json").json()["paths"]
 
 
-def test_a_store_that_fails_makes_the_gate_unready(settings: Settings) -> None:
-    with TestClient(create_app(settings)) as client:
-        broken = replace(client.app.state.gate, store=BrokenStore())
-        client.app.state.gate = broken
-        assert client.get("/readyz").status_code == 503
-        assert client.post("/v1/screen", files=picture()).json()["code"] == "store_unavailable"
+def test_the_raw_body_and_the_form_give_the_same_record(client: TestClient) -> None:
+    payload = picture()["picture"][1]
+    raw = client.post("/v1/screen?goods=apparel", content=payload, headers={"content-type": "image/jpeg"})
+    form = client.post("/v1/screen", files=picture(), data={"goods": "apparel"})
+    assert raw.json()["record_id"] == form.json()["record_id"]
+    assert form.headers["idempotency-replayed"] == "true"
 
 
-class BrokenStore:
-    def check(self) -> None:
-        from zhentu.errors import StoreError
-
-        raise StoreError("gone")
-
-    def append(self, record: object) -> None:
-        self.check()
-
-    def close(self) -> None:
-        pass
+def test_references_without_a_comparison_are_said_to_be_unused(client: TestClient) -> None:
+    files = [("picture", picture()["picture"]), ("reference", picture(2)["picture"])]
+    body = client.post("/v1/screen", files=files).json()
+    assert "reference_not_compared" in [each["name"] for each in body["evidence"]]
 
 
-class SlowDetector(FakeDetector):
-    def __init__(self, inner: FakeDetector) -> None:
-        super().__init__(inner.entry)
-        self.go_on = threading.Event()
-
-    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        self.go_on.wait(10)
-        return super().detect(picture)
+def test_declared_attributes_are_recorded(client: TestClient) -> None:
+    data = {"declared_attributes": '{"material": "cotton"}', "listing_id": "L9"}
+    body = client.post("/v1/screen", files=picture(), data=data).json()
+    record = client.app.state.gate.store.get(body["record_id"])
+    assert record.listing.declared_attributes == {"material": "cotton"}
 
 
-def slow_app(settings: Settings) -> tuple[TestClient, SlowDetector]:
-    screener = build_screener(settings)
-    slow = SlowDetector(FakeDetector(screener.detector.entry))
-    app = create_app(settings, lambda _: Screener(slow, screener.policy, screener.limits))
-    return TestClient(app), slow
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        ({"declared_attributes": "[1]"}, "declared_attributes"),
+        ({"declared_attributes": "{"}, "declared_attributes"),
+        ({"declared_ai": "perhaps"}, "declared_ai"),
+        ({"goods": "x" * 301}, "goods"),
+        ({"title": "a\x00b"}, "title"),
+        ({"colour": "red"}, "colour"),
+        ({"url": "https://a.example/x.jpg"}, "exactly one"),
+    ],
+)
+def test_a_wrong_field_is_named(client: TestClient, data: dict[str, str], named: str) -> None:
+    answer = client.post("/v1/screen", files=picture(), data=data)
+    assert (answer.status_code, answer.json()["code"]) == (400, "usage_error")
+    assert named in answer.json()["detail"]
 
 
-def test_a_full_queue_is_refused_at_once_and_the_process_still_answers(settings: Settings) -> None:
-    client, slow = slow_app(settings.model_copy(update={"workers": 1, "queue_size": 1}))
-    with client, ThreadPoolExecutor(8) as pool:
-        waiting = [pool.submit(client.post, "/v1/screen", files=picture(seed)) for seed in range(2)]
-        while client.app.state.gate.capacity.under_way < 2:
-            time.sleep(0.01)
-        began = time.perf_counter()
-        refused = client.post("/v1/screen", files=picture())
-        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
-        assert int(refused.headers["retry-after"]) >= 1
-        assert client.get("/livez").status_code == 200
-        assert time.perf_counter() - began < 1
-        slow.go_on.set()
-        assert [future.result().status_code for future in waiting] == [200, 200]
-        assert client.post("/v1/screen", files=picture()).status_code == 200
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"url": "ftp://a"}', b'{"url": "https://a", "x": 1}', b"\xff", b'"\\ud800"']
+)
+def test_json_that_does_not_fit_is_named(client: TestClient, body: bytes) -> None:
+    answer = client.post("/v1/screen", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "usage_error")
 
 
-def test_a_deadline_is_answered_and_the_slot_comes_back(settings: Settings) -> None:
-    client, slow = slow_app(settings.model_copy(update={"workers": 1, "queue_size": 1, "deadline_s": 0.05}))
-    with client:
-        assert client.post("/v1/screen", files=picture()).status_code == 503
-        slow.go_on.set()
-        while client.app.state.gate.capacity.under_way:
-            time.sleep(0.01)
-        assert client.post("/v1/screen", files=picture()).status_code == 200
+def test_a_url_that_leads_inside_is_refused(client: TestClient) -> None:
+    answer = client.post("/v1/screen", json={"url": "http://169.254.169.254/latest/meta-data"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "fetch_refused")
+
+
+def test_a_batch_answers_each_picture_by_itself(client: TestClient) -> None:
+    files = [("picture", picture(1)["picture"]), ("picture", ("b.jpg", b"no picture", "image/jpeg"))]
+    listings = '[{"listing_id": "L1"}, {"listing_id": "L2", "declared_ai": true}]'
+    items = client.post("/v1/screen/batch", files=files, data={"listings": listings}).json()["items"]
+    assert [each["status"] for each in items] == ["done", "failed"]
+    assert items[1]["problem"]["code"] == "unsupported_format"
+    record = client.app.state.gate.store.get(items[0]["answer"]["record_id"])
+    assert record.listing.listing_id == "L1"
+
+
+@pytest.mark.parametrize(
+    ("count", "listings", "named"),
+    [(66, "", "Too many files"), (65, "", "the limit is 64"), (0, "", "send 1 to 64"), (2, "[{}]", "2 pictures")],
+)
+def test_a_batch_that_does_not_fit_is_refused(client: TestClient, count: int, listings: str, named: str) -> None:
+    files = [("picture", picture()["picture"])] * count or {"listings": (None, "")}
+    answer = client.post("/v1/screen/batch", files=files, data={"listings": listings} if listings else {})
+    assert answer.status_code == 400
+    assert named in answer.json()["detail"]
+
+
+def test_the_heatmap_needs_the_picture_to_be_kept(settings: Settings, tmp_path: Path) -> None:
+    kept = settings.model_copy(update={"picture_store": str(tmp_path / "pictures")})
+    for chosen, status in ((settings, 404), (kept, 200)):
+        with TestClient(create_app(chosen)) as client:
+            body = client.post("/v1/screen", files=picture(), data={"title": str(status)}).json()
+            answer = client.get(f"/v1/records/{body['record_id']}/heatmap.png?label=cutout_artifact")
+            assert answer.status_code == status
+    assert answer.content.startswith(b"\x89PNG")
+    assert answer.headers["x-zhentu-model"] == "tiny@1"
+
+
+def test_every_path_that_is_none_of_ours_is_a_problem(client: TestClient) -> None:
+    assert client.get("/v1/nothing").json()["code"] == "not_found"
+    wrong = client.get("/v1/screen")
+    assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
+    assert "POST" in wrong.headers["allow"]
+
+
+def test_every_error_has_an_example_in_openapi(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    shown = {
+        code
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for answer in operation["responses"].values()
+        for media in answer.get("content", {}).values()
+        for code in media.get("examples", {})
+    }
+    expected = {"unauthenticated", "forbidden", "rate_limited", "overloaded", "deadline_exceeded", "body_too_large"}
+    expected |= {"idempotency_conflict", "fetch_refused", "picture_truncated", "store_unavailable", "model_unusable"}
+    assert expected <= shown
+    assert "HTTPValidationError" not in str(document)
+
+
+def test_a_client_that_does_not_choose_on_error_is_told_to(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="allow_and_queue"):
+        create_app(settings.model_copy(update={"on_error": None}))

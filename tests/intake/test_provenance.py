@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 
 import pytest
 from conftest import encoded, photo
@@ -10,6 +11,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from zhentu.detect.models import samples_folder
 from zhentu.errors import PictureError
 from zhentu.intake.decode import decode
 from zhentu.intake.provenance import read_provenance
@@ -115,7 +117,7 @@ def test_generator_traces_in_png_text_are_forgeable_evidence(key: str, text: str
     info = PngImagePlugin.PngInfo()
     info.add_text(key, text)
     found = one(read_provenance(encoded(photo(), "PNG", pnginfo=info), "PNG"), "generator_parameters")
-    assert (found.trust, found.ai_state) == (Trust.FORGEABLE, AiState.IS)
+    assert (found.trust, found.ai_state) == (Trust.FORGEABLE, AiState.SUSPECTED)
 
 
 def test_a_camera_speaks_weakly_and_says_nothing_about_ai() -> None:
@@ -126,8 +128,7 @@ def test_a_camera_speaks_weakly_and_says_nothing_about_ai() -> None:
 
 
 def test_the_bytes_c2pa_alone_say_nothing() -> None:
-    found = one(read_provenance(encoded(photo(), "JPEG") + b"jumbc2pa", "JPEG"), "c2pa_present")
-    assert found.ai_state is None
+    assert read_provenance(encoded(photo(), "JPEG") + b"jumbc2pa", "JPEG") == ()
 
 
 def test_software_photoshop_and_no_metadata_are_no_evidence() -> None:
@@ -140,6 +141,16 @@ def test_software_photoshop_and_no_metadata_are_no_evidence() -> None:
 def test_entities_in_xmp_are_not_expanded() -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "trainedAlgorithmicMedia">]>'
     assert read_provenance(encoded(photo(), "JPEG", xmp=bomb.encode() + packet(ATTRIBUTE)), "JPEG") == ()
+
+
+def test_reading_an_ordinary_jpeg_is_cheap() -> None:
+    payload = (samples_folder() / "genuine_portrait.jpg").read_bytes()
+    times = []
+    for _ in range(50):
+        began = time.perf_counter()
+        read_provenance(payload, "JPEG")
+        times.append(time.perf_counter() - began)
+    assert sorted(times)[25] < 0.002
 
 
 @examples(max_examples=150, deadline=None)

@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-import uuid_utils
-
 from zhentu.backlog.groups import Grouper
 from zhentu.backlog.jobs import JobPlace
 from zhentu.backlog.ledger import Ledger
 from zhentu.backlog.reading import Reader, filesystem_of, is_url
 from zhentu.backlog.rows import ScanRow
 from zhentu.errors import UsageError, ZhentuError
-from zhentu.record.applied import Applied, AppliedState, AppliedTable, Kind, Message
+from zhentu.record.applied import Applied, AppliedState, AppliedTable, Kind
+from zhentu.record.outbox import Message, new_message
 from zhentu.types import Action, AiState
 
 _BATCH = 500
@@ -207,7 +206,7 @@ def _message(kind: str, action: Applied, row: ScanRow) -> Message:
             "record_id": row.record_id,
         },
     }
-    return Message(f"msg_{uuid_utils.uuid7().hex}", kind, action.target, json.dumps(body, ensure_ascii=False))
+    return new_message(kind, action.target, json.dumps(body, ensure_ascii=False))
 
 
 def write_whole(target: str, payload: bytes) -> None:

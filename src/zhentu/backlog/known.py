@@ -85,27 +85,22 @@ class Claims:
 class KnownPictures:
     """What the store and this run's claims know.
 
-    models: sha256 of the models whose scores count, see `--rescan-below`.
+    models: sha256 of the models whose scores count, see `--rescan-below`.  rules: what decides besides the scores.
     """
 
-    def __init__(self, store: KnownStore, claims: Claims, models: Collection[str], policy_sha256: str) -> None:
-        self._store, self._claims, self._models, self._policy = store, claims, sorted(models), policy_sha256
+    def __init__(self, store: KnownStore, claims: Claims, models: Collection[str], rules: str) -> None:
+        self._store, self._claims, self._models, self._rules = store, claims, sorted(models), rules
 
     def ask(self, question: Question) -> Answer:
-        """What is known of a picture. A comparison with references is not taken over, only a decision made of one."""
-        if question.references:
-            for model in self._models:
-                if record := self._store.decision(self._digest(question, model)):
-                    return Answer(Standing.DECIDED, record)
-            return Answer(Standing.NEW)
+        """What is known of a picture; where its bytes are new, they are the caller's to score."""
         known = self._store.verdict(question.sha256, self._models)
         if known and known.record.verdict:
-            record = self._store.decision(self._digest(question, known.record.verdict.model.sha256))
+            record = self._store.decision(digest_of(question, known.record.verdict.model.sha256, self._rules))
             standing = Standing.DECIDED if record else Standing.SCORED
             return Answer(standing, record or known.record, known.look)
         return Answer(Standing.NEW if self._claims.take(question.sha256, question.seq) else Standing.UNDER_WAY)
 
-    def _digest(self, question: Question, model: str) -> str:
-        return decision_digest(
-            question.sha256, model, self._policy, question.path, question.listing, question.references
-        )
+
+def digest_of(question: Question, model: str, rules: str) -> str:
+    """The decision a question asks for, by this model and these rules."""
+    return decision_digest(question.sha256, model, rules, question.path, question.listing, question.references)

@@ -10,10 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from zhentu.backlog.items import Numbered
-from zhentu.backlog.known import Answer, Claims, KnownPictures, KnownPort, Question, Standing
+from zhentu.backlog.known import Answer, Claims, KnownPictures, KnownPort, Question, Standing, digest_of
 from zhentu.backlog.reading import Reader, is_url
 from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error, row_of_record
 from zhentu.banks.hashing import LEAST_QUALITY, colour_signature, pdq_hash
@@ -24,29 +23,13 @@ from zhentu.errors import StoreError, ZhentuError
 from zhentu.intake.decode import decode
 from zhentu.record.codec import new_record_id
 from zhentu.record.database import Database
-from zhentu.record.known import KnownStore, Look, Screened, decision_digest
+from zhentu.record.known import KnownStore, Look, Screened
 from zhentu.screen import DetectorPort
 from zhentu.settings import Settings
-from zhentu.types import Basis, EvidenceKind, ModelRef, Picture, Verdict
+from zhentu.types import Basis, EvidenceKind, Picture, Record, Verdict
 
+_OF_THE_LISTING = (EvidenceKind.DECLARATION, EvidenceKind.REFERENCE, EvidenceKind.HASH)  # not of the bytes
 _READS_AHEAD = 8  # pictures fetched at once by each worker while it scores; hides the latency of object stores
-
-
-class Comparison(Protocol):
-    """How a picture compares with references of the same goods."""
-
-    @property
-    def score(self) -> float:
-        """Calibrated probability in [0, 1] of a material mismatch."""
-        ...
-
-
-class ComparerPort(Protocol):
-    """Compares a picture with pictures known to show the real goods."""
-
-    def compare(self, picture: Picture, references: Sequence[Picture]) -> Comparison:
-        """Compare one picture with one or more references."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +79,12 @@ def build_work(spec: WorkSpec, known: KnownPort | None = None) -> Callable[[Sequ
 def build_known(spec: WorkSpec, screener: Screener) -> KnownPictures:
     """What the store and the claims of this run know. Raises StoreError."""
     store = KnownStore(Database(spec.settings.store_url))
-    return KnownPictures(store, Claims(spec.claims), list(spec.accepted), screener.policy.sha256)
+    return KnownPictures(store, Claims(spec.claims), list(spec.accepted), rules_of(screener))
+
+
+def rules_of(screener: Screener) -> str:
+    """What decides besides the scores: the policy, and the banks where there are any."""
+    return screener.policy.sha256 + screener.bank_version
 
 
 class PictureWork:
@@ -108,11 +96,10 @@ class PictureWork:
         reader: Reader,
         known: KnownPort | None,
         accepted: Mapping[str, Mapping[str, float]],
-        comparer: ComparerPort | None = None,
     ) -> None:
-        self._looking = _Looking(screener.detector, comparer)
+        self._looking = _Looking(screener.detector)
         self._screener = replace(screener, detector=self._looking)
-        self._reader, self._known, self._accepted, self._comparer = reader, known, accepted, comparer
+        self._reader, self._known, self._accepted = reader, known, accepted
         self._threads = ThreadPoolExecutor(_READS_AHEAD, "read")
 
     def __call__(self, chunk: Sequence[Numbered]) -> list[Outcome]:
@@ -139,14 +126,14 @@ class PictureWork:
             size = len(payload)
             began = time.perf_counter()
             sha256 = hashlib.sha256(payload).hexdigest()
-            references = item.references if self._comparer else ()
+            references = item.references if self._screener.comparer else ()
             question = Question(numbered.seq, sha256, plain(item.path), item.listing, references)
             answer = self._known.ask(question) if self._known else Answer(Standing.NEW)
             if answer.standing is Standing.UNDER_WAY:
                 return Outcome(numbered.seq, None, None, size)
             if answer.standing is Standing.NEW:
                 return self._screen(question, payload)
-            return self._take_over(question, answer, size, began)
+            return self._take_over(question, answer, payload, began)
         except StoreError:
             raise  # no fault of the picture: the scan stops, and goes on when the store is back
         except ZhentuError as error:
@@ -156,60 +143,88 @@ class PictureWork:
 
     def _screen(self, question: Question, payload: bytes) -> Outcome:
         references = self._pictures(question.references)
-        self._looking.prepare(references)
-        record = self._screener.screen(payload, question.path, question.listing)
-        look, compared = self._looking.look, len(references)
-        screened = None
-        if record.verdict is not None:
-            digest = self._digest(question, record.verdict.model.sha256)
-            screened = Screened(record, digest, None if question.references else look)
-        else:
-            screened = Screened(record, self._digest(question, ""))
-        return Outcome(question.seq, row_of_record(record, False, look, compared), screened, len(payload))
+        self._looking.look = Look()
+        record = self._screener.screen(payload, question.path, question.listing, references=references)
+        look, model = self._looking.look, record.verdict.model.sha256 if record.verdict else ""
+        screened = Screened(record, self._digest(question, model), look if record.verdict else None)
+        return Outcome(question.seq, row_of_record(record, False, look, len(references)), screened, len(payload))
 
-    def _take_over(self, question: Question, answer: Answer, size: int, began: float) -> Outcome:
-        record = answer.record
+    def _take_over(self, question: Question, answer: Answer, payload: bytes, began: float) -> Outcome:
+        record, size = answer.record, len(payload)
         if record is None or record.verdict is None:
             raise ZhentuError("a known picture came without its verdict; the store was changed by hand")
         if answer.standing is Standing.DECIDED:
             compared = len(question.references)
             return Outcome(question.seq, row_of_record(record, True, answer.look, compared), None, size)
-        model = record.verdict.model.sha256
-        kept = tuple(each for each in record.evidence if each.kind is not EvidenceKind.DECLARATION)
+        if self._screener.bank or question.references:  # these look at the pixels; the model is not asked all the same
+            references = self._pictures(question.references)
+            record = self._screener.screen(
+                payload, question.path, question.listing, references=references, known=_Earlier(record)
+            )
+            compared = len(references)
+        else:
+            record, compared = self._decide_anew(question, record, began), 0
+        model = record.verdict.model.sha256 if record.verdict else ""
+        row = row_of_record(record, True, answer.look, compared)
+        return Outcome(question.seq, row, Screened(record, self._digest(question, model)), size)
+
+    def _decide_anew(self, question: Question, record: Record, began: float) -> Record:
+        """Another place, listing or policy: the verdict and what the file says of itself are the same."""
+        if record.verdict is None:
+            return record
+        verdict = replace(record.verdict, basis=Basis.PICTURE_ALONE)
+        kept = (each for each in record.evidence if each.kind not in _OF_THE_LISTING)
         evidence = (*kept, *declaration(question.listing))
-        decision = decide(record.verdict, evidence, question.listing, self._screener.policy, self._accepted[model])
-        record = replace(
+        decision = decide(
+            verdict,
+            evidence,
+            question.listing,
+            self._screener.policy,
+            self._accepted[verdict.model.sha256],
+            picture_sha256=record.picture_sha256,
+        )
+        return replace(
             record,
             record_id=new_record_id(),
             created_at=datetime.now(UTC),
             path=question.path,
             listing=question.listing,
+            verdict=verdict,
             evidence=evidence,
             decision=decision,
             latency_ms=(time.perf_counter() - began) * 1e3,
         )
-        screened = Screened(record, self._digest(question, model))
-        return Outcome(question.seq, row_of_record(record, True, answer.look), screened, size)
 
-    def _pictures(self, paths: Sequence[str]) -> list[Picture]:
+    def _pictures(self, paths: Sequence[str]) -> list[bytes]:
         """References that can be read; a picture is judged alone where none can."""
-        pictures = []
+        payloads = []
         for path in paths:
             with suppress(ZhentuError):
-                pictures.append(decode(self._reader.read(path), self._screener.limits))
-        return pictures
+                payload = self._reader.read(path)
+                decode(payload, self._screener.limits)
+                payloads.append(payload)
+        return payloads
 
     def _digest(self, question: Question, model: str) -> str:
-        policy = self._screener.policy.sha256
-        return decision_digest(question.sha256, model, policy, question.path, question.listing, question.references)
+        return digest_of(question, model, rules_of(self._screener))
+
+
+class _Earlier:
+    """The verdict of a record, for the line to take over."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def verdict_for(self, sha256: str, model_sha256: str) -> tuple[str, Verdict] | None:
+        """Its record and verdict, whichever accepted model spoke."""
+        return (self._record.record_id, self._record.verdict) if self._record.verdict else None
 
 
 class _Looking:
-    """A detector that also takes the fingerprint, and compares: it is the one place that sees the decoded picture."""
+    """A detector that also takes the fingerprint: it is the one place that sees the decoded picture."""
 
-    def __init__(self, detector: DetectorPort, comparer: ComparerPort | None) -> None:
-        self._detector, self._comparer = detector, comparer
-        self._references: Sequence[Picture] = ()
+    def __init__(self, detector: DetectorPort) -> None:
+        self._detector = detector
         self.look = Look()
 
     @property
@@ -217,22 +232,8 @@ class _Looking:
         """The manifest entry of the detector inside."""
         return self._detector.entry
 
-    @property
-    def model(self) -> ModelRef:
-        """The model inside."""
-        return self._detector.entry.ref
-
-    def prepare(self, references: Sequence[Picture]) -> None:
-        """Before each picture: what it is to be compared with."""
-        self._references, self.look = references, Look()
-
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        """The verdict of the detector inside, its material score replaced by the comparison where there is one."""
+        """The verdict of the detector inside; `look` is that of this picture."""
         pdq, quality = pdq_hash(picture.rgb)
         self.look = Look(pdq.hex() if quality >= LEAST_QUALITY else "", colour_signature(picture.rgb).hex())
-        verdict = self._detector.detect(picture, with_heatmaps)
-        if not (self._comparer and self._references):
-            return verdict
-        score = self._comparer.compare(picture, self._references).score
-        scores = replace(verdict.scores, material_mismatch=score, forged=max(verdict.scores.forged, score))
-        return replace(verdict, scores=scores, basis=Basis.REFERENCE)
+        return self._detector.detect(picture, with_heatmaps)

@@ -58,6 +58,12 @@ def find_items(sources: Iterable[str], database: str = "", goods: str = "") -> I
             )
 
 
+def find_pictures(sources: Iterable[str]) -> list[str]:
+    """The paths of `find_items` in order, each once, in memory: for a handful of pictures, not for a backlog."""
+    found = sorted(find_items(sources), key=lambda each: (each.source, each.sort_by))
+    return list(dict.fromkeys(each.item.path for each in found))
+
+
 def _expand(source: str, database: str) -> Iterator[tuple[str, Item]]:
     if source.startswith(QUERY):
         if not database:

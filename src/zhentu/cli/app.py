@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from zhentu import __version__
-from zhentu.cli import apply, inspect, jobs, models, scan, serve, store
+from zhentu.cli import apply, inspect, jobs, keys, mark, models, records, scan, serve, store
 from zhentu.errors import ZhentuError
 
 app = typer.Typer(
@@ -29,11 +29,16 @@ app.command("scan")(scan.scan)
 app.command("jobs")(jobs.jobs)
 app.command("apply")(apply.apply)
 app.command("inspect")(inspect.inspect)
+app.command("mark")(mark.mark)
 app.command("serve")(serve.serve)
 app.command("doctor")(models.doctor)
 app.add_typer(models.model_app, name="model")
 app.add_typer(models.policy_app, name="policy")
 app.add_typer(store.store_app, name="store")
+app.add_typer(keys.keys_app, name="keys")
+app.add_typer(records.records_app, name="records")
+app.add_typer(records.spool_app, name="spool")
+app.add_typer(records.webhooks_app, name="webhooks")
 
 
 def _show_version(wanted: bool) -> None:

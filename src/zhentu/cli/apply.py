@@ -15,8 +15,11 @@ from zhentu.backlog.reading import Reader
 from zhentu.bootstrap import build_store, limits_of
 from zhentu.cli.scan import find_job
 from zhentu.errors import UsageError
+from zhentu.labelling import label_spec
+from zhentu.mark.label import label_picture
 from zhentu.record.applied import AppliedState, AppliedTable, Kind
 from zhentu.settings import load_settings
+from zhentu.types import AiState
 
 _WORDS = {
     Kind.LABEL: "labelled copies",
@@ -33,7 +36,9 @@ def apply(
     target: Annotated[
         str, typer.Option(help="Folder or fsspec URL of labelled copies; default: beside each picture.")
     ] = "",
-    webhook: Annotated[str, typer.Option(help="Tell this URL of every action, by the signed outbox.")] = "",
+    webhook: Annotated[
+        str, typer.Option(help="Tell this URL of every action, by the signed outbox; default: webhook_url.")
+    ] = "",
 ) -> None:
     """Turn a job's decisions into labelled copies, a take-down list, a review list and messages.
 
@@ -44,14 +49,19 @@ def apply(
     settings = load_settings()
     place = find_job(job, settings)
     place.check_folder()
-    spec = ApplySpec(target, webhook)
+    limits = limits_of(settings)
+
+    def label(payload: bytes, state: AiState) -> bytes:
+        return label_picture(payload, state, label_spec(settings), limits).payload
+
+    spec = ApplySpec(target, webhook or settings.webhook_url or "", label)
     with (
         closing(build_store(settings)) as store,
         closing(JobLock(place)),
         closing(place.ledger(looking=True)) as ledger,
     ):
         table = AppliedTable(store.database)
-        applier = Applier(place, ledger, table, Reader(limits_of(settings)), spec)
+        applier = Applier(place, ledger, table, Reader(limits), spec)
         report = applier.enforce() if enforce else applier.undo() if undo else applier.plan()
         failed = list(table.each(place.job_id, (AppliedState.FAILED,)))
     _show(report, place.job_id, planned=not (enforce or undo))

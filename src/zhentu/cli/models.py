@@ -47,6 +47,43 @@ def verify_model() -> None:
     typer.echo(_model_sound(load_settings()))
 
 
+@model_app.command("use")
+def use_model(
+    name: Annotated[str, typer.Argument(help="NAME@VERSION of the manifest, or `default` for what the settings say.")],
+) -> None:
+    """Put a model in force on every gate of this store, without a restart. It is verified first.
+
+    Example: zhentu model use zhentu-lite@0.1.0
+    """
+    from zhentu.bootstrap import open_database
+    from zhentu.record.history import ModelHistory
+
+    settings = load_settings()
+    chosen = "" if name == "default" else name
+    typer.echo(_model_sound(settings.model_copy(update={"model": chosen}) if chosen else settings))
+    with open_database(settings) as database:
+        ModelHistory(database).use(chosen)
+    typer.echo(f"{name} is in force; running gates follow within seconds")
+
+
+@model_app.command("rollback")
+def roll_back_model() -> None:
+    """Put the model in force again that was before the present one.
+
+    Example: zhentu model rollback
+    """
+    from zhentu.bootstrap import open_database
+    from zhentu.record.history import ModelHistory
+
+    settings = load_settings()
+    with open_database(settings) as database:
+        history = ModelHistory(database)
+        before = history.previous()
+        typer.echo(_model_sound(settings.model_copy(update={"model": before}) if before else settings))
+        history.use(before)
+    typer.echo(f"{before or 'the model of the settings'} is in force again; running gates follow within seconds")
+
+
 @policy_app.command("check")
 def check_policy(
     file: Annotated[Path | None, typer.Argument(help="A policy file; default: the one in force.")] = None,
@@ -70,6 +107,8 @@ def doctor() -> None:
         "model": lambda: _model_sound(settings),
         "policy": lambda: _policy_sound(settings, None),
         "store": lambda: _store_sound(settings),
+        "drift": lambda: _drift(settings),
+        "labels": lambda: _labels_sound(settings),
         "workers": lambda: f"{settings.worker_count}",
     }
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -115,6 +154,38 @@ def _policy_sound(settings: Settings, file: Path | None) -> str:
     if problems:
         raise ConfigError(str(path), problems)
     return f"{path}: version {policy.version}, mode {policy.mode.value}, no problems"
+
+
+def _labels_sound(settings: Settings) -> str:
+    from zhentu.labelling import build_notices, read_anchors, signing_key
+
+    build_notices(settings)
+    signs = "signs C2PA anew" if signing_key(settings) else "no C2PA key"
+    anchors = "trust anchors given" if read_anchors(settings) else "every valid C2PA signer is believed"
+    return f"propagator {settings.label_propagator or 'not set (label_propagator)'}, {signs}, {anchors}, notices load"
+
+
+def _drift(settings: Settings) -> str:
+    """Population stability index of the latest recorded scores against the model's reference, the worst output."""
+    from zhentu.bootstrap import build_store, find_model
+    from zhentu.gate.drift import LEAST, ScoreWindow
+
+    entry, _ = find_model(settings)
+    store, window, count = build_store(settings), ScoreWindow(), 0
+    try:
+        for scores in store.latest_scores(entry.sha256, 2000):
+            window.add(scores.as_dict())
+            count += 1
+    finally:
+        store.close()
+    if not entry.reference:
+        return f"{entry.ref} ships no reference histograms to compare with"
+    indices = window.indices(entry.reference)
+    if not indices:
+        return f"{count} scores of {entry.ref}, {LEAST} are needed"
+    worst = max(indices, key=lambda output: indices[output])
+    reading = "stable" if indices[worst] < 0.1 else "look into it" if indices[worst] < 0.25 else "the pictures changed"
+    return f"{worst}: PSI {indices[worst]:.3f} over {count} pictures, {reading}"
 
 
 def _store_sound(settings: Settings) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zhentu.types import AiState, Evidence, Label
+from zhentu.types import AiState, BankHit, BankKind, Evidence, Label, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ AI_NOTICES: dict[AiState, Words] = {
     AiState.SUSPECTED: Words("Suspected AI-generated content", "疑似人工智能生成内容"),
 }
 
+AI_LABEL = Words("AI-generated", "AI生成")  # the shortest wording GB 45438-2025 5.2 allows in a picture
 MODE_OFF = Words("Screening is switched off by policy.", "策略已关闭图片检测。")
 NOTHING_FOUND = Words("Nothing that needs action was found.", "未发现需要处理的问题。")
 
@@ -79,13 +80,55 @@ def score_words(label: Label, action: str, score: float, threshold: float) -> Wo
     )
 
 
+_SAYS: dict[AiState, Words] = {
+    AiState.IS: Words("The file itself says that AI made or edited it", "图片文件自身的信息表明其由 AI 生成或编辑"),
+    AiState.POSSIBLY: Words(
+        "The file itself says that AI may have made or edited it", "图片文件自身的信息表明其可能由 AI 生成或编辑"
+    ),
+    AiState.SUSPECTED: Words("The file carries traces of an AI generator", "图片文件中带有 AI 生成工具留下的痕迹"),
+}
+
+
 def provenance_words(evidence: Evidence, action: str) -> Words:
     """Why something the file or its uploader says asks for an action."""
     after = _NEXT[action]
     where = f" ({evidence.location})" if evidence.location else ""
     if evidence.name == "declared_ai":
         return Words(f"You declared this picture as AI-made. {after.en}", f"您已声明该图片由 AI 制作。{after.zh}")
+    says = _SAYS[evidence.ai_state or AiState.SUSPECTED]
     return Words(
-        f"The file itself says that AI made or edited it{where}: {evidence.detail}. {after.en}",
-        f"图片文件自身的信息表明其由 AI 生成或编辑{where}：{evidence.detail}。{after.zh}",
+        f"{says.en}{where}: {evidence.detail}. {after.en}",
+        f"{says.zh}{where}：{evidence.detail}。{after.zh}",
     )
+
+
+_BANK: dict[BankKind, Words] = {
+    BankKind.KNOWN_BAD: Words("a picture that was found untrue before", "此前已被认定不实的图片"),
+    BankKind.ALLOWED: Words("a picture that was found true before", "此前已被认定真实的图片"),
+    BankKind.BRAND_ORIGINAL: Words("an original picture of a brand", "品牌方的原始图片"),
+}
+
+
+def bank_words(hit: BankHit, action: str) -> Words:
+    """Why a match in a bank of known pictures asks for an action."""
+    what, after = _BANK[hit.kind], _NEXT[action]
+    if hit.signal is Signal.SHA256:
+        return Words(f"This is the same file as {what.en}. {after.en}", f"该文件与{what.zh}完全相同。{after.zh}")
+    return Words(
+        f"This picture looks nearly the same as {what.en}. {after.en}", f"该图片与{what.zh}高度相似。{after.zh}"
+    )
+
+
+def comparison_words(action: str, mismatch: float, threshold: float) -> Words:
+    """Why the comparison with reference pictures asks for an action."""
+    after = _NEXT[action]
+    return Words(
+        f"The goods look unlike the reference pictures (score {mismatch:.2f}, limit {threshold:.2f}). {after.en}",
+        f"图中商品与参考图片不符（得分 {mismatch:.2f}，阈值 {threshold:.2f}）。{after.zh}",
+    )
+
+
+DEFERRED = Words(
+    "The picture could not be checked now; it stays online and is checked as soon as possible.",
+    "图片暂时无法检测，可先行展示，系统恢复后将尽快补检。",
+)

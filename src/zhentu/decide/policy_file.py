@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from zhentu.decide.policy import ACTIONS, MODEL, OFF, UNSIGNED, Policy, Threshold
+from zhentu.decide.policy import ACTIONS, BANK_KEYS, MODEL, OFF, UNSIGNED, Policy, Threshold
 from zhentu.errors import ConfigError
 from zhentu.types import LABELS, Action, Mode, Trust
 
-_KEYS = ("version", "mode", "thresholds", "provenance")
+_KEYS = ("version", "mode", "rollout", "thresholds", "comparison", "banks", "provenance")
 _TRUSTS = (Trust.SIGNED, Trust.DECLARED, Trust.FORGEABLE)
 
 
@@ -50,9 +50,13 @@ def parse_policy(text: str, source: str) -> Policy:
     mode = _mode(content.get("mode", Mode.ENFORCE.value), problems)
     thresholds = _thresholds(content.get("thresholds", {}), problems)
     provenance = _provenance(content.get("provenance", {}), problems)
+    rollout = _rollout(content.get("rollout", 100), problems)
+    banks = _banks(content.get("banks", {}), problems)
+    comparison = _comparison(content.get("comparison", {}), problems)
     if problems:
         raise ConfigError(source, problems)
-    return Policy(str(version), hashlib.sha256(text.encode()).hexdigest(), mode, thresholds, provenance)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Policy(str(version), digest, mode, thresholds, provenance, rollout, banks, comparison)
 
 
 def _mode(value: object, problems: list[str]) -> Mode:
@@ -63,6 +67,50 @@ def _mode(value: object, problems: list[str]) -> Mode:
         problems.append(f"mode: {value!r} is not one of {', '.join(names)}{_hint(value, names)}")
         return Mode.ENFORCE
     return Mode(str(value))
+
+
+def _rollout(value: object, problems: list[str]) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100:
+        return float(value)
+    problems.append(f"rollout: {value!r} is not a percentage from 0 to 100")
+    return 0.0
+
+
+def _banks(section: object, problems: list[str]) -> Mapping[str, Action]:
+    if not isinstance(section, dict):
+        problems.append(f"banks: must be a mapping from {', '.join(BANK_KEYS)} to an action")
+        return {}
+    problems += _unknown(section, BANK_KEYS, "banks.")
+    actions = [action.value for action in Action]
+    chosen: dict[str, Action] = {}
+    for name, value in section.items():
+        if name not in BANK_KEYS:
+            continue
+        if value not in actions:
+            problems.append(f"banks.{name}: {value!r} is not one of {', '.join(actions)}{_hint(value, actions)}")
+        elif Action(value) is Action.BLOCK and str(name).endswith("_similar"):
+            problems.append(f"banks.{name}: a perceptual match ignores colour, it may not block; use review")
+        else:
+            chosen[str(name)] = Action(value)
+    return chosen
+
+
+def _comparison(section: object, problems: list[str]) -> Mapping[Action, Threshold]:
+    actions = [action.value for action in ACTIONS]
+    if not isinstance(section, dict):
+        problems.append(f"comparison: must be a mapping from {', '.join(actions)} to thresholds")
+        return {}
+    problems += _unknown(section, actions, "comparison.")
+    limits: dict[Action, Threshold] = {}
+    for name, value in section.items():
+        if name not in actions:
+            continue
+        if value == MODEL:
+            problems.append(f"comparison.{name}: the model ships no threshold for comparisons; give a number or `off`")
+        else:
+            limits[Action(name)] = _threshold(value, f"comparison.{name}", problems)
+    problems += _order(limits, "comparison")
+    return limits
 
 
 def _thresholds(section: object, problems: list[str]) -> Mapping[str, Mapping[Action, Threshold]]:

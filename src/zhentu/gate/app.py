@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from zhentu import __version__
 from zhentu.bootstrap import Screener, build_screener, build_store
-from zhentu.errors import Overloaded, UsageError, ZhentuError
+from zhentu.errors import ConfigError, UsageError, ZhentuError
+from zhentu.gate.auth import Doorkeeper
+from zhentu.gate.background import Background
 from zhentu.gate.capacity import Capacity
+from zhentu.gate.context import Gate
+from zhentu.gate.deliver import Deliverer
+from zhentu.gate.flights import Flights
+from zhentu.gate.inforce import InForce
+from zhentu.gate.jobs import JobRunner
+from zhentu.gate.keeper import Keeper
+from zhentu.gate.line import Line
 from zhentu.gate.metrics import GateMetrics
+from zhentu.gate.middleware import BodyLimits, Surround
+from zhentu.gate.problems import of_http, response_of
+from zhentu.gate.requests import UrlSubmission
+from zhentu.gate.schemas import ProblemAnswer
+from zhentu.intake.fetch import FetchLimits, Outbound
+from zhentu.record.history import ModelHistory
+from zhentu.record.jobs import JobStore
+from zhentu.record.keys import KeyStore
+from zhentu.record.outbox import Outbox
+from zhentu.record.pictures import PictureStore
+from zhentu.record.shadow import ShadowStore
+from zhentu.record.spool import Spool
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
 
 _build_screener = partial(build_screener, golden=True)
-_log = logging.getLogger("zhentu.gate")
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What the routes share; built when the app starts, closed when it stops."""
-
-    screener: Screener
-    store: RecordStore
-    capacity: Capacity
-    metrics: GateMetrics
-    settings: Settings
+_FORM_OVERHEAD = 64 * 1024  # bytes of multipart framing and fields beside the pictures
+_MOST_BATCH = 256 * 1024 * 1024  # bytes of one batch, whatever its pictures' own limit
 
 
 def create_app(
@@ -43,50 +51,100 @@ def create_app(
     make_screener: Callable[[Settings], Screener] = _build_screener,
     make_store: Callable[[Settings], RecordStore] = build_store,
 ) -> FastAPI:
-    """The application. The model is loaded and its golden scores checked when it starts, not at import."""
+    """The application. The model is loaded and its golden scores checked when it starts, not at import.
+
+    Raises ConfigError where settings are missing that have no default, or do not fit together.
+    """
+    _check(settings)
+    metrics = GateMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        screener = await asyncio.to_thread(make_screener, settings)
         store = await asyncio.to_thread(make_store, settings)
-        capacity = Capacity(settings.worker_count, settings.queue_size, settings.deadline_s)
-        gate = Gate(screener, store, capacity, GateMetrics(), settings)
-        policy = screener.policy
-        gate.metrics.versions.labels(str(screener.detector.entry.ref), policy.version, policy.mode.value).set(1)
+        gate = await asyncio.to_thread(_gate, settings, store, make_screener, metrics)
         app.state.gate = gate
+        gate.background.start()
         yield
-        await asyncio.to_thread(capacity.close)
+        gate.capacity.drain()
+        await asyncio.gather(*gate.line.asides, return_exceptions=True)
+        await asyncio.to_thread(gate.capacity.close)
+        await gate.background.stop()
+        await asyncio.to_thread(gate.keeper.spool.close)
         await asyncio.to_thread(store.close)
 
     app = FastAPI(title="zhentu", version=__version__, summary="真图: is this product picture true?", lifespan=lifespan)
     app.add_exception_handler(ZhentuError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.middleware("http")(_log_line)
-    from zhentu.gate.routes import router
+    app.add_exception_handler(HTTPException, _http)
+    from zhentu.gate.routes import ROUTERS
 
-    app.include_router(router)
+    for router in ROUTERS:
+        app.include_router(router)
+    _describe(app)
+    single = 2 * settings.max_bytes + _FORM_OVERHEAD
+    batch = max(single, min(settings.batch_size * settings.max_bytes, _MOST_BATCH)) + _FORM_OVERHEAD
+    app.add_middleware(Surround, limits=BodyLimits(single, batch, settings.body_timeout_s), metrics=metrics)
     return app
 
 
-def problem(error: ZhentuError) -> JSONResponse:
-    """An error as RFC 9457 problem details."""
-    headers = {"Retry-After": f"{max(round(error.retry_after_s), 1)}"} if isinstance(error, Overloaded) else None
-    content = {
-        "type": f"urn:zhentu:{error.code}",
-        "title": error.code.replace("_", " "),
-        "status": error.http_status,
-        "detail": str(error),
-        "code": error.code,
-    }
-    return JSONResponse(content, error.http_status, headers, media_type="application/problem+json")
+def _gate(
+    settings: Settings, store: RecordStore, make_screener: Callable[[Settings], Screener], metrics: GateMetrics
+) -> Gate:
+    database = store.database
+    door = Doorkeeper(KeyStore(database), settings)
+    in_force = InForce(settings, make_screener, ModelHistory(database), metrics.stages.labels("model").observe)
+    keeper = Keeper(store, Spool(settings.spool_dir))
+    capacity = Capacity(settings.worker_count, settings.queue_size, settings.deadline_s)
+    limits = FetchLimits(settings.fetch_ports, settings.fetch_allow, settings.fetch_timeout_s, settings.max_bytes)
+    outbound, pictures, jobs = Outbound(limits), PictureStore(settings.picture_store), JobStore(database)
+    shadow = ShadowStore(database)
+    line = Line(settings, in_force, keeper, shadow, capacity, outbound, pictures, metrics, Flights(), set())
+    secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
+    deliverer = Deliverer(Outbox(database), outbound, secret, metrics)
+    runner = JobRunner(line, jobs, store)
+    background = Background(in_force, keeper, runner, deliverer, metrics, settings.reload_s)
+    return Gate(settings, store, keeper, in_force, capacity, line, jobs, pictures, door, metrics, background)
+
+
+def _check(settings: Settings) -> None:
+    problems = []
+    if settings.on_error is None:
+        problems.append(
+            "on_error: must be chosen, it has no default: `block` answers with an error while the gate is in trouble, "
+            "`allow_and_queue` lets pictures through and screens them afterwards (ZHENTU_ON_ERROR, --on-error)"
+        )
+    if settings.webhook_url and settings.webhook_secret is None:
+        problems.append("webhook_secret: is needed to sign what goes to webhook_url; make one: openssl rand -base64 32")
+    if problems:
+        raise ConfigError("settings", problems)
+
+
+def _describe(app: FastAPI) -> None:
+    """OpenAPI as FastAPI makes it, less its own 422 answers: mistakes of a call are problems with 400 here."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = make()
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    if "HTTPValidationError" in str(operation["responses"].get("422", "")):
+                        del operation["responses"]["422"]
+            schemas = document["components"]["schemas"]
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            for model in (ProblemAnswer, UrlSubmission):
+                schemas[model.__name__] = model.model_json_schema()
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, ZhentuError)  # noqa: S101 - registered for this class alone
-    gate: Gate = request.app.state.gate
-    gate.metrics.errors.labels(error.code).inc()
     request.state.code = error.code
-    return problem(error)
+    return response_of(error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -95,18 +153,9 @@ async def _invalid(request: Request, error: Exception) -> Response:
     return await _problem(request, UsageError(wrong))
 
 
-async def _log_line(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """One canonical line a request."""
-    began = time.perf_counter()
-    response = await call_next(request)
-    line = {
-        "method": request.method,
-        "path": request.url.path,
-        "status": response.status_code,
-        "ms": round((time.perf_counter() - began) * 1e3, 1),
-        "record": getattr(request.state, "record_id", None),
-        "action": getattr(request.state, "action", None),
-        "code": getattr(request.state, "code", None),
-    }
-    _log.info(json.dumps({key: value for key, value in line.items() if value is not None}))
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    response = await _problem(request, of_http(error.status_code, str(error.detail)))
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
     return response

@@ -3,38 +3,88 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from zhentu.errors import Overloaded
+from zhentu.errors import DeadlineExceeded, Overloaded
 
 Outcome = TypeVar("Outcome")
+
+_FIRST_GUESS_S = 0.05  # seconds a picture takes, until some were measured
+_SMOOTHING = 0.1
+_MARGIN = 0.7  # of the deadline that an expected wait may use up: times vary, and a late answer helps nobody
+
+
+class Ticket:
+    """One accepted piece of work, as its thread sees it."""
+
+    __slots__ = ("accepted_at", "began_at", "dropped")
+
+    def __init__(self) -> None:
+        self.accepted_at = time.perf_counter()
+        self.began_at = 0.0
+        self.dropped = False
+
+    def check(self) -> None:
+        """Raise DeadlineExceeded where nobody waits for the answer any more; called between steps."""
+        if self.dropped:
+            raise DeadlineExceeded("nobody waits for this picture any more")
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds between acceptance and the beginning of work."""
+        return self.began_at - self.accepted_at
 
 
 class Capacity:
     """Worker threads behind a bounded queue; the event loop never screens.
 
     workers: threads.  queue_size: pictures that may wait besides those in work.  deadline_s: seconds a picture may
-    take from acceptance; past it the caller is answered and work that has not begun is dropped.
+    take from acceptance; past it the caller is answered, and work is dropped at its next step.
     """
 
     def __init__(self, workers: int, queue_size: int, deadline_s: float) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="screen")
-        self._most, self._deadline_s = workers + queue_size, deadline_s
+        self._workers, self._most, self._deadline_s = workers, workers + queue_size, deadline_s
         self._under_way = 0
+        self._service_s = _FIRST_GUESS_S
+        self._draining = False
 
     @property
     def under_way(self) -> int:
-        """Pictures accepted and not answered."""
+        """Pictures accepted whose thread is not free again."""
         return self._under_way
 
-    async def run(self, work: Callable[[], Outcome]) -> Outcome:
-        """Run `work` in a thread. Raises Overloaded at once when full, or when the deadline passes."""
+    @property
+    def idle(self) -> bool:
+        """Whether a thread is free for work that can wait."""
+        return self._under_way < self._workers and not self._draining
+
+    def admit(self) -> None:
+        """Raise Overloaded when there is no place, or the wait would outlast the deadline."""
+        if self._draining:
+            raise Overloaded("the gate is shutting down; ask another one", 1.0)
+        expected = (self._under_way / self._workers + 1) * self._service_s
         if self._under_way >= self._most:
-            raise Overloaded(f"{self._under_way} pictures are waiting, the limit is {self._most}; try again", 1.0)
+            raise Overloaded(f"{self._under_way} pictures are waiting, the limit is {self._most}; try again", expected)
+        if self._under_way >= self._workers and expected > _MARGIN * self._deadline_s:
+            raise Overloaded(
+                f"{self._under_way} pictures are waiting, a new one would take {expected:.1f} s and the deadline is "
+                f"{self._deadline_s:g} s; try again",
+                expected,
+            )
+
+    async def run(self, work: Callable[[Ticket], Outcome]) -> Outcome:
+        """Run `work` in a thread. Raises Overloaded at once when full, DeadlineExceeded when the deadline passes.
+
+        Cancelling the caller drops the work: it never begins, or stops at its next `ticket.check()`.
+        """
+        self.admit()
         self._under_way += 1
-        future = self._pool.submit(work)
+        ticket = Ticket()
+        future = self._pool.submit(self._timed, work, ticket)
         # The slot is free when the thread is, not when an impatient caller has gone.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))
@@ -42,11 +92,34 @@ class Capacity:
             async with asyncio.timeout(self._deadline_s):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
-            raise Overloaded(f"not screened within {self._deadline_s:g} s; try again", 2.0) from error
+            expected = (self._under_way / self._workers + 1) * self._service_s
+            raise DeadlineExceeded(f"not screened within {self._deadline_s:g} s; try again", expected) from error
+        finally:
+            _drop(ticket, future)
+
+    def drain(self) -> None:
+        """Accept nothing more; what was accepted goes on."""
+        self._draining = True
 
     def close(self) -> None:
         """Finish what was accepted."""
+        self.drain()
         self._pool.shutdown(wait=True)
+
+    def _timed(self, work: Callable[[Ticket], Outcome], ticket: Ticket) -> Outcome:
+        ticket.began_at = time.perf_counter()
+        ticket.check()
+        try:
+            return work(ticket)
+        finally:
+            took = time.perf_counter() - ticket.began_at
+            self._service_s += _SMOOTHING * (took - self._service_s)
 
     def _release(self) -> None:
         self._under_way -= 1
+
+
+def _drop(ticket: Ticket, future: Future[Outcome]) -> None:
+    if not future.done():
+        ticket.dropped = True
+        future.cancel()

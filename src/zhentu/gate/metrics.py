@@ -1,31 +1,65 @@
-"""A handful of Prometheus metrics, in a registry of their own so that tests and apps do not share counts."""
+"""Prometheus metrics, in a registry of their own so that tests and apps do not share counts."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from zhentu.gate.drift import ScoreWindow
 from zhentu.types import Record
 
-_LATENCY = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SCORES = tuple(k / 10 for k in range(1, 11))
 
 
 class GateMetrics:
-    """Counts by action and error, latency, queue depth, score distribution per output, versions in force."""
+    """Counts by action, reason and error; latency by stage; queue, spool and jobs; scores and their drift; versions."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.screened = Counter("zhentu_screened", "Pictures screened.", ["action", "applied"], registry=self.registry)
-        self.reasons = Counter("zhentu_reasons", "Reasons of decisions.", ["code"], registry=self.registry)
-        self.errors = Counter("zhentu_errors", "Requests refused.", ["code"], registry=self.registry)
-        self.latency = Histogram(
-            "zhentu_screen_seconds", "Decode to decision.", buckets=_LATENCY, registry=self.registry
+        self.registry = own = CollectorRegistry()
+        self.requests = Counter("zhentu_requests", "HTTP requests.", ["method", "route", "status"], registry=own)
+        self.screened = Counter("zhentu_screened", "Pictures screened.", ["action", "applied"], registry=own)
+        self.reasons = Counter("zhentu_reasons", "Reasons of decisions.", ["code", "action"], registry=own)
+        self.errors = Counter("zhentu_errors", "Requests refused, and parts that failed.", ["code"], registry=own)
+        self.replayed = Counter("zhentu_replayed", "Requests answered by an earlier record.", registry=own)
+        self.deferred = Counter("zhentu_deferred", "Pictures allowed and queued in trouble.", ["code"], registry=own)
+        self.latency = Histogram("zhentu_screen_seconds", "Decode to decision.", buckets=_LATENCY, registry=own)
+        self.stages = Histogram(
+            "zhentu_stage_seconds",
+            "Stages of a request: fetch, wait, screen, model, keep, total.",
+            ["stage"],
+            buckets=_LATENCY,
+            registry=own,
         )
-        self.scores = Histogram(
-            "zhentu_score", "Calibrated scores, for drift.", ["output"], buckets=_SCORES, registry=self.registry
+        self.scores = Histogram("zhentu_score", "Calibrated scores.", ["output"], buckets=_SCORES, registry=own)
+        self.drift = Gauge(
+            "zhentu_score_psi",
+            "Population stability index of the latest scores against the manifest's reference, by output.",
+            ["output"],
+            registry=own,
         )
-        self.waiting = Gauge("zhentu_queue_depth", "Pictures accepted and not answered.", registry=self.registry)
-        self.versions = Gauge("zhentu_info", "Versions in force.", ["model", "policy", "mode"], registry=self.registry)
+        self.waiting = Gauge("zhentu_queue_depth", "Pictures accepted and not answered.", registry=own)
+        self.spooled = Gauge("zhentu_spooled", "Decisions waiting for the store.", registry=own)
+        self.jobs = Gauge("zhentu_job_pictures_waiting", "Pictures of jobs that wait.", registry=own)
+        self.messages = Gauge("zhentu_messages_waiting", "Webhook messages that wait.", registry=own)
+        self.deliveries = Counter("zhentu_deliveries", "Webhook deliveries.", ["outcome"], registry=own)
+        self.shadow = Counter("zhentu_shadow", "Pictures two models judged.", ["model", "agrees"], registry=own)
+        self.shadow_skipped = Counter("zhentu_shadow_skipped", "Pictures the shadow model did not see.", registry=own)
+        self.store_up = Gauge("zhentu_store_up", "1 while the store answers.", registry=own)
+        self.versions = Gauge("zhentu_info", "Versions in force.", ["model", "policy", "mode", "shadow"], registry=own)
+        self.window = ScoreWindow()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure one stage, whatever comes of it."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages.labels(name).observe(time.perf_counter() - began)
 
     def observe(self, record: Record) -> None:
         """Count one screened picture."""
@@ -33,9 +67,11 @@ class GateMetrics:
         self.screened.labels(decision.action.value, decision.applied.value).inc()
         self.latency.observe(record.latency_ms / 1e3)
         for reason in decision.reasons:
-            self.reasons.labels(reason.code).inc()
+            self.reasons.labels(reason.code, reason.action.value).inc()
         if record.verdict:
-            for output, score in record.verdict.scores.as_dict().items():
+            scores = record.verdict.scores.as_dict()
+            self.window.add(scores)
+            for output, score in scores.items():
                 self.scores.labels(output).observe(score)
 
     def exposition(self) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from zhentu.decide.notices import AI_NOTICES
+from zhentu.decide.notices import AI_LABEL, AI_NOTICES
 from zhentu.types import Record
 
 
@@ -37,6 +37,14 @@ class NoticeAnswer(BaseModel):
     zh: str
 
 
+class LabelAnswer(BaseModel):
+    """The label owed in the picture: words for its edge, and `Label` of its AIGC metadata (GB 45438-2025, Annex E)."""
+
+    en: str = Field(examples=["AI-generated"])
+    zh: str = Field(examples=["AI生成"])
+    aigc_label: str = Field(description="1 is, 2 possibly, 3 suspected.", examples=["2"])
+
+
 class ScreenAnswer(BaseModel):
     """The decision about one picture."""
 
@@ -51,6 +59,9 @@ class ScreenAnswer(BaseModel):
     reasons: list[ReasonAnswer]
     evidence: list[EvidenceAnswer]
     notice: NoticeAnswer | None
+    label: LabelAnswer | None
+    basis: str = Field(description="What the scores stand on: picture alone or reference; empty without scores.")
+    deferred: bool = Field(description="Allowed unscreened because the gate is in trouble; screened later.")
     model: str
     policy: str
     latency_ms: float
@@ -64,6 +75,55 @@ class ProblemAnswer(BaseModel):
     status: int
     detail: str
     code: str = Field(examples=["picture_truncated"])
+
+
+class ItemAnswer(BaseModel):
+    """What became of one picture of a batch or job: an answer, or a problem."""
+
+    position: int
+    status: str = Field(description="queued, running, done or failed", examples=["done"])
+    answer: ScreenAnswer | None = None
+    problem: ProblemAnswer | None = None
+
+
+class BatchAnswer(BaseModel):
+    """One item a picture, in the order sent."""
+
+    items: list[ItemAnswer]
+
+
+class JobAnswer(BaseModel):
+    """A job and what became of its pictures so far."""
+
+    job_id: str
+    finished: bool
+    callback_url: str
+    items: list[ItemAnswer]
+
+
+class InForceAnswer(BaseModel):
+    """What is in force."""
+
+    model: str
+    shadow_model: str
+    policy: str
+    policy_sha256: str
+    mode: str
+    rollout: float
+    problem: str = Field(description="Why a changed policy file was refused; empty when it was not.")
+
+
+class AliveAnswer(BaseModel):
+    """The process answers."""
+
+    status: str = Field(examples=["alive"])
+
+
+class ReadyAnswer(BaseModel):
+    """The gate can screen and keep."""
+
+    status: str = Field(examples=["ready"])
+    model: str
 
 
 def answer_of(record: Record) -> ScreenAnswer:
@@ -99,6 +159,9 @@ def answer_of(record: Record) -> ScreenAnswer:
         notice=None
         if state is None
         else NoticeAnswer(state=int(state), en=AI_NOTICES[state].en, zh=AI_NOTICES[state].zh),
+        label=None if state is None else LabelAnswer(en=AI_LABEL.en, zh=AI_LABEL.zh, aigc_label=str(int(state))),
+        basis=verdict.basis.value if verdict else "",
+        deferred=any(each.code == "screening_deferred" for each in decision.reasons),
         model=str(verdict.model) if verdict else "",
         policy=decision.policy_version,
         latency_ms=record.latency_ms,

@@ -1,12 +1,8 @@
-"""AI statements in XMP: IPTC DigitalSourceType, the IPTC 2025.1 AI fields, Google's credit line."""
+"""AI statements in XMP and IPTC: DigitalSourceType, the IPTC 2025.1 AI fields, Google's credit line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 
 from zhentu.intake.metadata import Metadata
 from zhentu.types import AiState, Evidence, EvidenceKind, Trust
@@ -19,74 +15,49 @@ _MEANINGS = {  # https://cv.iptc.org/newscodes/digitalsourcetype/
     "compositewithtrainedalgorithmicmedia": "edited with AI",
     "compositesynthetic": "a composite with generated parts",
 }
-_MAX_NODES = 20_000
-
-
-def properties(packet: str) -> list[tuple[str, str, str]]:
-    """Every property of an XMP packet as (namespace, name, text), attribute and element form alike.
-
-    Raises nothing: what is no XML, or carries entities, yields an empty list.
-    """
-    try:
-        root = fromstring(packet, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, RecursionError):
-        return []
-    found: list[tuple[str, str, str]] = []
-    for count, node in enumerate(root.iter()):
-        if count > _MAX_NODES:
-            break
-        found += [(*_split(name), value) for name, value in node.attrib.items()]
-        text = _text_of(node)
-        if text:
-            found.append((*_split(str(node.tag)), text))
-    return found
 
 
 def xmp_evidence(metadata: Metadata) -> Iterator[Evidence]:
-    """AI statements of every packet."""
-    for packet in metadata.xmp:
-        for namespace, name, value in properties(packet):
-            if name == "DigitalSourceType":
-                yield from _source_type(value)
-            elif name in _AI_FIELDS and namespace == IPTC_EXTENSION and value.strip():
-                yield _found("ai_system_used", f"{name}: {_shown(value)}", f"XMP Iptc4xmpExt:{name}")
-            elif name == "Credit" and "made with google ai" in value.lower():
-                yield _found("google_ai_credit", _shown(value), "XMP photoshop:Credit")
-    if "made with google ai" in " ".join(metadata.segments).lower() and not metadata.xmp:
-        yield _found("google_ai_credit", "Made with Google AI", "IPTC Credit")
+    """AI statements of every packet, and of the IPTC block."""
+    for packet in metadata.packets:
+        for each in packet.properties:
+            if each.name.lower() in ("digitalsourcetype", "digitalsourcefiletype"):
+                yield from _source_type(each.value)
+            elif each.name in _AI_FIELDS and each.namespace == IPTC_EXTENSION and each.value.strip():
+                yield _found("ai_system_used", f"{each.name}: {shown(each.value)}", f"XMP Iptc4xmpExt:{each.name}")
+            elif each.name == "Credit" and "made with google ai" in each.value.lower():
+                yield _found("google_ai_credit", shown(each.value), "XMP photoshop:Credit")
+    if "made with google ai" in metadata.credit.lower():
+        yield _found("google_ai_credit", shown(metadata.credit), "IPTC Credit")
+
+
+def ai_source_type(value: str) -> str | None:
+    """What an IPTC digital source type means when it is an AI one, else None. Takes a URI or a bare term."""
+    return _MEANINGS.get(_term(value).lower())
+
+
+def shown(text: str) -> str:
+    """Foreign text made safe to show: printable, at most 200 characters."""
+    return "".join(c for c in text[:1000] if c.isprintable())[:200]
 
 
 def _source_type(value: str) -> Iterator[Evidence]:
-    term = value.strip().rstrip("/").rsplit("/", 1)[-1]
-    if _VOCABULARY not in value.lower() and term.lower() not in _MEANINGS:
+    meaning = ai_source_type(value)
+    if _VOCABULARY not in value.lower() and meaning is None:
         return
-    meaning = _MEANINGS.get(term.lower())
     yield Evidence(
         EvidenceKind.PROVENANCE,
         "iptc_digital_source_type",
-        f"{_shown(term)}: {meaning or 'not an AI source type'}",
+        f"{shown(_term(value))}: {meaning or 'not an AI source type'}",
         Trust.DECLARED,
         "XMP Iptc4xmpExt:DigitalSourceType",
         AiState.IS if meaning else None,
     )
 
 
+def _term(value: str) -> str:
+    return value.strip().rstrip("/").rsplit("/", 1)[-1]
+
+
 def _found(name: str, detail: str, location: str) -> Evidence:
     return Evidence(EvidenceKind.PROVENANCE, name, detail, Trust.DECLARED, location, AiState.IS)
-
-
-def _split(name: str) -> tuple[str, str]:
-    namespace, _, local = name.rpartition("}")
-    return namespace.lstrip("{"), local
-
-
-def _text_of(node: Element) -> str:
-    """Own text, or that of the list items below (rdf:Alt, rdf:Bag)."""
-    if node.text and node.text.strip():
-        return node.text.strip()
-    items = (item.text or "" for container in node for item in container if _split(str(item.tag))[1] == "li")
-    return "; ".join(filter(None, (item.strip() for item in items)))
-
-
-def _shown(text: str) -> str:
-    return "".join(c for c in text if c.isprintable())[:200]

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Column, DateTime, Integer, String, Table, Text, and_, insert, or_, select, update
+from sqlalchemy import Column, DateTime, Integer, String, Table, Text, and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from zhentu.record.database import Database, now
-from zhentu.record.schema import metadata, outbox
+from zhentu.record.outbox import Message, write_messages
+from zhentu.record.schema import metadata
 
 applied_actions = Table(
     "applied_actions",
@@ -62,16 +63,6 @@ class Applied:
     state: AppliedState = AppliedState.PLANNED
     sha256: str = ""
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What the platform is told: written into the outbox together with the action's new state."""
-
-    message_id: str
-    kind: str
-    url: str
-    body: str
 
 
 class AppliedTable:
@@ -145,19 +136,7 @@ class AppliedTable:
                 .values(state=state.value, sha256=sha256, detail=detail[:500], changed_at=now())
             )
             if message:
-                connection.execute(
-                    insert(outbox).values(
-                        message_id=message.message_id,
-                        kind=message.kind,
-                        url=message.url,
-                        body=message.body,
-                        state="pending",
-                        attempts=0,
-                        created_at=now(),
-                        due_at=now(),
-                        last_error="",
-                    )
-                )
+                write_messages(connection, [message])
 
     def counts(self, job_id: str) -> Mapping[tuple[Kind, AppliedState], int]:
         """How many actions of each kind stand how."""

@@ -63,10 +63,13 @@ class Screened:
 
 
 def decision_digest(
-    sha256: str, model_sha256: str, policy_sha256: str, path: str, listing: Listing, references: Iterable[str] = ()
+    sha256: str, model_sha256: str, rules: str, path: str, listing: Listing, references: Iterable[str] = ()
 ) -> str:
-    """What a decision depends on, as one sha256 in hex; the same digest means the same decision."""
-    parts = [sha256, model_sha256, policy_sha256, path, [_stable(each) for each in astuple(listing)], list(references)]
+    """What a decision depends on, as one sha256 in hex; the same digest means the same decision.
+
+    rules: a text that changes with the policy and the banks.
+    """
+    parts = [sha256, model_sha256, rules, path, [_stable(each) for each in astuple(listing)], list(references)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

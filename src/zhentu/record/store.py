@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from zhentu.errors import RecordNotFound, StoreError
+from zhentu.errors import IdempotencyConflict, RecordNotFound, StoreError
 from zhentu.record.codec import decode_record, encode_record
 from zhentu.record.database import Database
-from zhentu.record.schema import records
-from zhentu.types import Action, Record
+from zhentu.record.jobs import Job, write_job
+from zhentu.record.outbox import Message, write_messages
+from zhentu.record.schema import claims, records
+from zhentu.types import Action, Record, Scores, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What makes two requests the same one. claim: 64 hex digits, of an Idempotency-Key or of a request's content.
+
+    request_sha256: the content asked for; a claim that was made for another content is a conflict.
+    """
+
+    claim: str
+    request_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record and what must be written with it or not at all. deferred: the picture, where it is screened later."""
+
+    record: Record
+    claims: tuple[Claim, ...] = ()
+    messages: tuple[Message, ...] = ()
+    deferred: Job | None = None
 
 
 class RecordStore:
@@ -38,6 +63,77 @@ class RecordStore:
         except IntegrityError as error:
             raise StoreError("a record with this identifier is in the store; records are append-only") from error
 
+    def keep(self, kept: Kept) -> Record:
+        """Write a record with everything that belongs to it in one transaction, once.
+
+        Returns the record that answers the request: this one, or the earlier one where somebody else came first.
+        Raises IdempotencyConflict where a claim was made for another request.
+        """
+        try:
+            with self.database.begin() as connection:
+                if kept.claims:
+                    connection.execute(insert(claims), [_claim_row(each, kept.record) for each in kept.claims])
+                connection.execute(insert(records), row_of(kept.record))
+                write_messages(connection, kept.messages)
+                if kept.deferred is not None:
+                    write_job(connection, kept.deferred)
+        except IntegrityError as error:
+            earlier = self.answered(kept.claims)
+            if earlier is None:
+                raise StoreError("a record with this identifier is in the store; records are append-only") from error
+            return earlier
+        return kept.record
+
+    def keep_late(self, kept: Kept) -> None:
+        """Write what was answered while the store was down. Writing it twice, or after another claim, is harmless."""
+        with self.database.begin() as connection:
+            found = connection.execute(select(records.c.record_id).where(records.c.record_id == kept.record.record_id))
+            if found.first() is not None:
+                return
+            made = [each.claim for each in kept.claims]
+            taken = set(connection.execute(select(claims.c.claim).where(claims.c.claim.in_(made))).scalars())
+            rows = [_claim_row(each, kept.record) for each in kept.claims if each.claim not in taken]
+            if rows:
+                connection.execute(insert(claims), rows)
+            connection.execute(insert(records), row_of(kept.record))
+            write_messages(connection, kept.messages)
+            if kept.deferred is not None:
+                write_job(connection, kept.deferred)
+
+    def answered(self, made: Sequence[Claim]) -> Record | None:
+        """The record that answered this request before. Raises IdempotencyConflict; see `Claim`."""
+        if not made:
+            return None
+        query = (
+            select(claims.c.claim, claims.c.request_sha256, records.c.body)
+            .join(records, records.c.record_id == claims.c.record_id)
+            .where(claims.c.claim.in_([each.claim for each in made]))
+        )
+        with self.database.begin() as connection:
+            found = {row.claim: row for row in connection.execute(query)}
+        asked = {each.claim: each.request_sha256 for each in made}
+        for claim, row in found.items():
+            if row.request_sha256 != asked[claim]:
+                raise IdempotencyConflict("this Idempotency-Key was used for another request; use a new key")
+        if not found:
+            return None
+        record = decode_record(next(iter(found.values())).body)
+        missing = [each for each in made if each.claim not in found]
+        if missing:  # a new key for a request that was answered: from now on the key stands for it
+            with contextlib.suppress(IntegrityError), self.database.begin() as connection:
+                connection.execute(insert(claims), [_claim_row(each, record) for each in missing])
+        return record
+
+    def verdict_for(self, sha256: str, model_sha256: str) -> tuple[str, Verdict] | None:
+        """Record id and verdict of the newest screening of these bytes by this model, None when there is none."""
+        query = select(records.c.body).where(records.c.picture_sha256 == sha256, records.c.model_sha256 == model_sha256)
+        with self.database.begin() as connection:
+            body = connection.execute(query.order_by(records.c.record_id.desc()).limit(1)).scalar()
+        if body is None:
+            return None
+        record = decode_record(body)
+        return None if record.verdict is None else (record.record_id, record.verdict)
+
     def get(self, record_id: str) -> Record:
         """The record with this identifier. Raises RecordNotFound."""
         with self.database.begin() as connection:
@@ -53,6 +149,14 @@ class RecordStore:
             body = connection.execute(query.order_by(records.c.record_id.desc()).limit(1)).scalar()
         return None if body is None else decode_record(body)
 
+    def latest_scores(self, model_sha256: str, limit: int) -> tuple[Scores, ...]:
+        """The newest scores a model gave, newest first."""
+        query = select(records.c.body).where(records.c.model_sha256 == model_sha256)
+        with self.database.begin() as connection:
+            bodies = connection.execute(query.order_by(records.c.record_id.desc()).limit(limit)).scalars().all()
+        verdicts = [decode_record(body).verdict for body in bodies]
+        return tuple(each.scores for each in verdicts if each is not None)
+
     def counts_by_action(self) -> Mapping[Action, int]:
         """How many records asked for each action."""
         query = select(records.c.action, func.count()).group_by(records.c.action)
@@ -67,6 +171,15 @@ class RecordStore:
     def close(self) -> None:
         """Give the connections back."""
         self.database.close()
+
+
+def _claim_row(claim: Claim, record: Record) -> dict[str, object]:
+    return {
+        "claim": claim.claim,
+        "request_sha256": claim.request_sha256,
+        "record_id": record.record_id,
+        "created_at": record.created_at,
+    }
 
 
 def row_of(record: Record) -> dict[str, object]:

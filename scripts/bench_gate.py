@@ -1,0 +1,102 @@
+"""The gate beside what one would write or take instead: same model, same pictures (800x800 JPEG), one run.
+
+    python scripts/bench_gate.py --count 120 --rounds 2
+
+Servers: the gate with records on; a plain FastAPI + Pillow + ONNX Runtime endpoint; LitServe as it comes; LitServe
+tuned (one worker a core, one thread each). They take turns in rounds, so that a noisy machine disturbs all alike.
+Every request carries another picture: the gate answers known ones without the model, which would be no comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from loadgen import ROOT, Outcomes, drive, environment, form, free_port, gate_command, pictures, started
+
+from zhentu.bootstrap import build_screener
+from zhentu.settings import load_settings
+
+
+def bare(payloads: list[bytes]) -> np.ndarray:
+    """Seconds of each bare pipeline call, in this process, one after another."""
+    screener = build_screener(load_settings())
+    screener.screen(payloads[0])
+    took = []
+    for payload in payloads:
+        began = time.perf_counter()
+        screener.screen(payload)
+        took.append(time.perf_counter() - began)
+    return np.array(took)
+
+
+def main() -> None:
+    """Run and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=120, help="requests a server, concurrency and round")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 8, 32])
+    arguments = parser.parse_args()
+    cores = len(os.sched_getaffinity(0))
+    steps = [(k, c) for k in range(arguments.rounds) for c in arguments.concurrency]
+    folder = Path(tempfile.mkdtemp(prefix="zhentu-bench-"))
+    peers = ROOT / "scripts" / "peers"
+    ports = {name: free_port() for name in ("gate", "plain", "litserve", "litserve tuned")}
+    commands = {
+        "gate": gate_command(ports["gate"]),
+        "plain": [sys.executable, str(peers / "plain.py"), str(ports["plain"])],
+        "litserve": [sys.executable, str(peers / "lit.py"), str(ports["litserve"]), "1", "0"],
+        "litserve tuned": [sys.executable, str(peers / "lit.py"), str(ports["litserve tuned"]), str(cores), "1"],
+    }
+    probes = {"gate": "/readyz", "plain": "/readyz", "litserve": "/health", "litserve tuned": "/health"}
+    env = environment(folder, deadline_s=120, rate_per_s=0)
+    seen: dict[tuple[str, int], list[Outcomes]] = {}
+    direct: list[np.ndarray] = []
+    for number, (_, concurrency) in enumerate(steps):
+        payloads = pictures(arguments.count, seed=number + 1)
+        if concurrency == arguments.concurrency[0]:
+            direct.append(bare(payloads))
+        for name, command in commands.items():
+            with ExitStack() as stack:  # one server at a time: an idle one would still take its share
+                stack.enter_context(started(command, ports[name], env, probes[name], folder / f"{name}.log"))
+                path = "/v1/screen" if name == "gate" else "/screen"
+                warm = [form(each, path) for each in pictures(4, seed=900 + number)]
+                asyncio.run(drive(ports[name], warm, 2, timeout_s=120))
+                requests = [form(each, path) for each in payloads]
+                outcomes = asyncio.run(drive(ports[name], requests, concurrency, timeout_s=300))
+                seen.setdefault((name, concurrency), []).append(outcomes)
+    _print(seen, np.concatenate(direct), arguments.concurrency)
+
+
+def _print(seen: dict[tuple[str, int], list[Outcomes]], direct: np.ndarray, levels: list[int]) -> None:
+    print(f"{'server':16}{'conc':>5}{'ok':>7}{'failed':>7}{'pict/s':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}")
+    rates: dict[tuple[str, int], float] = {}
+    tails: dict[tuple[str, int], float] = {}
+    for (name, concurrency), parts in seen.items():
+        took = np.concatenate([each.latencies() for each in parts])
+        failed = sum(len(each.answers) - each.count(200) for each in parts)
+        rates[name, concurrency] = len(took) / sum(each.seconds for each in parts)
+        p50, p95, p99 = np.percentile(took, [50, 95, 99]) * 1e3 if len(took) else (0, 0, 0)
+        tails[name, concurrency] = p99
+        print(f"{name:16}{concurrency:5}{len(took):7}{failed:7}{rates[name, concurrency]:8.1f}", end="")
+        print(f"{p50:9.1f}{p95:9.1f}{p99:9.1f}")
+    bare_tail = np.percentile(direct, 99) * 1e3
+    print(f"{'bare call':16}{1:5}{len(direct):7}{0:7}{1 / direct.mean():8.1f}", end="")
+    print("".join(f"{each * 1e3:9.1f}" for each in np.percentile(direct, [50, 95, 99])))
+    for level in levels:
+        others = {name: rate for (name, at), rate in rates.items() if at == level and name != "gate" and rate}
+        best = max(others, key=lambda name: others[name])
+        print(f"concurrency {level}: gate / {best} = {rates['gate', level] / others[best]:.2f}", end="; ")
+        print(", ".join(f"gate / {name} = {rates['gate', level] / rate:.2f}" for name, rate in others.items()))
+    print(f"p99 at concurrency {levels[0]}: gate / bare call = {tails['gate', levels[0]] / bare_tail:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""A light load generator: raw HTTP/1.1 over asyncio, so that the client takes as little as possible from the server."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass
+class Outcomes:
+    """What came back: (status, seconds, body) of each request, in the order of answers. status 0 = no answer."""
+
+    answers: list[tuple[int, float, bytes]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def latencies(self, status: int = 200) -> np.ndarray:
+        """Seconds of the requests that ended with this status."""
+        return np.array([took for code, took, _ in self.answers if code == status])
+
+    def count(self, status: int) -> int:
+        """How many ended with this status."""
+        return sum(code == status for code, _, _ in self.answers)
+
+
+def pictures(count: int, side: int = 800, seed: int = 1) -> list[bytes]:
+    """Distinct JPEGs of about side x side: the sample pictures, cropped, flipped and with sensor noise."""
+    rng = np.random.default_rng(seed)
+    samples = sorted((ROOT / "src" / "zhentu" / "samples").glob("*.jpg"))
+    made = []
+    for k in range(count):
+        with Image.open(samples[k % len(samples)]) as image:
+            grown = image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+        pixels = np.asarray(grown, np.float32)
+        if k // len(samples) % 2:
+            pixels = pixels[:, ::-1]
+        pixels = pixels + rng.standard_normal((side, side, 1), np.float32) * 3
+        stream = io.BytesIO()
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=85)
+        made.append(stream.getvalue())
+    return made
+
+
+def form(payload: bytes, path: str, field_name: str = "picture", headers: str = "") -> bytes:
+    """A whole multipart request."""
+    boundary = b"zhentu-load"
+    head = f'Content-Disposition: form-data; name="{field_name}"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+    body = b"--" + boundary + b"\r\n" + head.encode() + payload + b"\r\n--" + boundary + b"--\r\n"
+    lines = f"POST {path} HTTP/1.1\r\nHost: load\r\nContent-Type: multipart/form-data; boundary={boundary.decode()}\r\n"
+    return f"{lines}{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def drive(
+    port: int,
+    requests: Sequence[bytes],
+    connections: int,
+    pace_s: float = 0.0,
+    on_answer: Callable[[int, int, bytes], None] | None = None,
+    timeout_s: float = 60.0,
+) -> Outcomes:
+    """Send every request once over keep-alive connections. pace_s > 0: open loop, one new request each `pace_s`."""
+    outcomes, todo = Outcomes(), iter(enumerate(requests))
+    began = time.perf_counter()
+
+    async def worker() -> None:
+        stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        for index, request in todo:
+            if pace_s:
+                await asyncio.sleep(max(began + index * pace_s - time.perf_counter(), 0))
+            start = time.perf_counter()
+            try:
+                if stream is None:
+                    stream = await asyncio.open_connection("127.0.0.1", port)
+                stream[1].write(request)
+                status, body, close = await asyncio.wait_for(read_answer(stream[0]), timeout_s)
+            except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError):
+                status, body, close = 0, b"", True
+            outcomes.answers.append((status, time.perf_counter() - start, body))
+            if on_answer:
+                on_answer(index, status, body)
+            if close and stream is not None:
+                stream[1].close()
+                stream = None
+        if stream is not None:
+            stream[1].close()
+
+    await asyncio.gather(*(worker() for _ in range(connections)))
+    outcomes.seconds = time.perf_counter() - began
+    return outcomes
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
+    """Status, body, and whether the server closes the connection."""
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    status = int(head.split(b" ", 2)[1])
+    length = head.partition(b"content-length:")[2].partition(b"\r\n")[0].strip()
+    body = await reader.readexactly(int(length or 0))
+    return status, body, b"connection: close" in head
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_until_up(port: int, process: subprocess.Popen[bytes], path: str = "/readyz", seconds: float = 120.0) -> None:
+    """Wait until a server answers; exit when it has died."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            sys.exit(f"the server on port {port} died with {process.returncode}")
+        try:
+            request = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+            with socket.create_connection(("127.0.0.1", port), 1) as probe:
+                probe.settimeout(5)
+                probe.sendall(request)
+                if b" 200 " in probe.recv(64):
+                    return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    sys.exit(f"the server on port {port} did not come up")
+
+
+def gate_command(port: int) -> list[str]:
+    """The gate as users start it."""
+    code = "from zhentu.cli import main; main()"
+    return [sys.executable, "-c", code, "serve", "--open", "--on-error", "block", "--port", str(port)]
+
+
+def environment(folder: Path, **settings: object) -> dict[str, str]:
+    """The environment of a gate whose files lie in `folder`."""
+    named = {f"ZHENTU_{name.upper()}": str(value) for name, value in settings.items()}
+    path = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
+    return os.environ | {"PYTHONPATH": path, "XDG_DATA_HOME": str(folder), "ZHENTU_LOG_LEVEL": "warning"} | named
+
+
+@contextmanager
+def started(
+    command: Sequence[str], port: int, env: dict[str, str], path: str = "/readyz", log: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server process, stopped afterwards."""
+    with (log or Path(os.devnull)).open("ab") as output:
+        process = subprocess.Popen(command, env=env, stdout=output, stderr=output, start_new_session=True)
+        try:
+            wait_until_up(port, process, path)
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

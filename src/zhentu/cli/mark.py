@@ -1,0 +1,233 @@
+"""`zhentu mark`: write labels into pictures, or verify those they carry."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from zhentu.errors import UsageError, ZhentuError
+from zhentu.settings import Settings, load_settings
+from zhentu.types import AiState
+
+_COLUMNS = ("path", "ai_state", "applied")
+
+
+class State(StrEnum):
+    """What the labels are to say; auto asks the file, its uploader's declaration and the model."""
+
+    AUTO = "auto"
+    IS = "is"
+    POSSIBLY = "possibly"
+    SUSPECTED = "suspected"
+
+
+class Words(StrEnum):
+    """The words of the visible label."""
+
+    ZH = "zh"
+    EN = "en"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    path: Path
+    target: Path
+    state: AiState | None  # None: to be found out
+
+
+def mark(
+    sources: Annotated[
+        list[str], typer.Argument(help="Files, folders (searched recursively) or globs; with --rows, a scan's output.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labelled pictures.")] = Path(
+        "labelled"
+    ),
+    state: Annotated[State, typer.Option(help="What the labels say.")] = State.AUTO,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Label the pictures of a scan's output by its ai_state.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Write nothing; say what labels the pictures carry.")
+    ] = False,
+    propagator: Annotated[str | None, typer.Option(help="The platform's code; default: label_propagator.")] = None,
+    language: Annotated[Words | None, typer.Option(help="Words of the visible label.")] = None,
+    visible: Annotated[bool | None, typer.Option("--visible/--no-visible", help="Paint the visible label.")] = None,
+    implicit: Annotated[bool, typer.Option("--implicit/--no-implicit", help="Write the AIGC label.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a picture.")] = False,
+) -> None:
+    """Label pictures as AI-made: visibly and in their metadata, or verify their labels.
+
+    Pictures that owe no label are left out. Marking a labelled picture again changes nothing. Exit code 1 when a
+    picture could not be labelled, or, with --verify, does not conform.
+
+    Example: zhentu mark picture.jpg --state is --propagator PLATFORM-CODE
+    """
+    changed = {"label_propagator": propagator, "label_visible": visible, "label_language": language and language.value}
+    settings = _with(load_settings(), {name: value for name, value in changed.items() if value is not None})
+    failed = _verify(sources, settings, as_json) if verify else 0
+    if not verify:
+        failed = _label(_distinct(_jobs(sources, output, state, rows)), settings, implicit, as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) -> int:
+    from zhentu.bootstrap import build_screener, limits_of
+    from zhentu.intake.decode import read_file
+    from zhentu.labelling import label_spec
+    from zhentu.mark import label_picture
+
+    spec = label_spec(settings, implicit=implicit)
+    limits = limits_of(settings)
+    screener = build_screener(settings) if any(job.state is None for job in jobs) else None
+    errors, failed = Console(stderr=True), 0
+    for job in jobs:
+        try:
+            payload = read_file(job.path, limits)
+            state = job.state
+            if state is None and screener is not None:
+                state = screener.screen(payload, str(job.path)).decision.ai_state
+            if state is None:
+                _say({"path": str(job.path), "state": None}, f"{job.path}: no label owed", as_json)
+                continue
+            labelled = label_picture(payload, state, spec, limits)
+            _keep(job.target, labelled.payload)
+        except ZhentuError as error:
+            failed += 1
+            errors.print(f"{job.path}: {error.code}: {error}", soft_wrap=True, markup=False, highlight=False)
+            continue
+        outcome = {
+            "path": str(job.path),
+            "target": str(job.target),
+            "state": int(labelled.state),
+            "changed": labelled.changed,
+            "implicit": labelled.implicit.value,
+            "visible": labelled.visible.value,
+            "credentials": labelled.credentials.value,
+            "notes": labelled.notes,
+        }
+        words = f"label {labelled.implicit.value}, badge {labelled.visible.value}, C2PA {labelled.credentials.value}"
+        notes = "".join(f"\n  {note}" for note in labelled.notes)
+        _say(outcome, f"{job.target}: {labelled.state.name.lower()}, {words}{notes}", as_json)
+    return failed
+
+
+def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
+    from zhentu.backlog.sources import find_pictures
+    from zhentu.bootstrap import limits_of
+    from zhentu.intake.decode import read_file
+    from zhentu.labelling import read_anchors
+    from zhentu.mark.verify import verify_labels
+
+    limits, anchors = limits_of(settings), read_anchors(settings)
+    errors, failed = Console(stderr=True), 0
+    for path in find_pictures(sources):
+        try:
+            found = verify_labels(read_file(Path(path), limits), limits, anchors)
+        except ZhentuError as error:
+            failed += 1
+            errors.print(f"{path}: {error.code}: {error}", soft_wrap=True, markup=False, highlight=False)
+            continue
+        failed += not found.conforms
+        credential = found.credential
+        outcome = {
+            "path": path,
+            "conforms": found.conforms,
+            "implicit": [dict(label.fields) | {"location": label.location} for label in found.implicit],
+            "implicit_problems": found.implicit_problems,
+            "explicit": found.explicit.lines if found.explicit else None,
+            "explicit_problems": found.explicit_problems,
+            "c2pa": credential.state.value if credential else None,
+            "c2pa_problems": credential.problems if credential else [],
+        }
+        problems = [
+            *(f"AIGC label: {problem}" for problem in found.implicit_problems),
+            *(f"visible label: {problem}" for problem in found.explicit_problems),
+            *(f"C2PA: {problem}" for problem in (credential.problems if credential else ())),
+        ]
+        signed = f", C2PA {credential.state.value}" if credential else ""
+        verdict = "conforms" if found.conforms else "does not conform"
+        _say(outcome, f"{path}: {verdict}{signed}" + "".join(f"\n  {problem}" for problem in problems), as_json)
+    return failed
+
+
+def _jobs(sources: list[str], output: Path, state: State, rows: bool) -> Iterator[_Job]:
+    from zhentu.backlog.sources import find_pictures
+
+    if not rows:
+        named = None if state is State.AUTO else AiState[state.name]
+        for source in sources:
+            root = Path(source) if Path(source).is_dir() else None
+            for path in map(Path, find_pictures([source])):
+                yield _Job(path, output / (path.relative_to(root) if root else path.name), named)
+        return
+    for source in sources:
+        for path, owed in _rows(Path(source)):
+            yield _Job(path, output / _inside(path), owed)
+
+
+def _rows(source: Path) -> Iterator[tuple[Path, AiState]]:
+    """Pictures of a scan's output that owe a label in force, with their state. Raises UsageError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if source.suffix == ".parquet":
+            found = pq.read_table(source, columns=list(_COLUMNS)).to_pylist()
+        else:
+            with source.open(encoding="utf-8", newline="") as stream:
+                found = list(csv.DictReader(stream) if source.suffix == ".csv" else map(json.loads, stream))
+        named = [(Path(row["path"]), str(row["ai_state"]), row["applied"]) for row in found]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error, pa.ArrowException) as error:
+        raise UsageError(f"{source}: is no output of a scan ({error}); make one: zhentu scan -o rows.csv") from error
+    owed = ((path, state) for path, state, applied in named if applied != "allow" and state in ("1", "2", "3"))
+    return ((path, AiState(int(state))) for path, state in owed)
+
+
+def _distinct(jobs: Iterator[_Job]) -> list[_Job]:
+    """All jobs. Raises UsageError when two pictures would be written to the same place."""
+    by_target: dict[Path, _Job] = {}
+    for job in jobs:
+        other = by_target.setdefault(job.target, job)
+        if other.path != job.path:
+            raise UsageError(f"{other.path} and {job.path} would both become {job.target}; label their folder instead")
+    return list(by_target.values())
+
+
+def _inside(path: Path) -> Path:
+    """A path that stays below the output folder, whatever a row names."""
+    return Path(*(part for part in path.parts if part not in (path.anchor, "..", ".")))
+
+
+def _keep(target: Path, payload: bytes) -> None:
+    """Write beside and move into place: an interrupted run leaves no half picture."""
+    beside = target.with_name(f".{target.name}.writing")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(payload)
+        beside.replace(target)
+    except OSError as error:
+        raise UsageError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def _say(outcome: dict[str, object], words: str, as_json: bool) -> None:
+    typer.echo(json.dumps(outcome, ensure_ascii=False) if as_json else words)
+
+
+def _with(settings: Settings, changed: dict[str, object]) -> Settings:
+    """Settings with options of the command line over them, checked like any other."""
+    from pydantic import ValidationError
+
+    try:
+        return Settings.model_validate({**settings.model_dump(), **changed})
+    except ValidationError as error:
+        raise UsageError("; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())) from error

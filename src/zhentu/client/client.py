@@ -1,0 +1,237 @@
+"""The gate's clients: the same course of attempts, once for threads and once for asyncio.
+
+Every request carries an Idempotency-Key, so that trying again is safe: the gate screens and records it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uuid_utils
+
+from zhentu.client.answer import Answer, answer_of, assumed_answer, error_of
+from zhentu.client.queue import Upload, UploadQueue
+from zhentu.errors import DependencyError, UsageError
+from zhentu.types import Action, Listing, OnError
+
+_AGAIN = (429, 500, 502, 503, 504)
+_FIRST_WAIT_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    base_url: str
+    api_key: str
+    on_error: OnError
+    budget_s: float
+    attempts: int
+    queue: UploadQueue | None
+
+
+def _options(
+    base_url: str, api_key: str, on_error: OnError, budget_s: float, attempts: int, queue_dir: Path | None
+) -> _Options:
+    if on_error is OnError.ALLOW_AND_QUEUE and queue_dir is None:
+        raise UsageError("queue_dir: allow_and_queue needs a folder for pictures that wait until the gate is back")
+    queue = UploadQueue(queue_dir) if queue_dir is not None else None
+    return _Options(base_url.rstrip("/"), api_key, on_error, budget_s, max(attempts, 1), queue)
+
+
+class _Course:
+    """The attempts of one request: how long the next may take, and what an outcome means."""
+
+    def __init__(self, options: _Options, upload: Upload) -> None:
+        self._options, self._upload = options, upload
+        self._ends, self._made = time.monotonic() + options.budget_s, 0
+
+    def request(self) -> dict[str, Any]:
+        """Arguments of httpx for the next attempt."""
+        self._made += 1
+        upload, listing = self._upload, self._upload.listing
+        fields = {
+            "listing_id": listing.listing_id,
+            "seller_id": listing.seller_id,
+            "goods": listing.goods,
+            "title": listing.title,
+            "declared_ai": "" if listing.declared_ai is None else str(listing.declared_ai).lower(),
+            "declared_attributes": json.dumps(dict(listing.declared_attributes)) if listing.declared_attributes else "",
+        }
+        headers = {"Idempotency-Key": upload.idempotency_key}
+        if self._options.api_key:
+            headers["Authorization"] = f"Bearer {self._options.api_key}"
+        return {
+            "method": "POST",
+            "url": f"{self._options.base_url}/v1/screen",
+            "data": {name: value for name, value in fields.items() if value},
+            "files": [
+                ("picture", (upload.name or "picture", upload.picture)),
+                *(("reference", (f"reference-{n}", each)) for n, each in enumerate(upload.references)),
+            ],
+            "headers": headers,
+            "timeout": max(self._ends - time.monotonic(), 0.05),
+        }
+
+    def outcome(self, outcome: httpx.Response | httpx.TransportError) -> Answer | float:
+        """The answer, or seconds to wait before the next attempt. Raises what the gate says of the picture or call."""
+        if isinstance(outcome, httpx.Response):
+            if outcome.status_code == 200:
+                return answer_of(outcome.content)
+            if outcome.status_code not in _AGAIN:
+                raise error_of(outcome.status_code, outcome.content)
+            cause = f"the gate answered {outcome.status_code}"
+        else:
+            cause = f"the gate was not reached: {type(outcome).__name__}"
+        wait = self._wait(outcome)
+        if self._made >= self._options.attempts or time.monotonic() + wait >= self._ends:
+            return self._give_up(cause)
+        return wait
+
+    def _wait(self, outcome: httpx.Response | httpx.TransportError) -> float:
+        asked = outcome.headers.get("retry-after", "") if isinstance(outcome, httpx.Response) else ""
+        backed_off: float = _FIRST_WAIT_S * 2 ** (self._made - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - spreads callers out
+        return max(float(asked) if asked.isdigit() else 0.0, backed_off)
+
+    def _give_up(self, cause: str) -> Answer:
+        if self._options.on_error is OnError.BLOCK:
+            return assumed_answer(Action.BLOCK, cause)
+        if self._options.queue is not None:
+            self._options.queue.put(self._upload)
+        return assumed_answer(Action.ALLOW, cause)
+
+
+def _upload(
+    picture: bytes, name: str, listing: Listing | None, references: Sequence[bytes], idempotency_key: str
+) -> Upload:
+    key = idempotency_key or str(uuid_utils.uuid7())
+    return Upload(picture, name, listing or Listing(), tuple(references), key)
+
+
+class Client:
+    """A client for threads; share one.
+
+    on_error: what to do when the gate cannot be asked within `budget_s` seconds and `attempts` tries: `block`, or
+    `allow_and_queue`, which keeps the picture in `queue_dir` until `flush` sends it. It has no default on purpose.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str = "",
+        *,
+        on_error: OnError,
+        budget_s: float = 10.0,
+        attempts: int = 3,
+        queue_dir: Path | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._options = _options(base_url, api_key, on_error, budget_s, attempts, queue_dir)
+        self._http = httpx.Client(transport=transport)
+
+    def screen(
+        self,
+        picture: bytes,
+        *,
+        name: str = "",
+        listing: Listing | None = None,
+        references: Sequence[bytes] = (),
+        idempotency_key: str = "",
+    ) -> Answer:
+        """Ask about one picture. Raises PictureError when it is none, UsageError when the call or key is at fault."""
+        return self._send(_upload(picture, name, listing, references, idempotency_key), self._options)
+
+    def flush(self) -> int:
+        """Send what waits in the queue; how many were answered. Stops at the first that the gate does not answer."""
+        done = 0
+        if self._options.queue is None:
+            return done
+        strict = _Options(self._options.base_url, self._options.api_key, OnError.BLOCK, self._options.budget_s, 1, None)
+        for path, upload in self._options.queue.waiting():
+            try:
+                if self._send(upload, strict).assumed:
+                    break
+            except DependencyError:
+                break
+            except Exception:  # noqa: S110 - the picture is at fault, and the gate has said so
+                pass
+            path.unlink()
+            done += 1
+        return done
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, upload: Upload, options: _Options) -> Answer:
+        course = _Course(options, upload)
+        while True:
+            try:
+                outcome: httpx.Response | httpx.TransportError = self._http.request(**course.request())
+            except httpx.TransportError as error:
+                outcome = error
+            answer = course.outcome(outcome)
+            if isinstance(answer, Answer):
+                return answer
+            time.sleep(answer)
+
+
+class AsyncClient:
+    """The same for asyncio."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str = "",
+        *,
+        on_error: OnError,
+        budget_s: float = 10.0,
+        attempts: int = 3,
+        queue_dir: Path | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._options = _options(base_url, api_key, on_error, budget_s, attempts, queue_dir)
+        self._http = httpx.AsyncClient(transport=transport)
+
+    async def screen(
+        self,
+        picture: bytes,
+        *,
+        name: str = "",
+        listing: Listing | None = None,
+        references: Sequence[bytes] = (),
+        idempotency_key: str = "",
+    ) -> Answer:
+        """Ask about one picture. Raises PictureError when it is none, UsageError when the call or key is at fault."""
+        course = _Course(self._options, _upload(picture, name, listing, references, idempotency_key))
+        while True:
+            try:
+                outcome: httpx.Response | httpx.TransportError = await self._http.request(**course.request())
+            except httpx.TransportError as error:
+                outcome = error
+            answer = await asyncio.to_thread(course.outcome, outcome)  # it may write to the queue's disk
+            if isinstance(answer, Answer):
+                return answer
+            await asyncio.sleep(answer)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

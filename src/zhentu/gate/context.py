@@ -1,0 +1,91 @@
+"""What routes share, and how they get at it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+
+from zhentu.errors import ClientGone
+from zhentu.gate.auth import Caller, Doorkeeper, token_of
+from zhentu.gate.background import Background
+from zhentu.gate.capacity import Capacity
+from zhentu.gate.inforce import InForce
+from zhentu.gate.keeper import Keeper
+from zhentu.gate.line import Line
+from zhentu.gate.metrics import GateMetrics
+from zhentu.record.jobs import JobStore
+from zhentu.record.pictures import PictureStore
+from zhentu.record.store import RecordStore
+from zhentu.settings import Settings
+from zhentu.types import Role
+
+Outcome = TypeVar("Outcome")
+
+_bearer = HTTPBearer(auto_error=False, description="An API key: zt_..., see `zhentu keys create`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One running gate; built when the app starts, closed when it stops."""
+
+    settings: Settings
+    store: RecordStore
+    keeper: Keeper
+    in_force: InForce
+    capacity: Capacity
+    line: Line
+    jobs: JobStore
+    pictures: PictureStore
+    door: Doorkeeper
+    metrics: GateMetrics
+    background: Background
+
+
+def gate_of(request: Request) -> Gate:
+    """The gate that serves a request."""
+    gate: Gate = request.app.state.gate
+    return gate
+
+
+def needs(role: Role) -> Callable[[Request], Coroutine[Any, Any, Caller]]:
+    """A dependency: the caller, who must have this role. Checked before the body is read."""
+
+    async def admitted(request: Request, _: Annotated[object, Depends(_bearer)] = None) -> Caller:
+        headers = request.headers
+        token = token_of(headers.get("authorization", ""), headers.get("x-api-key", ""))
+        caller = await gate_of(request).door.admit(token, role)
+        request.state.key = caller.key_id
+        return caller
+
+    return admitted
+
+
+Screens = Annotated[Caller, Depends(needs(Role.SCREEN))]
+Reviews = Annotated[Caller, Depends(needs(Role.REVIEW))]
+Administers = Annotated[Caller, Depends(needs(Role.ADMIN))]
+TheGate = Annotated[Gate, Depends(gate_of)]
+
+
+async def unless_gone(request: Request, work: Awaitable[Outcome]) -> Outcome:
+    """What `work` gives; it is cancelled when the client goes. The body must have been read. Raises ClientGone."""
+    task = asyncio.ensure_future(work)
+    watcher = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone("the client closed the connection")
+        return task.result()
+    finally:
+        for each in (task, watcher):
+            each.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

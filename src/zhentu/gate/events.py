@@ -1,0 +1,29 @@
+"""What the platform is told by webhook, in the words of the API."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from pydantic import BaseModel
+
+from zhentu.gate.schemas import answer_of
+from zhentu.record.outbox import Message, new_message
+from zhentu.settings import Settings
+from zhentu.types import Record
+
+SCREENED = "picture.screened"
+JOB_FINISHED = "job.finished"
+
+
+def screened_message(record: Record, settings: Settings) -> tuple[Message, ...]:
+    """The message a decision is worth, none where the settings name no receiver or not this action."""
+    if settings.webhook_url is None or record.decision.applied not in settings.webhook_actions:
+        return ()
+    return (new_message(SCREENED, settings.webhook_url, envelope(SCREENED, answer_of(record))),)
+
+
+def envelope(kind: str, content: BaseModel) -> str:
+    """The body of a message, shaped as the Standard Webhooks specification proposes: type, timestamp, data."""
+    moment = datetime.now(UTC).isoformat()
+    return json.dumps({"type": kind, "timestamp": moment, "data": content.model_dump(mode="json")}, ensure_ascii=False)

@@ -1,0 +1,45 @@
+"""Requests for the same thing at the same moment share one piece of work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Outcome = TypeVar("Outcome")
+
+
+class _Flight(Generic[Outcome]):
+    def __init__(self, task: asyncio.Task[Outcome]) -> None:
+        self.task, self.waiting = task, 0
+
+
+class Flights(Generic[Outcome]):
+    """Work under way by key; use it from one event loop. Work is cancelled when the last who waits for it leaves."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, _Flight[Outcome]] = {}
+
+    async def join(self, key: str, begin: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """What the work under `key` gives; `begin` starts it where there is none. Its errors reach everyone."""
+        flight = self._by_key.get(key)
+        if flight is None:
+            flight = self._by_key[key] = _Flight(asyncio.ensure_future(_run(begin)))
+            begun = flight
+            flight.task.add_done_callback(lambda _: self._land(key, begun))
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                self._land(key, flight)
+                flight.task.cancel()
+
+    def _land(self, key: str, flight: _Flight[Outcome]) -> None:
+        if self._by_key.get(key) is flight:
+            del self._by_key[key]
+
+
+async def _run(begin: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    return await begin()

@@ -1,0 +1,258 @@
+"""What callers send: multipart, raw bytes or JSON, turned into submissions; every mistake of a call is named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from starlette.datastructures import FormData, UploadFile
+
+from zhentu.errors import PictureTooLarge, UnsupportedFormat, UsageError
+from zhentu.types import Listing
+
+MOST_REFERENCES = 8
+Model = TypeVar("Model", bound=BaseModel)
+_FIELDS = 64
+
+# NUL is no text for PostgreSQL, and no text for anybody else.
+Text = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]*$")]
+Url = Annotated[str, StringConstraints(max_length=4000, pattern=r"^https?://[^\x00]+$")]
+AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+
+
+class ListingFields(BaseModel):
+    """What the platform knows of the goods; every field may be left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    listing_id: Text = Field("", description="The platform's own id of the listing.", examples=["L-1001"])
+    seller_id: Text = Field("", description="The platform's own id of the seller.", examples=["S-7"])
+    goods: Text = Field("", description="Goods category; selects thresholds.", examples=["apparel"])
+    title: Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")] = ""
+    declared_ai: bool | None = Field(None, description="The uploader's own declaration of AI use.")
+    declared_attributes: dict[AttributeName, Text] = Field(
+        default_factory=dict,
+        max_length=_FIELDS,
+        description="What the seller says of the goods.",
+        examples=[{"material": "cotton"}],
+    )
+
+    def listing(self) -> Listing:
+        """The listing these fields describe."""
+        return Listing(
+            self.listing_id, self.seller_id, self.goods, self.title, self.declared_ai, dict(self.declared_attributes)
+        )
+
+
+class UrlSubmission(ListingFields):
+    """One picture by URL, with its listing."""
+
+    url: Url = Field(description="Where the picture is.", examples=["https://shop.example/a.jpg"])
+    references: list[Url] = Field(
+        default_factory=list, max_length=MOST_REFERENCES, description="Pictures known to show the real goods."
+    )
+
+
+class UrlBatch(BaseModel):
+    """Pictures by URL. callback_url: for jobs, where the outcome is sent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pictures: list[UrlSubmission] = Field(min_length=1, max_length=64)
+    callback_url: Annotated[str, StringConstraints(max_length=4000, pattern=r"^(https?://[^\x00]+)?$")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One picture to be screened: its bytes, or the URL they are behind."""
+
+    name: str
+    listing: Listing
+    payload: bytes | None = None
+    url: str = ""
+    references: tuple[bytes, ...] = ()
+    reference_urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pictures of one call, in its order."""
+
+    submissions: tuple[Submission, ...]
+    callback_url: str = ""
+
+
+async def read_submission(request: Request, max_bytes: int) -> Submission:
+    """The picture of `POST /v1/screen`. Raises UsageError, PictureTooLarge, UnsupportedFormat."""
+    kind = _kind(request)
+    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        async with request.form(max_files=MOST_REFERENCES + 1, max_fields=_FIELDS) as form:
+            _known(form, {"picture", "url", "reference", "reference_url", *ListingFields.model_fields})
+            listing = _listing_of({key: form[key] for key in ListingFields.model_fields if key in form})
+            payloads = await _files(form, "picture", max_bytes, 1)
+            urls = _texts(form, "url")
+            references = await _files(form, "reference", max_bytes, MOST_REFERENCES)
+            reference_urls = tuple(_texts(form, "reference_url"))
+        if len(payloads) + len(urls) != 1:
+            raise UsageError("picture: send exactly one, as the file part `picture` or as the field `url`")
+        if len(references) + len(reference_urls) > MOST_REFERENCES:
+            raise UsageError(f"reference: send at most {MOST_REFERENCES}")
+        name, payload = payloads[0] if payloads else (urls[0], None)
+        reference_bytes = tuple(each for _, each in references)
+        return Submission(name, listing, payload, urls[0] if urls else "", reference_bytes, reference_urls)
+    if kind == "application/json":
+        return _by_url(_parsed(UrlSubmission, await request.body()))
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        listing = _listing_of(dict(request.query_params))
+        payload = await request.body()
+        _check_size(payload, max_bytes)
+        return Submission("", listing, payload)
+    raise _unsupported(kind, "multipart/form-data, image/*, application/octet-stream or application/json")
+
+
+async def read_picture(request: Request, max_bytes: int, fields: frozenset[str]) -> tuple[bytes, dict[str, str]]:
+    """One picture and the texts of `fields` that were given: as a form, or as the raw body with a query.
+
+    Raises UsageError, PictureTooLarge, UnsupportedFormat.
+    """
+    kind = _kind(request)
+    if kind == "multipart/form-data":
+        async with request.form(max_files=1, max_fields=_FIELDS) as form:
+            _known(form, {"picture", *fields})
+            payloads = await _files(form, "picture", max_bytes, 1)
+            texts = {field: found[0] for field in fields if (found := _texts(form, field))}
+        if not payloads:
+            raise UsageError("picture: send exactly one, as the file part `picture`")
+        return payloads[0][1], texts
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        unknown = sorted(set(request.query_params) - fields)
+        if unknown:
+            raise UsageError(f"{unknown[0][:60]}: unknown field; known are {', '.join(sorted(fields))}")
+        payload = await request.body()
+        _check_size(payload, max_bytes)
+        return payload, {key: value for key, value in request.query_params.items() if value}
+    raise _unsupported(kind, "multipart/form-data, image/* or application/octet-stream")
+
+
+async def read_batch(request: Request, max_bytes: int, most: int) -> Batch:
+    """The pictures of `POST /v1/screen/batch` and `POST /v1/jobs`. Raises as `read_submission`."""
+    kind = _kind(request)
+    if kind == "application/json":
+        batch = _parsed(UrlBatch, await request.body())
+        _check_count(len(batch.pictures), most)
+        return Batch(tuple(_by_url(each) for each in batch.pictures), batch.callback_url)
+    if kind != "multipart/form-data":
+        raise _unsupported(kind, "multipart/form-data or application/json")
+    async with request.form(max_files=most + 1, max_fields=_FIELDS) as form:
+        _known(form, {"picture", "listings", "callback_url"})
+        payloads = await _files(form, "picture", max_bytes, most)
+        listings = _texts(form, "listings")
+        callbacks = _texts(form, "callback_url")
+    _check_count(len(payloads), most)
+    described = _listings(listings[0] if listings else "", len(payloads))
+    if callbacks and not callbacks[0].startswith(("http://", "https://")):
+        raise UsageError("callback_url: must be an http or https URL")
+    return Batch(
+        tuple(Submission(name, listing, payload) for (name, payload), listing in zip(payloads, described, strict=True)),
+        callbacks[0] if callbacks else "",
+    )
+
+
+def _by_url(fields: UrlSubmission) -> Submission:
+    return Submission(fields.url, fields.listing(), None, fields.url, (), tuple(fields.references))
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _unsupported(kind: str, accepted: str) -> UnsupportedFormat:
+    return UnsupportedFormat(f"content type {kind[:60] or 'none'!r}: send {accepted}")
+
+
+def _known(form: FormData, known: set[str]) -> None:
+    unknown = sorted({key for key in form if key not in known})
+    if unknown:
+        raise UsageError(f"{unknown[0][:60]}: unknown field; known are {', '.join(sorted(known))}")
+
+
+async def _files(form: FormData, field: str, max_bytes: int, most: int) -> list[tuple[str, bytes]]:
+    parts = form.getlist(field)
+    if len(parts) > most:
+        raise UsageError(f"{field}: {len(parts)} were sent, the limit is {most}")
+    read = []
+    for part in parts:
+        if not isinstance(part, UploadFile):
+            raise UsageError(f"{field}: must be a file part with a file name")
+        if (part.size or 0) > max_bytes:
+            raise _too_large(max_bytes)
+        read.append((_name(part.filename), await part.read()))
+    return read
+
+
+def _texts(form: FormData, field: str) -> list[str]:
+    texts = []
+    for part in form.getlist(field):
+        if not isinstance(part, str):
+            raise UsageError(f"{field}: must be text, not a file")
+        texts.append(part)
+    return [each for each in texts if each]
+
+
+def _listing_of(values: dict[str, Any]) -> Listing:
+    attributes = values.get("declared_attributes")
+    if isinstance(attributes, str):
+        try:
+            values = values | {"declared_attributes": json.loads(attributes or "{}")}
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"declared_attributes: must be a JSON object of texts: {error}") from error
+    if values.get("declared_ai") == "":
+        values = values | {"declared_ai": None}
+    try:
+        return ListingFields.model_validate(values).listing()
+    except ValidationError as error:
+        raise UsageError(_sentence(error)) from error
+
+
+def _listings(text: str, count: int) -> list[Listing]:
+    if not text:
+        return [Listing()] * count
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"listings: must be a JSON array: {error}") from error
+    if not isinstance(content, list) or len(content) != count:
+        raise UsageError(f"listings: must be a JSON array with one object for each of the {count} pictures")
+    return [_listing_of(each if isinstance(each, dict) else {"listing": each}) for each in content]
+
+
+def _parsed(model: type[Model], body: bytes) -> Model:
+    try:
+        return model.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        raise UsageError(_sentence(error)) from error
+
+
+def _sentence(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in error.errors()[:10])
+
+
+def _check_count(count: int, most: int) -> None:
+    if not 1 <= count <= most:
+        raise UsageError(f"picture: {count} were sent; send 1 to {most}")
+
+
+def _check_size(payload: bytes, max_bytes: int) -> None:
+    if len(payload) > max_bytes:
+        raise _too_large(max_bytes)
+
+
+def _too_large(max_bytes: int) -> PictureTooLarge:
+    return PictureTooLarge(f"the picture has more than {max_bytes / 2**20:.0f} MiB; send it smaller")
+
+
+def _name(filename: str | None) -> str:
+    return (filename or "").replace("\x00", "")[:300]

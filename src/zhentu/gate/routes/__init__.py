@@ -1,0 +1,17 @@
+"""The routes by topic: each only parses, calls and answers. A new topic is a module with a `router`, listed below."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from zhentu.gate.routes import admin, batch, jobs, labels, probes, records, screening
+
+ROUTERS: tuple[APIRouter, ...] = (
+    screening.router,
+    batch.router,
+    jobs.router,
+    records.router,
+    labels.router,
+    admin.router,
+    probes.router,
+)

@@ -1,0 +1,300 @@
+"""Labels and notices: verify, apply, the labelled picture of a record, and the notice around it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from zhentu import errors
+from zhentu.errors import UsageError
+from zhentu.gate.capacity import Ticket
+from zhentu.gate.context import Gate, Screens, TheGate, unless_gone
+from zhentu.gate.problems import documented
+from zhentu.gate.requests import read_picture
+from zhentu.gate.routes.records import RecordId
+from zhentu.gate.routes.screening import BINARY
+from zhentu.intake.credentials import MIME_TYPES
+from zhentu.intake.metadata import read_metadata
+from zhentu.labelling import label_spec, read_anchors
+from zhentu.mark import Labelled, LabelSpec, label_picture
+from zhentu.mark.metadata import existing_labels
+from zhentu.mark.notices import LANGUAGES, Audience, Notice, Notices
+from zhentu.mark.spec import Outcome
+from zhentu.mark.verify import Verified, verify_labels
+from zhentu.types import AiState, Mode, Record
+
+router = APIRouter(tags=["labels"])
+
+_STATES = {str(int(state)): state for state in AiState}
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_BROKEN = (
+    errors.PictureEmpty,
+    errors.PictureTooLarge,
+    errors.PictureTooSmall,
+    errors.PictureTruncated,
+    errors.PictureCorrupt,
+    errors.UnsupportedFormat,
+    errors.Overloaded,
+    errors.DeadlineExceeded,
+)
+_LABELLED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The labelled picture; the Zhentu-Label-* headers say what was done.",
+        "content": {"image/*": {"schema": BINARY}},
+    }
+}
+_FIELDS: dict[str, Any] = {
+    "record_id": {"type": "string", "description": "Label as this record says; its id becomes the PropagateID."},
+    "state": {"type": "string", "enum": list(_STATES), "description": "Without a record: is, possibly, suspected."},
+    "visible": {"type": "boolean", "description": "Paint the visible label; default: label_visible."},
+}
+
+
+def _body(fields: dict[str, Any]) -> dict[str, Any]:
+    form = {
+        "type": "object",
+        "properties": {"picture": BINARY | {"description": "The picture's bytes."}, **fields},
+        "required": ["picture"],
+        "additionalProperties": False,
+    }
+    raw = {"schema": BINARY}
+    content = {"multipart/form-data": {"schema": form}, "image/*": raw, "application/octet-stream": raw}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+class ImplicitAnswer(BaseModel):
+    """An AIGC label found in the file."""
+
+    location: str = Field(examples=["XMP TC260:AIGC"])
+    state: int | None = Field(description="1 is, 2 possibly, 3 suspected; null when the value is none of them.")
+    fields: dict[str, str]
+
+
+class ExplicitAnswer(BaseModel):
+    """A visible label by zhentu, told of in metadata and found in the pixels."""
+
+    text: list[str]
+    state: int
+    box: tuple[int, int, int, int] = Field(description="left, top, width, height in pixels of the upright picture")
+    ink_ratio: float = Field(description="height of its capital letters as a share of the shortest side")
+
+
+class CredentialAnswer(BaseModel):
+    """The C2PA manifest, validated offline."""
+
+    state: str = Field(examples=["valid"], description="trusted, valid, invalid, unreadable or unchecked")
+    source_type: str
+    signer: str
+    problems: list[str]
+
+
+class VerifyAnswer(BaseModel):
+    """What labels a picture carries, and what is wrong with them."""
+
+    sha256: str
+    format: str
+    conforms: bool
+    implicit: list[ImplicitAnswer]
+    implicit_problems: list[str]
+    explicit: ExplicitAnswer | None
+    explicit_problems: list[str]
+    c2pa: CredentialAnswer | None
+
+
+class NoticeText(BaseModel):
+    """The notice in one language."""
+
+    language: str = Field(examples=["zh-Hans"], description="BCP 47")
+    heading: str
+    lines: list[str]
+    found: list[str] = Field(description="For sellers: what was found.")
+    rules: list[str] = Field(description="For sellers: which rule.")
+    appeal: str = Field(description="For sellers: how to appeal.")
+    appeal_url: str
+    html: str = Field(description="The same as an embeddable fragment.")
+
+
+class RecordNotice(BaseModel):
+    """What to show around the picture of a record."""
+
+    record_id: str
+    audience: Audience
+    needed: bool
+    state: int | None = Field(description="1 is, 2 possibly, 3 suspected; null when no AI label is owed.")
+    notices: list[NoticeText]
+
+
+@router.post("/v1/labels/verify", responses=documented(*_BROKEN), openapi_extra=_body({}))
+async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnswer:
+    """Say whether a picture carries conforming labels; nothing is stored."""
+    gate.capacity.admit()
+    payload, _ = await read_picture(request, gate.settings.max_bytes, frozenset())
+    limits, anchors = gate.in_force.screener.limits, read_anchors(gate.settings)
+    found = await unless_gone(request, gate.capacity.run(lambda _: verify_labels(payload, limits, anchors)))
+    return _verify_answer(found)
+
+
+@router.post(
+    "/v1/labels/apply",
+    response_class=Response,
+    responses=_LABELLED | documented(*_BROKEN, errors.LabelUnwritable, errors.RecordNotFound, errors.DependencyError),
+    openapi_extra=_body(_FIELDS),
+)
+async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
+    """Give the picture back with its labels; one that owes none, or has them, comes back byte for byte."""
+    gate.capacity.admit()
+    payload, given = await read_picture(request, gate.settings.max_bytes, frozenset(_FIELDS))
+    record_id, state = given.get("record_id", ""), given.get("state", "")
+    if bool(record_id) == bool(state) or (state and state not in _STATES):
+        raise UsageError("give either record_id or state (1 is, 2 possibly, 3 suspected)")
+    visible = given.get("visible", "").lower()
+    if visible and visible not in _FLAGS:
+        raise UsageError(f"visible: {visible[:40]!r} is neither true nor false")
+    record = await asyncio.to_thread(gate.store.get, record_id) if record_id else None
+    owed = _STATES[state] if record is None else _owed(record, payload)
+    spec = _spec(gate, record_id, _FLAGS.get(visible))
+    return await _labelled(request, gate, payload, owed, spec, record.picture_format if record else "")
+
+
+@router.get(
+    "/v1/records/{record_id}/labelled",
+    response_class=Response,
+    responses=_LABELLED
+    | documented(*_BROKEN, errors.LabelUnwritable, errors.RecordNotFound, errors.NotFound, errors.DependencyError),
+)
+async def labelled(request: Request, record_id: RecordId, gate: TheGate, caller: Screens) -> Response:
+    """The picture of a record with its labels. Needs the picture to be kept (setting `picture_store`)."""
+    gate.capacity.admit()
+    record = await asyncio.to_thread(gate.store.get, record_id)
+    payload = await asyncio.to_thread(gate.pictures.get, record.picture_sha256)
+    spec = _spec(gate, record_id, None)
+    return await _labelled(request, gate, payload, _owed(record, payload), spec, record.picture_format)
+
+
+@router.get("/v1/records/{record_id}/notice", responses=documented(errors.RecordNotFound), response_model=RecordNotice)
+async def notice(
+    record_id: RecordId,
+    gate: TheGate,
+    caller: Screens,
+    audience: Annotated[Audience, Query(description="Who reads it.")] = Audience.BUYER,
+    language: Annotated[Literal["zh", "en", "both"], Query()] = "both",
+    form: Annotated[Literal["json", "html"], Query(alias="format")] = "json",
+) -> RecordNotice | Response:
+    """The notice to show around a picture, as JSON or as an embeddable HTML fragment (empty when none is needed)."""
+    record = await asyncio.to_thread(gate.store.get, record_id)
+    texts = await asyncio.to_thread(_notices, gate.settings.notices_dir, gate.settings.appeal_url)
+    made = [texts.notice(record, audience, each) for each in LANGUAGES if language in (each, "both")]
+    if form == "html":
+        html = "\n".join(filter(None, (texts.html(each) for each in made)))
+        return Response(html, media_type="text/html; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"})
+    return RecordNotice(
+        record_id=record_id,
+        audience=audience,
+        needed=made[0].needed,
+        state=int(made[0].state) if made[0].state else None,
+        notices=[_notice_text(each, texts) for each in made],
+    )
+
+
+def _spec(gate: Gate, record_id: str, visible: bool | None) -> LabelSpec:
+    settings = gate.settings if visible is None else gate.settings.model_copy(update={"label_visible": visible})
+    return label_spec(settings, record_id)
+
+
+async def _labelled(
+    request: Request, gate: Gate, payload: bytes, owed: AiState | None, spec: LabelSpec, form: str
+) -> Response:
+    """The answer with the labelled picture; the very bytes where no label is owed."""
+    if owed is None:
+        headers = {"Zhentu-Label-State": "none", "Zhentu-Label-Changed": "false"}
+        return Response(payload, headers=headers, media_type=_mime(form))
+    limits = gate.in_force.screener.limits
+
+    def work(ticket: Ticket) -> Labelled:
+        ticket.check()
+        return label_picture(payload, owed, spec, limits)
+
+    made = await unless_gone(request, gate.capacity.run(work))
+    return Response(made.payload, headers=_headers(made), media_type=_mime(made.format))
+
+
+def _owed(record: Record, payload: bytes) -> AiState | None:
+    """The state a record calls for. Raises UsageError unless it is about this picture, labelled or not."""
+    if hashlib.sha256(payload).hexdigest() != record.picture_sha256:
+        labels = existing_labels(read_metadata(payload, record.picture_format))
+        if all(label.get("PropagateID") != record.record_id for label in labels):
+            raise UsageError(f"record {record.record_id} is about another picture; send the picture that was screened")
+    return record.decision.ai_state if record.decision.mode is Mode.ENFORCE else None
+
+
+@lru_cache(maxsize=4)
+def _notices(folder: Path | None, appeal_url: str) -> Notices:
+    return Notices.load(folder, appeal_url)
+
+
+def _mime(form: str) -> str:
+    return MIME_TYPES.get(form, "application/octet-stream")
+
+
+def _headers(labelled: Labelled) -> dict[str, str]:
+    headers = {
+        "Zhentu-Label-State": str(int(labelled.state)),
+        "Zhentu-Label-Changed": str(labelled.changed).lower(),
+        "Zhentu-Label-Implicit": labelled.implicit.value,
+        "Zhentu-Label-Visible": labelled.visible.value,
+        "Zhentu-Label-C2PA": labelled.credentials.value,
+    }
+    if labelled.badge and labelled.visible is not Outcome.OFF:
+        headers["Zhentu-Label-Box"] = ",".join(map(str, labelled.badge.box))
+    if labelled.notes:
+        headers["Zhentu-Label-Notes"] = "; ".join(labelled.notes).encode("ascii", "replace").decode()[:1000]
+    return headers
+
+
+def _verify_answer(found: Verified) -> VerifyAnswer:
+    badge, credential = found.explicit, found.credential
+    return VerifyAnswer(
+        sha256=found.sha256,
+        format=found.format,
+        conforms=found.conforms,
+        implicit=[
+            ImplicitAnswer(
+                location=label.location, state=int(label.state) if label.state else None, fields=dict(label.fields)
+            )
+            for label in found.implicit
+        ],
+        implicit_problems=list(found.implicit_problems),
+        explicit=ExplicitAnswer(
+            text=list(badge.lines), state=int(badge.state), box=badge.box, ink_ratio=round(badge.ratio, 4)
+        )
+        if badge
+        else None,
+        explicit_problems=list(found.explicit_problems),
+        c2pa=CredentialAnswer(
+            state=credential.state.value,
+            source_type=credential.source_type,
+            signer=credential.signer,
+            problems=list(credential.problems),
+        )
+        if credential
+        else None,
+    )
+
+
+def _notice_text(each: Notice, texts: Notices) -> NoticeText:
+    return NoticeText(
+        language=LANGUAGES[each.language],
+        heading=each.heading,
+        lines=list(each.lines),
+        found=list(each.found),
+        rules=list(each.rules),
+        appeal=each.appeal,
+        appeal_url=each.appeal_url,
+        html=texts.html(each),
+    )

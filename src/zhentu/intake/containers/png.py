@@ -1,0 +1,96 @@
+"""PNG chunks (PNG third edition): text in three forms, eXIf, XMP in iTXt, C2PA in caBX."""
+
+from __future__ import annotations
+
+import binascii
+import struct
+import zlib
+from collections.abc import Iterator
+
+from zhentu.intake.containers.block import MAX_BODY, MAX_STEPS, Block, BlockKind
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+XMP_KEYWORD = "XML:com.adobe.xmp"
+_RAW_PROFILES = {"exif": BlockKind.EXIF, "app1": BlockKind.EXIF, "xmp": BlockKind.XMP, "iptc": BlockKind.IPTC}
+
+
+def blocks(payload: bytes) -> Iterator[Block]:
+    """Metadata chunks, in file order, before and after the pixels."""
+    for kind, start, end in chunks(payload):
+        if kind in (b"tEXt", b"zTXt", b"iTXt"):
+            block = _text(kind, start, end, payload[start + 8 : min(end - 4, start + 8 + 4 * MAX_BODY)])
+            if block is not None:
+                yield block
+        elif kind == b"eXIf":
+            yield Block(BlockKind.EXIF, start, end, payload[start + 8 : end - 4][:MAX_BODY])
+        elif kind == b"caBX":
+            yield Block(BlockKind.C2PA, start, end, b"")
+
+
+def chunks(payload: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(type, start, end) of every chunk, framing included, up to and with IEND; stops where the chain breaks."""
+    position = len(SIGNATURE)
+    for _ in range(MAX_STEPS):
+        if position + 12 > len(payload):
+            return
+        (length,) = struct.unpack_from(">I", payload, position)
+        kind, end = payload[position + 4 : position + 8], position + 12 + length
+        if end > len(payload):
+            return
+        yield kind, position, end
+        if kind == b"IEND":
+            return
+        position = end
+
+
+def _text(kind: bytes, start: int, end: int, body: bytes) -> Block | None:
+    keyword, found, rest = body[:80].partition(b"\x00")
+    if not found:
+        return None
+    rest = body[len(keyword) + 1 :]
+    key = keyword.decode("latin-1")
+    if kind == b"tEXt":
+        text = rest
+    elif kind == b"zTXt":
+        text = _inflate(rest[1:])
+    else:
+        compressed, rest = rest[:1] == b"\x01", rest[2:]
+        rest = rest.partition(b"\x00")[2].partition(b"\x00")[2]  # language tag, translated keyword
+        text = _inflate(rest) if compressed else rest
+    text = text[:MAX_BODY]
+    if key == XMP_KEYWORD:
+        return Block(BlockKind.XMP, start, end, text, key)
+    profile = key.removeprefix("Raw profile type ").lower()
+    if profile != key.lower() and profile in _RAW_PROFILES:
+        return _raw_profile(Block(BlockKind.TEXT, start, end, text, key), _RAW_PROFILES[profile])
+    if kind != b"iTXt":  # Latin-1 by the standard; generators write UTF-8 all the same
+        text = _latin_or_utf8(text)
+    return Block(BlockKind.TEXT, start, end, text, key)
+
+
+def _latin_or_utf8(text: bytes) -> bytes:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1").encode("utf-8")[:MAX_BODY]
+    return text
+
+
+def _raw_profile(block: Block, kind: BlockKind) -> Block:
+    """ImageMagick's form: a name line, a length line, hexadecimal digits."""
+    lines = block.body.strip().split(b"\n", 2)
+    try:
+        body = binascii.unhexlify(b"".join(lines[2].split()))
+    except (binascii.Error, IndexError):
+        return block
+    for header, each in ((b"Exif\x00\x00", BlockKind.EXIF), (b"http://ns.adobe.com/xap/1.0/\x00", BlockKind.XMP)):
+        if body.startswith(header):
+            return Block(each, block.start, block.end, body[len(header) :], block.key)
+    return Block(kind, block.start, block.end, body, block.key)
+
+
+def _inflate(body: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(body, MAX_BODY)  # a bomb is cut, never unpacked
+    except zlib.error:
+        return b""

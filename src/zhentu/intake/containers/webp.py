@@ -1,0 +1,34 @@
+"""WebP chunks (RFC 9649): EXIF, XMP, and C2PA's own."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from zhentu.intake.containers.block import MAX_BODY, MAX_STEPS, Block, BlockKind
+
+_KINDS = {b"XMP ": BlockKind.XMP, b"EXIF": BlockKind.EXIF, b"C2PA": BlockKind.C2PA}
+
+
+def blocks(payload: bytes) -> Iterator[Block]:
+    """Metadata chunks, in file order."""
+    for kind, start, end in chunks(payload):
+        if kind in _KINDS:
+            (length,) = struct.unpack_from("<I", payload, start + 4)
+            body = payload[start + 8 : start + 8 + min(length, MAX_BODY)]
+            yield Block(_KINDS[kind], start, end, body.removeprefix(b"Exif\x00\x00"))
+
+
+def chunks(payload: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(type, start, end) of every chunk, framing and padding included."""
+    position = 12
+    for _ in range(MAX_STEPS):
+        if position + 8 > len(payload):
+            return
+        (length,) = struct.unpack_from("<I", payload, position + 4)
+        end = position + 8 + length
+        if end > len(payload):
+            return
+        end = min(end + length % 2, len(payload))
+        yield payload[position : position + 4], position, end
+        position = end

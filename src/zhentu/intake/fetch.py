@@ -1,0 +1,274 @@
+"""The one way out: every call to an address that somebody else named goes through here.
+
+Schemes and ports are listed; the name is resolved once, every address it has is checked, and the connection goes to
+a checked address, so that a name cannot point elsewhere between check and use (DNS rebinding). Redirects begin anew.
+Bytes and time are capped. No proxy of the environment is used: it would connect where nothing was checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import httpcore
+
+from zhentu.errors import FetchError, FetchRefused
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.ip_network("::/96")
+_SAFE = "%/:=&?~+!$,;'@()*[]"  # what a path and query may hold as they are; the rest is percent-encoded
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+_SNIFF = 12  # bytes that tell a picture from a page
+_REPLY_CAP = 64 * 1024  # bytes of an answer to a webhook that are read
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """What an outbound call may do. allow: networks excepted from the guard, e.g. the platform's own picture store."""
+
+    ports: tuple[int, ...] = (80, 443)
+    allow: tuple[Network, ...] = ()
+    timeout_s: float = 5.0
+    max_bytes: int = 30 * 1024 * 1024
+    max_redirects: int = 3
+    at_once: int = 16
+
+
+class Outbound:
+    """An outbound client; use it from one event loop.
+
+    resolve: name and port -> addresses; the system's resolver unless a test says otherwise.
+    """
+
+    def __init__(self, limits: FetchLimits | None = None, resolve: Resolver | None = None) -> None:
+        self._limits = limits or FetchLimits()
+        self._backend = _Guarded(self._limits, resolve or _system_resolver)
+        self._places = asyncio.Semaphore(self._limits.at_once)
+
+    async def get_picture(self, url: str) -> bytes:
+        """The bytes behind `url`. Raises FetchRefused where it must not go, FetchError where it gets no picture."""
+        _checked_url(url, self._limits.ports)
+        async with self._places, self._within_time(url):
+            for _ in range(self._limits.max_redirects + 1):
+                status, location, body = await self._get(url)
+                if status not in _REDIRECTS:
+                    return body
+                url = _redirected(url, location)
+        raise FetchError(f"the URL redirects more than {self._limits.max_redirects} times; give the final URL")
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Send `body`, follow no redirect; the status. Raises FetchRefused, FetchError."""
+        _checked_url(url, self._limits.ports)
+        async with (
+            self._places,
+            self._within_time(url),
+            self._pool() as pool,
+            self._stream(pool, "POST", url, headers, body) as response,
+        ):
+            await _read(response.aiter_stream(), _REPLY_CAP, None)
+            return int(response.status)
+
+    async def _get(self, url: str) -> tuple[int, str, bytes]:
+        headers = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "zhentu"}
+        async with self._pool() as pool, self._stream(pool, "GET", url, headers, None) as response:
+            answered = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+            location = answered.get(b"location", "")
+            if response.status in _REDIRECTS and location:
+                return response.status, location, b""
+            if response.status != 200:
+                raise FetchError(f"the URL answered {response.status}; it must give the picture with 200")
+            if answered.get(b"content-encoding", "identity").lower() != "identity":
+                raise FetchError("the URL sends a compressed body; pictures are sent as they are")
+            announced = answered.get(b"content-length", "")
+            if announced.isdigit() and int(announced) > self._limits.max_bytes:
+                raise FetchError(_too_many(self._limits.max_bytes))
+            return 200, "", await _read(response.aiter_stream(), self._limits.max_bytes, _check_picture)
+
+    def _pool(self) -> httpcore.AsyncConnectionPool:
+        return httpcore.AsyncConnectionPool(_tls(), network_backend=self._backend, max_keepalive_connections=0)
+
+    def _stream(
+        self, pool: httpcore.AsyncConnectionPool, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Any:
+        parts = _checked_url(url, self._limits.ports)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        host = str(parts.hostname)
+        if not host.isascii():
+            host = host.encode("idna").decode()
+        shown = f"[{host}]" if ":" in host else host
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return pool.stream(
+            method,
+            httpcore.URL(scheme=parts.scheme, host=host, port=port, target=quote(target, safe=_SAFE)),
+            headers=[("Host", f"{shown}:{port}"), ("Connection", "close"), *headers.items()],
+            content=body,
+        )
+
+    def _within_time(self, url: str) -> _Within:
+        return _Within(url, self._limits.timeout_s)
+
+
+class _Within:
+    """One span of time over a whole call, and the client's errors as ours; the URL's path is not repeated in them."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self._host, self._seconds = urlsplit(url).hostname or "?", seconds
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            raise FetchError(f"{self._host} did not answer within {self._seconds:g} s") from late
+        failures = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError, ssl.SSLError)
+        if isinstance(error, failures):
+            raise FetchError(f"{self._host}: {type(error).__name__}: the connection failed") from error
+
+
+class _Guarded(httpcore.AsyncNetworkBackend):
+    """Connects to checked addresses only."""
+
+    def __init__(self, limits: FetchLimits, resolve: Resolver) -> None:
+        self._limits, self._resolve, self._inner = limits, resolve, httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            addresses = await self._resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise FetchError(f"{host}: no such name") from error
+        for address in addresses:
+            if not allowed(address, self._limits.allow):
+                raise FetchRefused(f"{host} has an address that is not public; zhentu does not go there")
+        if not addresses:
+            raise FetchError(f"{host}: has no address")
+        return await self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+
+    async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        raise FetchRefused("zhentu fetches from no local socket")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+def allowed(address: str, exceptions: Iterable[Network] = ()) -> bool:
+    """Whether an address is public: no loopback, private, link-local, multicast or reserved one, in whatever disguise.
+
+    Addresses that carry an IPv4 one inside (mapped, compatible, 6to4, NAT64, Teredo) are judged by it as well.
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    shown: Address = getattr(parsed, "ipv4_mapped", None) or parsed
+    if any(shown in network for network in exceptions if network.version == shown.version):
+        return True
+    return all(_public(each) for each in (shown, *_inside(shown)) if each is not None)
+
+
+def _inside(address: Address) -> tuple[Address | None, ...]:
+    if not isinstance(address, ipaddress.IPv6Address):
+        return ()
+    embedded = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    carries = address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)
+    teredo = address.teredo[1] if address.teredo else None
+    return (address.sixtofour, teredo, embedded if carries else None)
+
+
+def _public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
+        return True  # the address inside is judged
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not address.is_reserved
+        and not address.is_unspecified
+        and not address.is_loopback
+        and not address.is_link_local
+    )
+
+
+def _checked_url(url: str, ports: Sequence[int]) -> Any:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        raise FetchRefused(f"not a URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise FetchRefused("only http and https URLs with a host are fetched")
+    if parts.username is not None or parts.password is not None:
+        raise FetchRefused("a URL with a user name in it is not fetched")
+    if port not in ports:
+        raise FetchRefused(f"port {port} is not among those allowed ({', '.join(map(str, ports))})")
+    if any(ord(character) <= 32 for character in url):
+        raise FetchRefused("the URL holds spaces or control characters; encode them")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError as error:
+        raise FetchRefused("the URL's host is no valid name") from error
+    return parts
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        target = urljoin(url, location)
+        downgraded = urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
+    except ValueError as error:
+        raise FetchRefused(f"the URL redirects to what is no URL: {error}") from error
+    if downgraded:
+        raise FetchRefused("the URL redirects from https to http; give the final URL")
+    return target
+
+
+async def _system_resolver(host: str, port: int) -> Sequence[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+
+async def _read(stream: Any, most: int, check: Callable[[bytes], None] | None) -> bytes:
+    body = bytearray()
+    async for chunk in stream:
+        body += chunk
+        if check is not None and len(body) >= _SNIFF:
+            check(bytes(body[:_SNIFF]))
+            check = None
+        if len(body) > most:
+            raise FetchError(_too_many(most))
+    if check is not None:
+        check(bytes(body))
+    return bytes(body)
+
+
+def _check_picture(start: bytes) -> None:
+    if not start.startswith(_MAGIC) and start[8:12] not in (b"WEBP", b"avif", b"avis"):
+        raise FetchError("what the URL gives is not a picture zhentu reads")
+
+
+def _too_many(most: int) -> str:
+    return f"the URL gives more than {most / 2**20:.0f} MiB; send the picture smaller"
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()

@@ -1,0 +1,102 @@
+"""Label one picture: the only way labels are written, for the command line, the gate and bulk jobs alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zhentu.errors import UsageError
+from zhentu.intake.aigc import AigcLabel
+from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.metadata import Metadata, read_metadata
+from zhentu.mark import badge as badges
+from zhentu.mark.credentials import settle
+from zhentu.mark.metadata import existing_labels, is_settled, packet_with, surest, wanted_label, write
+from zhentu.mark.paint import Overlay, paint
+from zhentu.mark.spec import Badge, CredentialOutcome, Labelled, LabelSpec, Outcome
+from zhentu.mark.visible import design, grey_of, note_of, noted_badges
+from zhentu.types import AiState, Picture
+
+_ENCODED_ANEW = ("AVIF", "TIFF")  # their metadata is written by the encoder, together with the pixels
+
+
+@dataclass(frozen=True, slots=True)
+class _Visible:
+    outcome: Outcome = Outcome.OFF
+    badge: Badge | None = None
+    overlay: Overlay | None = None  # None where nothing is to be painted
+
+
+def label_picture(payload: bytes, state: AiState, spec: LabelSpec, limits: DecodeLimits | None = None) -> Labelled:
+    """Write the labels that `state` calls for; a picture that already carries them comes back byte for byte.
+
+    Pixels are touched only for the visible label. A label the file carries is updated, never doubled, and never
+    weakened: the surer of its state and `state` stands. The same picture and spec always give the same bytes, unless
+    a C2PA manifest is signed anew. Raises PictureError when the picture is broken, LabelUnwritable (one of them) when
+    its format cannot take the label, UsageError when `spec` asks for nothing.
+    """
+    if not spec.implicit and not spec.visible:
+        raise UsageError("neither the visible nor the implicit label is asked for; ask for one of them")
+    picture = decode(payload, limits)
+    metadata = read_metadata(payload, picture.format)
+    existing = existing_labels(metadata)
+    state = surest(existing, state)
+    implicit, label = Outcome.OFF, None
+    if spec.implicit:
+        label = wanted_label(existing, state, spec, spec.content_id or f"zhentu-{picture.sha256[:32]}")
+        settled = is_settled(metadata, label)
+        implicit = Outcome.KEPT if settled else Outcome.UPDATED if existing else Outcome.WRITTEN
+    writing = implicit in (Outcome.WRITTEN, Outcome.UPDATED)
+    visible = _visible(picture, metadata, state, spec, again=writing and picture.format in _ENCODED_ANEW)
+    if not writing and visible.overlay is None:
+        credentials = CredentialOutcome.KEPT if metadata.has_c2pa else CredentialOutcome.NONE
+        return Labelled(
+            payload, picture.format, False, state, implicit, visible.outcome, credentials, label, visible.badge
+        )
+    written, picture_format, notes = _write(payload, picture.format, metadata, label, visible)
+    credentials, note = CredentialOutcome.NONE, ""
+    if metadata.has_c2pa:
+        painted = visible.overlay is not None
+        written, credentials, note = settle(payload, written, picture_format, spec.signing, painted)
+    return Labelled(
+        payload=written,
+        format=picture_format,
+        changed=True,
+        state=state,
+        implicit=implicit,
+        visible=visible.outcome,
+        credentials=credentials,
+        label=label,
+        badge=visible.badge,
+        notes=tuple(filter(None, (*notes, note))),
+    )
+
+
+def _visible(picture: Picture, metadata: Metadata, state: AiState, spec: LabelSpec, again: bool) -> _Visible:
+    """What is to be painted. again: paint a badge that is there once more, because the file is encoded anew anyway."""
+    if not spec.visible:
+        return _Visible()
+    grey = grey_of(picture.rgb)
+    older = next((each for each in noted_badges(metadata) if badges.is_there(grey, each)), None)
+    same = older is not None and older.state is state and older.lines in badges.settings_of(state, spec.language)
+    if older is not None and same and older.ratio >= badges.SMALLEST_SHARE and not again:
+        return _Visible(Outcome.KEPT, older)
+    badge, overlay = design(grey, state, spec, older)
+    return _Visible(Outcome.UPDATED if older else Outcome.WRITTEN, badge, overlay)
+
+
+def _write(
+    payload: bytes, picture_format: str, metadata: Metadata, label: AigcLabel | None, visible: _Visible
+) -> tuple[bytes, str, tuple[str, ...]]:
+    """The labelled file, its format (an MPO becomes a JPEG when it is painted), and notes."""
+    mark = note_of(visible.badge) if visible.badge and visible.overlay else None
+    if visible.overlay is None:
+        written = write(payload, picture_format, label, mark)
+        return written.payload, picture_format, written.notes
+    if picture_format in _ENCODED_ANEW:
+        packet = packet_with(metadata.packets[0] if metadata.packets else None, label, mark)
+        return paint(payload, picture_format, visible.overlay, packet), picture_format, ()
+    painted = paint(payload, picture_format, visible.overlay)
+    left_out = ("the further pictures of the MPO were left out",) if picture_format == "MPO" else ()
+    picture_format = "JPEG" if picture_format == "MPO" else picture_format
+    written = write(painted, picture_format, label, mark)
+    return written.payload, picture_format, (*left_out, *written.notes)

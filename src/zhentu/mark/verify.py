@@ -1,0 +1,77 @@
+"""Say whether a picture carries conforming labels, and what is wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zhentu.intake.aigc import AigcLabel, find_labels
+from zhentu.intake.credentials import Credential, read_credential
+from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.metadata import read_metadata
+from zhentu.mark import badge as badges
+from zhentu.mark.spec import Badge
+from zhentu.mark.visible import grey_of, noted_badges
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What labels a picture carries.
+
+    implicit: the AIGC labels that can be read.  implicit_problems: why there is no conforming one; empty = conforms.
+    explicit: the badge that metadata tells of and the pixels show.  explicit_problems: likewise. zhentu recognises
+    its own badges; it does not read other people's words in pictures.  credential: the C2PA manifest, None = none.
+    """
+
+    sha256: str
+    format: str
+    implicit: tuple[AigcLabel, ...]
+    implicit_problems: tuple[str, ...]
+    explicit: Badge | None
+    explicit_problems: tuple[str, ...]
+    credential: Credential | None
+
+    @property
+    def conforms(self) -> bool:
+        """Both labels are there, once, and as the standard wants them."""
+        return not self.implicit_problems and not self.explicit_problems
+
+
+def verify_labels(payload: bytes, limits: DecodeLimits | None = None, c2pa_anchors: str = "") -> Verified:
+    """Check one picture. Raises PictureError when it cannot be decoded."""
+    picture = decode(payload, limits)
+    metadata = read_metadata(payload, picture.format)
+    found = list(find_labels(metadata))
+    labels = tuple(label for label in found if isinstance(label, AigcLabel))
+    problems = [f"a label in {place} cannot be read" for place in found if isinstance(place, str)]
+    problems += [problem for label in labels for problem in label.problems()]
+    if not found:
+        problems.append("there is no AIGC label")
+    elif len(found) > 1:
+        problems.append(f"there are {len(found)} labels, the standard allows one")
+    noted = noted_badges(metadata)
+    grey = grey_of(picture.rgb)
+    badge = next((each for each in noted if badges.is_there(grey, each)), None)
+    return Verified(
+        sha256=picture.sha256,
+        format=picture.format,
+        implicit=labels,
+        implicit_problems=tuple(dict.fromkeys(problems)),
+        explicit=badge,
+        explicit_problems=tuple(_explicit_problems(badge, bool(noted), labels)),
+        credential=read_credential(payload, picture.format, c2pa_anchors) if metadata.has_c2pa else None,
+    )
+
+
+def _explicit_problems(badge: Badge | None, noted: bool, labels: tuple[AigcLabel, ...]) -> list[str]:
+    if badge is None:
+        told = "metadata tells of a visible label, but the pixels do not show it there"
+        return [told] if noted else ["no visible label by zhentu is noted; one by others cannot be recognised"]
+    problems = []
+    if badge.ratio < badges.SMALLEST_SHARE:
+        problems.append(f"its letters have {badge.ratio:.1%} of the shortest side, the standard wants 5 %")
+    words = "".join(badge.lines)
+    if "AI" not in words or not any(verb in words for verb in ("生成", "合成")):
+        problems.append("the words lack 生成 or 合成, which GB 45438-2025 asks for in China")
+    if any(label.state is not badge.state for label in labels):
+        problems.append("the visible and the implicit label say different things")
+    return problems

@@ -1,0 +1,169 @@
+"""Messages to the platform: written in the transaction of what they tell of, delivered afterwards, never lost.
+
+Delivery is at least once; receivers recognise a repeated message by its `webhook-id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import uuid_utils
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+
+from zhentu.errors import NotFound
+from zhentu.record.database import Database, aware, now
+from zhentu.record.schema import outbox
+
+BACK_OFF_S = (
+    5,
+    30,
+    120,
+    600,
+    3600,
+    3 * 3600,
+    10 * 3600,
+    24 * 3600,
+)  # Standard Webhooks' example schedule, about 2 days
+
+
+class MessageState(StrEnum):
+    """Where a message is on its way."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. kind: e.g. "picture.screened".  body: the JSON text that is signed and sent."""
+
+    kind: str
+    url: str
+    body: str
+    message_id: str = ""
+    state: MessageState = MessageState.PENDING
+    attempts: int = 0
+    created_at: datetime | None = None
+    last_error: str = ""
+
+
+def new_message(kind: str, url: str, body: str) -> Message:
+    """A message that is not written yet."""
+    return Message(kind, url, body, f"msg_{uuid_utils.uuid7().hex}", created_at=now())
+
+
+def write_messages(connection: Connection, messages: Sequence[Message]) -> None:
+    """Write messages inside a transaction of somebody else."""
+    if messages:
+        connection.execute(
+            insert(outbox),
+            [
+                {
+                    "message_id": each.message_id,
+                    "kind": each.kind,
+                    "url": each.url,
+                    "body": each.body,
+                    "state": MessageState.PENDING.value,
+                    "attempts": 0,
+                    "created_at": each.created_at or now(),
+                    "due_at": now(),
+                    "last_error": "",
+                }
+                for each in messages
+            ],
+        )
+
+
+class Outbox:
+    """The table of messages; several gates may deliver from it at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, messages: Sequence[Message]) -> None:
+        """Write messages in a transaction of their own."""
+        with self._database.begin() as connection:
+            write_messages(connection, messages)
+
+    def take(self, lease_s: float = 60.0) -> Message | None:
+        """The next due message, kept from others for `lease_s`; a deliverer that dies loses it to the next one."""
+        due = and_(
+            outbox.c.state.in_([MessageState.PENDING.value, MessageState.SENDING.value]), outbox.c.due_at <= now()
+        )
+        with self._database.begin() as connection:
+            row = connection.execute(select(outbox).where(due).order_by(outbox.c.due_at).limit(1)).first()
+            if row is None:
+                return None
+            mine = connection.execute(
+                update(outbox)
+                .where(outbox.c.message_id == row.message_id, outbox.c.due_at == row.due_at, due)
+                .values(
+                    state=MessageState.SENDING.value,
+                    due_at=now() + timedelta(seconds=lease_s),
+                    attempts=outbox.c.attempts + 1,
+                )
+            )
+            return _message(row) if mine.rowcount else None
+
+    def delivered(self, message: Message) -> None:
+        """The receiver has it."""
+        self._set(message.message_id, state=MessageState.DELIVERED.value, delivered_at=now(), last_error="")
+
+    def failed(self, message: Message, reason: str) -> MessageState:
+        """The receiver has it not: try later, or give up after the last step of the schedule."""
+        if message.attempts >= len(BACK_OFF_S):
+            self._set(message.message_id, state=MessageState.DEAD.value, last_error=reason[:300])
+            return MessageState.DEAD
+        due = now() + timedelta(seconds=BACK_OFF_S[message.attempts])
+        self._set(message.message_id, state=MessageState.PENDING.value, due_at=due, last_error=reason[:300])
+        return MessageState.PENDING
+
+    def replay(self, message_id: str | None = None) -> int:
+        """Send one message again, whatever its state, or every dead one; how many. Raises NotFound."""
+        wanted = outbox.c.state == MessageState.DEAD.value if message_id is None else outbox.c.message_id == message_id
+        with self._database.begin() as connection:
+            done = connection.execute(
+                update(outbox)
+                .where(wanted)
+                .values(state=MessageState.PENDING.value, due_at=now(), attempts=0, delivered_at=None)
+            )
+        if message_id is not None and not done.rowcount:
+            raise NotFound(f"no message {message_id!r}; see `zhentu webhooks list`")
+        return int(done.rowcount)
+
+    def list(self, state: MessageState | None = None, limit: int = 100) -> tuple[Message, ...]:
+        """The newest messages, all or of one state."""
+        query = select(outbox).order_by(outbox.c.created_at.desc()).limit(limit)
+        if state is not None:
+            query = query.where(outbox.c.state == state.value)
+        with self._database.begin() as connection:
+            return tuple(_message(row) for row in connection.execute(query))
+
+    def waiting(self) -> int:
+        """How many messages are not delivered and not dead."""
+        open_states = [MessageState.PENDING.value, MessageState.SENDING.value]
+        with self._database.begin() as connection:
+            query = select(func.count()).where(or_(*(outbox.c.state == each for each in open_states)))
+            return int(connection.execute(query).scalar() or 0)
+
+    def _set(self, message_id: str, **values: object) -> None:
+        with self._database.begin() as connection:
+            connection.execute(update(outbox).where(outbox.c.message_id == message_id).values(**values))
+
+
+def _message(row: Row[tuple[object, ...]]) -> Message:
+    return Message(
+        kind=row.kind,
+        url=row.url,
+        body=row.body,
+        message_id=row.message_id,
+        state=MessageState(row.state),
+        attempts=row.attempts,
+        created_at=aware(row.created_at),
+        last_error=row.last_error,
+    )

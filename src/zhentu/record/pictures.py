@@ -1,0 +1,65 @@
+"""Screened pictures, kept only where a setting says so: heatmaps and labels need their bytes again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+import fsspec
+
+from zhentu.errors import ConfigError, NotFound, StoreError
+
+
+class PictureStore:
+    """A folder or bucket of pictures by sha256; `url` is what fsspec opens, e.g. "/var/lib/zhentu/pictures", "s3://b/p".
+
+    None keeps nothing. Raises ConfigError when the URL cannot be opened.
+    """
+
+    def __init__(self, url: str | None) -> None:
+        self._files, self._root = None, ""
+        if url is None:
+            return
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise ConfigError("settings", [f"picture_store: {url!r} cannot be opened: {error}"]) from error
+
+    @property
+    def kept(self) -> bool:
+        """Whether pictures are kept at all."""
+        return self._files is not None
+
+    def put(self, sha256: str, payload: bytes) -> None:
+        """Keep a picture; one that is kept already stays as it is. Raises StoreError."""
+        if self._files is None:
+            return
+        path = self._path(sha256)
+        try:
+            if not self._files.exists(path):
+                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+                self._files.pipe_file(path, payload)
+        except Exception as error:  # every backend of fsspec has errors of its own
+            raise StoreError(f"the picture store cannot be written: {type(error).__name__}") from error
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes of a picture. Raises NotFound, StoreError."""
+        if self._files is None:
+            raise NotFound("pictures are not kept here; set ZHENTU_PICTURE_STORE to keep them for heatmaps")
+        try:
+            return bytes(self._files.cat_file(self._path(sha256)))
+        except FileNotFoundError as error:
+            raise NotFound(f"the picture {sha256[:16]}... is not kept") from error
+        except Exception as error:
+            raise StoreError(f"the picture store cannot be read: {type(error).__name__}") from error
+
+    def remove(self, pictures: Iterable[str]) -> None:
+        """Forget pictures; those that are not kept are passed over."""
+        if self._files is None:
+            return
+        for sha256 in pictures:
+            with contextlib.suppress(FileNotFoundError):
+                self._files.rm_file(self._path(sha256))
+
+    def _path(self, sha256: str) -> str:
+        return f"{self._root}/{sha256[:2]}/{sha256}"

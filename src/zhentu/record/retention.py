@@ -1,0 +1,78 @@
+"""Forgetting by policy: the one way through the trigger that keeps records append-only.
+
+A row in `retention_pass` opens DELETE for the transaction that wrote it, and for no other: it is removed again before
+that transaction commits, so nobody else ever sees it. What was pruned, and how much, stays in `retention_log`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import uuid_utils
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
+
+from zhentu.record.database import Database, now
+from zhentu.record.schema import claims, job_pictures, records, retention_log, retention_pass, shadow_verdicts
+
+_BATCH = 500  # records a transaction: a prune must not keep writers waiting
+
+
+def prune_before(database: Database, moment: datetime) -> tuple[str, ...]:
+    """Delete every record made before `moment`; returns the sha256 of pictures that have no record any more."""
+    return _prune(database, records.c.created_at < moment, f"before {moment.isoformat()}")
+
+
+def prune_seller(database: Database, seller_id: str) -> tuple[str, ...]:
+    """Delete every record of a seller (a person's right, e.g. PIPL Art. 47); returns as `prune_before` does."""
+    return _prune(database, records.c.seller_id == seller_id, "one seller")
+
+
+def count(database: Database, *, before: datetime | None = None, seller_id: str | None = None) -> int:
+    """How many records a prune would delete."""
+    query = select(func.count()).select_from(records)
+    if before is not None:
+        query = query.where(records.c.created_at < before)
+    if seller_id is not None:
+        query = query.where(records.c.seller_id == seller_id)
+    with database.begin() as connection:
+        return int(connection.execute(query).scalar() or 0)
+
+
+def _prune(database: Database, condition: ColumnElement[bool], scope: str) -> tuple[str, ...]:
+    pictures: set[str] = set()
+    total = 0
+    while True:
+        with database.begin() as connection:
+            query = select(records.c.record_id, records.c.picture_sha256).where(condition).limit(_BATCH)
+            found = connection.execute(query).all()
+            if not found:
+                break
+            ids = [row.record_id for row in found]
+            pictures |= {row.picture_sha256 for row in found}
+            total += len(ids)
+            pass_id = str(uuid_utils.uuid7())
+            connection.execute(insert(retention_pass).values(pass_id=pass_id))
+            for table in (records, claims, shadow_verdicts):
+                connection.execute(delete(table).where(table.c.record_id.in_(ids)))
+            connection.execute(
+                update(job_pictures).where(job_pictures.c.record_id.in_(ids)).values(request="{}", payload=None)
+            )
+            connection.execute(delete(retention_pass).where(retention_pass.c.pass_id == pass_id))
+    with database.begin() as connection:
+        connection.execute(
+            insert(retention_log).values(
+                prune_id=str(uuid_utils.uuid7()), pruned_at=now(), scope=scope, record_count=total
+            )
+        )
+    return _without_record(database, sorted(pictures))
+
+
+def _without_record(database: Database, pictures: Sequence[str]) -> tuple[str, ...]:
+    left: set[str] = set()
+    with database.begin() as connection:
+        for start in range(0, len(pictures), _BATCH):
+            part = pictures[start : start + _BATCH]
+            query = select(records.c.picture_sha256).where(records.c.picture_sha256.in_(part))
+            left |= set(connection.execute(query).scalars())
+    return tuple(sha for sha in pictures if sha not in left)

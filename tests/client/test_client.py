@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from zhentu.client import AsyncClient, Client
+from zhentu.errors import DependencyError, PictureTruncated, Unauthenticated, UsageError
+from zhentu.types import Action, Listing, OnError
+
+GOOD = {
+    "action": "label",
+    "decided": "label",
+    "record_id": "r1",
+    "sha256": "0" * 64,
+    "reasons": [{"code": "c", "en": "why", "zh": "为何"}],
+    "scores": {"forged": 0.9},
+    "notice": {"en": "AI", "zh": "人工智能生成内容"},
+}
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class Gate:
+    """A gate that answers as it is told, one after another; the last answer is repeated."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.answers, self.seen = list(answers), []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.seen.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def problem(status: int, code: str, **headers: str) -> httpx.Response:
+    return httpx.Response(status, json={"code": code, "detail": "told"}, headers=headers)
+
+
+def client(gate: Handler, **options: object) -> Client:
+    chosen = {"on_error": OnError.BLOCK, "budget_s": 3.0} | options
+    return Client("http://gate", "zt_a_b", transport=httpx.MockTransport(gate), **chosen)
+
+
+def test_an_answer_is_read_and_the_listing_sent() -> None:
+    gate = Gate(httpx.Response(200, json=GOOD))
+    listing = Listing("L1", "S1", "apparel", "衬衫", True, {"material": "cotton"})
+    answer = client(gate).screen(b"bytes", name="a.jpg", listing=listing, references=[b"r"])
+    assert (answer.action, answer.record_id, answer.notice_zh) == (Action.LABEL, "r1", "人工智能生成内容")
+    request = gate.seen[0]
+    assert request.headers["authorization"] == "Bearer zt_a_b"
+    for part in (b"L1", "衬衫".encode(), b'{"material": "cotton"}', b'name="reference"', b'filename="a.jpg"'):
+        assert part in request.content
+
+
+def test_it_tries_again_with_the_same_key_and_waits_as_told() -> None:
+    gate = Gate(
+        httpx.ConnectError("no"), problem(503, "overloaded", **{"Retry-After": "1"}), httpx.Response(200, json=GOOD)
+    )
+    began = time.monotonic()
+    assert client(gate).screen(b"x").record_id == "r1"
+    assert time.monotonic() - began >= 1
+    assert len({each.headers["idempotency-key"] for each in gate.seen}) == 1
+    assert len(gate.seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (problem(422, "picture_truncated"), PictureTruncated),
+        (problem(401, "unauthenticated"), Unauthenticated),
+        (problem(400, "config_error"), UsageError),
+        (httpx.Response(404, text="<html>"), UsageError),
+    ],
+)
+def test_what_trying_again_cannot_mend_is_raised_at_once(answer: httpx.Response, kind: type[Exception]) -> None:
+    gate = Gate(answer)
+    with pytest.raises(kind):
+        client(gate).screen(b"x")
+    assert len(gate.seen) == 1
+
+
+def test_what_is_no_gate_is_an_error() -> None:
+    with pytest.raises(DependencyError, match="not a zhentu gate"):
+        client(Gate(httpx.Response(200, text="hello"))).screen(b"x")
+
+
+def test_a_gate_that_is_not_reached_blocks_where_told_so_within_the_budget() -> None:
+    began = time.monotonic()
+    answer = client(Gate(httpx.ReadTimeout("slow")), budget_s=0.5, attempts=9).screen(b"x")
+    assert (answer.action, answer.assumed, answer.record_id) == (Action.BLOCK, True, "")
+    assert time.monotonic() - began < 1
+    assert answer.reasons[0].zh
+
+
+def test_a_long_retry_after_is_not_waited_for() -> None:
+    began = time.monotonic()
+    assert client(Gate(problem(429, "rate_limited", **{"Retry-After": "60"}))).screen(b"x").assumed
+    assert time.monotonic() - began < 1
+
+
+def test_pictures_let_through_wait_in_the_queue_and_are_sent_later(tmp_path: Path) -> None:
+    gate = Gate(httpx.ConnectError("no"))
+    kept = client(gate, on_error=OnError.ALLOW_AND_QUEUE, queue_dir=tmp_path / "q", attempts=1)
+    for picture in (b"\xff\x00one", b"two"):
+        assert kept.screen(picture, listing=Listing("L1")).action is Action.ALLOW
+    keys = [each.headers["idempotency-key"] for each in gate.seen]
+    assert kept.flush() == 0
+    gate.answers = [httpx.Response(200, json=GOOD), problem(422, "picture_corrupt")]
+    gate.seen.clear()
+    assert kept.flush() == 2
+    assert [each.headers["idempotency-key"] for each in gate.seen] == keys
+    assert b"\xff\x00one" in gate.seen[0].content
+    assert list((tmp_path / "q").iterdir()) == []
+
+
+def test_allow_and_queue_without_a_queue_is_refused() -> None:
+    with pytest.raises(UsageError, match="queue_dir"):
+        Client("http://gate", on_error=OnError.ALLOW_AND_QUEUE)
+
+
+def test_the_async_client_does_the_same(tmp_path: Path) -> None:
+    async def run() -> tuple[object, object]:
+        gate = Gate(problem(503, "overloaded"), httpx.Response(200, json=GOOD))
+        options = {"on_error": OnError.ALLOW_AND_QUEUE, "queue_dir": tmp_path}
+        async with AsyncClient("http://gate", transport=httpx.MockTransport(gate), **options) as good:
+            first = await good.screen(b"x")
+        dead = httpx.MockTransport(Gate(httpx.ConnectError("no")))
+        async with AsyncClient("http://gate", transport=dead, attempts=1, **options) as bad:
+            return first, await bad.screen(b"y")
+
+    first, second = asyncio.run(run())
+    assert (first.record_id, first.assumed) == ("r1", False)
+    assert (second.action, second.assumed) == (Action.ALLOW, True)
+    assert len(list(tmp_path.glob("*.json"))) == 1
+    assert json.loads(next(tmp_path.glob("*.json")).read_text())["idempotency_key"]

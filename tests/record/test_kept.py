@@ -1,0 +1,187 @@
+"""Claims, spool, retention: each record once, none lost, and forgotten only by the documented way."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from conftest import encoded, photo
+from fakes import FakeDetector
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+
+from zhentu.decide.policy import Policy
+from zhentu.detect.models import ModelEntry
+from zhentu.errors import IdempotencyConflict, RecordNotFound, StoreError
+from zhentu.intake.decode import DecodeLimits
+from zhentu.record import retention
+from zhentu.record.codec import new_record_id
+from zhentu.record.database import Database
+from zhentu.record.jobs import JobKind, JobRequest, JobStore, new_job
+from zhentu.record.outbox import Outbox, new_message
+from zhentu.record.pictures import PictureStore
+from zhentu.record.schema import records, retention_log, retention_pass
+from zhentu.record.spool import Spool
+from zhentu.record.store import Claim, Kept, RecordStore
+from zhentu.screen import screen
+from zhentu.types import Listing, Record
+
+
+@pytest.fixture
+def record(entry: ModelEntry, policy: Policy) -> Record:
+    listing = Listing("L1", "S1", declared_attributes={"material": "cotton"})
+    payload = encoded(photo(), "JPEG")
+    return screen(payload, detector=FakeDetector(entry), policy=policy, limits=DecodeLimits(), listing=listing)
+
+
+@pytest.fixture
+def store(database: Database) -> RecordStore:
+    return RecordStore(database)
+
+
+def again(record: Record, **changes: object) -> Record:
+    return replace(record, record_id=new_record_id(), **changes)
+
+
+def claim(name: str, asked: str = "a") -> Claim:
+    return Claim(name * 64, asked * 64)
+
+
+def test_the_first_record_of_a_claim_answers_the_second(store: RecordStore, record: Record) -> None:
+    assert store.keep(Kept(record, (claim("1"),))) == record
+    assert store.keep(Kept(again(record), (claim("1"),))) == record
+    assert store.answered([claim("1")]) == record
+    assert store.answered([claim("2")]) is None
+
+
+def test_a_claim_for_another_request_is_a_conflict(store: RecordStore, record: Record) -> None:
+    store.keep(Kept(record, (claim("1", "a"),)))
+    with pytest.raises(IdempotencyConflict):
+        store.keep(Kept(again(record), (claim("1", "b"), claim("2"))))
+    with pytest.raises(IdempotencyConflict):
+        store.answered([claim("1", "b")])
+
+
+def test_a_new_key_for_an_answered_request_stands_for_it_from_then_on(store: RecordStore, record: Record) -> None:
+    content, key = claim("c", "c"), claim("k", "c")
+    store.keep(Kept(record, (content,)))
+    assert store.answered([key, content]) == record
+    with pytest.raises(IdempotencyConflict):
+        store.answered([Claim(key.claim, "d" * 64)])
+
+
+def test_of_concurrent_duplicates_one_record_remains(store: RecordStore, record: Record) -> None:
+    start, kept = threading.Barrier(4), []
+
+    def run() -> None:
+        start.wait()
+        kept.append(store.keep(Kept(again(record), (claim("1"),))).record_id)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(kept) == 4
+    assert len(set(kept)) == 1
+    assert sum(store.counts_by_action().values()) == 1
+
+
+def test_record_message_and_deferred_picture_are_written_together_or_not_at_all(
+    store: RecordStore, database: Database, record: Record
+) -> None:
+    job = new_job(JobKind.DEFERRED, [JobRequest("a.jpg", Listing(), b"x")])
+    messages = (new_message("picture.screened", "https://a.example", "{}"),)
+    store.keep(Kept(record, (), messages, job))
+    with pytest.raises(StoreError):
+        store.keep(Kept(record, (), (new_message("picture.screened", "https://a.example", "{}"),)))
+    assert (Outbox(database).waiting(), JobStore(database).waiting()) == (1, 1)
+
+
+def test_the_verdict_of_the_same_bytes_and_model_is_found(store: RecordStore, record: Record) -> None:
+    store.append(record)
+    model = record.verdict.model.sha256
+    assert store.verdict_for(record.picture_sha256, model) == (record.record_id, record.verdict)
+    assert store.verdict_for(record.picture_sha256, "1" * 64) is None
+    assert store.latest_scores(model, 5) == (record.verdict.scores,)
+
+
+def test_what_was_spooled_is_written_once(tmp_path: Path, store: RecordStore, record: Record) -> None:
+    spool = Spool(tmp_path / "spool")
+    kept = Kept(record, (claim("1"),), (new_message("k", "https://a.example", "{}"),))
+    spool.put(kept)
+    spool.put(Kept(again(record), (claim("1"),)))  # the same request, answered twice while the store was down
+    assert spool.waiting() == 2
+    store.keep_late(kept)  # a replay that was killed after writing the first
+    assert spool.replay(store) == 2
+    assert sum(store.counts_by_action().values()) == 2
+    assert store.answered([claim("1")]) == record
+    assert (spool.replay(store), spool.waiting()) == (0, 0)
+    spool.close()
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_the_spool_of_a_dead_process_is_replayed_by_the_next(
+    tmp_path: Path, store: RecordStore, record: Record
+) -> None:
+    dead = Spool(tmp_path)
+    dead.put(Kept(record))
+    living = Spool(tmp_path)
+    assert living.replay(store) == 0, "its owner still lives"
+    dead._file.write(b'{"record": {"half a li')  # killed while writing
+    dead._file.close()
+    assert living.replay(store) == 1
+    assert store.get(record.record_id) == record
+
+
+def test_a_spool_that_cannot_be_written_is_an_error(tmp_path: Path, record: Record) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="nothing was decided"):
+        Spool(tmp_path / "file" / "spool").put(Kept(record))
+
+
+def test_old_records_are_pruned_with_their_claims(store: RecordStore, database: Database, record: Record) -> None:
+    old = again(record, created_at=datetime.now(UTC) - timedelta(days=200))
+    fresh = again(record)
+    store.keep(Kept(old, (claim("1"),)))
+    store.keep(Kept(fresh, (claim("2"),)))
+    moment = datetime.now(UTC) - timedelta(days=100)
+    assert retention.count(database, before=moment) == 1
+    assert retention.prune_before(database, moment) == (), "the picture still has a record"
+    with pytest.raises(RecordNotFound):
+        store.get(old.record_id)
+    assert store.get(fresh.record_id) == fresh
+    assert store.answered([claim("1")]) is None
+    with database.begin() as connection:
+        assert connection.execute(select(retention_log.c.record_count)).scalars().all() == [1]
+
+
+def test_a_seller_can_be_forgotten(store: RecordStore, database: Database, record: Record) -> None:
+    other = again(record, listing=Listing("L2", "S2"), picture_sha256="2" * 64)
+    store.append_many([record, other])
+    assert retention.prune_seller(database, "S1") == (record.picture_sha256,)
+    assert retention.count(database, seller_id="S1") == 0
+    assert store.get(other.record_id) == other
+
+
+def test_after_a_prune_the_database_refuses_to_delete_again(
+    store: RecordStore, database: Database, record: Record
+) -> None:
+    store.append(record)
+    retention.prune_seller(database, "nobody")
+    with pytest.raises((StoreError, IntegrityError), match="append-only"), database.begin() as connection:
+        connection.execute(delete(records))
+    with database.begin() as connection:
+        assert connection.execute(select(retention_pass)).all() == []
+
+
+def test_pictures_are_kept_and_forgotten(tmp_path: Path) -> None:
+    pictures = PictureStore(str(tmp_path / "pictures"))
+    pictures.put("ab" * 32, b"bytes")
+    assert pictures.get("ab" * 32) == b"bytes"
+    pictures.remove(["ab" * 32, "cd" * 32])
+    assert not PictureStore(None).kept
+    assert list((tmp_path / "pictures").rglob("ab*/*")) == []

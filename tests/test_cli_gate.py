@@ -1,0 +1,117 @@
+"""The commands around the gate: keys, models in force, records, spool, webhooks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from conftest import encoded, photo
+from typer.testing import CliRunner
+
+from zhentu.bootstrap import build_screener
+from zhentu.cli.app import app
+from zhentu.detect.models import ModelEntry
+from zhentu.record.database import Database
+from zhentu.record.keys import KeyStore
+from zhentu.record.outbox import MessageState, Outbox, new_message
+from zhentu.record.spool import Spool
+from zhentu.record.store import Kept, RecordStore
+from zhentu.settings import load_settings
+from zhentu.types import Listing
+
+run = CliRunner().invoke
+
+
+@pytest.fixture(autouse=True)
+def database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: ModelEntry) -> Database:
+    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("ZHENTU_STORE_URL", f"sqlite:///{tmp_path}/records.db")
+    monkeypatch.setenv("ZHENTU_PICTURE_STORE", str(tmp_path / "pictures"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return Database(f"sqlite:///{tmp_path}/records.db")
+
+
+def screened(seller: str, seed: int = 1):
+    payload = encoded(photo(seed=seed), "JPEG")
+    return build_screener(load_settings()).screen(payload, listing=Listing(seller_id=seller))
+
+
+def test_a_key_is_created_listed_and_revoked(database: Database) -> None:
+    made = run(app, ["keys", "create", "shop", "--role", "review", "--rate", "5"])
+    token = made.stdout.strip().splitlines()[-1]
+    key = KeyStore(database).verify(token)
+    assert (key.name, key.role.value, key.rate_per_s) == ("shop", "review", 5.0)
+    listed = run(app, ["keys", "list"]).stdout
+    assert key.key_id in listed
+    assert token not in listed
+    assert run(app, ["keys", "revoke", key.key_id]).exit_code == 0
+    assert KeyStore(database).verify(token) is None
+
+
+def test_a_model_is_used_and_rolled_back(tmp_path: Path) -> None:
+    path = tmp_path / "models" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["models"].append(manifest["models"][0] | {"version": "2"})
+    path.write_text(json.dumps(manifest))
+    assert "tiny@2 is in force" in run(app, ["model", "use", "tiny@2"]).stdout
+    assert run(app, ["model", "use", "tiny@9"]).exit_code != 0
+    assert "the model of the settings is in force again" in run(app, ["model", "rollback"]).stdout
+
+
+def test_records_of_a_seller_are_deleted_with_their_pictures(database: Database, tmp_path: Path) -> None:
+    store = RecordStore(database)
+    for number, seller in enumerate(("S1", "S2")):
+        record = screened(seller, number)
+        store.append(record)
+        kept = tmp_path / "pictures" / record.picture_sha256[:2] / record.picture_sha256
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(b"x")
+    assert "1 records would be deleted" in run(app, ["records", "prune", "--seller", "S1", "--dry-run"]).stdout
+    assert "1 records were deleted" in run(app, ["records", "prune", "--seller", "S1"]).stdout
+    assert sum(store.counts_by_action().values()) == 1
+    assert len([each for each in (tmp_path / "pictures").rglob("*") if each.is_file()]) == 1
+
+
+def test_old_records_are_pruned_by_age(database: Database) -> None:
+    store = RecordStore(database)
+    store.append(replace(screened("S1"), created_at=datetime.now(UTC) - timedelta(days=90)))
+    assert "0 records" in run(app, ["records", "prune", "--older-than-days", "100"]).stdout
+    assert "1 records were deleted" in run(app, ["records", "prune", "--older-than-days", "30"]).stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--seller", ""], ["--seller", "S", "--older-than-days", "3"]])
+def test_a_prune_that_says_not_what_is_refused(options: list[str]) -> None:
+    assert run(app, ["records", "prune", *options]).exit_code != 0
+
+
+def test_the_spool_is_replayed(database: Database) -> None:
+    spool = Spool(load_settings().spool_dir)
+    record = screened("S1")
+    spool.put(Kept(record))
+    spool._file.close()  # its process has died
+    assert "1 decisions" in run(app, ["spool", "replay"]).stdout
+    assert RecordStore(database).get(record.record_id) == record
+
+
+def test_dead_messages_are_listed_and_replayed(database: Database) -> None:
+    box = Outbox(database)
+    box.put([new_message("picture.screened", "https://a.example/hook?token=secret", "{}")])
+    box.failed(replace(box.list()[0], attempts=99), "answered 500")
+    listed = run(app, ["webhooks", "list", "--state", "dead"]).stdout
+    assert "answered 500" in listed
+    assert "secret" not in listed
+    assert "1 messages" in run(app, ["webhooks", "replay"]).stdout
+    assert box.list()[0].state is MessageState.PENDING
+
+
+def test_migrate_says_what_it_did() -> None:
+    assert "up to date" in run(app, ["store", "migrate"]).stdout
+
+
+def test_doctor_shows_drift() -> None:
+    shown = run(app, ["doctor"]).stdout
+    assert "drift" in shown
+    assert "reference histograms" in shown
