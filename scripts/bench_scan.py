@@ -5,9 +5,14 @@
 - plain: one process, Pillow decodes and resizes, two timm networks in PyTorch (its own threads) take the same views,
   one picture at a time: what one would write in an afternoon.
 - limit: decode once, prepare views once, infer once, each alone on every core; the three times added up.
+- threads: one process, a thread a core, the very line of the scan; what the local engine would be without processes.
 - scan: the `zhentu scan` command itself, as a user starts it, start of the interpreter and writing of rows included.
+- ray: the same command with `--engine ray`, on a cluster of one node a core on this machine (with `--ray`).
+- plain_ray: `plain_ray_data.py` on the same cluster, its start included too.
 
-The three take turns (plain, scan, limit) over slices of the pictures, so that a noisy machine disturbs all alike.
+Beside the clock, the processor seconds of each are taken (`cpu`): on a machine that others load they say more.
+All take turns over slices of the pictures, so that a noisy machine disturbs all alike. For commands the time of the
+same command over one picture is also taken, once: `net` rates are without it.
 """
 
 from __future__ import annotations
@@ -21,16 +26,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
+from scanning import ROOT, cpu_seconds, environment, scan_command
 
 from zhentu.bootstrap import build_screener
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import samples_folder
-from zhentu.detect.views import choose_boxes, make_views
+from zhentu.detect.views import Views, choose_boxes, make_views
 from zhentu.settings import load_settings
 
 SIZES = ((1300, 1600), (1280, 1600), (1300, 1560), (1600, 1300))  # width, height
@@ -58,8 +69,26 @@ def make_pictures(source: Path, folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def plain(paths: list[Path]) -> float:
-    """Seconds of the plain script over `paths`, without loading its networks."""
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of the clock and of processors."""
+
+    clock: float = 0.0
+    cpu: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.clock + other.clock, self.cpu + other.cpu)
+
+
+def cost_of(step: Callable[[], object]) -> Cost:
+    """What a step costs, everything it starts included."""
+    began, cpu_began = time.perf_counter(), cpu_seconds()
+    step()
+    return Cost(time.perf_counter() - began, cpu_seconds() - cpu_began)
+
+
+def plain(paths: list[Path]) -> Cost:
+    """Cost of the plain script over `paths`, without loading its networks."""
     import timm
     import torch
 
@@ -72,8 +101,8 @@ def plain(paths: list[Path]) -> float:
         return torch.from_numpy(stacked).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
     torch.set_num_threads(os.cpu_count() or 1)
-    began = time.perf_counter()
-    with torch.inference_mode():
+
+    def screen() -> None:
         for path in paths:
             image = Image.open(path).convert("RGB")
             whole = image.resize((views.whole_size, views.whole_size), Image.Resampling.BICUBIC)
@@ -81,37 +110,86 @@ def plain(paths: list[Path]) -> float:
             crops = [image.crop((b.x, b.y, b.x + views.crop_size, b.y + views.crop_size)) for b in boxes]
             logits = whole_net(tensor([whole])), crop_net(tensor(crops))
             torch.sigmoid(logits[0][0] + logits[1].mean(0)).tolist()
-    return time.perf_counter() - began
+
+    with torch.inference_mode():
+        return cost_of(screen)
 
 
-def scan(paths: list[Path], folder: Path) -> float:
-    """Seconds of the command over a folder of links to `paths`."""
-    pictures = folder / "slice"
-    pictures.mkdir()
-    for path in paths:
-        (pictures / path.name).symlink_to(path.resolve())
-    output = folder / "rows.csv"
-    command = [sys.executable, "-m", "zhentu", "scan", str(pictures), "--output", str(output), "--no-resume"]
-    began = time.perf_counter()
-    environment = os.environ | {"ZHENTU_STORE_URL": f"sqlite:///{folder / 'records.db'}"}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    seconds = time.perf_counter() - began
-    if len(output.read_text().splitlines()) != len(paths) + 1:
-        sys.exit("the scan did not write a row for every picture")
-    for path in pictures.iterdir():
-        path.unlink()
-    pictures.rmdir()
-    return seconds
+def threads(paths: list[Path]) -> Cost:
+    """Cost of one process with a thread a core."""
+    screener = build_screener(load_settings())
+
+    def screen(path: Path) -> None:
+        screener.screen(path.read_bytes(), str(path))
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return cost_of(lambda: list(pool.map(screen, paths)))
 
 
-def limit(paths: list[Path]) -> tuple[float, float, float]:
-    """Seconds of decode, views and inference alone, every core busy with its share."""
+def scan(paths: list[Path], *options: str) -> Cost:
+    """Cost of the command over a folder of links to `paths`."""
+    with linked(paths) as place:
+        output = place / "rows.csv"
+        command = scan_command(str(place / "slice"), "--output", str(output), "--no-resume", *options)
+        cost = run(command, environment(place))
+        if len(output.read_text().splitlines()) != len(paths) + 1:
+            sys.exit("the scan did not write a row for every picture")
+    return cost
+
+
+def plain_ray(paths: list[Path], address: str) -> Cost:
+    """Cost of the plain Ray Data script over a folder of links to `paths`."""
+    with linked(paths) as place:
+        script = [sys.executable, str(ROOT / "scripts" / "plain_ray_data.py"), address]
+        command = [*script, str(place / "slice"), str(place / "rows")]
+        cost = run(command, environment(place))
+        rows = sum(len(path.read_text().splitlines()) - 1 for path in (place / "rows").glob("*.csv"))
+        if rows != len(paths):
+            sys.exit(f"the plain Ray Data script wrote {rows} rows for {len(paths)} pictures")
+    return cost
+
+
+def run(command: list[str], variables: dict[str, str]) -> Cost:
+    """Cost of a command; ends the script when it fails."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return cost_of(lambda: subprocess.run(command, check=True, env=variables, **quiet))
+
+
+@contextmanager
+def linked(paths: list[Path]) -> Iterator[Path]:
+    """A folder with links to `paths` in `slice`, and room for a store of its own."""
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        (place / "slice").mkdir()
+        for path in paths:
+            (place / "slice" / path.name).symlink_to(path.resolve())
+        yield place
+
+
+@contextmanager
+def ray_cluster() -> Iterator[str]:
+    """A cluster of one node process a core on loopback."""
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 200 * 2**20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    for _ in range((os.cpu_count() or 1) - 1):
+        cluster.add_node(num_cpus=1, object_store_memory=200 * 2**20)
+    cluster.wait_for_nodes()
+    try:
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def limit(paths: list[Path]) -> npt.NDArray[np.float64]:
+    """Seconds of decode, views and inference alone, every core busy with its share: by the clock, by processors."""
     cores = os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(cores)
     with context.Pool(cores, _hold, (barrier,)) as pool:
-        shares = pool.map(_alone, [paths[k::cores] for k in range(cores)], chunksize=1)
-    return tuple(max(times) for times in zip(*shares, strict=True))  # type: ignore[return-value]
+        shares = np.array(pool.map(_alone, [paths[k::cores] for k in range(cores)], chunksize=1))
+    return np.stack([shares[:, 0].max(axis=0), shares[:, 1].sum(axis=0)])
 
 
 def _hold(barrier: object) -> None:
@@ -119,24 +197,32 @@ def _hold(barrier: object) -> None:
     _barrier = barrier
 
 
-def _alone(paths: list[Path]) -> tuple[float, float, float]:
+def _alone(paths: list[Path]) -> tuple[list[float], list[float]]:
     cv2.setNumThreads(1)
     detector = build_screener(load_settings()).detector
     assert isinstance(detector, Detector)  # noqa: S101 - for the type checker
     payloads = [path.read_bytes() for path in paths]
-    _barrier.wait()  # type: ignore[name-defined]
-    began = time.perf_counter()
-    pictures = [np.asarray(Image.open(io.BytesIO(payload)).convert("RGB")) for payload in payloads]
-    decoded = time.perf_counter()
-    _barrier.wait()  # type: ignore[name-defined]
-    views_began = time.perf_counter()
-    views = [make_views(picture, detector.entry.views) for picture in pictures]
-    viewed = time.perf_counter()
-    _barrier.wait()  # type: ignore[name-defined]
-    infer_began = time.perf_counter()
-    for each in views:
-        detector.run(each)
-    return decoded - began, viewed - views_began, time.perf_counter() - infer_began
+    pictures: list[npt.NDArray[np.uint8]] = []
+    views: list[Views] = []
+
+    def decode_all() -> None:
+        pictures.extend(np.asarray(Image.open(io.BytesIO(payload)).convert("RGB")) for payload in payloads)
+
+    def view_all() -> None:
+        views.extend(make_views(picture, detector.entry.views) for picture in pictures)
+
+    def infer_all() -> None:
+        for each in views:
+            detector.run(each)
+
+    clock, cpu = [], []
+    for step in (decode_all, view_all, infer_all):
+        _barrier.wait()  # type: ignore[name-defined]
+        began, cpu_began = time.perf_counter(), time.process_time()
+        step()
+        clock.append(time.perf_counter() - began)
+        cpu.append(time.process_time() - cpu_began)
+    return clock, cpu
 
 
 def main() -> None:
@@ -147,35 +233,60 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--slice", type=int, default=500, help="pictures per turn of the scan")
     parser.add_argument("--plain", type=int, default=100, help="of them for the plain script and the limit")
+    parser.add_argument("--ray", action="store_true", help="also measure Ray, on a cluster of this machine's cores")
     parser.add_argument("--output", type=Path, help="write the figures here as JSON")
     arguments = parser.parse_args()
     paths = make_pictures(arguments.pictures, arguments.folder, arguments.count)
-    scan_s = plain_s = 0.0
-    parts = np.zeros(3)
-    measured = 0
-    with tempfile.TemporaryDirectory() as temporary:
-        for start in range(0, len(paths), arguments.slice):
-            turn = paths[start : start + arguments.slice]
-            few = turn[: arguments.plain]
-            plain_s += plain(few)
-            scan_s += scan(turn, Path(temporary))
-            parts += limit(few)
-            measured += len(few)
-    rate = {"scan": len(paths) / scan_s, "plain": measured / plain_s, "limit": measured / float(parts.sum())}
-    figures = {
-        "pictures": len(paths),
-        "cores": os.cpu_count(),
-        "pictures_per_second": {name: round(value, 2) for name, value in rate.items()},
-        "limit_ms_per_picture": dict(
-            zip(("decode", "views", "inference"), (parts / measured * 1e3).round(2).tolist(), strict=True)
-        ),
-        "scan_over_plain": round(rate["scan"] / rate["plain"], 2),
-        "scan_over_limit": round(rate["scan"] / rate["limit"], 3),
-    }
+    with ray_cluster() if arguments.ray else nullcontext("") as address:
+        figures = measure(paths, arguments.slice, arguments.plain, address)
     text = json.dumps(figures, indent=1)
     print(text)
     if arguments.output:
         arguments.output.write_text(text + "\n", encoding="utf-8")
+
+
+def measure(paths: list[Path], size: int, few_count: int, address: str) -> dict[str, object]:
+    """All turns. address: of the Ray cluster, "" = without Ray."""
+    over_ray = ("--engine", "ray", "--ray-address", address)
+    start = {"scan": scan(paths[:1])}
+    if address:
+        start |= {"ray": scan(paths[:1], *over_ray), "plain_ray": plain_ray(paths[:1], address)}
+    costs: dict[str, Cost] = {}
+    parts = np.zeros((2, 3))
+    turns = [paths[begin : begin + size] for begin in range(0, len(paths), size)]
+    few = [turn[:few_count] for turn in turns]
+
+    def take(name: str, cost: Cost) -> None:
+        costs[name] = costs.get(name, Cost()) + cost
+        print(name, round(cost.clock, 1), round(cost.cpu, 1), file=sys.stderr, flush=True)
+
+    for turn, some in zip(turns, few, strict=True):
+        take("plain", plain(some))
+        take("threads", threads(turn))
+        take("scan", scan(turn))
+        if address:
+            take("ray", scan(turn, *over_ray))
+            take("plain_ray", plain_ray(turn, address))
+        parts += limit(some)
+    fewer = sum(map(len, few))
+    counts = {name: fewer if name == "plain" else len(paths) for name in costs}
+    figures: dict[str, object] = {"pictures": len(paths), "cores": os.cpu_count()}
+    for clock, limit_parts in (("clock", parts[0]), ("cpu", parts[1])):
+        spent = {name: float(getattr(cost, clock)) for name, cost in costs.items()}
+        rate = {name: counts[name] / seconds for name, seconds in spent.items()}
+        rate["limit"] = fewer / float(limit_parts.sum())
+        for name, cost in start.items():
+            rate[f"{name}_net"] = counts[name] / (spent[name] - len(turns) * float(getattr(cost, clock)))
+        pairs = [("scan", "plain"), ("scan", "limit"), ("scan_net", "limit"), ("threads", "scan_net")]
+        if address:
+            pairs += [("ray", "scan"), ("ray_net", "scan_net"), ("ray", "plain_ray"), ("ray_net", "plain_ray_net")]
+        figures[clock] = {
+            "pictures_per_second": {name: round(value, 2) for name, value in rate.items()},
+            "start_seconds": {name: round(float(getattr(cost, clock)), 1) for name, cost in start.items()},
+            "limit_ms_per_picture": (limit_parts / fewer * 1e3).round(2).tolist(),
+            "ratios": {f"{one} over {other}": round(rate[one] / rate[other], 3) for one, other in pairs},
+        }
+    return figures
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+from packaging.version import InvalidVersion, Version
 
 from zhentu.banks.bank import Banks
 from zhentu.banks.store import BankStore
@@ -17,7 +18,7 @@ from zhentu.detect.compare import Comparer
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_folder
 from zhentu.detect.sessions import has_8bit_products
-from zhentu.errors import ConfigError
+from zhentu.errors import ConfigError, UsageError
 from zhentu.intake.decode import DecodeLimits
 from zhentu.labelling import read_anchors
 from zhentu.record.database import Database
@@ -119,6 +120,25 @@ def build_comparer(settings: Settings, threads: int = 1) -> Comparer | None:
     folder = settings.models_dir or models_folder()
     entry = Manifest.load(folder).comparer
     return None if entry is None else Comparer(entry, folder, threads)
+
+
+def accepted_models(settings: Settings, rescan_below: str = "") -> dict[str, Mapping[str, float]]:
+    """Thresholds by sha256 of the models whose scores count as known.
+
+    They are the one in force, and with `rescan_below` those of the same name in the manifest from that version on.
+    Raises UsageError when it is no version.
+    """
+    entry, folder = find_model(settings)
+    accepted = {entry.sha256: entry.thresholds}
+    if rescan_below:
+        try:
+            least = Version(rescan_below)
+            for each in Manifest.load(folder).models:
+                if each.name == entry.name and Version(each.version) >= least:
+                    accepted[each.sha256] = each.thresholds
+        except InvalidVersion as error:
+            raise UsageError(f"--rescan-below: {error}; give a version such as 0.2.0") from error
+    return accepted
 
 
 def build_store(settings: Settings) -> RecordStore:

@@ -10,6 +10,7 @@ ZhentuError                      internal_error           500  1
 │   ├── UnsupportedFormat        unsupported_format       415  1
 │   └── LabelUnwritable          label_unwritable         422  1   (this format or file cannot take the label)
 ├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
+├── SourceUnreadable             source_unreadable        502  1   (the source failed, again and again)
 ├── UsageError                   usage_error              400  2   (the call is at fault)
 │   ├── ConfigError              config_error             400  2   (every problem of a config at once)
 │   ├── RecordNotFound           record_not_found         404  2
@@ -100,6 +101,13 @@ class PictureNotFound(ZhentuError):
 
     code = "picture_not_found"
     http_status = 404
+
+
+class SourceUnreadable(ZhentuError):
+    """The source of a picture (object store, web server, disk) failed on every attempt, or refused for good."""
+
+    code = "source_unreadable"
+    http_status = 502
 
 
 class UsageError(ZhentuError):

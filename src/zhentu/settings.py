@@ -17,7 +17,7 @@ from zhentu.types import Action, OnError
 
 PREFIX = "ZHENTU_"
 _CODE = r"^[\x21\x23-\x5b\x5d-\x7e]*$"  # characters of AIGC label fields, GB 45438-2025 Annex E
-_NOT_SETTINGS = {"ZHENTU_CONFIG", "ZHENTU_DEBUG", "ZHENTU_TAEF2"}
+_NOT_SETTINGS = {"ZHENTU_CONFIG", "ZHENTU_DEBUG", "ZHENTU_SCAN_DATABASE", "ZHENTU_TAEF2", "ZHENTU_TINY", "ZHENTU_CLIP"}
 
 
 def _data_folder() -> Path:
@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     store_url: SQLAlchemy URL of the record store.  policy_path, models_dir: None = shipped with the package.
     model: "name" or "name@version"; None = the manifest's active one.  workers: 0 = one per core.
     max_bytes, max_pixels, max_side, min_side: decode limits.  host, port: where the gate listens.
+    jobs_dir: folder of backlog jobs; None = beside the default store.
     queue_size: pictures waiting before the gate refuses.  deadline_s: seconds a request may take.
     auto_migrate: bring the store to this version's schema at start; None = for SQLite only.
     on_error: what a caller gets when the gate itself is in trouble; has no default, `zhentu serve` asks for it.
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
 
     store_url: str = Field(default_factory=_default_store)
     policy_path: Path | None = None
+    jobs_dir: Path | None = None
     models_dir: Path | None = None
     model: str | None = None
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
@@ -115,6 +117,11 @@ class Settings(BaseSettings):
     c2pa_algorithm: Annotated[str, Field(pattern="^(es256|es384|es512|ps256|ps384|ps512|ed25519)$")] = "es256"
     notices_dir: Path | None = None
     appeal_url: str = ""
+
+    @property
+    def jobs_folder(self) -> Path:
+        """Where backlog jobs keep their progress."""
+        return self.jobs_dir or _data_folder() / "jobs"
 
     @property
     def worker_count(self) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -11,8 +11,12 @@ from zhentu.backlog.engine_local import in_order
 from zhentu.errors import DependencyError
 
 
-def build() -> Callable[[int], int]:
-    return work
+def build() -> Callable[[Sequence[int]], list[int]]:
+    return lambda chunk: [work(task) for task in chunk]
+
+
+def chunks(tasks: Sequence[int], size: int = 4) -> Iterator[Sequence[int]]:
+    return (tasks[start : start + size] for start in range(0, len(tasks), size))
 
 
 def work(task: int) -> int:
@@ -26,32 +30,32 @@ def crashed(task: int) -> int:
     return task
 
 
-def build_nothing() -> Callable[[int], int]:
+def build_nothing() -> Callable[[Sequence[int]], list[int]]:
     os._exit(7)
 
 
 def test_outcomes_come_in_the_order_of_the_tasks() -> None:
-    assert list(in_order(build, range(40), 2, crashed)) == [task * 10 for task in range(40)]
+    assert list(in_order(build, chunks(range(40)), 2, crashed)) == [task * 10 for task in range(40)]
 
 
 def test_a_crash_costs_the_picture_that_caused_it_and_no_other() -> None:
     tasks = [1, 2, 3, -4, 5, 6, -7, *range(8, 30)]
-    assert list(in_order(build, tasks, 2, crashed)) == [task if task < 0 else task * 10 for task in tasks]
+    assert list(in_order(build, chunks(tasks), 2, crashed)) == [task if task < 0 else task * 10 for task in tasks]
 
 
 def test_workers_that_cannot_start_are_no_fault_of_the_pictures() -> None:
     with pytest.raises(DependencyError, match="--workers"):
-        list(in_order(build_nothing, range(3), 1, crashed))
+        list(in_order(build_nothing, chunks(range(3)), 1, crashed))
 
 
 def test_only_a_few_tasks_are_under_way_however_many_there_are() -> None:
     taken = 0
 
-    def endless() -> Iterator[int]:
+    def endless() -> Iterator[list[int]]:
         nonlocal taken
         while True:
             taken += 1
-            yield taken
+            yield [taken]
 
     outcomes = in_order(build, endless(), 1, crashed)
     assert next(outcomes) == 10

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import encoded, photo
 
+from zhentu.backlog.items import Item
 from zhentu.backlog.outputs import write_rows
 from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error
 from zhentu.backlog.scan import ScanJob, run_scan
@@ -38,10 +39,10 @@ def test_odd_names_come_back_from_every_format(suffix: str, tmp_path: Path) -> N
 
 
 def test_errors_keep_their_code_and_unknown_ones_their_name() -> None:
-    assert row_of_error("a", PictureTruncated("ends early")).error == "picture_truncated"
-    unknown = row_of_error("a", KeyError("x"))
+    assert row_of_error(Item("a"), PictureTruncated("ends early")).error == "picture_truncated"
+    unknown = row_of_error(Item("a"), KeyError("x"))
     assert (unknown.error, unknown.detail) == ("internal_error", "KeyError: 'x'")
-    assert row_of_crash("a").error == "worker_crashed"
+    assert row_of_crash(Item("a")).error == "worker_crashed"
 
 
 def test_text_that_no_file_could_hold_is_escaped() -> None:

@@ -16,6 +16,7 @@ from hostile import write_hostile
 from zhentu.backlog.rows import COLUMNS, ScanRow
 from zhentu.backlog.scan import ScanJob, run_scan
 from zhentu.bootstrap import build_store
+from zhentu.decide.policy_file import default_policy_path
 from zhentu.errors import UsageError
 from zhentu.settings import Settings
 
@@ -95,18 +96,24 @@ def test_an_interrupted_scan_goes_on_and_each_picture_is_there_once(
     with pytest.raises(KeyboardInterrupt):
         run_scan(ScanJob((str(pictures),), output), settings, stop_at_five)
     assert not output.exists()
-    partial = tmp_path / "rows.csv.partial.jsonl"
-    partial.write_bytes(partial.read_bytes() + b'{"path": "half a li')
     summary = run_scan(ScanJob((str(pictures),), output), settings)
     assert summary.resumed == 5
     assert [row["path"] for row in rows_of(output)] == sorted(str(path) for path in pictures.iterdir())
-    assert not partial.exists()
 
 
-def test_a_checkpoint_of_another_model_is_not_continued(pictures: Path, settings: Settings, tmp_path: Path) -> None:
-    (tmp_path / "rows.csv.partial.jsonl").write_text('{"versions": "old"}\n{"path": "x"}\n')
-    summary = run_scan(ScanJob((str(pictures),), tmp_path / "rows.csv"), settings)
+def test_a_job_begun_with_another_policy_is_not_continued(pictures: Path, settings: Settings, tmp_path: Path) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_scan(ScanJob((str(pictures),), tmp_path / "rows.csv"), settings, stop)
+    other = tmp_path / "policy.yaml"
+    other.write_text(default_policy_path().read_text(encoding="utf-8") + "\n# another\n", encoding="utf-8")
+    summary = run_scan(
+        ScanJob((str(pictures),), tmp_path / "rows.csv"), settings.model_copy(update={"policy_path": other})
+    )
     assert summary.resumed == 0
+    assert summary.pictures == 13
 
 
 def test_a_source_without_pictures_is_named(settings: Settings, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from zhentu.backlog import sources
-from zhentu.backlog.sources import find_pictures
+from zhentu.backlog.ledger import Ledger, Shard
+from zhentu.backlog.sources import find_items
 from zhentu.errors import UsageError
 
 
@@ -16,6 +19,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_bytes(b"x")
     return tmp_path
+
+
+def find_pictures(sources: list[str], limit: int | None = None, shard: Shard | None = None) -> list[str]:
+    """The paths a job of these sources would do, in its order."""
+    with tempfile.TemporaryDirectory() as place, closing(Ledger(Path(place), Path(place))) as ledger:
+        ledger.list_items(find_items(sources), shard or Shard(), limit)
+        return [numbered.item.path for numbered in ledger.to_do()]
 
 
 def test_folders_are_searched_to_the_bottom_and_sorted() -> None:
@@ -60,3 +70,9 @@ def test_a_folder_that_cannot_be_read_is_no_empty_folder(monkeypatch: pytest.Mon
     monkeypatch.setattr(sources.os, "walk", walk)
     with pytest.raises(UsageError, match="b/c: the folder cannot be read"):
         find_pictures(["."])
+
+
+def test_a_limit_takes_the_first_and_shards_share_everything() -> None:
+    assert find_pictures(["."], limit=2) == ["[odd].gif", "a.png"]
+    shared = [path for index in (1, 2, 3) for path in find_pictures(["."], shard=Shard(index, 3))]
+    assert sorted(shared) == find_pictures(["."])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -43,9 +45,15 @@ def start(folder: Path, settings: Settings) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_rows(folder: Path, process: subprocess.Popen[str]) -> None:
-    partial = folder.parent / "rows.csv.partial.jsonl"
-    while process.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") > 100):
+def rows_done(folder: Path, settings: Settings) -> int:
+    for path in settings.jobs_folder.glob("*/ledger.db"):
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as ledger:
+            return int(ledger.execute("SELECT count(*) FROM items WHERE done = 1").fetchone()[0])
+    return 0
+
+
+def wait_for_rows(folder: Path, process: subprocess.Popen[str], settings: Settings) -> None:
+    while process.poll() is None and rows_done(folder, settings) < 100:
         time.sleep(0.01)
 
 
@@ -73,7 +81,7 @@ def test_a_stopped_scan_goes_on_with_every_picture_once(
     sent: signal.Signals, status: int, folder: Path, settings: Settings
 ) -> None:
     stopped = start(folder, settings)
-    wait_for_rows(folder, stopped)
+    wait_for_rows(folder, stopped, settings)
     stopped.send_signal(sent)
     stopped.wait(30)
     assert stopped.returncode == status

@@ -1,15 +1,66 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from conftest import encoded, photo
+from fakes import tiny_model
+from PIL import Image
 
 from zhentu.backlog.scan import ScanJob, run_scan
 from zhentu.bootstrap import build_screener
+from zhentu.detect.models import samples_folder
 from zhentu.errors import UsageError
 from zhentu.report.page import write_report
 from zhentu.settings import Settings
+
+SHOP = "path,seller_id,goods\n" + "".join(
+    f"{name},{seller},{goods}\n"
+    for name, seller, goods in (
+        ("1.jpg", "<b>Ann</b>", "apparel"),
+        ("2.jpg", "<b>Ann</b>", "apparel"),
+        ("gone.jpg", "Bo", "toys"),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report over a manifest: two bright pictures that look the same, and one that is gone."""
+    folder = tmp_path_factory.mktemp("shop")
+    tiny_model(folder / "models")
+    with Image.open(samples_folder() / "genuine_cup.jpg") as cup:
+        bright = cup.convert("RGB").point(lambda value: 200 + value // 5)
+    (folder / "1.jpg").write_bytes(encoded(bright, "JPEG"))
+    (folder / "2.jpg").write_bytes(encoded(bright, "JPEG", quality=50))
+    (folder / "m.csv").write_text(SHOP, encoding="utf-8")
+    settings = Settings(models_dir=folder / "models", store_url=f"sqlite:///{folder}/r.db", jobs_dir=folder / "jobs")
+    summary = run_scan(ScanJob((str(folder / "m.csv"),), store=False, workers=1), settings)
+    write_report(summary, build_screener(settings), folder / "report.html")
+    return folder
+
+
+def test_sellers_goods_and_groups_stand_on_the_page(shop: Path) -> None:
+    page = (shop / "report.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;Ann&lt;/b&gt;" in page
+    assert "<b>Ann" not in page
+    assert "apparel" in page
+    assert "1 groups among pictures" in page
+    assert "近似重复" in page
+    assert page.count("data:image/jpeg;base64,") == 2 * 2 + 1
+
+
+def test_the_tables_say_the_same_as_the_page(shop: Path) -> None:
+    with (shop / "report.csv").open(encoding="utf-8") as stream:
+        rows = [tuple(row) for row in csv.reader(stream)][1:]
+    assert ("seller", "<b>Ann</b>", "review", "2") in rows
+    assert ("goods", "toys", "error", "1") in rows
+    assert ("unreadable", str(shop / "gone.jpg"), "picture_not_found", "1") in rows
+    assert len([row for row in rows if row[0] == "group"]) == 2
+    table = pq.read_table(shop / "report.parquet").to_pylist()
+    assert [(row["section"], row["name"], row["measure"]) for row in table] == [row[:3] for row in rows]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 Processes, not threads: about a tenth of a picture's time holds Python's lock (copies of pixels, choosing crops, the
 record), which would cap threads at some ten cores; and a decoder that dies on a hostile file takes one worker with it,
-not the scan.
+not the scan. `scripts/bench_scan.py` measures both.
 """
 
 from __future__ import annotations
@@ -12,105 +12,126 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from zhentu.errors import DependencyError
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 
-_AHEAD = 4  # tasks per worker that may wait: enough to keep cores busy, few enough to bound memory
+_AHEAD = 3  # chunks per worker that may wait: enough to keep cores busy, few enough to bound memory
 _work: Callable[[Any], Any] | None = None  # of a worker process; None in every other
 
 
+class ProcessPool(Generic[Task, Outcome]):
+    """`map` over processes that survives their deaths.
+
+    build: makes a worker's function of a chunk of tasks, once in each worker; it, tasks and outcomes are pickled.
+    crashed: the outcome of a task whose worker died; found by running the tasks that were under way one by one.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Callable[[Sequence[Task]], list[Outcome]]],
+        workers: int,
+        crashed: Callable[[Task], Outcome],
+    ) -> None:
+        self._build, self._workers, self._crashed = build, workers, crashed
+        self._pool = self._start(workers)
+
+    def outcomes(self, chunks: Iterable[Sequence[Task]]) -> Generator[Outcome, None, None]:
+        """Outcomes in the order of the tasks, a bounded number under way at any time.
+
+        Raises DependencyError when workers cannot even start. Close the iterator to end early.
+        """
+        pending = iter(chunks)
+        waiting: deque[tuple[Sequence[Task], Future[list[Outcome]]]] = deque()
+        try:
+            while True:
+                for chunk in islice(pending, _AHEAD * self._workers - len(waiting)):
+                    waiting.append((chunk, self._submit(self._pool, chunk)))
+                if not waiting:
+                    return
+                try:
+                    outcomes = waiting[0][1].result()
+                except BrokenProcessPool:
+                    self._pool.shutdown()
+                    yield from self._one_by_one(waiting)
+                    waiting.clear()
+                    self._pool = self._start(self._workers)
+                    continue
+                waiting.popleft()
+                yield from outcomes
+        finally:  # also on Ctrl-C: what has not begun is dropped
+            for _, future in waiting:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the processes; what has begun is finished."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one_by_one(self, suspects: Iterable[tuple[Sequence[Task], Future[list[Outcome]]]]) -> Iterator[Outcome]:
+        """When a worker died, its task is one of those under way; alone in a process each shows whether it is it."""
+        pool = self._started()
+        try:
+            for chunk, future in suspects:
+                if future.done() and future.exception() is None:
+                    yield from future.result()
+                    continue
+                for task in chunk:
+                    try:
+                        outcomes = self._submit(pool, [task]).result()
+                    except BrokenProcessPool:
+                        pool.shutdown()
+                        pool = self._started()
+                        outcomes = [self._crashed(task)]
+                    yield from outcomes
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self, workers: int) -> ProcessPoolExecutor:
+        # spawn: a fork would copy the locks of ONNX Runtime's and OpenCV's threads in whatever state they are
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(self._build,))
+
+    def _started(self) -> ProcessPoolExecutor:
+        """A pool of one, known to start: otherwise every picture would be blamed for a machine without memory."""
+        pool = self._start(1)
+        try:
+            pool.submit(_ready).result()
+        except BrokenProcessPool as error:
+            pool.shutdown()
+            raise DependencyError(
+                "scan workers die as soon as they start, most often for lack of memory; try fewer with --workers"
+            ) from error
+        return pool
+
+    @staticmethod
+    def _submit(pool: ProcessPoolExecutor, chunk: Sequence[Task]) -> Future[Any]:
+        try:
+            return pool.submit(_run, chunk)
+        except BrokenProcessPool as error:
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            return failed
+
+
 def in_order(
-    build: Callable[[], Callable[[Task], Outcome]],
-    tasks: Iterable[Task],
+    build: Callable[[], Callable[[Sequence[Task]], list[Outcome]]],
+    chunks: Iterable[Sequence[Task]],
     workers: int,
     crashed: Callable[[Task], Outcome],
 ) -> Generator[Outcome, None, None]:
-    """`map` over processes: outcomes in the order of the tasks, a bounded number under way at any time.
-
-    build: makes a worker's function, called once in each worker; must be picklable, as tasks and outcomes must be.
-    crashed: the outcome of a task whose worker died; found by running the tasks that were under way alone.
-    Raises DependencyError when workers cannot even start. Close the iterator to end early.
-    """
-    pending = iter(tasks)
-    waiting: deque[tuple[Task, Future[Outcome]]] = deque()
-    pool = _pool(build, workers)
+    """`ProcessPool.outcomes` with a pool of its own."""
+    pool = ProcessPool(build, workers, crashed)
     try:
-        while True:
-            for task in islice(pending, _AHEAD * workers - len(waiting)):
-                waiting.append((task, _submit(pool, task)))
-            if not waiting:
-                return
-            try:
-                outcome = waiting[0][1].result()
-            except BrokenProcessPool:
-                pool.shutdown()
-                yield from _one_by_one(build, waiting, crashed)
-                waiting.clear()
-                pool = _pool(build, workers)
-                continue
-            waiting.popleft()
-            yield outcome
-    finally:  # also on Ctrl-C: what has not begun is dropped, what has is finished
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _one_by_one(
-    build: Callable[[], Callable[[Task], Outcome]],
-    suspects: Iterable[tuple[Task, Future[Outcome]]],
-    crashed: Callable[[Task], Outcome],
-) -> Iterator[Outcome]:
-    """When a worker died, its task is one of those under way; alone in a process each shows whether it is the one."""
-    pool = _started(build)
-    try:
-        for task, future in suspects:
-            if future.done() and future.exception() is None:
-                yield future.result()
-                continue
-            try:
-                outcome = _submit(pool, task).result()
-            except BrokenProcessPool:
-                pool.shutdown()
-                pool = _started(build)
-                outcome = crashed(task)
-            yield outcome
+        yield from pool.outcomes(chunks)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _pool(build: Callable[[], Callable[[Task], Outcome]], workers: int) -> ProcessPoolExecutor:
-    # spawn: a fork would copy the locks of ONNX Runtime's and OpenCV's threads in whatever state they are
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(build,))
-
-
-def _started(build: Callable[[], Callable[[Task], Outcome]]) -> ProcessPoolExecutor:
-    """A pool of one, known to start: otherwise every picture would be blamed for a machine without memory."""
-    pool = _pool(build, 1)
-    try:
-        pool.submit(_ready).result()
-    except BrokenProcessPool as error:
-        pool.shutdown()
-        raise DependencyError(
-            "scan workers die as soon as they start, most often for lack of memory; try fewer with --workers"
-        ) from error
-    return pool
-
-
-def _submit(pool: ProcessPoolExecutor, task: Task) -> Future[Any]:
-    try:
-        return pool.submit(_run, task)
-    except BrokenProcessPool as error:
-        failed: Future[Any] = Future()
-        failed.set_exception(error)
-        return failed
+        pool.close()
 
 
 def _begin(build: Callable[[], Callable[[Any], Any]]) -> None:
@@ -131,7 +152,7 @@ def _ready() -> bool:
     return _work is not None
 
 
-def _run(task: Any) -> Any:
+def _run(chunk: Any) -> Any:
     if _work is None:
         raise RuntimeError("the worker was not begun")
-    return _work(task)
+    return _work(chunk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, fields
 from itertools import islice
 from pathlib import Path
@@ -18,20 +18,35 @@ from zhentu.errors import UsageError
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _ROW_GROUP = 10_000
-_ARROW = {"str": pa.string(), "int | None": pa.int64(), "float | None": pa.float64()}
+_ARROW = {
+    "str": pa.string(),
+    "int": pa.int64(),
+    "bool": pa.bool_(),
+    "int | None": pa.int64(),
+    "float | None": pa.float64(),
+}
 SCHEMA = pa.schema([(field.name, _ARROW[str(field.type)]) for field in fields(ScanRow)])
+PART_SCHEMA = SCHEMA.append(pa.field("seq", pa.int64()))
 
 
 def check_output(path: Path) -> None:
     """Raise UsageError unless rows can be written there, before any work is done."""
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path}: the suffix says the format; use {', '.join(SUFFIXES)}")
+    if path.suffix not in SUFFIXES and not is_folder(path):
+        raise UsageError(
+            f"{path}: the suffix says the format; use {', '.join(SUFFIXES)}, or a name without suffix for a folder"
+        )
+    folder = path if is_folder(path) else path.parent
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{path.parent}: cannot be made: {error.strerror}") from error
-    if path.is_dir():
+        raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
+    if not is_folder(path) and path.is_dir():
         raise UsageError(f"{path}: is a folder; name a file")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether an output is a folder of Parquet parts and views: it has no suffix, or is one already."""
+    return path.suffix == "" or (path.suffix not in SUFFIXES and path.is_dir())
 
 
 def write_rows(rows: Iterable[ScanRow], path: Path) -> None:
@@ -48,6 +63,26 @@ def write_rows(rows: Iterable[ScanRow], path: Path) -> None:
             writer = RowWriter(stream, path.suffix.lstrip("."))
             for row in rows:
                 writer.write(row)
+    _move(beside, path)
+
+
+def write_part(rows: Sequence[tuple[int, ScanRow]], path: Path) -> None:
+    """Write numbered rows as one Parquet file, which appears complete or not at all."""
+    beside = path.with_name(f".{path.name}.writing")
+    columns = [list(column) for column in zip(*((*astuple(row), seq) for seq, row in rows), strict=True)]
+    pq.write_table(pa.table(columns, schema=PART_SCHEMA), beside)
+    _move(beside, path)
+
+
+def read_part(path: Path, batch: int = 256) -> Iterator[tuple[int, ScanRow]]:
+    """The numbered rows of a part, in its order, a batch in memory at once."""
+    with pq.ParquetFile(path) as file:
+        for each in file.iter_batches(batch):
+            for values in each.to_pylist():
+                yield values.pop("seq"), ScanRow(**values)
+
+
+def _move(beside: Path, path: Path) -> None:
     with beside.open("rb") as stream:
         os.fsync(stream.fileno())
     beside.replace(path)

@@ -6,7 +6,9 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from zhentu.backlog.items import Item
 from zhentu.errors import ZhentuError
+from zhentu.record.known import Look
 from zhentu.types import Record
 
 
@@ -17,6 +19,9 @@ class ScanRow:
     action: what the policy asks for ("" with an error).  error: the error's code, "" when all went well.
     applied: what is in force (allow in shadow mode).  ai_state: 1 is, 2 possibly, 3 suspected, None no AI label owed.
     reasons: codes joined by ";".  detail: the error in words.
+    known: scored before, in this scan or an earlier one; its bytes were not scored again.
+    pdq, colour: fingerprint of the look (see banks/hashing.py) in hex, "" below the least quality.
+    references: how many pictures of the real goods it was compared with.
     """
 
     path: str
@@ -38,6 +43,13 @@ class ScanRow:
     reasons: str = ""
     record_id: str = ""
     detail: str = ""
+    listing_id: str = ""
+    seller_id: str = ""
+    goods: str = ""
+    known: bool = False
+    pdq: str = ""
+    colour: str = ""
+    references: int = 0
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -52,7 +64,7 @@ class ScanRow:
 COLUMNS = tuple(field.name for field in fields(ScanRow))
 
 
-def row_of_record(record: Record) -> ScanRow:
+def row_of_record(record: Record, known: bool = False, look: Look | None = None, references: int = 0) -> ScanRow:
     """The row of a screened picture."""
     verdict, decision = record.verdict, record.decision
     scores: dict[str, Any] = (
@@ -70,23 +82,40 @@ def row_of_record(record: Record) -> ScanRow:
         ai_state=None if decision.ai_state is None else int(decision.ai_state),
         reasons=";".join(reason.code for reason in decision.reasons),
         record_id=record.record_id,
+        listing_id=record.listing.listing_id,
+        seller_id=record.listing.seller_id,
+        goods=record.listing.goods,
+        known=known,
+        pdq=look.pdq if look else "",
+        colour=look.colour if look else "",
+        references=references,
         **scores,
     )
 
 
-def row_of_error(path: str, error: Exception) -> ScanRow:
+def row_of_error(item: Item, error: Exception, sha256: str = "") -> ScanRow:
     """The row of a picture that could not be screened; nothing is lost silently."""
     code = error.code if isinstance(error, ZhentuError) else ZhentuError.code
     words = str(error) if isinstance(error, ZhentuError) else f"{type(error).__name__}: {error}"
-    return ScanRow(path=plain(path), error=code, detail=plain(words)[:500])
+    return _failed(item, code, plain(words)[:500], sha256)
 
 
-def row_of_crash(path: str) -> ScanRow:
+def row_of_crash(item: Item) -> ScanRow:
     """The row of a picture on which a worker process died, e.g. in a decoder or for lack of memory."""
+    words = "the process that screened it died, twice; keep the file away from other tools and report it"
+    return _failed(item, "worker_crashed", words)
+
+
+def _failed(item: Item, code: str, detail: str, sha256: str = "") -> ScanRow:
+    listing = item.listing
     return ScanRow(
-        path=plain(path),
-        error="worker_crashed",
-        detail="the process that screened it died, twice; keep the file away from other tools and report it",
+        path=plain(item.path),
+        sha256=sha256,
+        error=code,
+        detail=detail,
+        listing_id=listing.listing_id,
+        seller_id=listing.seller_id,
+        goods=listing.goods,
     )
 
 

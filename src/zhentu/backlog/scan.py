@@ -2,169 +2,292 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from types import FrameType
 
-from zhentu.backlog.checkpoint import Checkpoint
-from zhentu.backlog.engine_local import in_order
-from zhentu.backlog.outputs import check_output, write_rows
-from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error, row_of_record
-from zhentu.backlog.sources import find_pictures
+from zhentu.backlog.engine_local import ProcessPool
+from zhentu.backlog.engine_ray import over_cluster
+from zhentu.backlog.groups import Grouper
+from zhentu.backlog.items import Numbered
+from zhentu.backlog.jobs import JobLock, JobPlace, OutputClaim, ScanJob, new_place
+from zhentu.backlog.keeping import Keeper
+from zhentu.backlog.known import Claims
+from zhentu.backlog.ledger import Ledger, Shard
+from zhentu.backlog.outputs import check_output, is_folder, write_rows
+from zhentu.backlog.picture import Outcome, WorkSpec, build_work, crashed
+from zhentu.backlog.rows import ScanRow
+from zhentu.backlog.sources import find_items
 from zhentu.backlog.summary import ScanSummary, Tally
-from zhentu.bootstrap import Screener, build_screener, build_store
-from zhentu.errors import StoreError, ZhentuError
-from zhentu.intake.decode import read_file
-from zhentu.record.store import RecordStore
+from zhentu.bootstrap import Screener, accepted_models, build_screener, build_store
+from zhentu.errors import DependencyError, UsageError, ZhentuError
+from zhentu.record.known import KnownStore
+from zhentu.record.scan_jobs import JobRecord, JobState, JobTable
 from zhentu.settings import Settings
-from zhentu.types import Listing, Record
 
-__all__ = ["ScanJob", "ScanProgress", "ScanSummary", "run_scan"]
+__all__ = ["ScanJob", "ScanProgress", "ScanSummary", "Shard", "resume_scan", "run_scan"]
 
-_BATCH = 64  # pictures kept at once; at most so many are screened again after kill -9
-
-Outcome = tuple[ScanRow, Record | None]
-
-
-@dataclass(frozen=True, slots=True)
-class ScanJob:
-    """What to scan and where rows go. workers: 0 = one per core. goods: goods category of all pictures."""
-
-    sources: tuple[str, ...]
-    output: Path | None = None
-    workers: int = 0
-    resume: bool = True
-    goods: str = ""
-    store: bool = True
-    limit: int | None = None
+_CHUNK = 8  # pictures of one call of a worker
+_REPORT_S = 2.0  # between two writings of the job table
+_QUIET_S = 1.0  # between two looks at the machine's load
+OnRow = Callable[["ScanProgress"], None]
 
 
 @dataclass(frozen=True, slots=True)
 class ScanProgress:
-    """How far a scan is."""
+    """How far a scan is. resumed: the row was there before this run."""
 
     done: int
     total: int
     row: ScanRow
+    resumed: bool = False
 
 
-def run_scan(job: ScanJob, settings: Settings, on_row: Callable[[ScanProgress], None] | None = None) -> ScanSummary:
-    """Scan, write rows and records, and sum up. `on_row` is called for each row in order, resumed ones first.
+def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None) -> ScanSummary:
+    """Scan, write rows and records, and sum up. `on_row` is called for each row, resumed ones first.
 
     Works in processes of its own: a script that calls it needs `if __name__ == "__main__":`.
     Raises UsageError before any work when a source matches nothing or the output cannot be written.
     """
     if job.output:
         check_output(job.output)
-    paths = find_pictures(job.sources)[: job.limit]
     screener = build_screener(settings, golden=True)  # raises here, not in a worker, when model or policy are unusable
-    tally = Tally(screener, job.goods)
-
-    def count(row: ScanRow, resumed: bool = False) -> None:
-        tally.add(row, resumed)
-        if on_row:
-            on_row(ScanProgress(tally.done, len(paths), row))
-
     with ExitStack() as stack:
-        checkpoint = None
+        place, claim = _place(job, settings, _versions(screener, job), stack)
+        return _Run(place, job, settings, screener, claim, stack).finish(on_row, list_again=True)
+
+
+def resume_scan(place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow | None = None) -> ScanSummary:
+    """Finish a job as it was listed. job: its description, with how it is to run now (workers, engine, limits of pace).
+
+    Raises UsageError when model or policy have changed since: its rows would not be comparable.
+    """
+    place.check_folder()
+    screener = build_screener(settings, golden=True)
+    if place.versions != _versions(screener, job):
+        raise UsageError(
+            f"{place.job_id} was begun with {place.versions.split(' goods ')[0]}; now another model or policy is in "
+            "force. Give the scan command again: pictures that need nothing new are taken over"
+        )
+    with ExitStack() as stack:
+        claim = None
         if job.output:
-            checkpoint = stack.enter_context(Checkpoint(job.output, _versions(screener, job.goods), job.resume))
-            for row in checkpoint.rows(map(plain, paths)):
-                count(row, resumed=True)
-        waiting = [path for path in paths if checkpoint is None or plain(path) not in checkpoint]
-        if waiting:
-            workers = min(job.workers or settings.worker_count, len(waiting))
-            build = partial(_build_work, settings, Listing(goods=job.goods))
-            store = stack.enter_context(closing(build_store(settings))) if job.store else None
-            keeper = stack.enter_context(_Keeper(store, checkpoint))
-            outcomes = in_order(build, waiting, workers, lambda path: (row_of_crash(path), None))
-            stack.enter_context(closing(outcomes))
-            for row, record in outcomes:
-                keeper.keep(row, record)
-                count(row)
-            keeper.flush()
-        if job.output and checkpoint:
-            write_rows(checkpoint.rows(map(plain, paths)), job.output)
-            checkpoint.remove()
-    return tally.summary()
+            claim = OutputClaim(settings.jobs_folder, job.output)
+            stack.callback(claim.close)
+        return _Run(place, job, settings, screener, claim, stack).finish(on_row, list_again=False)
 
 
-def _versions(screener: Screener, goods: str) -> str:
+def _place(job: ScanJob, settings: Settings, versions: str, stack: ExitStack) -> tuple[JobPlace, OutputClaim | None]:
+    if job.output is None:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zhentu-scan-")))
+        return new_place(folder, job, versions), None
+    claim = OutputClaim(settings.jobs_folder, job.output)
+    stack.callback(claim.close)
+    if unfinished := claim.unfinished():
+        try:
+            place = JobPlace.load(settings.jobs_folder / unfinished)
+        except UsageError:
+            place = None
+        if place and job.resume and place.versions == versions and _same_pictures(place.job, job):
+            return replace(place, job=job), claim
+    return new_place(settings.jobs_folder, job, versions), claim
+
+
+def _same_pictures(one: ScanJob, other: ScanJob) -> bool:
+    return (one.sources, one.limit, one.shard) == (other.sources, other.limit, other.shard)
+
+
+def _versions(screener: Screener, job: ScanJob) -> str:
     """What the rows of a scan depend on besides the pictures."""
     entry = screener.detector.entry
-    return f"{entry.ref} {entry.sha256} policy {screener.policy.sha256} goods {goods!r} {screener.limits}"
+    known = f" from {job.rescan_below}" if job.rescan_below else ""
+    policy = f"policy {screener.policy.version} {screener.policy.sha256}"
+    return f"{entry.ref} {entry.sha256}{known} {policy} goods {job.goods!r} {screener.limits}"
 
 
-def _build_work(settings: Settings, listing: Listing) -> Callable[[str], Outcome]:
-    """What a worker process does with one path."""
-    screener = build_screener(settings)
+class _Run:
+    """One process working on a job, from the listing to the views."""
 
-    def work(path: str) -> Outcome:
+    def __init__(
+        self,
+        place: JobPlace,
+        job: ScanJob,
+        settings: Settings,
+        screener: Screener,
+        claim: OutputClaim | None,
+        stack: ExitStack,
+    ) -> None:
+        self._place, self._job, self._settings, self._screener = place, job, settings, screener
+        self._claim, self._stack = claim, stack
+        lock = JobLock(place)
+        stack.callback(lock.close)
+        place.save()
+        self._ledger: Ledger = stack.enter_context(closing(place.ledger()))
+        self._store = stack.enter_context(closing(build_store(settings))) if job.store else None
+        kept = self._store is not None and job.output is not None
+        self._table = JobTable(self._store.database) if self._store and kept else None
+        self._tally = Tally(screener, job.goods)
+        self._total, self._reported = 0, 0.0
+
+    def finish(self, on_row: OnRow | None, list_again: bool) -> ScanSummary:
+        """Do what is left, write the views, and sum up."""
+        self._begin()
         try:
-            record = screener.screen(read_file(Path(path), screener.limits), plain(path), listing)
-        except ZhentuError as error:
-            return row_of_error(path, error), None
-        except Exception as error:  # one picture must never end a night's scan; the row says what happened
-            return row_of_error(path, error), None
-        return row_of_record(record), record
+            if list_again or not self._ledger.listed:
+                found = find_items(self._job.sources, self._job.database, self._job.goods)
+                self._ledger.list_items(found, self._job.shard, self._job.limit)
+            if self._claim:
+                self._claim.note(self._place.job_id)
+            self._total = self._ledger.total
+            for _, row in self._ledger.rows():
+                self._count(row, on_row, resumed=True)
+            self._work(on_row)
+            self._ledger.close_part()
+            summary = self._summary()
+            self._write_views()
+            self._report(JobState.DONE)
+        except KeyboardInterrupt:
+            self._report(JobState.STOPPED)
+            raise
+        except Exception as error:
+            self._report(JobState.FAILED, error)
+            raise
+        if self._claim:
+            self._claim.note("")
+        if self._table is None and self._job.output:
+            self._place.remove()
+        return summary
 
-    return work
+    def _begin(self) -> None:
+        if self._table:
+            place, entry = self._place, self._screener.detector.entry
+            self._table.begin(
+                JobRecord(
+                    place.job_id,
+                    str(place.folder),
+                    socket.gethostname(),
+                    self._job.sources,
+                    str(entry.ref),
+                    self._screener.policy.version,
+                    place.started_at,
+                )
+            )
+
+    def _work(self, on_row: OnRow | None) -> None:
+        """Passes over what is left.
+
+        The first does nearly all; later ones do doubles of pictures then under way, and what a lost node took away.
+        """
+        spec = self._spec()
+        self._stack.callback(Claims.remove, self._place.claims)
+        claims = self._stack.enter_context(closing(Claims(self._place.claims)))
+        known = KnownStore(self._store.database) if self._store else None
+        keeper = self._stack.enter_context(Keeper(known, self._ledger))
+        engine = self._engine(spec)
+        while left := self._ledger.left:
+            claims.clear()
+            with closing(engine(left)) as outcomes:
+                for outcome in outcomes:
+                    self._tally.byte_count += outcome.byte_count
+                    keeper.keep(outcome)
+                    if outcome.row:
+                        self._count(outcome.row, on_row)
+            keeper.flush()
+            if self._ledger.left == left:
+                raise DependencyError("no worker finished anything; look at the cluster, then resume the job")
+
+    def _spec(self) -> WorkSpec:
+        job = self._job
+        workers = self.workers
+        accepted = accepted_models(self._settings, job.rescan_below)
+        pace = job.reads_per_second / max(workers, 1)
+        return WorkSpec(self._settings, accepted, self._place.claims, job.store, pace, job.attempts)
+
+    @property
+    def workers(self) -> int:
+        """Processes at work on this machine."""
+        return min(self._job.workers or self._settings.worker_count, max(self._total, 1))
+
+    def _engine(self, spec: WorkSpec) -> Callable[[int], Generator[Outcome, None, None]]:
+        if self._job.engine == "ray":
+            return lambda _: over_cluster(spec, self._to_do(), self._job.ray_address, self._job.workers)
+        pools: list[ProcessPool[Numbered, Outcome]] = []
+
+        def local(left: int) -> Generator[Outcome, None, None]:
+            if not pools:  # started when there is work, and kept for later passes
+                pools.append(ProcessPool(partial(build_work, spec), self.workers, crashed))
+                self._stack.callback(pools[0].close)
+            size = min(max(left // (self.workers * 8), 1), _CHUNK)
+            return pools[0].outcomes(_chunks(self._to_do(), size))
+
+        return local
+
+    def _to_do(self) -> Iterator[Numbered]:
+        return _calm(self._ledger.to_do(), self._job.max_load)
+
+    def _count(self, row: ScanRow, on_row: OnRow | None, resumed: bool = False) -> None:
+        self._tally.add(row, resumed)
+        if on_row:
+            on_row(ScanProgress(self._tally.done, self._total, row, resumed))
+        if time.monotonic() - self._reported > _REPORT_S:
+            self._report(JobState.RUNNING)
+
+    def _report(self, state: JobState, error: Exception | None = None) -> None:
+        self._reported = time.monotonic()
+        if self._table is None:
+            return
+        words = f"{error.code}: {error}" if isinstance(error, ZhentuError) else repr(error) if error else ""
+        try:
+            self._table.report(
+                self._place.job_id, state, self._total, self._tally.done, self._tally.counts(), words[:500]
+            )
+        except ZhentuError:
+            if error is None:  # else the store itself is what failed, and that is raised already
+                raise
+
+    def _summary(self) -> ScanSummary:
+        grouper = Grouper()
+        for seq, row in self._ledger.rows():
+            grouper.add(seq, row)
+        return replace(
+            self._tally.summary(),
+            by_goods=self._ledger.breakdown("goods"),
+            by_seller=self._ledger.breakdown("seller"),
+            groups=grouper.groups(),
+            job_id=self._place.job_id if self._table else "",
+            engine=self._job.engine,
+            workers=self.workers,
+        )
+
+    def _write_views(self) -> None:
+        output = self._job.output
+        if output is None:
+            return
+        for path in (output / "rows.csv", output / "rows.jsonl") if is_folder(output) else (output,):
+            write_rows((row for _, row in self._ledger.rows()), path)
+        quarantine = (output if is_folder(output) else self._place.folder) / "quarantine.csv"
+        write_rows((row for _, row in self._ledger.rows() if row.error), quarantine)
 
 
-class _Keeper:
-    """Keeps finished pictures in batches: first the records, then their rows, so that no row lacks its record."""
-
-    def __init__(self, store: RecordStore | None, checkpoint: Checkpoint | None) -> None:
-        self._store, self._checkpoint = store, checkpoint
-        self._records: list[Record] = []
-        self._rows: list[ScanRow] = []
-
-    def keep(self, row: ScanRow, record: Record | None) -> None:
-        """Keep one picture, at the latest with the batch it completes."""
-        self._rows.append(row)
-        if record:
-            self._records.append(record)
-        if len(self._rows) >= _BATCH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Bring everything to the disk."""
-        with _uninterrupted():
-            if self._store:
-                self._store.append_many(self._records)
-            self._records.clear()
-            if self._checkpoint:
-                self._checkpoint.add(self._rows)
-            self._rows.clear()
-
-    def __enter__(self) -> _Keeper:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None or not issubclass(kind, StoreError):  # a store that just failed would fail again
-            self.flush()
+def _chunks(items: Iterable[Numbered], size: int) -> Iterator[list[Numbered]]:
+    pending = iter(items)
+    while chunk := list(islice(pending, size)):
+        yield chunk
 
 
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the end of the block; between records and rows it would leave the two at odds."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-
-    def remember(number: int, _: FrameType | None) -> None:
-        came.append(number)
-
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if came:
-        raise KeyboardInterrupt
+def _calm(items: Iterator[Numbered], max_load: float) -> Iterator[Numbered]:
+    """Items, none given while the machine is busier than `max_load` (one-minute load average; 0 = no limit)."""
+    looked = 0.0
+    for item in items:
+        while max_load and time.monotonic() - looked > _QUIET_S:
+            looked = time.monotonic()
+            if os.getloadavg()[0] > max_load:
+                time.sleep(_QUIET_S + 0.1)
+        yield item

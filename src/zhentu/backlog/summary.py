@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from zhentu.backlog.groups import Group
+from zhentu.backlog.ledger import Breakdown
 from zhentu.backlog.rows import ScanRow
 from zhentu.bootstrap import Screener
 from zhentu.types import LABELS, Action
@@ -22,7 +24,10 @@ BINS = 20  # of the score histograms
 class ScanSummary:
     """What a scan found. by_label counts reasons that ask for an action; histograms hold 20 equal bins from 0 to 1.
 
-    resumed: rows taken over from an earlier, interrupted run.  worst: gravest action first, then the highest score.
+    resumed: rows taken over from an earlier, interrupted run.  known: pictures whose bytes were scored before.
+    worst: gravest action first, then the highest score.  groups: near-duplicates among pictures that ask for an action.
+    by_goods, by_seller: those with the most such pictures first; at most 200 each.
+    job_id: "" where the job is not kept.  engine: "local" or "ray"; workers: processes at work.
     """
 
     pictures: int
@@ -39,6 +44,14 @@ class ScanSummary:
     goods: str
     started_at: datetime
     seconds: float
+    known: int = 0
+    by_goods: tuple[Breakdown, ...] = ()
+    by_seller: tuple[Breakdown, ...] = ()
+    groups: tuple[Group, ...] = ()
+    job_id: str = ""
+    engine: str = "local"
+    workers: int = 0
+    byte_count: int = 0
 
     @property
     def pictures_per_second(self) -> float:
@@ -51,7 +64,7 @@ class Tally:
 
     def __init__(self, screener: Screener, goods: str) -> None:
         self._screener, self._goods = screener, goods
-        self.done = self.resumed = 0
+        self.done = self.resumed = self.known = self.byte_count = 0
         self._actions: Counter[str] = Counter({action.value: 0 for action in Action})
         self._labels: Counter[str] = Counter({label.value: 0 for label in LABELS})
         self._errors: Counter[str] = Counter()
@@ -64,6 +77,7 @@ class Tally:
         """Count one row."""
         self.done += 1
         self.resumed += resumed
+        self.known += row.known
         if row.error:
             self._errors[row.error] += 1
             if len(self._unreadable) < UNREADABLE_KEPT:
@@ -80,6 +94,10 @@ class Tally:
         heapq.heappush(self._worst, (rank, row))
         if len(self._worst) > WORST_KEPT:
             heapq.heappop(self._worst)
+
+    def counts(self) -> dict[str, int]:
+        """Pictures per action, "error" and "known"."""
+        return {**self._actions, "error": sum(self._errors.values()), "known": self.known}
 
     def summary(self) -> ScanSummary:
         """All counts so far."""
@@ -99,6 +117,8 @@ class Tally:
             goods=self._goods,
             started_at=self._started_at,
             seconds=time.perf_counter() - self._began,
+            known=self.known,
+            byte_count=self.byte_count,
         )
 
 

@@ -14,7 +14,23 @@ from typing import Annotated
 import typer
 
 from zhentu import __version__
-from zhentu.cli import audit, banks, compare, inspect, keys, mark, models, promote, records, review, scan, serve, store
+from zhentu.cli import (
+    apply,
+    audit,
+    banks,
+    compare,
+    inspect,
+    jobs,
+    keys,
+    mark,
+    models,
+    promote,
+    records,
+    review,
+    scan,
+    serve,
+    store,
+)
 from zhentu.errors import ZhentuError
 
 app = typer.Typer(
@@ -26,6 +42,8 @@ app = typer.Typer(
 )
 app.command("demo")(scan.demo)
 app.command("scan")(scan.scan)
+app.command("jobs")(jobs.jobs)
+app.command("apply")(apply.apply)
 app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)
 app.command("mark")(mark.mark)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from zhentu.backlog.jobs import JobPlace
 from zhentu.backlog.rows import ScanRow
-from zhentu.backlog.scan import ScanJob, ScanProgress, ScanSummary, run_scan
-from zhentu.settings import load_settings
+from zhentu.backlog.scan import ScanJob, ScanProgress, ScanSummary, Shard, resume_scan, run_scan
+from zhentu.cli.show import live_bar, print_estimate, print_table, print_totals
+from zhentu.errors import UsageError
+from zhentu.settings import Settings, load_settings
 from zhentu.types import Action
 
-_COLOURS = {"allow": "green", "label": "cyan", "review": "yellow", "block": "red"}
 _TABLE_ROWS = 200  # a terminal table beyond that helps nobody; the output file has all
 
 
@@ -39,26 +40,90 @@ class FailOn(StrEnum):
     ERROR = "error"
 
 
+class Engine(StrEnum):
+    """Where pictures are screened."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 def scan(
-    sources: Annotated[list[str], typer.Argument(help="Files, folders (searched recursively) or globs.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write one row a picture: .csv, .jsonl or .parquet.")
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Files, folders (searched recursively), globs, manifests (.csv, .jsonl, .parquet), "
+            "fsspec URLs (s3://, https://, ...), or 'sql:SELECT path, listing_id FROM ...'."
+        ),
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="One row a picture: .csv, .jsonl or .parquet; or a folder for all."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report, and its tables.")] = None,
     form: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 = one per core.")] = 0,
-    goods: Annotated[str, typer.Option(help="Goods category of these pictures, e.g. apparel.")] = "",
+    goods: Annotated[str, typer.Option(help="Goods category where the source gives none, e.g. apparel.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Scan so many pictures at most.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with an interrupted scan of the same output.")] = True,
-    store: Annotated[bool, typer.Option(help="Keep a record of every decision.")] = True,
+    shard: Annotated[str, typer.Option(help="Only part i of n of the source, e.g. 3/8; for several machines.")] = "1/1",
+    resume: Annotated[str, typer.Option(help="Finish this job (see `zhentu jobs`); takes no sources.")] = "",
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Begin afresh, whatever was begun before.")] = False,
+    store: Annotated[bool, typer.Option(help="Keep a record of every decision, and score known bytes once.")] = True,
     fail_on: Annotated[list[FailOn] | None, typer.Option(help="Exit with 1 when this occurs; may be repeated.")] = None,
+    engine: Annotated[Engine, typer.Option(help="This machine, or a Ray cluster.")] = Engine.LOCAL,
+    ray_address: Annotated[str, typer.Option(help="The cluster: auto, host:port or ray://host:port.")] = "auto",
+    database: Annotated[
+        str, typer.Option(help="SQLAlchemy URL for 'sql:' sources.", envvar="ZHENTU_SCAN_DATABASE")
+    ] = "",
+    rescan_below: Annotated[
+        str, typer.Option(metavar="VERSION", help="Keep known scores of this model from this version on.")
+    ] = "",
+    source_rate: Annotated[float, typer.Option(min=0, help="Reads from the source a second; 0 = no limit.")] = 0.0,
+    attempts: Annotated[int, typer.Option(min=1, help="How often a shaky read is tried.")] = 5,
+    max_load: Annotated[float, typer.Option(min=0, help="Pause while the load average is above; 0 = never.")] = 0.0,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Serve Prometheus metrics here.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate time and cost from a sample.")] = False,
+    core_hour_price: Annotated[float, typer.Option(min=0, help="Price of a core hour, for --dry-run.")] = 0.04,
 ) -> None:
     """Scan pictures: one row each, whatever happens to it.
 
     Example: zhentu scan pictures/ --output rows.csv --report report.html
     """
-    job = ScanJob(tuple(sources), output, workers, resume, goods, store, limit)
-    summary = _scan_and_show(job, form, report)
+    settings = load_settings()
+    pace: dict[str, Any] = {
+        "workers": workers,
+        "engine": engine.value,
+        "ray_address": ray_address,
+        "reads_per_second": source_rate,
+        "attempts": attempts,
+        "max_load": max_load,
+        "database": database,
+    }
+    place = None
+    if resume:
+        if sources or output:
+            raise UsageError("--resume takes neither sources nor --output: the job knows its own")
+        place = find_job(resume, settings)
+        job = replace(place.job, **pace)
+    elif sources:
+        job = ScanJob(
+            tuple(sources),
+            output,
+            resume=not no_resume,
+            goods=goods,
+            store=store,
+            limit=limit,
+            shard=_shard(shard),
+            rescan_below=rescan_below,
+            **pace,
+        )
+    else:
+        raise UsageError("name what to scan, e.g. `zhentu scan pictures/`, or a job with --resume")
+    if dry_run:
+        from zhentu.backlog.estimate import estimate
+
+        print_estimate(estimate(job, settings), core_hour_price, Console())
+        return
+    summary = _scan_and_show(job, form, report, settings, place, metrics_port)
     if _failed(summary, fail_on or []):
         raise typer.Exit(1)
 
@@ -74,50 +139,60 @@ def demo(
 
     job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
     report = folder / "report.html"
-    _scan_and_show(job, Format.TABLE, report)
+    _scan_and_show(job, Format.TABLE, report, load_settings())
     Console().print(f"\nOpen the report: [bold]{report.resolve()}[/bold]", soft_wrap=True)
 
 
-def _scan_and_show(job: ScanJob, form: Format, report: Path | None) -> ScanSummary:
-    settings = load_settings()
+def find_job(name: str, settings: Settings) -> JobPlace:
+    """A job by its identifier, the beginning of it, or its folder. Raises UsageError, RecordNotFound."""
+    if (Path(name) / "job.json").is_file():
+        return JobPlace.load(Path(name))
+    if (settings.jobs_folder / name / "job.json").is_file():
+        return JobPlace.load(settings.jobs_folder / name)
+    from zhentu.bootstrap import build_store
+    from zhentu.record.scan_jobs import JobTable
+
+    with contextlib.closing(build_store(settings)) as store:
+        return JobPlace.load(Path(JobTable(store.database).get(name).folder))
+
+
+def _scan_and_show(
+    job: ScanJob,
+    form: Format,
+    report: Path | None,
+    settings: Settings,
+    place: JobPlace | None = None,
+    metrics_port: int = 0,
+) -> ScanSummary:
     errors = Console(stderr=True)
     shown: list[ScanRow] = []
     try:
-        with _progress(errors) as advance, _printer(form) as print_row:
+        with live_bar(errors) as advance, _printer(form) as print_row, _metrics(metrics_port) as measure:
 
             def on_row(progress: ScanProgress) -> None:
                 advance(progress)
+                measure(progress)
                 print_row(progress.row)
                 if len(shown) < _TABLE_ROWS:
                     shown.append(progress.row)
 
-            summary = run_scan(job, settings, on_row)
+            summary = resume_scan(place, job, settings, on_row) if place else run_scan(job, settings, on_row)
     except KeyboardInterrupt:
         kept = f"; run the same command again to go on ({job.output})" if job.output else ""
         errors.print(f"interrupted{kept}")
         raise typer.Exit(130) from None
     if form is Format.TABLE:
-        _print_table(shown, summary)
+        print_table(shown, summary)
     if report is not None:
+        from zhentu.backlog.reading import Reader
         from zhentu.bootstrap import build_screener
         from zhentu.report.page import write_report
 
-        write_report(summary, build_screener(settings), report)
+        screener = build_screener(settings)
+        write_report(summary, screener, report, Reader(screener.limits, job.reads_per_second, job.attempts).read)
         errors.print(f"report: {report}", soft_wrap=True)
-    _print_totals(summary, errors)
+    print_totals(summary, errors)
     return summary
-
-
-@contextlib.contextmanager
-def _progress(console: Console) -> Iterator[Callable[[ScanProgress], None]]:
-    """A bar on a terminal, nothing in a pipe."""
-    if not console.is_terminal:
-        yield lambda progress: None
-        return
-    columns = (TextColumn("scanning"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("scan", total=None)
-        yield lambda progress: bar.update(task, completed=progress.done, total=progress.total)
 
 
 @contextlib.contextmanager
@@ -133,33 +208,23 @@ def _printer(form: Format) -> Iterator[Callable[[ScanRow], None]]:
     sys.stdout.flush()
 
 
-def _print_table(rows: list[ScanRow], summary: ScanSummary) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("picture", overflow="fold")
-    for name in ("action", "forged", "material", "effect", "scene", "cutout", "ai"):
-        table.add_column(name, justify="left" if name == "action" else "right")
-    for row in rows:
-        if row.error:
-            table.add_row(Path(row.path).name, f"[red]{row.error}[/red]", *[""] * 6)
-            continue
-        scores = (row.forged, row.material_mismatch, row.exaggerated_effect, row.scene_distortion)
-        cells = ["" if s is None else f"{s:.2f}" for s in (*scores, row.cutout_artifact, row.ai_generated)]
-        table.add_row(Path(row.path).name, f"[{_COLOURS[row.action]}]{row.action}[/]", *cells)
-    Console().print(table)
-    if summary.pictures > len(rows):
-        Console().print(f"... and {summary.pictures - len(rows)} more; --output writes all rows")
+@contextlib.contextmanager
+def _metrics(port: int) -> Iterator[Callable[[ScanProgress], None]]:
+    if not port:
+        yield lambda progress: None
+        return
+    from zhentu.backlog.metrics import ScanMetrics
+
+    metrics = ScanMetrics()
+    metrics.serve(port)
+    yield metrics
 
 
-def _print_totals(summary: ScanSummary, console: Console) -> None:
-    counts = ", ".join(f"{count} {action}" for action, count in summary.by_action.items())
-    failed = sum(summary.by_error.values())
-    resumed = f", {summary.resumed} taken over from before" if summary.resumed else ""
-    console.print(
-        f"{summary.pictures} pictures{resumed}: {counts}, {failed} not readable; "
-        f"{summary.pictures_per_second:.1f} pictures/s; {summary.model}, "
-        f"policy {summary.policy_version} ({summary.mode})",
-        soft_wrap=True,
-    )
+def _shard(text: str) -> Shard:
+    index, _, count = text.partition("/")
+    if index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
+        return Shard(int(index), int(count))
+    raise UsageError(f"--shard {text}: write it as i/n with i from 1 to n, e.g. 3/8")
 
 
 def _failed(summary: ScanSummary, fail_on: list[FailOn]) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -21,9 +20,10 @@ from zhentu.detect.heatmap import overlay
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.intake.decode import DecodeLimits, decode, read_file
 from zhentu.report.charts import Histogram, histogram
-from zhentu.report.words import ACTION_WORDS, ANY_LABEL, ERROR_WORDS, MODE_WORDS
+from zhentu.report.sections import Row, Summary, by_category, counted, group_cards, write_tables
+from zhentu.report.words import ACTION_WORDS, ANY_LABEL, ERROR_WORDS, MODE_WORDS, NOT_READABLE, UNNAMED
 from zhentu.screen import DetectorPort, screen
-from zhentu.types import LABELS, Action, Label, Listing, Record
+from zhentu.types import LABELS, Action, Label, Listing, Picture, Record
 
 _THUMBNAIL = 360  # pixels, long side
 _FLAGGED_SHOWN = 48  # pictures that ask for an action
@@ -41,74 +41,6 @@ class Line(Protocol):
 
     @property
     def limits(self) -> DecodeLimits: ...  # noqa: D102
-
-
-class Row(Protocol):
-    """A row of a scan, as far as the page shows it."""
-
-    @property
-    def path(self) -> str: ...  # noqa: D102
-
-    @property
-    def action(self) -> str: ...  # noqa: D102
-
-    @property
-    def record_id(self) -> str: ...  # noqa: D102
-
-    @property
-    def error(self) -> str: ...  # noqa: D102
-
-    @property
-    def detail(self) -> str: ...  # noqa: D102
-
-
-class Summary(Protocol):
-    """What a scan found, as far as the page shows it; each field as in `ScanSummary`."""
-
-    @property
-    def pictures(self) -> int: ...  # noqa: D102
-
-    @property
-    def resumed(self) -> int: ...  # noqa: D102
-
-    @property
-    def by_action(self) -> Mapping[str, int]: ...  # noqa: D102
-
-    @property
-    def by_label(self) -> Mapping[str, int]: ...  # noqa: D102
-
-    @property
-    def by_error(self) -> Mapping[str, int]: ...  # noqa: D102
-
-    @property
-    def histograms(self) -> Mapping[str, tuple[int, ...]]: ...  # noqa: D102
-
-    @property
-    def worst(self) -> Sequence[Row]: ...  # noqa: D102
-
-    @property
-    def unreadable(self) -> Sequence[Row]: ...  # noqa: D102
-
-    @property
-    def model(self) -> str: ...  # noqa: D102
-
-    @property
-    def policy_version(self) -> str: ...  # noqa: D102
-
-    @property
-    def mode(self) -> str: ...  # noqa: D102
-
-    @property
-    def goods(self) -> str: ...  # noqa: D102
-
-    @property
-    def started_at(self) -> datetime: ...  # noqa: D102
-
-    @property
-    def seconds(self) -> float: ...  # noqa: D102
-
-    @property
-    def pictures_per_second(self) -> float: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +74,14 @@ class Card:
         return self.record.path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def write_report(summary: Summary, line: Line, path: Path) -> None:
-    """Look at the worst pictures once more, with heatmaps, and write the page. Raises UsageError if it cannot."""
+def write_report(summary: Summary, line: Line, path: Path, read: Callable[[str], bytes] | None = None) -> None:
+    """Look at the worst pictures once more, with heatmaps, and write the page and its tables beside it.
+
+    read: path or URL of a row -> bytes; None = files of this machine. Raises UsageError if it cannot be written.
+    """
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path}: name the report's file, e.g. report.html")
+    read = read or (lambda name: read_file(Path(name), line.limits))
     flagged = [row for row in summary.worst if row.action != Action.ALLOW][:_FLAGGED_SHOWN]
     allowed = [row for row in summary.worst if row.action == Action.ALLOW][: max(_SHOWN_AT_LEAST - len(flagged), 0)]
     page = (
@@ -153,9 +89,16 @@ def write_report(summary: Summary, line: Line, path: Path) -> None:
         .get_template("report.html.j2")
         .render(
             summary=summary,
-            flagged=_cards(flagged, line, summary.goods),
-            allowed=_cards(allowed, line, summary.goods),
+            flagged=_cards(flagged, line, summary.goods, read),
+            allowed=_cards(allowed, line, summary.goods, read),
             charts=_charts(summary, line),
+            categories=by_category(summary),
+            goods=counted(summary.by_goods),
+            sellers=counted(summary.by_seller),
+            groups=group_cards(summary, lambda name: _thumbnail_of(name, line, read)),
+            tables=path.stem,
+            not_readable=NOT_READABLE,
+            unnamed=UNNAMED,
             actions=ACTION_WORDS,
             errors=ERROR_WORDS,
             modes=MODE_WORDS,
@@ -167,6 +110,7 @@ def write_report(summary: Summary, line: Line, path: Path) -> None:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from error
+    write_tables(summary, path)
 
 
 def _environment() -> Environment:
@@ -200,18 +144,18 @@ def _lowest_limit(line: Line, label: Label, goods: str) -> float | None:
     return min((float(limit) for limit in limits if isinstance(limit, float | int)), default=None)
 
 
-def _cards(rows: Sequence[Row], line: Line, goods: str) -> list[Card]:
+def _cards(rows: Sequence[Row], line: Line, goods: str, read: Callable[[str], bytes]) -> list[Card]:
     cards = []
     for row in rows:
         try:
-            payload = read_file(Path(row.path), line.limits)
+            payload = read(row.path)
             record = screen(
                 payload,
                 detector=line.detector,
                 policy=line.policy,
                 limits=line.limits,
                 path=row.path,
-                listing=Listing(goods=goods),
+                listing=Listing(goods=row.goods or goods),
                 with_heatmaps=True,
             )
             cards.append(_card(record, row.record_id, payload, line.limits))
@@ -222,9 +166,7 @@ def _cards(rows: Sequence[Row], line: Line, goods: str) -> list[Card]:
 
 def _card(record: Record, record_id: str, payload: bytes, limits: DecodeLimits) -> Card:
     picture = decode(payload, limits)
-    scale = min(_THUMBNAIL / max(picture.width, picture.height), 1.0)
-    size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
-    thumbnail = np.asarray(cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    thumbnail = _small(picture, _THUMBNAIL)
     if record.verdict is None:
         return Card(record, record_id, _data_uri(thumbnail), "", None, ())
     scores, thresholds = record.verdict.scores, record.decision.thresholds
@@ -237,6 +179,19 @@ def _card(record: Record, record_id: str, payload: bytes, limits: DecodeLimits) 
         strongest = max(record.verdict.heatmaps, key=lambda each: scores.of(each.label))
         heat, heat_name = _data_uri(overlay(picture, strongest, _THUMBNAIL)), LABEL_NAMES[strongest.label]
     return Card(record, record_id, _data_uri(thumbnail), heat, heat_name, tuple(bars))
+
+
+def _thumbnail_of(path: str, line: Line, read: Callable[[str], bytes]) -> str:
+    try:
+        return _data_uri(_small(decode(read(path), line.limits), _THUMBNAIL // 2))
+    except ZhentuError:
+        return ""  # it was there during the scan and is gone now
+
+
+def _small(picture: Picture, side: int) -> npt.NDArray[np.uint8]:
+    scale = min(side / max(picture.width, picture.height), 1.0)
+    size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
+    return np.asarray(cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _data_uri(rgb: npt.NDArray[np.uint8]) -> str:

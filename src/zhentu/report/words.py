@@ -6,6 +6,9 @@ from zhentu.decide.notices import Words
 
 ANY_LABEL = Words("Any of the five", "任意一类")
 
+UNNAMED = Words("(not given)", "（未提供）")
+NOT_READABLE = Words("Not readable", "无法读取")
+
 ACTION_WORDS = {
     "block": Words("Block", "拦截"),
     "review": Words("Review", "人工审核"),
@@ -26,6 +29,7 @@ ERROR_WORDS = {
     "picture_truncated": Words("Cut short", "文件不完整"),
     "picture_corrupt": Words("Damaged", "文件已损坏"),
     "unsupported_format": Words("No picture format zhentu reads", "不支持的格式"),
+    "source_unreadable": Words("The source failed", "图源读取失败"),
     "picture_not_found": Words("Gone or unreadable", "文件不存在或无法读取"),
     "worker_crashed": Words("Crashed the decoder", "解码进程崩溃"),
     "internal_error": Words("Unexpected error", "意外错误"),

@@ -1,0 +1,235 @@
+"""From decisions to actions: labelled copies, the take-down list, the review list, messages to the platform.
+
+Shadow first: a plan is made and looked at, then enforced, and can be undone. Every step may be repeated, and stopped at
+any moment: what is done is noted per picture, copies are written whole or not at all, and the same picture gives the
+same copy.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from zhentu.backlog.groups import Grouper
+from zhentu.backlog.jobs import JobPlace
+from zhentu.backlog.ledger import Ledger
+from zhentu.backlog.reading import Reader, filesystem_of, is_url
+from zhentu.backlog.rows import ScanRow
+from zhentu.errors import UsageError, ZhentuError
+from zhentu.record.applied import Applied, AppliedState, AppliedTable, Kind
+from zhentu.record.outbox import Message, new_message
+from zhentu.types import Action, AiState
+
+_BATCH = 500
+_KINDS = {Action.LABEL: Kind.LABEL, Action.REVIEW: Kind.REVIEW, Action.BLOCK: Kind.TAKE_DOWN}
+_APPLIED, _UNDONE = "backlog.applied", "backlog.undone"
+LabelPort = Callable[[bytes, AiState], bytes]
+"""Bytes of a picture and the state of its AI label to the bytes of the labelled copy; the same input, the same copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplySpec:
+    """Where things go. target: folder or fsspec prefix of labelled copies, "" = beside each picture.
+
+    webhook_url: who is told, "" = nobody.  label: writes labels; None where this installation cannot.
+    """
+
+    target: str = ""
+    webhook_url: str = ""
+    label: LabelPort | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyReport:
+    """Actions by kind and state; in_shadow: pictures whose decision the policy's shadow mode holds back."""
+
+    counts: Mapping[tuple[Kind, AppliedState], int]
+    in_shadow: int
+    lists: tuple[Path, ...]
+
+
+class Applier:
+    """Applies one finished job."""
+
+    def __init__(self, place: JobPlace, ledger: Ledger, table: AppliedTable, reader: Reader, spec: ApplySpec) -> None:
+        self._place, self._ledger, self._table, self._reader, self._spec = place, ledger, table, reader, spec
+
+    def plan(self) -> ApplyReport:
+        """Shadow: write down what would be done, and the lists as they would be; nothing else happens."""
+        if self._ledger.left or not self._ledger.listed:
+            job = self._place.job_id
+            raise UsageError(f"{job} is not finished: {self._ledger.left} left; run zhentu scan --resume {job}")
+        in_shadow = 0
+        rows = self._ledger.rows()
+        while batch := list(islice(rows, _BATCH)):
+            in_shadow += sum(row.action != row.applied for _, row in batch if row.action)
+            self._table.plan([action for seq, row in batch for action in self._actions(seq, row)])
+        return ApplyReport(self._table.counts(self._place.job_id), in_shadow, self._write_lists())
+
+    def enforce(self) -> ApplyReport:
+        """Do what was planned and is in force, and is not done yet. Raises UsageError when nothing was planned."""
+        job = self._place.job_id
+        if not self._table.counts(job):
+            raise UsageError(f"look at it in shadow first: zhentu apply {job}; then enforce what you saw")
+        in_shadow = 0
+        states = (AppliedState.PLANNED, AppliedState.FAILED, AppliedState.UNDONE)
+        for _, row, actions in self._with_rows(states):
+            if row.applied != row.action:
+                in_shadow += 1
+                continue
+            for action in actions:
+                self._do(action, row)
+        return ApplyReport(self._table.counts(job), in_shadow, self._write_lists())
+
+    def undo(self) -> ApplyReport:
+        """Take back everything that was done; copies that were changed since are left where they are."""
+        for _, row, actions in self._with_rows((AppliedState.DONE,)):
+            for action in actions:
+                self._take_back(action, row)
+        return ApplyReport(self._table.counts(self._place.job_id), 0, self._write_lists())
+
+    def _actions(self, seq: int, row: ScanRow) -> Iterator[Applied]:
+        kind = _KINDS.get(Action(row.action)) if row.action else None
+        if kind is None:
+            return
+        job = self._place.job_id
+        target = self._copy_of(row.path) if kind is Kind.LABEL else ""
+        yield Applied(job, seq, kind, row.path, target, row.record_id)
+        if self._spec.webhook_url:
+            yield Applied(job, seq, Kind.MESSAGE, row.path, self._spec.webhook_url, row.record_id)
+
+    def _copy_of(self, path: str) -> str:
+        if not self._spec.target:
+            head, dot, suffix = path.rpartition(".")
+            return f"{head}.labelled.{suffix}" if dot and "/" not in suffix else f"{path}.labelled"
+        inside = path.split("://", 1)[-1] if is_url(path) else str(Path(path).resolve())
+        safe = [part for part in PurePosixPath(inside).parts if part not in ("/", "..")]
+        return "/".join([self._spec.target.rstrip("/"), *safe])
+
+    def _with_rows(self, states: Sequence[AppliedState]) -> Iterator[tuple[int, ScanRow, list[Applied]]]:
+        """Actions in these states beside their rows; both come in the order of the listing."""
+        actions = self._table.each(self._place.job_id, states)
+        action = next(actions, None)
+        for seq, row in self._ledger.rows():
+            mine = []
+            while action is not None and action.seq == seq:
+                mine.append(action)
+                action = next(actions, None)
+            if mine:
+                yield seq, row, mine
+            if action is None:
+                return
+
+    def _do(self, action: Applied, row: ScanRow) -> None:
+        sha256, message = "", None
+        try:
+            if action.kind is Kind.LABEL:
+                sha256 = self._write_copy(action, row)
+            elif action.kind is Kind.MESSAGE:
+                message = _message(_APPLIED, action, row)
+        except (ZhentuError, OSError) as error:
+            self._table.settle(action, AppliedState.FAILED, detail=str(error))
+            return
+        self._table.settle(action, AppliedState.DONE, sha256, message=message)
+
+    def _write_copy(self, action: Applied, row: ScanRow) -> str:
+        if self._spec.label is None:
+            raise UsageError("this installation cannot write labels; install zhentu with its label support")
+        payload = self._reader.read(action.path)
+        if hashlib.sha256(payload).hexdigest() != row.sha256:
+            raise UsageError(f"{action.path}: changed since the scan; scan it again")
+        labelled = self._spec.label(payload, AiState(row.ai_state or AiState.SUSPECTED))
+        write_whole(action.target, labelled)
+        return hashlib.sha256(labelled).hexdigest()
+
+    def _take_back(self, action: Applied, row: ScanRow) -> None:
+        message = None
+        try:
+            if action.kind is Kind.LABEL:
+                remove_if_ours(action.target, action.sha256, self._reader)
+            elif action.kind is Kind.MESSAGE:
+                message = _message(_UNDONE, action, row)
+        except (ZhentuError, OSError) as error:
+            self._table.settle(action, AppliedState.DONE, action.sha256, str(error))
+            return
+        self._table.settle(action, AppliedState.UNDONE, message=message)
+
+    def _write_lists(self) -> tuple[Path, ...]:
+        """take_down.csv and review.csv: what is planned or done, one line a picture, near-duplicates by group."""
+        lists = {Kind.TAKE_DOWN: "take_down.csv", Kind.REVIEW: "review.csv"}
+        folder = self._place.parts.parent
+        groups = self._group_numbers()
+        written = []
+        for kind, name in lists.items():
+            path = folder / name
+            beside = folder / f".{name}.writing"
+            with beside.open("w", encoding="utf-8", newline="") as stream:
+                writer = csv.writer(stream, lineterminator="\n")
+                writer.writerow(("path", "listing_id", "seller_id", "sha256", "record_id", "reasons", "group", "state"))
+                states = (AppliedState.PLANNED, AppliedState.DONE)
+                for seq, row, actions in self._with_rows(states):
+                    for action in actions:
+                        if action.kind is kind:
+                            place = (row.path, row.listing_id, row.seller_id, row.sha256, row.record_id, row.reasons)
+                            writer.writerow((*place, groups.get(seq, ""), action.state.value))
+                stream.flush()
+                os.fsync(stream.fileno())
+            beside.replace(path)
+            written.append(path)
+        return tuple(written)
+
+    def _group_numbers(self) -> dict[int, int]:
+        grouper = Grouper()
+        for seq, row in self._ledger.rows():
+            grouper.add(seq, row)
+        return {seq: number for number, group in enumerate(grouper.groups(), 1) for seq in group.seqs}
+
+
+def _message(kind: str, action: Applied, row: ScanRow) -> Message:
+    body = {
+        "type": kind,
+        "data": {
+            "job_id": action.job_id,
+            "path": row.path,
+            "sha256": row.sha256,
+            "listing_id": row.listing_id,
+            "seller_id": row.seller_id,
+            "action": row.action,
+            "ai_state": row.ai_state,
+            "reasons": row.reasons.split(";"),
+            "record_id": row.record_id,
+        },
+    }
+    return new_message(kind, action.target, json.dumps(body, ensure_ascii=False))
+
+
+def write_whole(target: str, payload: bytes) -> None:
+    """Write a file or object: it is there complete, or not at all. Raises OSError."""
+    if is_url(target):
+        system, path = filesystem_of(target)
+        system.pipe_file(path, payload)
+        return
+    file = Path(target)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f".{file.name}.writing")
+    with beside.open("wb") as stream:
+        stream.write(payload)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(file)
+
+
+def remove_if_ours(target: str, sha256: str, reader: Reader) -> None:
+    """Remove a copy that still holds what was written; one that is gone is fine. Raises UsageError when it changed."""
+    system, path = filesystem_of(target if is_url(target) else Path(target).resolve().as_uri())
+    if not system.exists(path):
+        return
+    if hashlib.sha256(reader.read(target)).hexdigest() != sha256:
+        raise UsageError(f"{target}: was changed after it was written, and is left alone")
+    system.rm_file(path)

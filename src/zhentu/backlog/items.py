@@ -1,0 +1,55 @@
+"""One picture of a backlog, before anybody has looked at it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+
+from zhentu.types import Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Where a picture lies and what the platform says of it.
+
+    path: a path of this machine or an fsspec URL, as the source gave it; undecodable bytes as surrogates (PEP 383).
+    references: paths or URLs of pictures known to show the real goods.
+    A picture is one item per listing it stands in: the policy may decide differently.
+    """
+
+    path: str
+    listing: Listing = field(default_factory=Listing)
+    references: tuple[str, ...] = ()
+
+    def extras(self) -> str:
+        """Everything but path and listing id as JSON, "" when there is nothing."""
+        known = {name: value for name, value in asdict(self.listing).items() if value not in ("", None, {})}
+        known.pop("listing_id", None)
+        if self.references:
+            known["references"] = list(self.references)
+        return json.dumps(known, ensure_ascii=False) if known else ""
+
+    @staticmethod
+    def from_extras(path: str, listing_id: str, extras: str) -> Item:
+        """The item that `extras` was written of."""
+        known = json.loads(extras) if extras else {}
+        references = tuple(known.pop("references", ()))
+        return Item(path, Listing(listing_id=listing_id, **known), references)
+
+    def shard_of(self, count: int) -> int:
+        """Which of `count` shards it belongs to: by its path, so that every machine agrees without talking."""
+        return int.from_bytes(hashlib.sha256(os.fsencode(self.path)).digest()[:8], "big") % count
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An item and its place in the job's listing, from 1."""
+
+    seq: int
+    item: Item
+
+
+TEXT_COLUMNS = ("listing_id", "seller_id", "goods", "title")
+LISTING_COLUMNS = tuple(each.name for each in fields(Listing))

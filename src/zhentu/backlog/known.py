@@ -1,0 +1,106 @@
+"""Score the same bytes once: what earlier scans know, and who in this scan is scoring what right now."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from zhentu.record.known import KnownStore, Look, decision_digest
+from zhentu.types import Listing, Record
+
+_WAIT_S = 30.0  # for another worker's claim to be written
+
+
+class Standing(StrEnum):
+    """What is known of a picture's bytes."""
+
+    NEW = "new"  # score them: nobody else will
+    UNDER_WAY = "under way"  # another worker of this scan is scoring them; ask again later
+    SCORED = "scored"  # the verdict is known, the decision is not
+    DECIDED = "decided"  # exactly this decision is on record
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A picture, and what its decision depends on. references: those it would be compared with."""
+
+    seq: int
+    sha256: str
+    path: str
+    listing: Listing
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """record, look: set where the standing is `scored` or `decided`."""
+
+    standing: Standing
+    record: Record | None = None
+    look: Look = field(default_factory=Look)
+
+
+class KnownPort(Protocol):
+    """Knows pictures; each worker has its own, or asks a shared one over the network."""
+
+    def ask(self, question: Question) -> Answer:
+        """What is known of a picture. Raises StoreError."""
+        ...
+
+
+class Claims:
+    """Who scores which bytes in this run, in a file that all workers of a machine open."""
+
+    def __init__(self, path: Path) -> None:
+        self._sql = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        self._sql.execute("PRAGMA journal_mode=WAL")
+        self._sql.execute("PRAGMA synchronous=OFF")  # worth nothing after a crash
+        self._sql.execute("CREATE TABLE IF NOT EXISTS claims (sha256 TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID")
+
+    def take(self, sha256: str, seq: int) -> bool:
+        """Whether `seq` is the one to score these bytes; asking twice does not change it."""
+        if self._sql.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (sha256, seq)).rowcount == 1:
+            return True
+        return bool(self._sql.execute("SELECT seq = ? FROM claims WHERE sha256 = ?", (seq, sha256)).fetchone()[0])
+
+    def clear(self) -> None:
+        """Begin a pass: claims of a killed run, or of a pass that is over, must block nothing."""
+        self._sql.execute("DELETE FROM claims")
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._sql.close()
+
+    @staticmethod
+    def remove(path: Path) -> None:
+        """Remove the file after a run."""
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+class KnownPictures:
+    """What the store and this run's claims know.
+
+    models: sha256 of the models whose scores count, see `--rescan-below`.  rules: what decides besides the scores.
+    """
+
+    def __init__(self, store: KnownStore, claims: Claims, models: Collection[str], rules: str) -> None:
+        self._store, self._claims, self._models, self._rules = store, claims, sorted(models), rules
+
+    def ask(self, question: Question) -> Answer:
+        """What is known of a picture; where its bytes are new, they are the caller's to score."""
+        known = self._store.verdict(question.sha256, self._models)
+        if known and known.record.verdict:
+            record = self._store.decision(digest_of(question, known.record.verdict.model.sha256, self._rules))
+            standing = Standing.DECIDED if record else Standing.SCORED
+            return Answer(standing, record or known.record, known.look)
+        return Answer(Standing.NEW if self._claims.take(question.sha256, question.seq) else Standing.UNDER_WAY)
+
+
+def digest_of(question: Question, model: str, rules: str) -> str:
+    """The decision a question asks for, by this model and these rules."""
+    return decision_digest(question.sha256, model, rules, question.path, question.listing, question.references)

@@ -1,0 +1,237 @@
+"""The books of one job, in one SQLite file: what is to be done, what is done, which Parquet parts hold it.
+
+Exactness: a row is done when it stands in the ledger (one transaction with the counts), and every few thousand rows
+move into a Parquet part: the part appears atomically, then one transaction notes it and drops the rows. Killed between
+the two, the part is written again over itself. So at any moment each picture is in exactly one place.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from zhentu.backlog.items import Item, Numbered
+from zhentu.backlog.outputs import read_part, write_part
+from zhentu.backlog.rows import ScanRow
+from zhentu.backlog.sources import Found
+from zhentu.errors import StoreError
+
+PART_ROWS = 5_000
+_PAGE = 1_000  # items in memory at once
+_TABLES = """
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS found (source INTEGER, sort_by BLOB, path BLOB, listing_id TEXT, extras TEXT);
+CREATE TABLE IF NOT EXISTS items (
+  seq INTEGER PRIMARY KEY, path BLOB NOT NULL, listing_id TEXT NOT NULL, extras TEXT NOT NULL,
+  done INTEGER NOT NULL DEFAULT 0, UNIQUE (path, listing_id));
+CREATE INDEX IF NOT EXISTS items_to_do ON items (seq) WHERE done = 0;
+CREATE TABLE IF NOT EXISTS rows (seq INTEGER PRIMARY KEY, row TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS parts (
+  number INTEGER PRIMARY KEY, rows INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS breakdown (
+  kind TEXT, name TEXT, action TEXT, count INTEGER NOT NULL, PRIMARY KEY (kind, name, action)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Part `index` (from 1) of `count`; every machine finds the same parts without talking to others."""
+
+    index: int = 1
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """How many pictures of one seller or goods category ask for each action; "error" counts unreadable ones."""
+
+    name: str
+    counts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """All pictures."""
+        return sum(self.counts.values())
+
+
+class Ledger:
+    """The books of the job whose progress lies in `folder`. One process at a time writes them: see jobs.py.
+
+    parts: folder of the Parquet parts.  looking: only to read, while another process may write.
+    Raises StoreError when the file cannot be used.
+    """
+
+    def __init__(self, folder: Path, parts: Path, looking: bool = False) -> None:
+        self._parts = parts
+        parts.mkdir(parents=True, exist_ok=True)
+        try:
+            self._sql = sqlite3.connect(folder / "ledger.db", isolation_level=None)
+            self._sql.execute("PRAGMA journal_mode=WAL")
+            self._sql.execute("PRAGMA synchronous=FULL")  # a row that is reported is on the disk
+            self._sql.executescript(_TABLES)
+        except sqlite3.Error as error:
+            raise StoreError(f"{folder / 'ledger.db'}: {error}; start the scan afresh with --no-resume") from error
+        if not looking:
+            self._drop_strays()
+
+    def list_items(self, found: Iterable[Found], shard: Shard, limit: int | None) -> None:
+        """Write down what is to be done: sorted and each once. Called again, it adds what has come since."""
+        sql = self._sql
+        sql.execute("BEGIN")
+        sql.execute("DELETE FROM found")
+        sql.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?)", map(_found_row, _of_shard(found, shard)))
+        sql.execute(
+            "INSERT OR IGNORE INTO items (path, listing_id, extras) "
+            "SELECT path, listing_id, extras FROM found ORDER BY source, sort_by, rowid"
+        )
+        if limit is not None:
+            sql.execute("DELETE FROM items WHERE seq > ?", (limit,))
+        sql.execute("DELETE FROM found")
+        self._note("listed", "yes")
+        sql.execute("COMMIT")
+
+    @property
+    def listed(self) -> bool:
+        """Whether the listing was finished."""
+        return self.note("listed") == "yes"
+
+    @property
+    def total(self) -> int:
+        """Pictures listed."""
+        return self._count("SELECT count(*) FROM items")
+
+    @property
+    def left(self) -> int:
+        """Pictures still to be done."""
+        return self._count("SELECT count(*) FROM items WHERE done = 0")
+
+    def to_do(self) -> Iterator[Numbered]:
+        """What is still to be done, in order; rows may be added meanwhile."""
+        last = 0
+        while True:
+            page = self._sql.execute(
+                "SELECT seq, path, listing_id, extras FROM items WHERE done = 0 AND seq > ? ORDER BY seq LIMIT ?",
+                (last, _PAGE),
+            ).fetchall()
+            for seq, path, listing_id, extras in page:
+                yield Numbered(seq, Item.from_extras(os.fsdecode(path), listing_id, extras))
+            if len(page) < _PAGE:
+                return
+            last = page[-1][0]
+
+    def sample(self, count: int) -> list[Numbered]:
+        """So many items spread evenly over the listing."""
+        total = self.total
+        seqs = sorted({1 + index * total // count for index in range(min(count, total))})
+        marks = ",".join("?" * len(seqs))
+        rows = self._sql.execute(f"SELECT seq, path, listing_id, extras FROM items WHERE seq IN ({marks})", seqs)  # noqa: S608
+        return [Numbered(seq, Item.from_extras(os.fsdecode(path), *rest)) for seq, path, *rest in rows]
+
+    def add(self, rows: Sequence[tuple[int, ScanRow]]) -> None:
+        """Keep finished rows, on the disk when this returns; a row of a picture that is done already is ignored."""
+        sql = self._sql
+        sql.execute("BEGIN IMMEDIATE")
+        for seq, row in rows:
+            if not sql.execute("UPDATE items SET done = 1 WHERE seq = ? AND done = 0", (seq,)).rowcount:
+                continue
+            sql.execute("INSERT INTO rows VALUES (?, ?)", (seq, row.to_json()))
+            for kind, name in (("seller", row.seller_id), ("goods", row.goods)):
+                sql.execute(
+                    "INSERT INTO breakdown VALUES (?, ?, ?, 1) "
+                    "ON CONFLICT (kind, name, action) DO UPDATE SET count = count + 1",
+                    (kind, name, row.action or "error"),
+                )
+        sql.execute("COMMIT")
+        if self._count("SELECT count(*) FROM rows") >= PART_ROWS:
+            self.close_part()
+
+    def close_part(self) -> None:
+        """Move the rows that are in no part yet into the next one."""
+        waiting = self._waiting()
+        if not waiting:
+            return
+        number = self._count("SELECT coalesce(max(number), 0) + 1 FROM parts")
+        write_part(waiting, self._part(number))
+        self._sql.execute("BEGIN IMMEDIATE")
+        self._sql.execute(
+            "INSERT INTO parts VALUES (?, ?, ?, ?)", (number, len(waiting), waiting[0][0], waiting[-1][0])
+        )
+        self._sql.execute("DELETE FROM rows")
+        self._sql.execute("COMMIT")
+
+    def rows(self) -> Iterator[tuple[int, ScanRow]]:
+        """Every finished row in the order of the listing; only parts that overlap are open together."""
+        ahead = self._sql.execute("SELECT first_seq, number FROM parts ORDER BY first_seq").fetchall()
+        open_rows: list[tuple[int, int, ScanRow, Iterator[tuple[int, ScanRow]]]] = []
+        waiting = self._waiting()
+        if waiting:
+            ahead = sorted([*ahead, (waiting[0][0], 0)])
+        for first, number in [*ahead, (None, 0)]:
+            while open_rows and (first is None or open_rows[0][0] < first):
+                seq, tie, row, rest = heapq.heappop(open_rows)
+                yield seq, row
+                if follows := next(rest, None):
+                    heapq.heappush(open_rows, (follows[0], tie, follows[1], rest))
+            if first is not None:
+                rest = read_part(self._part(number)) if number else iter(waiting)
+                seq, row = next(rest)
+                heapq.heappush(open_rows, (seq, number, row, rest))
+
+    def breakdown(self, kind: str, most: int = 200) -> tuple[Breakdown, ...]:
+        """Sellers ("seller") or goods categories ("goods") with the most pictures that ask for an action first."""
+        names = self._sql.execute(
+            "SELECT name FROM breakdown WHERE kind = ? GROUP BY name ORDER BY "
+            "sum(CASE WHEN action NOT IN ('allow', 'error') THEN count ELSE 0 END) DESC, sum(count) DESC LIMIT ?",
+            (kind, most),
+        ).fetchall()
+        query = "SELECT action, count FROM breakdown WHERE kind = ? AND name = ?"
+        return tuple(Breakdown(name, dict(self._sql.execute(query, (kind, name)).fetchall())) for (name,) in names)
+
+    def note(self, name: str) -> str:
+        """A note of the job, "" when there is none."""
+        found = self._sql.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def set_note(self, name: str, value: str) -> None:
+        """Write a note."""
+        self._note(name, value)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._sql.close()
+
+    def _note(self, name: str, value: str) -> None:
+        self._sql.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+
+    def _waiting(self) -> list[tuple[int, ScanRow]]:
+        with closing(self._sql.execute("SELECT seq, row FROM rows ORDER BY seq")) as rows:
+            return [(seq, ScanRow.from_json(row)) for seq, row in rows]
+
+    def _count(self, query: str) -> int:
+        return int(self._sql.execute(query).fetchone()[0])
+
+    def _part(self, number: int) -> Path:
+        return self._parts / f"part-{number:06d}.parquet"
+
+    def _drop_strays(self) -> None:
+        """Parts that were never noted, of a process killed in between or of an older job, hold nothing of this one."""
+        noted = {self._part(number).name for (number,) in self._sql.execute("SELECT number FROM parts")}
+        for path in self._parts.glob("*part-*.parquet*"):
+            if path.name not in noted:
+                path.unlink()
+
+
+def _of_shard(found: Iterable[Found], shard: Shard) -> Iterator[Found]:
+    for each in found:
+        if shard.count == 1 or each.item.shard_of(shard.count) == shard.index - 1:
+            yield each
+
+
+def _found_row(found: Found) -> tuple[int, bytes, bytes, str, str]:
+    item = found.item
+    return found.source, os.fsencode(found.sort_by), os.fsencode(item.path), item.listing.listing_id, item.extras()

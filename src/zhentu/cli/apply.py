@@ -1,0 +1,93 @@
+"""`zhentu apply`: from the decisions of a backlog job to actions, shadow first."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from zhentu.backlog.apply import Applier, ApplyReport, ApplySpec
+from zhentu.backlog.jobs import JobLock
+from zhentu.backlog.reading import Reader
+from zhentu.bootstrap import build_store, limits_of
+from zhentu.cli.scan import find_job
+from zhentu.errors import UsageError
+from zhentu.labelling import label_spec
+from zhentu.mark.label import label_picture
+from zhentu.record.applied import AppliedState, AppliedTable, Kind
+from zhentu.settings import load_settings
+from zhentu.types import AiState
+
+_WORDS = {
+    Kind.LABEL: "labelled copies",
+    Kind.TAKE_DOWN: "pictures to take down",
+    Kind.REVIEW: "pictures to review",
+    Kind.MESSAGE: "messages to the platform",
+}
+
+
+def apply(
+    job: Annotated[str, typer.Argument(help="The job, see `zhentu jobs`.")],
+    enforce: Annotated[bool, typer.Option("--enforce", help="Do it; without, it is only planned and shown.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back everything that was done.")] = False,
+    target: Annotated[
+        str, typer.Option(help="Folder or fsspec URL of labelled copies; default: beside each picture.")
+    ] = "",
+    webhook: Annotated[
+        str, typer.Option(help="Tell this URL of every action, by the signed outbox; default: webhook_url.")
+    ] = "",
+) -> None:
+    """Turn a job's decisions into labelled copies, a take-down list, a review list and messages.
+
+    Example: zhentu apply 20261124-204500-ab12cd --enforce
+    """
+    if enforce and undo:
+        raise UsageError("--enforce and --undo are opposites; give one of them")
+    settings = load_settings()
+    place = find_job(job, settings)
+    place.check_folder()
+    limits = limits_of(settings)
+
+    def label(payload: bytes, state: AiState) -> bytes:
+        return label_picture(payload, state, label_spec(settings), limits).payload
+
+    spec = ApplySpec(target, webhook or settings.webhook_url or "", label)
+    with (
+        closing(build_store(settings)) as store,
+        closing(JobLock(place)),
+        closing(place.ledger(looking=True)) as ledger,
+    ):
+        table = AppliedTable(store.database)
+        applier = Applier(place, ledger, table, Reader(limits), spec)
+        report = applier.enforce() if enforce else applier.undo() if undo else applier.plan()
+        failed = list(table.each(place.job_id, (AppliedState.FAILED,)))
+    _show(report, place.job_id, planned=not (enforce or undo))
+    errors = Console(stderr=True)
+    for action in failed[:20]:
+        errors.print(f"failed: {action.kind.value} {action.path}: {action.detail}", soft_wrap=True, markup=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show(report: ApplyReport, job_id: str, planned: bool) -> None:
+    console = Console()
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("what", *(state.value for state in AppliedState)):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    for kind, words in _WORDS.items():
+        counts = [report.counts.get((kind, state), 0) for state in AppliedState]
+        if any(counts):
+            table.add_row(words, *map(str, counts))
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("no picture of this job asks for an action")
+    if report.in_shadow:
+        console.print(f"{report.in_shadow} of them are held back: the policy was in shadow mode when it decided")
+    for path in report.lists:
+        console.print(f"list: {path}", soft_wrap=True)
+    if planned and table.row_count:
+        console.print(f"nothing was done yet; do it with: zhentu apply {job_id} --enforce", soft_wrap=True)

@@ -1,0 +1,112 @@
+"""`zhentu jobs`: backlog scans, how far they are, and what came of them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from zhentu.backlog.jobs import JobPlace, is_running
+from zhentu.bootstrap import build_store
+from zhentu.errors import UsageError
+from zhentu.record.scan_jobs import JobRecord, JobState, JobTable
+from zhentu.settings import load_settings
+
+_STATES = {"running": "cyan", "stopped": "yellow", "failed": "red", "done": "green"}
+_ACTIONS = ("allow", "label", "review", "block", "error", "known")
+
+
+def jobs(
+    job: Annotated[str, typer.Argument(help="Show one job and its unreadable pictures.")] = "",
+    most: Annotated[int, typer.Option(min=1, help="So many jobs at most, the newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a job.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Forget the job named; outputs and records stay.")] = False,
+) -> None:
+    """List backlog scans with state, counts and errors.
+
+    Example: zhentu jobs
+    """
+    settings = load_settings()
+    with closing(build_store(settings)) as store:
+        table = JobTable(store.database)
+        found = [table.get(job)] if job else table.newest(most)
+        found = [_seen(each) for each in found]
+        if remove:
+            if not job:
+                raise UsageError("--remove needs the job to forget")
+            _remove(found[0], table)
+            return
+    if as_json:
+        for each in found:
+            typer.echo(json.dumps(asdict(each), default=str, ensure_ascii=False))
+        return
+    console = Console()
+    if not found:
+        console.print("no jobs yet; `zhentu scan ... --output ...` makes one")
+        return
+    console.print(_table(found))
+    if job:
+        _show(found[0], console)
+
+
+def _seen(job: JobRecord) -> JobRecord:
+    """A job that was killed could not say so itself; its lock tells, on the machine it ran on."""
+    if job.state is JobState.RUNNING and job.host == socket.gethostname() and not is_running(Path(job.folder)):
+        return JobRecord(**{**asdict(job), "state": JobState.STOPPED})
+    return job
+
+
+def _table(found: list[JobRecord]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("job", "state", "done", *_ACTIONS, "model", "started", "sources"):
+        table.add_column(name, justify="right" if name in ("done", *_ACTIONS) else "left", overflow="fold")
+    for job in found:
+        counts = [str(job.counts.get(name, 0)) for name in _ACTIONS]
+        colour = _STATES[job.state.value]
+        table.add_row(
+            job.job_id,
+            f"[{colour}]{job.state.value}[/]",
+            f"{job.done}/{job.total}",
+            *counts,
+            job.model,
+            f"{job.started_at:%m-%d %H:%M}",
+            " ".join(job.sources),
+        )
+    return table
+
+
+def _show(job: JobRecord, console: Console) -> None:
+    if job.error:
+        console.print(f"\n[red]{job.error}[/red]", markup=True)
+    if job.state is not JobState.DONE:
+        console.print(f"\nfinish it: zhentu scan --resume {job.job_id}", soft_wrap=True)
+    try:
+        place = JobPlace.load(Path(job.folder))
+    except UsageError:
+        console.print("its folder is gone, or on another machine")
+        return
+    console.print(f"folder: {place.folder}\nparts: {place.parts}\noutput: {place.job.output}", soft_wrap=True)
+    with closing(place.ledger(looking=True)) as ledger:
+        shown = 0
+        for _, row in ledger.rows():
+            if row.error:
+                console.print(f"{row.error}: {row.path}: {row.detail}", soft_wrap=True, markup=False)
+                shown += 1
+            if shown == 50:
+                console.print("... the others stand in quarantine.csv")
+                break
+
+
+def _remove(job: JobRecord, table: JobTable) -> None:
+    if job.state is JobState.RUNNING:
+        raise UsageError(f"{job.job_id} is running; stop it first")
+    JobPlace.load(Path(job.folder)).remove()
+    table.remove(job.job_id)
+    typer.echo(f"forgotten: {job.job_id}")

@@ -1,0 +1,146 @@
+"""What a backlog job's decisions led to, one row an action: so that applying may be repeated and undone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Column, DateTime, Integer, String, Table, Text, and_, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from zhentu.record.database import Database, now
+from zhentu.record.outbox import Message, write_messages
+from zhentu.record.schema import metadata
+
+applied_actions = Table(
+    "applied_actions",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("kind", String(10), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("record_id", String(36), nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+_PAGE = 500
+
+
+class Kind(StrEnum):
+    """What is done about a picture."""
+
+    LABEL = "label"  # a labelled copy is written
+    TAKE_DOWN = "take_down"  # it stands on the list of pictures to take down
+    REVIEW = "review"  # people look at it
+    MESSAGE = "message"  # the platform is told
+
+
+class AppliedState(StrEnum):
+    """How far it is."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    UNDONE = "undone"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One action. target: where a labelled copy lies, or the URL that is told; sha256: of the copy's bytes."""
+
+    job_id: str
+    seq: int
+    kind: Kind
+    path: str
+    target: str
+    record_id: str
+    state: AppliedState = AppliedState.PLANNED
+    sha256: str = ""
+    detail: str = ""
+
+
+class AppliedTable:
+    """Actions of backlog jobs; each change is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def plan(self, actions: Sequence[Applied]) -> None:
+        """Write down actions that are not there yet; those that are keep their state."""
+        if not actions:
+            return
+        new = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
+        rows = [
+            {
+                "job_id": each.job_id,
+                "seq": each.seq,
+                "kind": each.kind.value,
+                "state": each.state.value,
+                "path": each.path,
+                "target": each.target,
+                "sha256": each.sha256,
+                "record_id": each.record_id,
+                "changed_at": now(),
+                "detail": each.detail,
+            }
+            for each in actions
+        ]
+        with self._database.begin() as connection:
+            connection.execute(new(applied_actions).on_conflict_do_nothing(), rows)
+
+    def each(self, job_id: str, states: Sequence[AppliedState], kind: Kind | None = None) -> Iterator[Applied]:
+        """A job's actions in these states, by number; their state may be changed meanwhile."""
+        columns = applied_actions.c
+        seq, last = -1, ""
+        while True:
+            query = select(applied_actions).where(
+                columns.job_id == job_id,
+                columns.state.in_([state.value for state in states]),
+                or_(columns.seq > seq, and_(columns.seq == seq, columns.kind > last)),
+            )
+            if kind is not None:
+                query = query.where(columns.kind == kind.value)
+            with self._database.begin() as connection:
+                rows = connection.execute(query.order_by(columns.seq, columns.kind).limit(_PAGE)).all()
+            for row in rows:
+                yield Applied(
+                    row.job_id,
+                    row.seq,
+                    Kind(row.kind),
+                    row.path,
+                    row.target,
+                    row.record_id,
+                    AppliedState(row.state),
+                    row.sha256,
+                    row.detail,
+                )
+            if len(rows) < _PAGE:
+                return
+            seq, last = rows[-1].seq, rows[-1].kind
+
+    def settle(
+        self, action: Applied, state: AppliedState, sha256: str = "", detail: str = "", message: Message | None = None
+    ) -> None:
+        """Note what became of an action; a message goes into the outbox in the same transaction, so exactly once."""
+        columns = applied_actions.c
+        with self._database.begin() as connection:
+            connection.execute(
+                update(applied_actions)
+                .where(columns.job_id == action.job_id, columns.seq == action.seq, columns.kind == action.kind.value)
+                .values(state=state.value, sha256=sha256, detail=detail[:500], changed_at=now())
+            )
+            if message:
+                write_messages(connection, [message])
+
+    def counts(self, job_id: str) -> Mapping[tuple[Kind, AppliedState], int]:
+        """How many actions of each kind stand how."""
+        found: Counter[tuple[Kind, AppliedState]] = Counter()
+        for action in self.each(job_id, tuple(AppliedState)):
+            found[action.kind, action.state] += 1
+        return found

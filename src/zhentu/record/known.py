@@ -1,0 +1,133 @@
+"""Pictures that were scored before: the same bytes are scored once per model, across every scan of a store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import astuple, dataclass
+
+from sqlalchemy import Column, Index, String, Table, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from zhentu.record.codec import decode_record
+from zhentu.record.database import Database
+from zhentu.record.schema import metadata, records
+from zhentu.record.store import row_of
+from zhentu.types import Listing, Record
+
+known_verdicts = Table(
+    "known_verdicts",
+    metadata,
+    Column("picture_sha256", String(64), primary_key=True),
+    Column("model_sha256", String(64), primary_key=True),
+    Column("record_id", String(36), nullable=False),
+    Column("pdq", String(64), nullable=False),
+    Column("colour", String(96), nullable=False),
+    Index("known_verdicts_by_look", "pdq"),
+)
+known_decisions = Table(
+    "known_decisions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("record_id", String(36), nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The fingerprint of a picture's look in hex (banks/hashing.py): PDQ, and colour; "" where it says nothing."""
+
+    pdq: str = ""
+    colour: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVerdict:
+    """A picture's newest accepted verdict: the record that holds it, and the look measured with it."""
+
+    record: Record
+    look: Look
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A record to keep, and what lets it be found again.
+
+    decision_digest: see `decision_digest`.  look: set when the verdict is new, None when it was taken over.
+    """
+
+    record: Record
+    decision_digest: str
+    look: Look | None = None
+
+
+def decision_digest(
+    sha256: str, model_sha256: str, rules: str, path: str, listing: Listing, references: Iterable[str] = ()
+) -> str:
+    """What a decision depends on, as one sha256 in hex; the same digest means the same decision.
+
+    rules: a text that changes with the policy and the banks.
+    """
+    parts = [sha256, model_sha256, rules, path, [_stable(each) for each in astuple(listing)], list(references)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _stable(value: object) -> object:
+    return sorted(value.items()) if isinstance(value, dict) else value
+
+
+class KnownStore:
+    """Verdicts and decisions by content; safe to use from several threads and processes."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def verdict(self, sha256: str, models: Collection[str]) -> KnownVerdict | None:
+        """The newest verdict on these bytes by one of `models` (sha256 of their files), None when there is none."""
+        query = (
+            select(records.c.body, known_verdicts.c.pdq, known_verdicts.c.colour)
+            .join(records, records.c.record_id == known_verdicts.c.record_id)
+            .where(known_verdicts.c.picture_sha256 == sha256, known_verdicts.c.model_sha256.in_(models))
+            .order_by(known_verdicts.c.record_id.desc())
+            .limit(1)
+        )
+        with self.database.begin() as connection:
+            found = connection.execute(query).one_or_none()
+        return None if found is None else KnownVerdict(decode_record(found.body), Look(found.pdq, found.colour))
+
+    def decision(self, digest: str) -> Record | None:
+        """The record of exactly this decision, None when it was never taken."""
+        query = (
+            select(records.c.body)
+            .join(known_decisions, records.c.record_id == known_decisions.c.record_id)
+            .where(known_decisions.c.digest == digest)
+        )
+        with self.database.begin() as connection:
+            body = connection.execute(query).scalar()
+        return None if body is None else decode_record(body)
+
+    def keep(self, screened: Iterable[Screened]) -> None:
+        """Write records and what finds them again in one transaction: all or none."""
+        batch = list(screened)
+        if not batch:
+            return
+        verdicts = [
+            {
+                "picture_sha256": each.record.picture_sha256,
+                "model_sha256": each.record.verdict.model.sha256,
+                "record_id": each.record.record_id,
+                "pdq": each.look.pdq,
+                "colour": each.look.colour,
+            }
+            for each in batch
+            if each.look is not None and each.record.verdict is not None
+        ]
+        decisions = [{"digest": each.decision_digest, "record_id": each.record.record_id} for each in batch]
+        # Another scan of the same store may have been first; its answer is as good.
+        new = postgresql.insert if self.database.dialect == "postgresql" else sqlite.insert
+        with self.database.begin() as connection:
+            connection.execute(insert(records), [row_of(each.record) for each in batch])
+            if verdicts:
+                connection.execute(new(known_verdicts).on_conflict_do_nothing(), verdicts)
+            connection.execute(new(known_decisions).on_conflict_do_nothing(), decisions)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import csv
+from contextlib import closing
+from pathlib import Path
+
+import fsspec
+import pytest
+from conftest import encoded, photo
+from sqlalchemy import select
+
+from zhentu.backlog.apply import Applier, ApplyReport, ApplySpec
+from zhentu.backlog.jobs import JobPlace
+from zhentu.backlog.reading import Reader
+from zhentu.backlog.scan import ScanJob, run_scan
+from zhentu.bootstrap import build_store
+from zhentu.decide.policy_file import default_policy_path
+from zhentu.errors import UsageError
+from zhentu.intake.decode import DecodeLimits
+from zhentu.record.applied import AppliedState, AppliedTable, Kind
+from zhentu.record.schema import outbox
+from zhentu.settings import Settings
+from zhentu.types import AiState
+
+DONE, PLANNED, UNDONE, FAILED = AppliedState.DONE, AppliedState.PLANNED, AppliedState.UNDONE, AppliedState.FAILED
+HOOK = "https://platform.example/hook"
+
+
+def label(payload: bytes, state: AiState) -> bytes:
+    return payload + b"labelled %d" % state
+
+
+class Platform:
+    """A finished job over four bright pictures, which the tiny model wants labelled or blocked, and one dark one."""
+
+    def __init__(self, folder: Path, settings: Settings, mode: str = "enforce", review: str = "review: model") -> None:
+        self.pictures = folder / "pictures"
+        self.pictures.mkdir()
+        for seed in range(4):
+            bright = photo(seed=seed).point(lambda value: 200 + value // 5)
+            (self.pictures / f"{seed}.jpg").write_bytes(encoded(bright, "JPEG"))
+        (self.pictures / "dark.jpg").write_bytes(encoded(photo().point(lambda value: value // 5), "JPEG"))
+        policy = default_policy_path().read_text(encoding="utf-8")
+        for old, new in {
+            "mode: enforce": f"mode: {mode}",
+            "review: model, block: off": review if "block" in review else f"{review}, block: off",
+        }.items():
+            policy = policy.replace(old, new)
+        (folder / "policy.yaml").write_text(policy, encoding="utf-8")
+        self.settings = settings.model_copy(update={"policy_path": folder / "policy.yaml"})
+        summary = run_scan(ScanJob((str(self.pictures),), folder / "rows.csv"), self.settings)
+        self.place = JobPlace.load(self.settings.jobs_folder / summary.job_id)
+        self.actions = summary.by_action
+
+    def apply(self, step: str, **spec: object) -> ApplyReport:
+        with closing(build_store(self.settings)) as store, closing(self.place.ledger()) as ledger:
+            chosen = ApplySpec(**{"label": label, "webhook_url": HOOK, **spec})  # type: ignore[arg-type]
+            applier = Applier(self.place, ledger, AppliedTable(store.database), Reader(DecodeLimits()), chosen)
+            report: ApplyReport = getattr(applier, step)()
+            return report
+
+    def messages(self) -> list[str]:
+        with closing(build_store(self.settings)) as store, store.database.begin() as connection:
+            return [row.kind for row in connection.execute(select(outbox.c.kind).order_by(outbox.c.message_id))]
+
+    def copies(self) -> list[Path]:
+        return sorted(self.pictures.glob("*.labelled.jpg"))
+
+
+@pytest.fixture
+def platform(tmp_path: Path, settings: Settings) -> Platform:
+    """All four bright pictures are to be reviewed."""
+    return Platform(tmp_path, settings)
+
+
+@pytest.fixture
+def labelling(tmp_path: Path, settings: Settings) -> Platform:
+    """All four bright pictures are to be labelled."""
+    return Platform(tmp_path, settings, review="review: off")
+
+
+def test_in_shadow_nothing_happens_but_a_plan(platform: Platform) -> None:
+    asked = platform.actions["label"] + platform.actions["review"]
+    report = platform.apply("plan")
+    assert asked == 4
+    assert sum(count for (_, state), count in report.counts.items() if state is PLANNED) == 2 * asked
+    assert (platform.copies(), platform.messages()) == ([], [])
+
+
+def test_enforcing_needs_a_plan_that_was_looked_at(platform: Platform) -> None:
+    with pytest.raises(UsageError, match="in shadow first"):
+        platform.apply("enforce")
+
+
+def test_what_is_enforced_twice_is_done_once_and_undone_without_a_trace(labelling: Platform) -> None:
+    before = {path: path.read_bytes() for path in labelling.pictures.iterdir()}
+    labelling.apply("plan")
+    first, second = labelling.apply("enforce"), labelling.apply("enforce")
+    assert first.counts == second.counts == {(Kind.LABEL, DONE): 4, (Kind.MESSAGE, DONE): 4}
+    assert [path.read_bytes()[-1:] for path in labelling.copies()] == [b"3"] * 4  # suspected: the model said so
+    assert labelling.apply("undo").counts == {(Kind.LABEL, UNDONE): 4, (Kind.MESSAGE, UNDONE): 4}
+    assert {path: path.read_bytes() for path in labelling.pictures.iterdir()} == before
+    assert labelling.messages() == ["backlog.applied"] * 4 + ["backlog.undone"] * 4
+
+
+def test_a_picture_or_copy_that_changed_meanwhile_is_left_alone(labelling: Platform) -> None:
+    labelling.apply("plan")
+    changed = labelling.pictures / "0.jpg"
+    changed.write_bytes(changed.read_bytes() + b"x")
+    assert labelling.apply("enforce").counts[Kind.LABEL, FAILED] == 1
+    edited = labelling.copies()[0]
+    edited.write_bytes(b"by hand")
+    assert labelling.apply("undo").counts[Kind.LABEL, DONE] == 1
+    assert [path.read_bytes() for path in labelling.copies()] == [b"by hand"]
+
+
+def test_copies_go_under_a_prefix_of_any_file_system(labelling: Platform) -> None:
+    labelling.apply("plan", target="memory://labelled")
+    labelling.apply("enforce", target="memory://labelled")
+    system = fsspec.filesystem("memory")
+    assert len(system.find("/labelled")) == 4
+    labelling.apply("undo")
+    assert system.find("/labelled") == []
+
+
+def test_a_policy_in_shadow_mode_holds_everything_back(tmp_path: Path, settings: Settings) -> None:
+    platform = Platform(tmp_path, settings, "shadow")
+    platform.apply("plan")
+    report = platform.apply("enforce")
+    assert report.in_shadow == 4
+    assert {state for _, state in report.counts} == {PLANNED}
+    assert platform.messages() == []
+
+
+@pytest.mark.parametrize(
+    ("review", "name"), [("review: 0.5", "review.csv"), ("block: 0.5, review: off", "take_down.csv")]
+)
+def test_lists_name_what_is_to_be_looked_at_or_taken_down(
+    review: str, name: str, tmp_path: Path, settings: Settings
+) -> None:
+    platform = Platform(tmp_path, settings, review=review)
+    platform.apply("plan")
+    (listed,) = [path for path in platform.apply("enforce").lists if path.name == name]
+    with listed.open(encoding="utf-8") as stream:
+        assert [(Path(row["path"]).name, row["state"]) for row in csv.DictReader(stream)] == [
+            (f"{number}.jpg", "done") for number in range(4)
+        ]
