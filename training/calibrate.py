@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,13 +73,18 @@ def collect(samples: list[Sample], tiers: list[str], run: Path, spec: TrainSpec)
     if isinstance(whole, TokenBranch):  # its features are kept in shards, so that only new pictures are computed
         draws = [Draw(index, tier=tier) for index, tier in rows]
         frozen = whole.read(torch.from_numpy(extract(whole, spec, samples, draws, run / "whole.features")).float())
-    values = []
-    for k, (index, tier) in enumerate(tqdm(rows, desc="crops", mininterval=5)):
-        if tier == tiers[0]:
-            rgb = decode(samples[index].path.read_bytes()).rgb
-        views = make_views(TIERS[tier](rgb), spec.views)
+
+    @torch.inference_mode()
+    def look(k: int) -> np.ndarray:
+        index, tier = rows[k]
+        views = make_views(TIERS[tier](decode(samples[index].path.read_bytes()).rgb), spec.views)
         whole_map = whole(torch.from_numpy(views.whole)) if frozen is None else frozen[k, None, :, None, None]
-        values.append(Fusion.features(whole_map, crops(torch.from_numpy(views.crops))).numpy())
+        return Fusion.features(whole_map, crops(torch.from_numpy(views.crops))).numpy()
+
+    # One thread a picture: many small convolutions gain nothing from more.
+    torch.set_num_threads(1)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        values = list(tqdm(pool.map(look, range(len(rows))), total=len(rows), desc="crops", mininterval=5))
     return Features(
         np.stack(values).astype(np.float32), np.array([i for i, _ in rows]), np.array([tier for _, tier in rows])
     )
@@ -178,7 +185,6 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, nargs="+", required=True, help="their dev rows are used")
     parser.add_argument("--tiers", nargs="+", default=["native", "web"])
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
     spec = load_spec(arguments.run / "train.yaml")
     found = {s.path: s for path in arguments.manifest for s in read_manifest(path) if s.split == "dev"}
     samples = list(found.values())
