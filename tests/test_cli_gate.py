@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,6 +59,7 @@ def test_a_model_is_used_and_rolled_back(tmp_path: Path) -> None:
     manifest["models"].append(manifest["models"][0] | {"version": "2"})
     path.write_text(json.dumps(manifest))
     assert "tiny@2 is in force" in run(app, ["model", "use", "tiny@2"]).stdout
+    assert "its gates use tiny@2" in run(app, ["doctor"]).stdout
     assert run(app, ["model", "use", "tiny@9"]).exit_code != 0
     assert "the model of the settings is in force again" in run(app, ["model", "rollback"]).stdout
 
@@ -115,3 +118,22 @@ def test_doctor_shows_drift() -> None:
     shown = run(app, ["doctor"]).stdout
     assert "drift" in shown
     assert "reference histograms" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [
+        (["--open", "--on-error", "block", "--host", "0.0.0.0"], 2, "anybody"),  # noqa: S104 - refused
+        (["--open"], 2, "on_error"),
+        (["--open", "--on-error", "block", "--port", "0"], 3, "manifest.json"),
+    ],
+)
+def test_a_gate_that_cannot_start_says_why_in_one_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], code: int, named: str
+) -> None:
+    if code == 3:
+        monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "nowhere"))
+    command = [sys.executable, "-c", "from zhentu.cli import main; main()", "serve", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, named in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr

@@ -20,7 +20,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_models_policy_samples_and_templates(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    wanted = ["_models/manifest.json", "_configs/policy.yaml", "samples/ORIGIN.md", "report/templates/report.html.j2"]
+    wanted = [
+        "record/migrations/env.py",
+        "record/migrations/versions/m0002_gate.py",
+        "_models/manifest.json",
+        "_configs/policy.yaml",
+        "samples/ORIGIN.md",
+        "report/templates/report.html.j2",
+    ]
     wanted += ["mark/fonts/ZhentuBadge-Bold.otf", "mark/fonts/LICENSE-OFL.txt", "mark/templates/notice.html.j2"]
     wanted += ["mark/templates/notices.zh.yaml", "mark/templates/notices.en.yaml"]
     assert [name for name in wanted if f"zhentu/{name}" not in names] == []

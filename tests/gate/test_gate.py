@@ -153,6 +153,8 @@ def test_every_path_that_is_none_of_ours_is_a_problem(client: TestClient) -> Non
     wrong = client.get("/v1/screen")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
     assert "POST" in wrong.headers["allow"]
+    client.request("BREW", "/v1/screen")
+    assert 'method="other"' in client.get("/metrics").text
 
 
 def test_every_error_has_an_example_in_openapi(client: TestClient) -> None:

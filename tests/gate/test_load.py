@@ -42,6 +42,7 @@ def test_a_deadline_is_answered_leaves_no_record_and_the_slot_comes_back(setting
         slow.go_on.set()
         until(lambda: client.app.state.gate.capacity.under_way == 0)
         assert sum(client.app.state.gate.store.counts_by_action().values()) == 0
+        assert client.get("/readyz").status_code == 200, "slow is not broken"
         assert client.post("/v1/screen", files=picture()).status_code == 200
 
 
@@ -83,17 +84,17 @@ def test_a_shutdown_finishes_what_was_accepted(settings: Settings) -> None:
 
 def test_work_that_would_outlast_its_deadline_is_not_accepted() -> None:
     async def run() -> None:
-        capacity = Capacity(1, 100, 0.2)
-        await capacity.run(lambda _: time.sleep(0.15))
-        for _ in range(10):
-            await capacity.run(lambda _: time.sleep(0.1))
-        first = [asyncio.create_task(capacity.run(lambda _: time.sleep(0.1))) for _ in range(2)]
+        capacity, go_on = Capacity(1, 100, 20.0, first_guess_s=10.0), threading.Event()
+        first = asyncio.create_task(capacity.run(lambda _: go_on.wait(10)))
         await asyncio.sleep(0)
-        with pytest.raises(Overloaded, match="would take") as refused:
+        with pytest.raises(Overloaded, match=r"would take 20\.0 s") as refused:
             capacity.admit()
-        assert refused.value.retry_after_s > 0.2
-        await asyncio.gather(*first, return_exceptions=True)
+        assert refused.value.retry_after_s == 20.0
+        go_on.set()
+        await first
         capacity.close()
+        with pytest.raises(Overloaded, match="shutting down"):
+            capacity.admit()
 
     asyncio.run(run())
 

@@ -167,6 +167,24 @@ def test_a_seller_can_be_forgotten(store: RecordStore, database: Database, recor
     assert store.get(other.record_id) == other
 
 
+def test_pictures_of_a_forgotten_seller_do_not_wait_any_more(database: Database) -> None:
+    jobs = JobStore(database)
+    waiting = [JobRequest("a", Listing(seller_id=seller), b"x") for seller in ('卖家"1"_', "卖家%", "other")]
+    jobs.put(new_job(JobKind.JOB, waiting))
+    retention.prune_seller(database, '卖家"1"_')
+    retention.prune_seller(database, "卖家")
+    assert jobs.waiting() == 2
+    assert {jobs.take(60).request.listing.seller_id for _ in range(2)} == {"卖家%", "other"}
+
+
+def test_messages_that_ended_are_pruned_with_old_records(database: Database) -> None:
+    box = Outbox(database)
+    box.put([new_message("k", "https://a.example", str(n)) for n in range(2)])
+    box.delivered(box.take())
+    retention.prune_before(database, datetime.now(UTC) + timedelta(seconds=1))
+    assert len(box.list()) == 1
+
+
 def test_after_a_prune_the_database_refuses_to_delete_again(
     store: RecordStore, database: Database, record: Record
 ) -> None:

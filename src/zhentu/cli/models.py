@@ -190,11 +190,14 @@ def _drift(settings: Settings) -> str:
 
 def _store_sound(settings: Settings) -> str:
     from zhentu.bootstrap import build_store
+    from zhentu.record.history import ModelHistory
 
     store = build_store(settings)
     try:
         store.check()
         counts = store.counts_by_action()
+        chosen = ModelHistory(store.database).current()
     finally:
         store.close()
-    return f"{sum(counts.values())} records in {settings.store_url.split('@')[-1]}"
+    gates = f"; its gates use {chosen}, see `zhentu model use`" if chosen else ""
+    return f"{sum(counts.values())} records in {settings.store_url.split('@')[-1]}{gates}"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from zhentu.errors import ZhentuError
 from zhentu.settings import load_settings
 from zhentu.types import OnError
 
@@ -39,15 +40,22 @@ def serve(
     # Decoding and scoring let go of the interpreter's lock often enough, but not always: the event loop, which refuses
     # and answers probes, must not wait the usual 5 ms for each of the threads.
     sys.setswitchinterval(_SWITCH_S)
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        access_log=False,  # the gate writes one canonical line a request itself
-        timeout_graceful_shutdown=int(settings.deadline_s) + 5,  # what was accepted is finished
-        timeout_keep_alive=75,  # longer than the usual load balancer's 60 s: no race on idle connections
-    )
+    app = create_app(settings)
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not hasattr(app.state, "failed"))
+    try:
+        uvicorn.run(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            access_log=False,  # the gate writes one canonical line a request itself
+            timeout_graceful_shutdown=int(settings.deadline_s) + 5,  # what was accepted is finished
+            timeout_keep_alive=75,  # longer than the usual load balancer's 60 s: no race on idle connections
+        )
+    finally:
+        failed: ZhentuError | None = getattr(app.state, "failed", None)
+        if failed is not None:
+            raise failed  # instead of uvicorn's own exit, which says nothing of the cause
 
 
 def _log_to_stderr(level: str) -> None:

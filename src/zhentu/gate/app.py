@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from zhentu import __version__
 from zhentu.bootstrap import Screener, build_screener, build_store
 from zhentu.errors import ConfigError, UsageError, ZhentuError
-from zhentu.gate.auth import Doorkeeper
+from zhentu.gate.auth import Doorkeeper, is_loopback
 from zhentu.gate.background import Background
 from zhentu.gate.capacity import Capacity
 from zhentu.gate.context import Gate
@@ -60,8 +60,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        store = await asyncio.to_thread(make_store, settings)
-        gate = await asyncio.to_thread(_gate, settings, store, make_screener, metrics)
+        try:
+            store = await asyncio.to_thread(make_store, settings)
+            gate = await asyncio.to_thread(_gate, settings, store, make_screener, metrics)
+        except ZhentuError as error:
+            app.state.failed = error  # `zhentu serve` says it in one line and with its exit code
+            raise
         app.state.gate = gate
         gate.background.start()
         yield
@@ -112,6 +116,11 @@ def _check(settings: Settings) -> None:
         problems.append(
             "on_error: must be chosen, it has no default: `block` answers with an error while the gate is in trouble, "
             "`allow_and_queue` lets pictures through and screens them afterwards (ZHENTU_ON_ERROR, --on-error)"
+        )
+    if settings.open and not is_loopback(settings.host):
+        problems.append(
+            f"open: the gate would answer anybody on {settings.host}; open mode is for 127.0.0.1 or ::1, elsewhere "
+            "make keys with `zhentu keys create`"
         )
     if settings.webhook_url and settings.webhook_secret is None:
         problems.append("webhook_secret: is needed to sign what goes to webhook_url; make one: openssl rand -base64 32")

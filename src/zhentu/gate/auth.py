@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from zhentu.errors import ConfigError, Forbidden, RateLimited, StoreError, Unauthenticated
+from zhentu.errors import Forbidden, RateLimited, StoreError, Unauthenticated
 from zhentu.record.keys import ApiKey, KeyStore, key_id_of
 from zhentu.settings import Settings
 from zhentu.types import Role
@@ -42,17 +42,9 @@ class _Bucket:
 
 
 class Doorkeeper:
-    """Checks keys and counts requests; use it from one event loop. Raises ConfigError for an open public address."""
+    """Checks keys and counts requests; use it from one event loop."""
 
     def __init__(self, keys: KeyStore, settings: Settings) -> None:
-        if settings.open and not is_loopback(settings.host):
-            raise ConfigError(
-                "settings",
-                [
-                    f"open: the gate would answer anybody on {settings.host}; open mode is for 127.0.0.1 or ::1, "
-                    "elsewhere make keys with `zhentu keys create`"
-                ],
-            )
         self._keys, self._settings = keys, settings
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._buckets: dict[str, _Bucket] = {}

@@ -12,7 +12,7 @@ from zhentu.errors import DeadlineExceeded, Overloaded
 
 Outcome = TypeVar("Outcome")
 
-_FIRST_GUESS_S = 0.05  # seconds a picture takes, until some were measured
+_FIRST_GUESS_S = 0.05
 _SMOOTHING = 0.1
 _MARGIN = 0.7  # of the deadline that an expected wait may use up: times vary, and a late answer helps nobody
 
@@ -42,14 +42,15 @@ class Capacity:
     """Worker threads behind a bounded queue; the event loop never screens.
 
     workers: threads.  queue_size: pictures that may wait besides those in work.  deadline_s: seconds a picture may
-    take from acceptance; past it the caller is answered, and work is dropped at its next step.
+    take from acceptance; past it the caller is answered, and work is dropped at its next step.  first_guess_s: seconds
+    a picture is thought to take until some were measured.
     """
 
-    def __init__(self, workers: int, queue_size: int, deadline_s: float) -> None:
+    def __init__(self, workers: int, queue_size: int, deadline_s: float, first_guess_s: float = _FIRST_GUESS_S) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="screen")
         self._workers, self._most, self._deadline_s = workers, workers + queue_size, deadline_s
         self._under_way = 0
-        self._service_s = _FIRST_GUESS_S
+        self._service_s = first_guess_s
         self._draining = False
 
     @property

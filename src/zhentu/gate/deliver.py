@@ -43,15 +43,16 @@ class Deliverer:
 
     async def _post(self, message: Message) -> str:
         """Send one message; empty when the receiver took it, else why not."""
+        if self._signer is None:
+            return "there is no secret to sign with; set ZHENTU_WEBHOOK_SECRET"
         moment = datetime.now(UTC)
         headers = {
             "content-type": "application/json",
             "user-agent": "zhentu",
             "webhook-id": message.message_id,
             "webhook-timestamp": str(int(moment.timestamp())),
+            "webhook-signature": self._signer.sign(message.message_id, moment, message.body),
         }
-        if self._signer is not None:
-            headers["webhook-signature"] = self._signer.sign(message.message_id, moment, message.body)
         try:
             status = await self._outbound.post(message.url, message.body.encode(), headers)
         except FetchError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
-from zhentu.errors import DependencyError, Overloaded, PictureError, UsageError
+from zhentu.errors import DependencyError, Overloaded, PictureError, RecordNotFound, UsageError
 from zhentu.gate.events import JOB_FINISHED, envelope
 from zhentu.gate.line import Line
 from zhentu.gate.requests import Submission
@@ -79,6 +80,8 @@ def job_answer(status: JobStatus, records: RecordStore, finished: bool) -> JobAn
                 detail=each.error_detail,
                 code=each.error_code,
             )
-        answer = answer_of(records.get(each.record_id)) if each.record_id else None
+        answer = None
+        with contextlib.suppress(RecordNotFound):  # it may have been pruned since
+            answer = answer_of(records.get(each.record_id)) if each.record_id else None
         items.append(ItemAnswer(position=each.position, status=each.state.value, answer=answer, problem=problem))
     return JobAnswer(job_id=status.job_id, finished=finished, callback_url=status.callback_url, items=items)

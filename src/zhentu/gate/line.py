@@ -87,7 +87,8 @@ class Line:
             try:
                 return await self._run(submission.name, submission, payload, references, active, claims, late)
             except (ModelError, DeadlineExceeded) as error:
-                self.in_force.failed()
+                if isinstance(error, ModelError):
+                    self.in_force.failed()
                 if not may_defer or self.settings.on_error is not OnError.ALLOW_AND_QUEUE:
                     raise
                 return await self._defer(submission, payload, references, active, claims[:-1], error)

@@ -18,6 +18,7 @@ from zhentu.gate.problems import response_of
 
 _log = logging.getLogger("zhentu.gate")
 _NOTED = ("record", "action", "code", "key", "replayed", "wait_ms", "pictures")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _QUIET = ("/livez", "/readyz", "/metrics")  # probes that went well would drown the log
 
 
@@ -65,7 +66,8 @@ class Surround:
     def _account(self, scope: Scope, exchange: _Exchange) -> None:
         took = time.perf_counter() - exchange.began
         route = getattr(scope.get("route"), "path", "unknown")
-        self._metrics.requests.labels(scope["method"], route, str(exchange.status)).inc()
+        method = scope["method"] if scope["method"] in _METHODS else "other"  # callers must not make up label values
+        self._metrics.requests.labels(method, route, str(exchange.status)).inc()
         self._metrics.stages.labels("total").observe(took)
         state = scope["state"]
         if state.get("code"):

@@ -88,9 +88,9 @@ def _engine(url: str) -> Engine:
             engine = create_engine(parsed, pool_pre_ping=True)
             event.listen(engine, "connect", _tune_sqlite)
             return engine
-        return create_engine(
-            parsed, pool_pre_ping=True, pool_timeout=_CONNECT_S, connect_args={"connect_timeout": _CONNECT_S}
-        )
+        # A server that vanished without a word must be noticed, too: what it does not acknowledge in time has failed.
+        patience = {"connect_timeout": _CONNECT_S, "tcp_user_timeout": _CONNECT_S * 1000, "keepalives_idle": 10}
+        return create_engine(parsed, pool_pre_ping=True, pool_timeout=_CONNECT_S, connect_args=patience)
     except ArgumentError as error:
         raise StoreError(f"store_url {url!r} is not a database URL, e.g. sqlite:///zhentu.db") from error
     except ImportError as error:

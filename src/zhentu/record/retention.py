@@ -6,6 +6,7 @@ that transaction commits, so nobody else ever sees it. What was pruned, and how 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,18 +14,48 @@ import uuid_utils
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from zhentu.record.database import Database, now
-from zhentu.record.schema import claims, job_pictures, records, retention_log, retention_pass, shadow_verdicts
+from zhentu.record.jobs import ItemState
+from zhentu.record.outbox import MessageState
+from zhentu.record.schema import (
+    claims,
+    job_pictures,
+    jobs,
+    outbox,
+    records,
+    retention_log,
+    retention_pass,
+    shadow_verdicts,
+)
 
 _BATCH = 500  # records a transaction: a prune must not keep writers waiting
 
 
 def prune_before(database: Database, moment: datetime) -> tuple[str, ...]:
-    """Delete every record made before `moment`; returns the sha256 of pictures that have no record any more."""
+    """Delete every record made before `moment`, and jobs and messages that ended before it.
+
+    Returns the sha256 of pictures that have no record any more.
+    """
+    with database.begin() as connection:
+        ended = select(jobs.c.job_id).where(jobs.c.finished_at < moment)
+        connection.execute(delete(job_pictures).where(job_pictures.c.job_id.in_(ended)))
+        connection.execute(delete(jobs).where(jobs.c.finished_at < moment))
+        over = outbox.c.state.in_([MessageState.DELIVERED.value, MessageState.DEAD.value])
+        connection.execute(delete(outbox).where(over, outbox.c.created_at < moment))
     return _prune(database, records.c.created_at < moment, f"before {moment.isoformat()}")
 
 
 def prune_seller(database: Database, seller_id: str) -> tuple[str, ...]:
-    """Delete every record of a seller (a person's right, e.g. PIPL Art. 47); returns as `prune_before` does."""
+    """Delete every record of a seller (a person's right, e.g. PIPL Art. 47), and his pictures that wait to be screened.
+
+    Returns as `prune_before` does.
+    """
+    named = job_pictures.c.request.contains(f'"seller_id":{json.dumps(seller_id, ensure_ascii=False)}', autoescape=True)
+    with database.begin() as connection:
+        connection.execute(
+            update(job_pictures)
+            .where(named, job_pictures.c.state == ItemState.QUEUED.value)
+            .values(state=ItemState.FAILED.value, error_code="forgotten", request="{}", payload=None)
+        )
     return _prune(database, records.c.seller_id == seller_id, "one seller")
 
 
