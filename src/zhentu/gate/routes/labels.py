@@ -49,6 +49,12 @@ _LABELLED: dict[int | str, dict[str, Any]] = {
         "content": {"image/*": {"schema": BINARY}},
     }
 }
+_NOTICE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The notice; with `format=html` a fragment.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    }
+}
 _FIELDS: dict[str, Any] = {
     "record_id": {"type": "string", "description": "Label as this record says; its id becomes the PropagateID."},
     "state": {"type": "string", "enum": list(_STATES), "description": "Without a record: is, possibly, suspected."},
@@ -177,7 +183,11 @@ async def labelled(request: Request, record_id: RecordId, gate: TheGate, caller:
     return await _labelled(request, gate, payload, _owed(record, payload), spec, record.picture_format)
 
 
-@router.get("/v1/records/{record_id}/notice", responses=documented(errors.RecordNotFound), response_model=RecordNotice)
+@router.get(
+    "/v1/records/{record_id}/notice",
+    responses=_NOTICE | documented(errors.RecordNotFound),
+    response_model=RecordNotice,
+)
 async def notice(
     record_id: RecordId,
     gate: TheGate,
