@@ -8,6 +8,7 @@ suspicion never lowers a score. Honest figures come from leaving one source out 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from zhentu.types import LABELS, Label
 
 LABEL_RISK = 1 / 100  # share of genuine pictures that may be labelled by the score
 REVIEW_RISK = 1 / 200  # share of genuine pictures that may be sent to review, over all four categories together
+REAL_SHARE = 0.8  # of the weight that forged pictures have together, the share of real AI pictures
 _RIDGE = 0.02
 
 
@@ -66,9 +68,20 @@ def load_branch(run: Path, spec: TrainSpec, name: str) -> Branch:
 
 @torch.inference_mode()
 def collect(samples: list[Sample], tiers: list[str], run: Path, spec: TrainSpec) -> Features:
-    """Run both branches over every sample in every tier."""
-    whole, crops = load_branches(run, spec)
+    """Run both branches over every sample in every tier; kept in the run folder, for the fit takes seconds."""
     rows = [(index, tier) for index in range(len(samples)) for tier in tiers]
+    key = hashlib.sha256(json.dumps([(samples[index].path.name, tier) for index, tier in rows]).encode())
+    for name in ("whole", "crops"):
+        weights = run / f"{name}.pt"
+        key.update(weights.read_bytes() if weights.is_file() else os.urandom(16))
+    kept = run / f"looks-{key.hexdigest()[:16]}.npy"
+    if not kept.is_file():
+        np.save(kept, _look_at_all(samples, rows, run, spec))
+    return Features(np.load(kept), np.array([index for index, _ in rows]), np.array([tier for _, tier in rows]))
+
+
+def _look_at_all(samples: list[Sample], rows: list[tuple[int, str]], run: Path, spec: TrainSpec) -> np.ndarray:
+    whole, crops = load_branches(run, spec)
     frozen = None
     if isinstance(whole, TokenBranch):  # its features are kept in shards, so that only new pictures are computed
         draws = [Draw(index, tier=tier) for index, tier in rows]
@@ -85,9 +98,7 @@ def collect(samples: list[Sample], tiers: list[str], run: Path, spec: TrainSpec)
     torch.set_num_threads(1)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         values = list(tqdm(pool.map(look, range(len(rows))), total=len(rows), desc="crops", mininterval=5))
-    return Features(
-        np.stack(values).astype(np.float32), np.array([i for i, _ in rows]), np.array([tier for _, tier in rows])
-    )
+    return np.stack(values).astype(np.float32)
 
 
 def fit_output(values: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
@@ -116,9 +127,14 @@ def fit(features: Features, samples: list[Sample], keep: np.ndarray | None = Non
     source = np.array([samples[i].source + samples[i].recipe for i in features.sample])
     _, inverse, counts = np.unique(source, return_inverse=True, return_counts=True)
     even = counts[inverse] ** -0.5  # a big source does not decide alone
+    real = np.array([not samples[i].recipe for i in features.sample])
     for k in range(len(OUTPUTS)):
-        use = rows & (known[:, k] > 0)
-        weights[k], biases[k] = fit_output(features.values[use, k], targets[use, k], even[use])
+        use, weight = rows & (known[:, k] > 0), even.copy()
+        groups = [use & (targets[:, k] > 0) & (real == each) for each in (True, False)]
+        if all(group.any() for group in groups):  # what shops really get weighs more than what the project forges
+            for group, share in zip(groups, (REAL_SHARE, 1 - REAL_SHARE), strict=True):
+                weight[group] *= share / even[group].sum()
+        weights[k], biases[k] = fit_output(features.values[use, k], targets[use, k], weight[use])
     return weights, biases
 
 

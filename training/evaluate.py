@@ -96,7 +96,7 @@ def main() -> None:
     }
     full = manifest.in_floating_point(entry) if entry.precision == "int8" else None
     if full is not None:
-        exact = score(real.samples, Detector(full, arguments.models), arguments.tiers[:2])
+        exact = score(real.samples, Detector(full, arguments.models), arguments.tiers[:1])
         compared = Scored(real.samples, {tier: real.tiers[tier] for tier in exact.tiers})
         tables["8-bit integers against floating point"] = precision_table(exact, compared)
     if arguments.manifest:

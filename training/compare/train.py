@@ -24,6 +24,7 @@ from sklearn.metrics import roc_auc_score
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 from tqdm import tqdm
 
+from training.card import markdown
 from training.compare.export import export
 from training.compare.model import Comparison, Encoder, figures, surface
 from training.compare.pairs import Goods, Pair, goods_of, make_pairs
@@ -201,7 +202,7 @@ def main() -> None:
     table = report(probability[judge], [pair for pair, use in zip(pairs, judge, strict=True) if use], threshold)
     count = len({pair.product for pair, use in zip(pairs, judge, strict=True) if use})
     print(table.to_string(index=False))
-    text = f"{count} unseen products; review threshold {threshold}\n\n{table.to_markdown(index=False)}\n"
+    text = f"{count} unseen products; review threshold {threshold}\n\n{markdown(table)}\n"
     (run / "report.md").write_text(text, encoding="utf-8")
     torch.save({name: value for name, value in model.state_dict().items() if "backbone" not in name}, run / "head.pt")
     digest = hashlib.sha256(json.dumps([[p.kind, p.split, p.product] for p in pairs]).encode()).hexdigest()
