@@ -5,6 +5,8 @@
 Servers: the gate with records on; a plain FastAPI + Pillow + ONNX Runtime endpoint; LitServe as it comes; LitServe
 tuned (one worker a core, one thread each). They take turns in rounds, so that a noisy machine disturbs all alike.
 Every request carries another picture: the gate answers known ones without the model, which would be no comparison.
+`cpu ms` is processor time of the whole server per picture: on a machine with other load it says more than pictures a
+second, because cores / cpu ms is what a server can reach.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import psutil
 from loadgen import ROOT, Outcomes, drive, environment, form, free_port, gate_command, pictures, started
 
 from zhentu.bootstrap import build_screener
@@ -35,6 +38,13 @@ def bare(payloads: list[bytes]) -> np.ndarray:
         screener.screen(payload)
         took.append(time.perf_counter() - began)
     return np.array(took)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process and all it started."""
+    root = psutil.Process(pid)
+    times = [each.cpu_times() for each in (root, *root.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 def main() -> None:
@@ -58,6 +68,7 @@ def main() -> None:
     probes = {"gate": "/readyz", "plain": "/readyz", "litserve": "/health", "litserve tuned": "/health"}
     env = environment(folder, deadline_s=120, rate_per_s=0)
     seen: dict[tuple[str, int], list[Outcomes]] = {}
+    spent: dict[tuple[str, int], float] = {}
     direct: list[np.ndarray] = []
     for number, (_, concurrency) in enumerate(steps):
         payloads = pictures(arguments.count, seed=number + 1)
@@ -65,18 +76,26 @@ def main() -> None:
             direct.append(bare(payloads))
         for name, command in commands.items():
             with ExitStack() as stack:  # one server at a time: an idle one would still take its share
-                stack.enter_context(started(command, ports[name], env, probes[name], folder / f"{name}.log"))
+                process = stack.enter_context(started(command, ports[name], env, probes[name], folder / f"{name}.log"))
                 path = "/v1/screen" if name == "gate" else "/screen"
                 warm = [form(each, path) for each in pictures(4, seed=900 + number)]
                 asyncio.run(drive(ports[name], warm, 2, timeout_s=120))
                 requests = [form(each, path) for each in payloads]
+                before = cpu_seconds(process.pid)
                 outcomes = asyncio.run(drive(ports[name], requests, concurrency, timeout_s=300))
+                spent[name, concurrency] = spent.get((name, concurrency), 0.0) + cpu_seconds(process.pid) - before
                 seen.setdefault((name, concurrency), []).append(outcomes)
-    _print(seen, np.concatenate(direct), arguments.concurrency)
+    _print(seen, spent, np.concatenate(direct), arguments.concurrency)
 
 
-def _print(seen: dict[tuple[str, int], list[Outcomes]], direct: np.ndarray, levels: list[int]) -> None:
-    print(f"{'server':16}{'conc':>5}{'ok':>7}{'failed':>7}{'pict/s':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}")
+def _print(
+    seen: dict[tuple[str, int], list[Outcomes]],
+    spent: dict[tuple[str, int], float],
+    direct: np.ndarray,
+    levels: list[int],
+) -> None:
+    columns = ("p50 ms", "p95 ms", "p99 ms", "cpu ms")
+    print(f"{'server':16}{'conc':>5}{'ok':>7}{'failed':>7}{'pict/s':>8}" + "".join(f"{name:>9}" for name in columns))
     rates: dict[tuple[str, int], float] = {}
     tails: dict[tuple[str, int], float] = {}
     for (name, concurrency), parts in seen.items():
@@ -86,7 +105,7 @@ def _print(seen: dict[tuple[str, int], list[Outcomes]], direct: np.ndarray, leve
         p50, p95, p99 = np.percentile(took, [50, 95, 99]) * 1e3 if len(took) else (0, 0, 0)
         tails[name, concurrency] = p99
         print(f"{name:16}{concurrency:5}{len(took):7}{failed:7}{rates[name, concurrency]:8.1f}", end="")
-        print(f"{p50:9.1f}{p95:9.1f}{p99:9.1f}")
+        print(f"{p50:9.1f}{p95:9.1f}{p99:9.1f}{spent[name, concurrency] / max(len(took), 1) * 1e3:9.1f}")
     bare_tail = np.percentile(direct, 99) * 1e3
     print(f"{'bare call':16}{1:5}{len(direct):7}{0:7}{1 / direct.mean():8.1f}", end="")
     print("".join(f"{each * 1e3:9.1f}" for each in np.percentile(direct, [50, 95, 99])))
