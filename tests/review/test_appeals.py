@@ -16,6 +16,7 @@ from PIL import Image
 from sqlalchemy import text
 
 from zhentu.bootstrap import Screener, limits_of
+from zhentu.errors import ReviewConflict
 from zhentu.gate.app import create_app
 from zhentu.record import audit
 from zhentu.record.keys import KeyStore
@@ -120,6 +121,17 @@ def test_undoing_the_outcome_opens_the_appeal_again_and_says_so(client: TestClie
     desk.queue.undo("bob")
     assert {message.kind for message in Outbox(desk.store.database).list()} == {"appeal.decided", "appeal.reopened"}
     assert desk.queue.counts().appeals_open == 1
+
+
+def test_an_appeal_takes_the_place_of_the_first_look_that_still_waits(client: TestClient, record_id: str):
+    desk = client.app.state.desk
+    desk.filler.fill()
+    (waiting,) = desk.queue.claim("ann")
+    appeal(client, record_id, 0)
+    with pytest.raises(ReviewConflict):
+        desk.queue.decide(waiting.item_id, "ann", Outcome.UPHOLD)
+    (item,) = desk.queue.claim("ann")
+    assert item.kind is ItemKind.APPEAL
 
 
 def test_a_decision_is_appealed_once(client: TestClient, record_id: str):

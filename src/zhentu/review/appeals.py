@@ -157,6 +157,11 @@ class Appeals:
         row = item_row(record, ItemKind.APPEAL, None, group_id, 0.0, not_by=sorted(set(first)), due_at=appeal.due_at)
         if group:
             row |= {"pdq": group.pdq, "colour": group.colour}
+        # What waited for a first look is looked at as the appeal; nobody decides both.
+        superseded = (review_items.c.record_id == record_id, review_items.c.decided_at.is_(None))
+        connection.execute(
+            update(review_items).where(*superseded).values(decided_at=appeal.created_at, leased_until=None)
+        )
         connection.execute(insert(review_items).values(**row))
         values = {name: getattr(appeal, name) for name in Appeal.__slots__ if name != "references"}
         values |= {"item_id": row["item_id"], "reference_sha256": "\n".join(appeal.references)}

@@ -48,7 +48,7 @@ function preload(element) {
 
 function show() {
   const current = waiting[0];
-  desk.setAttribute("aria-busy", "false");
+  desk.setAttribute("aria-busy", String(busy));
   if (!current) { desk.replaceChildren(document.getElementById("empty").content.cloneNode(true)); return; }
   if (desk.firstElementChild === current.element) return;
   desk.replaceChildren(current.element);
@@ -75,10 +75,11 @@ async function refill() {
 async function act(step) {
   if (busy) return;
   busy = true;
+  desk.setAttribute("aria-busy", "true");
   try { await step(); } catch (error) {
     if (error.status === 409) waiting.shift(); // somebody else has it; nothing is lost
     if (error.message) tell(error.message, true);
-  } finally { busy = false; }
+  } finally { busy = false; desk.setAttribute("aria-busy", "false"); }
   await refill().catch(error => tell(error.message, true));
 }
 
