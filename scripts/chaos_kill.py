@@ -46,8 +46,8 @@ def main() -> None:
         kill_again_and_again(place, variables, arguments.kills, arguments.longest, random.Random(arguments.seed))
         if arguments.only_kill:
             return
-        job = next((place / "jobs").glob("*/job.json")).parent.name
-        last = scan_command("--resume", job)
+        begun = [path.parent.name for path in (place / "jobs").glob("*/job.json")]
+        last = scan_command("--resume", begun[0]) if begun else scan_to(place)  # none: killed before each could begin
         subprocess.run(last, env=variables, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         problems = check(place, pictures)
         moments = [int(line) for line in (place / "moments").read_text().split()]
@@ -60,7 +60,7 @@ def kill_again_and_again(
     place: Path, variables: dict[str, str], kills: int, longest: float, rng: random.Random
 ) -> None:
     """Start the same command and kill it, noting how many rows were on the disk each time."""
-    command = scan_command(str(place / "pictures"), "-o", str(place / "rows.csv"), "--workers", "2")
+    command = scan_to(place)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     for _ in range(kills):
         scan = subprocess.Popen(command, env=variables, start_new_session=True, **quiet)
@@ -71,6 +71,11 @@ def kill_again_and_again(
         scan.wait()
         with (place / "moments").open("a") as stream:
             stream.write(f"{done(place)}\n")
+
+
+def scan_to(place: Path) -> list[str]:
+    """The command that begins the job, and goes on with it."""
+    return scan_command(str(place / "pictures"), "-o", str(place / "rows.csv"), "--workers", "2")
 
 
 def make(folder: Path, count: int) -> dict[str, str]:

@@ -8,15 +8,18 @@ import fsspec
 import pytest
 from conftest import encoded, photo
 from sqlalchemy import select
+from typer.testing import CliRunner
 
 from zhentu.backlog.apply import Applier, ApplyReport, ApplySpec
 from zhentu.backlog.jobs import JobPlace
 from zhentu.backlog.reading import Reader
 from zhentu.backlog.scan import ScanJob, run_scan
 from zhentu.bootstrap import build_store
+from zhentu.cli.app import app
 from zhentu.decide.policy_file import default_policy_path
 from zhentu.errors import UsageError
 from zhentu.intake.decode import DecodeLimits
+from zhentu.mark.verify import verify_labels
 from zhentu.record.applied import AppliedState, AppliedTable, Kind
 from zhentu.record.schema import outbox
 from zhentu.settings import Settings
@@ -145,3 +148,20 @@ def test_lists_name_what_is_to_be_looked_at_or_taken_down(
         assert [(Path(row["path"]).name, row["state"]) for row in csv.DictReader(stream)] == [
             (f"{number}.jpg", "done") for number in range(4)
         ]
+
+
+def test_the_command_labels_with_the_platforms_code_and_takes_it_back(
+    labelling: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("models_dir", "store_url", "policy_path"):
+        monkeypatch.setenv(f"ZHENTU_{name.upper()}", str(getattr(labelling.settings, name)))
+    job = labelling.place.job_id
+    assert "nothing was done yet" in CliRunner().invoke(app, ["apply", job]).output
+    refused = CliRunner().invoke(app, ["apply", job, "--enforce"])
+    assert (refused.exit_code, labelling.copies()) == (1, [])  # no propagator is set: a label could not conform
+    monkeypatch.setenv("ZHENTU_LABEL_PROPAGATOR", "9131000000000000XX")
+    done = CliRunner().invoke(app, ["apply", job, "--enforce"])
+    assert done.exit_code == 0, done.output
+    assert [verify_labels(path.read_bytes()).conforms for path in labelling.copies()] == [True] * 4
+    assert CliRunner().invoke(app, ["apply", job, "--undo"]).exit_code == 0
+    assert labelling.copies() == []
