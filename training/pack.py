@@ -45,10 +45,18 @@ def pack(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def to_integer_products(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Let a packed graph multiply integers: activations are quantised per call (ONNX DynamicQuantizeLinear)."""
+def to_integer_products(model: onnx.ModelProto, kept: int = 0) -> onnx.ModelProto:
+    """Let a packed graph multiply integers: activations are quantised per call (ONNX DynamicQuantizeLinear).
+
+    kept: so many of the last products that shrink their input stay floating point. What enters them comes out of a
+    transformer's activation function, where a few values are far larger than all others and take the 8 bits.
+    """
     graph = model.graph
+    sizes = {each.name: each.dims for each in graph.initializer}
     packed = {node.output[0]: node for node in graph.node if node.op_type == "Mul" and node.input[0].endswith("_float")}
+    shrinking = [name for name in packed if sizes[name + _WHOLE][0] > sizes[name + _WHOLE][1]]
+    for name in shrinking[len(shrinking) - kept :]:
+        del packed[name]
     casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
     used = {name for node in graph.node if node.op_type == "MatMul" for name in node.input[1:] if name in packed}
     nodes: list[onnx.NodeProto] = []

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from conftest import encoded, photo
-from pictures import varied
 from PIL import Image, ImageCms, ImageSequence, JpegImagePlugin
+from varied_pictures import varied
 
 from zhentu.errors import LabelUnwritable
 from zhentu.intake.decode import decode
