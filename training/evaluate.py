@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--model", help="name@version; default: the active one")
     parser.add_argument("--run", type=Path, help="run folder: its held-out figures enter the card")
     parser.add_argument("--card", type=Path, help="write the model card there")
+    parser.add_argument("--exact", action="store_true", help="score with the fp32 model too, and compare an int8 one")
     parser.add_argument("--tiers", nargs="+", default=list(TIERS))
     arguments = parser.parse_args()
     if arguments.rows:
@@ -94,7 +95,7 @@ def main() -> None:
         "False alarms by genuine source": genuine_table(real, thresholds, "source"),
         "Verdicts that flip when a picture is re-encoded": flip_table(real, thresholds),
     }
-    full = manifest.in_floating_point(entry) if entry.precision == "int8" else None
+    full = manifest.in_floating_point(entry) if arguments.exact else None
     if full is not None:
         exact = score(real.samples, Detector(full, arguments.models), arguments.tiers[:1])
         compared = Scored(real.samples, {tier: real.tiers[tier] for tier in exact.tiers})

@@ -150,6 +150,8 @@ class Unlike:
 class Comparer:
     """Finds every picture unlike its references."""
 
+    review_threshold = 0.5
+
     def __init__(self) -> None:
         self.compared: list[int] = []
 
