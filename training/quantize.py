@@ -2,11 +2,10 @@
 
     python -m training.quantize --calibrate runs/set/manifest.csv --pictures ../shared/data
 
-Convolutions: static quantisation (ONNX Runtime, QDQ, 8-bit weights per channel, 8-bit activations, min-max over
-training pictures of all three tiers). A transformer's products: integer weights as the fp32 file already keeps them,
-activations quantised per call. The first convolutions of a branch stay fp32: generator traces are finest there, and
-they cost next to nothing. Thresholds are moved so that as many genuine development pictures pass as do with the fp32
-graph.
+A transformer's products: integer weights as the fp32 file already keeps them, activations quantised per call; its last
+three shrinking products, and the convolutions beside it, stay fp32. Of convolutions alone: static quantisation (ONNX
+Runtime, QDQ, min-max over training pictures of all three tiers), the first ones fp32: generator traces are finest
+there. Thresholds are moved so that as many genuine development pictures pass as do with the fp32 graph.
 """
 
 from __future__ import annotations
@@ -62,48 +61,38 @@ def _views(paths: list[Path], spec: ViewSpec) -> Iterator[Views]:
 
 
 def quantize(source: Path, target: Path, paths: list[Path], spec: ViewSpec) -> None:
-    """Write the int8 graph of `source`, the ranges of its convolutions taken from the pictures in `paths`.
+    """Write the int8 graph of `source`: a transformer's products, or, where there is none, the convolutions.
 
-    Convolutions get fixed ranges (static quantisation, QDQ); a transformer's products quantise activations per call,
-    because a few of its channels are a hundred times larger than the others in some pictures and not in others.
+    A transformer's products quantise activations per call, because a few of its channels are a hundred times larger
+    than the others in some pictures and not in others; the convolutions beside it are a tenth of its time and stay as
+    they are. Convolutions alone get fixed ranges (static quantisation, QDQ), taken from the pictures in `paths`.
     """
+    model = onnx.load(str(source))
+    if any(node.op_type == "LayerNormalization" for node in model.graph.node):
+        integer = to_integer_products(model, kept=_SHRINKING_KEPT)
+        save_with_shared_weights(integer, target, target.with_name(SHARED))
+        return
     with tempfile.TemporaryDirectory() as scratch:
-        whole, prepared, static = (Path(scratch) / f"{name}.onnx" for name in ("whole", "prepared", "static"))
-        onnx.save(onnx.load(str(source)), str(whole))  # shared weights inside: the tools below see one file
-        # Symbolic shapes are skipped: ONNX Runtime's inference fails on the dynamic number of crops. So is its
-        # optimisation, which would turn the packed weights back into floating point.
-        quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True, skip_optimization=True)
+        prepared = Path(scratch) / "prepared.onnx"
+        # Symbolic shapes are skipped: ONNX Runtime's inference fails on the dynamic number of crops.
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared),
-            str(static),
+            str(target),
             _Reader(paths, spec),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=_OPERATORS,
-            nodes_to_exclude=_left_as_they_are(onnx.load(str(prepared))),
+            nodes_to_exclude=_first_convolutions(onnx.load(str(prepared))),
         )
-        model = to_integer_products(onnx.load(str(static)), kept=_SHRINKING_KEPT)
-    save_with_shared_weights(model, target, target.with_name(SHARED))
-
-
-def _left_as_they_are(model: onnx.ModelProto) -> list[str]:
-    """Nodes that stay floating point: the first convolutions, the fusion, and everything of a transformer."""
-    reached = {name: {name} for name in ("whole", "crops")}
-    for node in model.graph.node:
-        for names in reached.values():
-            if names & set(node.input):
-                names.update(node.output)
-    transformer = any(node.op_type == "LayerNormalization" for node in model.graph.node)
-    fused = reached["whole"] if transformer else reached["whole"] & reached["crops"]
-    return _first_convolutions(model) + [node.name for node in model.graph.node if node.output[0] in fused]
 
 
 def _first_convolutions(model: onnx.ModelProto) -> list[str]:
     """Names of the first convolutions of each branch; a branch begins where three channels come in."""
     weights = {each.name: each.dims for each in model.graph.initializer}
-    convolutions = [node for node in model.graph.node if node.op_type == "Conv" and weights[node.input[1]][2] < 8]
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     starts = [k for k, node in enumerate(convolutions) if weights[node.input[1]][1] == 3]
     return [convolutions[k + i].name for k in starts for i in range(_FULL_PRECISION)]
 
@@ -155,6 +144,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--calibrate", type=Path, required=True, help="manifest whose train rows give the ranges")
     parser.add_argument("--pictures", type=Path, default=Path("../shared/data"), help="their dev rows decide")
+    parser.add_argument("--tiers", nargs="+", default=["native", "web"], help="roads on which both are compared")
     parser.add_argument("--count", type=int, default=96, help="pictures for the ranges")
     arguments = parser.parse_args()
     manifest = Manifest.load(arguments.models)
@@ -177,7 +167,7 @@ def main() -> None:
         )  # fmt: skip
         fast = Detector(small, path.parent)
         samples = [sample for sample in real_samples(arguments.pictures) if sample.split == "dev"]
-        before, after = (score(samples, detector, ["native", "web"]) for detector in (full, fast))
+        before, after = (score(samples, detector, arguments.tiers) for detector in (full, fast))
         for tier in before.tiers:
             print(f"AUC of forged, {tier}: fp32 {_auc(before, tier):.4f}, int8 {_auc(after, tier):.4f}")
         print(f"speed, one thread: {speed_ratio(full, fast):.2f} times fp32")
