@@ -94,7 +94,11 @@ def plain(paths: list[Path]) -> Cost:
 
     detector = build_screener(load_settings()).detector
     views = detector.entry.views
-    whole_net, crop_net = (timm.create_model("tf_efficientnet_lite0", num_classes=6).eval() for _ in range(2))
+    # The networks of the model in force, see configs/train.yaml: a transformer of nine blocks for the whole, or lite0.
+    name = "vit_base_patch16_clip_quickgelu_224" if detector.entry.weights else "tf_efficientnet_lite0"
+    whole_net, crop_net = (timm.create_model(each, num_classes=6).eval() for each in (name, "tf_efficientnet_lite0"))
+    if detector.entry.weights:
+        del whole_net.blocks[9:]
 
     def tensor(pictures: list[Image.Image]) -> torch.Tensor:
         stacked = np.stack([np.asarray(picture) for picture in pictures])

@@ -38,6 +38,6 @@ def test_both_languages_show_the_same_commands() -> None:
 
 
 def test_every_label_setting_is_explained() -> None:
-    settings = [name for name in Settings.model_fields if name.startswith(("label_", "c2pa_", "notices", "appeal"))]
+    settings = [name for name in Settings.model_fields if name.startswith(("label_", "c2pa_", "notices", "appeal_url"))]
     shown = DOCS[0].replace("`_", "`label_")
     assert [name for name in settings if name not in shown] == []
