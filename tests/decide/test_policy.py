@@ -195,13 +195,15 @@ def test_a_policy_that_blocks_on_likeness_or_has_wrong_shares_is_refused() -> No
     assert "Did you mean 'known_bad'" in found
     assert "rollout: 101" in found
     assert "graver action needs the higher score" in found
-    assert "ships no threshold for comparisons" in found
+    assert "comparisons ship a threshold for review only" in found
 
 
 def test_a_mismatch_with_the_references_asks_for_review(policy: Policy) -> None:
-    decision = decide(verdict(0.1), (), Listing(), policy, SHIPPED, mismatch=0.7)
+    shipped = {**SHIPPED, "comparison.review": 0.5}
+    decision = decide(verdict(0.1), (), Listing(), policy, shipped, mismatch=0.7)
     assert (decision.action, decision.reasons[0].code) == (Action.REVIEW, "comparison_material_mismatch")
-    assert decide(verdict(0.1), (), Listing(), policy, SHIPPED, mismatch=0.2).action is Action.ALLOW
+    assert decide(verdict(0.1), (), Listing(), policy, shipped, mismatch=0.2).action is Action.ALLOW
+    assert decide(verdict(0.1), (), Listing(), policy, SHIPPED, mismatch=0.7).action is Action.ALLOW
 
 
 def test_the_rollout_is_stable_per_picture_and_only_grows(policy: Policy) -> None:

@@ -38,6 +38,8 @@ class Compared:
 
 
 class FakeComparer:
+    review_threshold = 0.5
+
     def compare(self, picture, references):
         assert references
         return Compared()
