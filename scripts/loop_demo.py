@@ -126,24 +126,6 @@ def measure(settings: Settings, model: str, folder: Path, truth: dict[str, bool]
     }
 
 
-def start_from(run: Path, fresh: Path) -> None:
-    """Let a new run begin with the weights of a finished one: a checkpoint at step 0."""
-    import torch
-
-    from training.config import load_spec
-    from training.model import Branch
-    from training.train import _groups
-
-    spec = load_spec(fresh / "train.yaml")
-    for branch in ("whole", "crops"):
-        weights = torch.load(run / f"{branch}.pt", map_location="cpu", weights_only=True)
-        model = Branch(spec.backbone)
-        model.load_state_dict(weights)
-        optimiser = torch.optim.AdamW(_groups(model, getattr(spec, branch)))
-        state = {"step": 0, "model": weights, "average": weights, "optimiser": optimiser.state_dict()}
-        torch.save(state, fresh / f"{branch}.checkpoint.pt")
-
-
 def main() -> None:
     """The whole loop."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -177,10 +159,9 @@ def main() -> None:
     run = work / "run"
     run.mkdir()
     shutil.copyfile(arguments.config, run / "train.yaml")
-    if arguments.start_from:
-        start_from(arguments.start_from, run)
+    tuned = ["--start-from", str(arguments.start_from)] if arguments.start_from else []
     manifest = str(work / "set" / "manifest.csv")
-    _python("training.train", "--manifest", manifest, "--run", str(run), "--config", str(arguments.config))
+    _python("training.train", "--manifest", manifest, "--run", str(run), "--config", str(arguments.config), *tuned)
     _python("training.calibrate", "--run", str(run), "--manifest", manifest)
     _python("training.export", "--run", str(run), "--models", str(work / "models"))
     after = Manifest.load(work / "models").active

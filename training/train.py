@@ -33,8 +33,13 @@ from training.probe import fit_probe
 BRANCHES = ("whole", "crops")
 
 
-def train_branch(branch: str, spec: TrainSpec, samples: list[Sample], run: Path, threads: int) -> Path:
-    """Train one branch to its last step and return the path of its weights (EMA; of a frozen backbone, its head)."""
+def train_branch(
+    branch: str, spec: TrainSpec, samples: list[Sample], run: Path, threads: int, tuned_from: Path | None = None
+) -> Path:
+    """Train one branch to its last step and return the path of its weights (EMA; of a frozen backbone, its head).
+
+    tuned_from: a finished run folder whose weights are the first ones; a frozen backbone's head is fitted anew anyway.
+    """
     schedule: BranchSpec = getattr(spec, branch)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
@@ -43,6 +48,8 @@ def train_branch(branch: str, spec: TrainSpec, samples: list[Sample], run: Path,
     model = build_branch(schedule.backbone)
     if isinstance(model, TokenBranch):
         return fit_probe(branch, model.eval().to(device), spec, samples, run)
+    if tuned_from is not None:
+        model.load_state_dict(torch.load(tuned_from / f"{branch}.pt", map_location="cpu", weights_only=True))
     model = model.to(device, memory_format=torch.channels_last)
     average = ModelEmaV3(model, decay=schedule.ema_decay, use_warmup=True)
     optimiser = torch.optim.AdamW(_groups(model, schedule))
@@ -151,6 +158,7 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="CSV or Parquet, see training/dataset.py")
     parser.add_argument("--run", type=Path, required=True, help="folder that keeps everything of this run")
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
+    parser.add_argument("--start-from", type=Path, help="a finished run folder: fine-tune its weights")
     parser.add_argument("--branch", choices=[*BRANCHES, "both"], default="both")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads per branch")
     arguments = parser.parse_args()
@@ -169,7 +177,7 @@ def main() -> None:
     record = {"manifest": str(arguments.manifest), "pictures": len(samples), "digest": digest(samples)}
     record["sources"] = len({sample.source for sample in samples})
     (arguments.run / "training_data.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    print(train_branch(arguments.branch, spec, samples, arguments.run, arguments.threads))
+    print(train_branch(arguments.branch, spec, samples, arguments.run, arguments.threads, arguments.start_from))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ import torch
 
 from training import train
 from training.config import load_spec
-from training.dataset import read_manifest
+from training.dataset import Sample, read_manifest
 from training.forge.cli import main as forge_main
+from training.model import build_branch
 from training.train import train_branch
 from zhentu.detect.models import samples_folder
+from zhentu.types import LABELS, Label
 
 
 def test_a_run_killed_after_a_checkpoint_ends_with_the_same_weights(
@@ -43,3 +46,20 @@ def test_a_run_killed_after_a_checkpoint_ends_with_the_same_weights(
     assert resumed.keys() == expected.keys()
     for name, tensor in expected.items():
         torch.testing.assert_close(resumed[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_that_starts_from_another_begins_with_its_weights(tmp_path: Path) -> None:
+    spec = load_spec(Path("configs/train-smoke.yaml"))
+    still = replace(spec, crops=replace(spec.crops, steps=1, learning_rate=0.0, head_learning_rate=0.0))
+    folder = samples_folder()
+    genuine = [Sample(path, "train", "own", path.stem, "", "", "", frozenset(), frozenset(LABELS), None, None, "")
+               for path in sorted(folder.glob("genuine_*.jpg"))[:2]]  # fmt: skip
+    label = frozenset({Label.EXAGGERATED_EFFECT})
+    forged = replace(genuine[0], path=folder / "forged_exaggerated_effect.jpg", labels=label, pair=genuine[0].path)
+    other = build_branch(spec.crops.backbone)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "fresh").mkdir()
+    torch.save(other.state_dict(), tmp_path / "other" / "crops.pt")
+    tuned = train_branch("crops", still, [*genuine, forged], tmp_path / "fresh", 1, tmp_path / "other")
+    weights = torch.load(tuned, weights_only=True)
+    torch.testing.assert_close(weights["head.weight"], other.state_dict()["head.weight"])
