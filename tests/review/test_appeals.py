@@ -299,3 +299,16 @@ def test_a_copy_of_a_brand_original_is_shown_beside_it_and_compared(client: Test
     assert "material mismatch 0.12" in item["html"]
     shown = client.get(f"/review/items/{item['id']}/original.jpg")
     assert (shown.status_code, shown.content[:3]) == (200, b"\xff\xd8\xff")
+
+
+def test_what_no_bank_can_mean_is_refused_by_name(client: TestClient) -> None:
+    admin = auth(client, "admin")
+    half = client.put("/v1/banks/acme", json={"kind": "allowed", "enabled_ratio": False}, headers=admin)
+    assert half.status_code == 400
+    assert "enabled_ratio" in half.json()["detail"]
+    assert client.delete(f"/v1/banks/entries/{2**70}", headers=admin).status_code == 400
+
+
+def test_a_wrong_method_is_answered_with_every_right_one(client: TestClient) -> None:
+    assert client.options("/v1/appeals").headers["Allow"] == "GET, POST"
+    assert client.options("/v1/banks/lookup").headers["Allow"] == "POST"

@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from zhentu import __version__
 from zhentu.banks.bank import Banks
@@ -177,4 +178,17 @@ async def _http(request: Request, error: Exception) -> Response:
     response = await _problem(request, of_http(error.status_code, str(error.detail)))
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
+    if error.status_code == 405:
+        response.headers["Allow"] = ", ".join(sorted(_methods(request))) or response.headers.get("Allow", "")
     return response
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method of the path asked for: the router itself names those of the first route alone that matches it."""
+    from zhentu.gate.routes import ROUTERS
+
+    path = request.url.path
+    ours = (each for router in ROUTERS for each in router.routes if isinstance(each, Route))
+    routes = [each for each in ours if each.path_regex.match(path)]
+    exact = [each for each in routes if each.path == path]  # /banks/lookup is no bank called "lookup"
+    return {method for each in exact or routes for method in each.methods or ()}

@@ -7,7 +7,7 @@ import io
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Path, Response, UploadFile
 from pydantic import BaseModel, Field
 
 from zhentu import errors
@@ -24,6 +24,7 @@ from zhentu.types import BankKind
 
 router = APIRouter(tags=["banks"])
 TheDesk = Annotated[Desk, Depends(desk_of)]
+EntryId = Annotated[int, Path(ge=1, le=2**31 - 1)]  # what the store's integers hold
 Picture = Annotated[UploadFile, File(description="The picture's bytes.")]
 
 
@@ -31,9 +32,11 @@ class BankSettings(BaseModel):
     """A bank's settings."""
 
     kind: BankKind
-    threshold: int = Field(MATCH_DISTANCE, description="Most PDQ bits that may differ, 0 to 31.")
-    colour_limit: float = Field(COLOUR_LIMIT, description="Most colour distance of a copy, 0 to 1.")
-    enabled_ratio: float = Field(1.0, description="Share of pictures the bank is asked about, stable per picture.")
+    threshold: int = Field(MATCH_DISTANCE, strict=True, description="Most PDQ bits that may differ, 0 to 31.")
+    colour_limit: float = Field(COLOUR_LIMIT, strict=True, description="Most colour distance of a copy, 0 to 1.")
+    enabled_ratio: float = Field(
+        1.0, strict=True, description="Share of pictures the bank is asked about, stable per picture."
+    )
     brand: str = ""
     owners: list[str] = Field([], description="Sellers who may use a brand's originals.")
     note: str = ""
@@ -139,7 +142,7 @@ async def export_csv(name: str, desk: TheDesk, caller: Administers) -> Response:
 
 
 @router.delete("/v1/banks/entries/{entry_id}", responses=documented(), status_code=204)
-async def remove(entry_id: int, desk: TheDesk, caller: Reviews) -> None:
+async def remove(entry_id: EntryId, desk: TheDesk, caller: Reviews) -> None:
     """Take an entry out of force."""
     await asyncio.to_thread(desk.banks.remove, entry_id, caller.name)
 
