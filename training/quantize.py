@@ -64,8 +64,9 @@ def quantize(source: Path, target: Path, paths: list[Path], spec: ViewSpec) -> N
     """Write the int8 graph of `source`: a transformer's products, or, where there is none, the convolutions.
 
     A transformer's products quantise activations per call, because a few of its channels are a hundred times larger
-    than the others in some pictures and not in others; the convolutions beside it are a tenth of its time and stay as
-    they are. Convolutions alone get fixed ranges (static quantisation, QDQ), taken from the pictures in `paths`.
+    than the others in some pictures and not in others; the convolutions beside it stay as they are: quantised too, they
+    cost more AUC than the limit allows. Convolutions alone get fixed ranges (static quantisation, QDQ), taken from the
+    pictures in `paths`.
     """
     model = onnx.load(str(source))
     if any(node.op_type == "LayerNormalization" for node in model.graph.node):
