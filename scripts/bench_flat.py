@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from scanning import environment, scan_command, tiny_models, watch, write_variations
+from scanning import environment, first_folders, scan_command, tiny_models, watch, write_variations
 
 
 def main() -> None:
@@ -35,7 +35,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary)
             models = arguments.models or tiny_models(place / "models")
-            command = scan_command(str(arguments.folder), "-o", str(place / "rows.parquet"), "--limit", str(count))
+            sources = first_folders(arguments.folder, count)
+            command = scan_command(*sources, "-o", str(place / "rows.parquet"), "--limit", str(count))
             seen = watch(command, environment(place, models))
             size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) / 2**20
             figures.setdefault(str(count), []).append(

@@ -1,7 +1,8 @@
 r"""Close the loop: a new kind of cut-out that the model misses, reviewed, exported, trained, compared, promoted.
 
-    python scripts/loop_demo.py --genuine ../shared/data/train --base runs/set/manifest.csv \
-        --config configs/train.yaml --start-from runs/reference --work runs/loop
+    python scripts/loop_demo.py --genuine ../shared/data/train --base runs/set/manifest.csv --work runs/loop
+
+The model in force is tuned on, as a platform would that has only what is shipped (`--start-from models`).
 
 The new kind is a die-cut sticker: goods with a white rim and a hard shadow on a striped ground. Reviewers are played by
 the truth, through the same queue as people, and make a mistake in one of 25 decisions. Everything else is the commands
@@ -131,9 +132,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--genuine", type=Path, required=True, help="folder of genuine JPEG pictures")
     parser.add_argument("--base", type=Path, required=True, help="the training manifest so far")
-    parser.add_argument("--config", type=Path, required=True, help="its version must differ from the model in force")
-    parser.add_argument("--start-from", type=Path, help="a finished run folder whose weights are tuned on")
-    parser.add_argument("--models", type=Path, default=models_folder())
+    parser.add_argument("--config", type=Path, default=Path("configs/tune.yaml"), help="of another version")
+    parser.add_argument("--models", type=Path, default=models_folder(), help="the model in force, tuned on")
     parser.add_argument("--work", type=Path, default=Path("runs/loop"))
     parser.add_argument("--reviewed", type=int, default=200)
     parser.add_argument("--held-out", type=int, default=100)
@@ -157,11 +157,9 @@ def main() -> None:
     mistakes = review(settings, work / "seen", seen)
     told += [_zhentu("review", "export", str(work / "set"), "--add-to", str(arguments.base))]
     run = work / "run"
-    run.mkdir()
-    shutil.copyfile(arguments.config, run / "train.yaml")
-    tuned = ["--start-from", str(arguments.start_from)] if arguments.start_from else []
     manifest = str(work / "set" / "manifest.csv")
-    _python("training.train", "--manifest", manifest, "--run", str(run), "--config", str(arguments.config), *tuned)
+    tuned = ["--config", str(arguments.config), "--start-from", str(arguments.models)]
+    _python("training.train", "--manifest", manifest, "--run", str(run), *tuned)
     _python("training.calibrate", "--run", str(run), "--manifest", manifest)
     _python("training.export", "--run", str(run), "--models", str(work / "models"))
     after = Manifest.load(work / "models").active

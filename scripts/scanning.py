@@ -63,6 +63,11 @@ def write_variations(folder: Path, count: int) -> None:
         beside.rename(part)
 
 
+def first_folders(folder: Path, count: int) -> list[str]:
+    """The folders that hold the first `count` of them: a smaller scan lists less, as it would."""
+    return [str(folder / f"{number:04d}") for number in range(-(-count // _PER_FOLDER))]
+
+
 def cpu_seconds() -> float:
     """Processor seconds of this process and everything below it, finished children included.
 

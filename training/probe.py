@@ -120,21 +120,35 @@ def weights_of(samples: Sequence[Sample], draws: Sequence[Draw], spec: ProbeSpec
 
 
 def fit_head(
-    features: np.ndarray, targets: np.ndarray, known: np.ndarray, weights: np.ndarray, ridge: float
+    features: np.ndarray,
+    targets: np.ndarray,
+    known: np.ndarray,
+    weights: np.ndarray,
+    ridge: float,
+    anchor: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, list[list[float]]]:
     """Weights float32 (6, D) and biases (6,) for raw features, and the loss per output after each step of L-BFGS.
 
-    Per output a logistic regression with both classes weighted alike and a ridge on standardised features.
+    Per output a logistic regression with both classes weighted alike and a ridge on standardised features. anchor:
+    weights and biases of another head, towards which the ridge draws instead of towards nought: what the pictures at
+    hand say nothing about stays as it was. An output of which they show one class alone stays wholly so.
     """
     mean, deviation = features.mean(0, dtype=np.float32), features.std(0, dtype=np.float32) + 1e-4
     x = torch.from_numpy((features - mean) / deviation)
     y = torch.from_numpy(targets)
     w = weights[:, None] * known
+    both = np.ones(len(OUTPUTS), bool)
     for side in (targets > 0, targets <= 0):
-        w = np.where(side, w / np.maximum((w * side).sum(0), 1e-12), w)
-    w = torch.from_numpy(w.astype(np.float32))
-    head = torch.zeros((len(OUTPUTS), x.shape[1]), requires_grad=True)
+        total = (w * side).sum(0)
+        both &= total > 0
+        w = np.where(side, w / np.maximum(total, 1e-12), w)
+    w = torch.from_numpy((w * both).astype(np.float32))
+    start = torch.zeros((len(OUTPUTS), x.shape[1]))
     bias = torch.zeros(len(OUTPUTS), requires_grad=True)
+    if anchor is not None:
+        start = torch.from_numpy((anchor[0] * deviation).astype(np.float32))
+        bias = torch.from_numpy((anchor[1] + anchor[0] @ mean).astype(np.float32)).requires_grad_()
+    head = start.clone().requires_grad_()
     optimiser = torch.optim.LBFGS([head, bias], max_iter=20, line_search_fn="strong_wolfe")
     history: list[list[float]] = []
 
@@ -143,7 +157,7 @@ def fit_head(
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        loss = losses().sum() + ridge / 2 * (head**2).sum()
+        loss = losses().sum() + ridge / 2 * ((head - start) ** 2).sum()
         loss.backward()
         return loss
 
@@ -158,13 +172,20 @@ def fit_head(
         return weight, bias.numpy() - weight @ mean, history
 
 
-def fit_probe(name: str, branch: TokenBranch, spec: TrainSpec, samples: list[Sample], run: Path) -> Path:
-    """Extract, fit, and write the head's weights and the fit's losses into the run folder."""
+def fit_probe(
+    name: str, branch: TokenBranch, spec: TrainSpec, samples: list[Sample], run: Path, anchored: bool = False
+) -> Path:
+    """Extract, fit, and write the head's weights and the fit's losses into the run folder.
+
+    anchored: draw the head towards the one that `branch` has, see `fit_head`.
+    """
     probe: ProbeSpec = getattr(spec, name).probe
     draws = draws_of(samples, probe, spec.seed)
     features = extract(branch, spec, samples, draws, run / f"{name}.features")
     targets, known = targets_of(samples, draws)
-    weight, bias, history = fit_head(features, targets, known, weights_of(samples, draws, probe), probe.ridge)
+    weights = weights_of(samples, draws, probe)
+    anchor = _head_of(branch) if anchored else None
+    weight, bias, history = fit_head(features, targets, known, weights, probe.ridge, anchor)
     with (run / f"{name}.metrics.jsonl").open("w", encoding="utf-8") as metrics:
         for step, per_output in enumerate(history):
             metrics.write(json.dumps({"step": step, **dict(zip(OUTPUTS, per_output, strict=True))}) + "\n")
@@ -176,3 +197,9 @@ def fit_probe(name: str, branch: TokenBranch, spec: TrainSpec, samples: list[Sam
     path = run / f"{name}.pt"
     torch.save(branch.head_state(), path)
     return path
+
+
+def _head_of(branch: TokenBranch) -> tuple[np.ndarray, np.ndarray]:
+    parts = [branch.summary_head.weight, branch.patch_head.weight, branch.summary_head.bias]
+    summary, patches, bias = (part.detach().cpu().numpy() for part in parts)
+    return np.concatenate([summary, patches], 1), bias

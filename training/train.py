@@ -2,6 +2,7 @@
 
     python -m training.train --manifest runs/set/manifest.csv --run runs/first            # both, one process each
     python -m training.train --manifest runs/set/manifest.csv --run runs/first --branch whole
+    python -m training.train --manifest NEW.csv --run runs/tuned --config configs/tune.yaml --start-from models
 
 Runs on the CPU of a small machine (one thread a branch measured fastest there), or on a GPU with mixed precision. A run
 killed at any point resumes from its last checkpoint; batch k depends on (seed, k) alone. The run folder keeps the
@@ -29,6 +30,8 @@ from training.config import BranchSpec, TrainSpec, load_spec
 from training.dataset import Sample, digest, read_manifest
 from training.model import OUTPUTS, ConvBranch, TokenBranch, build_branch
 from training.probe import fit_probe
+from training.start import hold_statistics, set_first_weights
+from zhentu.errors import ZhentuError
 
 BRANCHES = ("whole", "crops")
 
@@ -38,7 +41,8 @@ def train_branch(
 ) -> Path:
     """Train one branch to its last step and return the path of its weights (EMA; of a frozen backbone, its head).
 
-    tuned_from: a finished run folder whose weights are the first ones; a frozen backbone's head is fitted anew anyway.
+    tuned_from: a finished run folder or a models folder whose weights are the first ones. Trained weights go on from
+    there with the statistics of batch normalisation held; a fitted head is drawn towards what it was (see `fit_head`).
     """
     schedule: BranchSpec = getattr(spec, branch)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -46,10 +50,10 @@ def train_branch(
         torch.set_num_threads(threads)
     torch.manual_seed(spec.seed)
     model = build_branch(schedule.backbone)
-    if isinstance(model, TokenBranch):
-        return fit_probe(branch, model.eval().to(device), spec, samples, run)
     if tuned_from is not None:
-        model.load_state_dict(torch.load(tuned_from / f"{branch}.pt", map_location="cpu", weights_only=True))
+        set_first_weights(model, branch, tuned_from)
+    if isinstance(model, TokenBranch):
+        return fit_probe(branch, model.eval().to(device), spec, samples, run, anchored=tuned_from is not None)
     model = model.to(device, memory_format=torch.channels_last)
     average = ModelEmaV3(model, decay=schedule.ema_decay, use_warmup=True)
     optimiser = torch.optim.AdamW(_groups(model, schedule))
@@ -71,6 +75,8 @@ def train_branch(
             torch.manual_seed(spec.seed + step)  # dropout too depends on the step alone, so a resumed run is the same
             _set_learning_rates(optimiser, step, schedule)
             model.train()
+            if tuned_from is not None:
+                hold_statistics(model)
             loss, per_output = _step(model, optimiser, next(stream), device, output_weights, positive_weights)
             average.update(model, step=step)
             row = {"step": step, "loss": loss, "seconds": time.perf_counter() - began}
@@ -158,12 +164,19 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="CSV or Parquet, see training/dataset.py")
     parser.add_argument("--run", type=Path, required=True, help="folder that keeps everything of this run")
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
-    parser.add_argument("--start-from", type=Path, help="a finished run folder: fine-tune its weights")
+    parser.add_argument("--start-from", type=Path, help="fine-tune: a finished run folder, or a models folder")
     parser.add_argument("--branch", choices=[*BRANCHES, "both"], default="both")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads per branch")
     arguments = parser.parse_args()
-    arguments.run.mkdir(parents=True, exist_ok=True)
+    try:
+        _train(arguments)
+    except (ZhentuError, FileNotFoundError) as error:  # the call, the config or the weights are at fault
+        sys.exit(str(error))
+
+
+def _train(arguments: argparse.Namespace) -> None:
     spec = load_spec(arguments.config)
+    arguments.run.mkdir(parents=True, exist_ok=True)
     if arguments.branch == "both":
         shutil.copyfile(arguments.config, arguments.run / "train.yaml")
         command = [sys.executable, "-m", "training.train", *sys.argv[1:], "--branch"]
