@@ -1,8 +1,8 @@
-"""The only place that builds detectors, policies and stores; nothing is built at import."""
+"""Builds detectors, policies and stores, as `desk` does the review desk; nothing is built at import."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +22,7 @@ from zhentu.errors import ConfigError, UsageError
 from zhentu.intake.decode import DecodeLimits
 from zhentu.labelling import read_anchors
 from zhentu.record.database import Database
-from zhentu.record.pictures import PictureStore
 from zhentu.record.store import RecordStore
-from zhentu.review.appeals import Appeals
-from zhentu.review.fill import Filler, FillSettings
-from zhentu.review.pictures import FolderFetch, KeptFetch, ReviewPictures
-from zhentu.review.queue import ReviewQueue
-from zhentu.review.sessions import ProxySignIn, Sessions
-from zhentu.review.web.desk import Desk
 from zhentu.screen import BankPort, ComparerPort, DetectorPort, KnownPort, VersionedBank, screen
 from zhentu.settings import Settings
 from zhentu.types import Listing, Record
@@ -159,52 +152,6 @@ def open_database(settings: Settings) -> Iterator[Database]:
 def build_banks(at: Settings | RecordStore) -> Banks:
     """The banks, loaded; on the store's own connections where there is one. Raises StoreError."""
     return Banks(BankStore(at.database if isinstance(at, RecordStore) else build_store(at).database))
-
-
-def build_desk(
-    settings: Settings, store: RecordStore, banks: Banks, screener: Callable[[], Screener | None] = lambda: None
-) -> Desk:
-    """The review desk over a store. screener: gives the line in force, for heatmaps and comparisons."""
-    limits = limits_of(settings)
-    fetches = (KeptFetch(PictureStore(settings.picture_store)), FolderFetch(settings.review_pictures, limits))
-    pictures = ReviewPictures(
-        store.database, fetches, limits, lambda: line.detector if (line := screener()) is not None else None
-    )
-
-    def comparer() -> ComparerPort | None:
-        line = screener()
-        return None if line is None else line.comparer
-
-    appeals = Appeals(store, pictures, comparer, settings.appeal_days)
-    proxy = None
-    if settings.review_proxy_header:
-        proxy = ProxySignIn(settings.review_proxy_header, settings.review_proxy_networks)
-    return Desk(
-        store,
-        ReviewQueue(store.database, appeals.decided, appeals.undone),
-        appeals,
-        pictures,
-        banks,
-        Filler(
-            store.database,
-            pictures.print_of,
-            FillSettings(settings.review_sample_ratio, settings.review_second_ratio),
-        ),
-        Sessions(store.database),
-        comparer,
-        proxy,
-        settings.open,
-    )
-
-
-@contextmanager
-def open_desk(settings: Settings) -> Iterator[Desk]:
-    """The desk for a command, closed afterwards; without a model. Raises StoreError."""
-    store = build_store(settings)
-    try:
-        yield build_desk(settings, store, build_banks(store))
-    finally:
-        store.close()
 
 
 def limits_of(settings: Settings) -> DecodeLimits:

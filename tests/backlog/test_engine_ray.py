@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,13 @@ from conftest import encoded, photo
 
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan import ScanJob, run_scan
+from zhentu.banks.entries import Bank, NewEntry
+from zhentu.banks.hashing import fingerprint
+from zhentu.bootstrap import build_banks, build_store
 from zhentu.errors import DependencyError
+from zhentu.intake.decode import decode
 from zhentu.settings import Settings
+from zhentu.types import BankKind
 
 pytestmark = pytest.mark.cluster
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'zhentu[cluster]'")
@@ -73,6 +79,12 @@ def test_a_killed_node_costs_no_picture_and_rows_are_those_of_the_local_engine(
         if len(rows["ray"]) == PICTURES // 3:
             nodes.kill_worker()
 
+    fresh = settings.model_copy(update={"store_url": f"sqlite:///{tmp_path}/other.db"})
+    for each in (settings, fresh):  # the nodes cannot open the store of this machine, and still ask its banks
+        with closing(build_store(each)) as store:
+            banks = build_banks(store)
+            banks.put_bank(Bank("bad", BankKind.KNOWN_BAD), "ann")
+            banks.add("bad", [NewEntry.of(fingerprint(decode((pictures / "0100.jpg").read_bytes())), "review")], "ann")
     job = ScanJob((str(pictures),), tmp_path / "ray.csv", engine="ray", ray_address=nodes.address)
     summary = run_scan(job, settings, seen)
     assert nodes.killed.is_set()
@@ -81,13 +93,13 @@ def test_a_killed_node_costs_no_picture_and_rows_are_those_of_the_local_engine(
         COPIES,
         {"unsupported_format": 1},
     )
-    fresh = settings.model_copy(update={"store_url": f"sqlite:///{tmp_path}/other.db"})
     run_scan(ScanJob((str(pictures),), tmp_path / "local.csv"), fresh, lambda each: rows["local"].append(each.row))
     stable = [
-        sorted((row.path, row.sha256, row.action, row.forged, row.error, row.pdq) for row in found)
+        sorted((row.path, row.sha256, row.action, row.forged, row.error, row.pdq, row.reasons) for row in found)
         for found in rows.values()
     ]
     assert stable[0] == stable[1]
+    assert [row.path[-8:] for row in rows["ray"] if "bank_known_bad" in row.reasons] == ["0100.jpg"]
     assert [line.split(",")[0] for line in (tmp_path / "ray.csv").read_text().splitlines()[1:]] == [
         str(path) for path in sorted(pictures.iterdir())
     ]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +14,8 @@ from sqlalchemy import create_engine, inspect, text
 import zhentu.record.migrations.versions as versions
 from zhentu.errors import StoreError
 from zhentu.record.database import Database, migrate_store
-from zhentu.record.schema import metadata
+from zhentu.record.migrate import _revisions
+from zhentu.record.schema import HEADS, metadata
 from zhentu.record.store import RecordStore
 
 OLD = """
@@ -84,3 +87,16 @@ def test_migration_files_are_named_by_their_revision() -> None:
     for path in folder.glob("m*.py"):
         assert f'revision = "{path.stem[1:]}"' in path.read_text(encoding="utf-8")
         assert path.stem[1:5].isdigit()
+
+
+def test_the_heads_a_start_looks_for_are_those_of_the_migrations() -> None:
+    assert _revisions()[0] == HEADS
+
+
+def test_a_store_that_is_current_is_opened_without_alembic(database_url: str) -> None:
+    migrate_store(database_url)
+    program = (
+        "import sys\nfrom zhentu.record.database import Database\n"
+        f"Database({database_url!r}).close()\nassert 'alembic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -26,9 +26,11 @@ import pyarrow as pa
 from zhentu.backlog.engine_local import ProcessPool
 from zhentu.backlog.items import Numbered
 from zhentu.backlog.known import Answer, Question
-from zhentu.backlog.picture import Outcome, WorkSpec, build_known, build_work, crashed
-from zhentu.bootstrap import build_screener
+from zhentu.backlog.picture import Outcome, WorkSpec, build_known, build_line, build_work, crashed
+from zhentu.banks.hashing import Fingerprint, fingerprint
+from zhentu.bootstrap import build_banks
 from zhentu.errors import DependencyError, StoreError
+from zhentu.types import BankHit, Listing, Picture
 
 _log = logging.getLogger(__name__)
 _BLOCK = 64  # items of one Ray task: some seconds of work, so that its overhead is small and a lost one costs little
@@ -134,11 +136,20 @@ class _Oracle:
     """Answers for all nodes."""
 
     def __init__(self, spec: WorkSpec) -> None:
-        self._known = build_known(spec, build_screener(spec.settings))
+        self._banks = build_banks(spec.settings) if spec.banks else None
+        self._known = build_known(spec, build_line(spec, self._banks))
 
     def ask(self, question: Question) -> Answer:
         """What is known of a picture."""
         return self._known.ask(question)
+
+    def hits(self, print_: Fingerprint, seller_id: str) -> tuple[BankHit, ...]:
+        """What the banks say of a fingerprint."""
+        return self._banks.hits(print_, seller_id) if self._banks else ()
+
+    def bank_version(self) -> str:
+        """Of the banks as this actor asks them: they stay as they were when the job began."""
+        return self._banks.version if self._banks else ""
 
 
 class _Relay:
@@ -161,9 +172,9 @@ class _Relay:
 
         with connection, suppress(EOFError, OSError):  # the process ended
             while True:
-                question = connection.recv()
+                method, arguments = connection.recv()
                 try:
-                    connection.send(ray.get(self._oracle.ask.remote(question)))
+                    connection.send(ray.get(getattr(self._oracle, method).remote(*arguments)))
                 except Exception as error:
                     connection.send(StoreError(f"the starting machine no longer answers: {error}"))
 
@@ -177,13 +188,36 @@ class _Asker:
 
     def ask(self, question: Question) -> Answer:
         """What is known of a picture. Raises StoreError."""
+        return self.call("ask", question)  # type: ignore[no-any-return]
+
+    def call(self, method: str, *arguments: object) -> Any:
+        """What a method of the oracle answers. Raises StoreError."""
         if self._connection is None:
             self._connection = Client(self._address, "AF_UNIX", authkey=self._key)
-        self._connection.send(question)
+        self._connection.send((method, arguments))
         answer = self._connection.recv()
         if isinstance(answer, StoreError):
             raise answer
-        return answer  # type: ignore[no-any-return]
+        return answer
+
+
+class _AskedBanks:
+    """The oracle's banks, as a worker's line asks them: fingerprints travel, pictures do not."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+        self._version: str | None = None
+
+    def lookup(self, picture: Picture, listing: Listing) -> tuple[BankHit, ...]:
+        """See `Banks.lookup`."""
+        return self._asker.call("hits", fingerprint(picture), listing.seller_id)  # type: ignore[no-any-return]
+
+    @property
+    def version(self) -> str:
+        """See `Banks.version`."""
+        if self._version is None:
+            self._version = str(self._asker.call("bank_version"))
+        return self._version
 
 
 class _OnNode:
@@ -191,7 +225,8 @@ class _OnNode:
 
     def __init__(self, spec: WorkSpec, oracle: Any) -> None:
         asker = _Relay(oracle).asker if oracle is not None else None
-        self._pool: ProcessPool[Numbered, Outcome] = ProcessPool(partial(build_work, spec, asker), 1, crashed)
+        bank = _AskedBanks(asker) if asker is not None else None
+        self._pool: ProcessPool[Numbered, Outcome] = ProcessPool(partial(build_work, spec, asker, bank), 1, crashed)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         items = [pickle.loads(packed.as_py()) for packed in batch.column("item")]  # noqa: S301 - our own driver wrote it

@@ -63,7 +63,14 @@ def estimate(job: ScanJob, settings: Settings, sample: int = _SAMPLE) -> Estimat
         if job.store:
             build_store(settings).close()  # raises here when the store is unusable
         accepted = accepted_models(settings, job.rescan_below)
-        spec = WorkSpec(settings, accepted, folder / "claims.db", job.store, job.reads_per_second, job.attempts)
+        spec = WorkSpec(
+            settings,
+            accepted,
+            folder / "claims.db",
+            job.store,
+            reads_per_second=job.reads_per_second,
+            attempts=job.attempts,
+        )
         work = build_work(spec)
         work(chosen[:_WARM_UP])  # the first pictures pay for memory that later ones use again
         began = time.perf_counter()

@@ -86,10 +86,14 @@ class KnownPictures:
     """What the store and this run's claims know.
 
     models: sha256 of the models whose scores count, see `--rescan-below`.  rules: what decides besides the scores.
+    banks: whether banks may have decided alone, without any scores.
     """
 
-    def __init__(self, store: KnownStore, claims: Claims, models: Collection[str], rules: str) -> None:
+    def __init__(
+        self, store: KnownStore, claims: Claims, models: Collection[str], rules: str, banks: bool = False
+    ) -> None:
         self._store, self._claims, self._models, self._rules = store, claims, sorted(models), rules
+        self._banks = banks
 
     def ask(self, question: Question) -> Answer:
         """What is known of a picture; where its bytes are new, they are the caller's to score."""
@@ -98,6 +102,8 @@ class KnownPictures:
             record = self._store.decision(digest_of(question, known.record.verdict.model.sha256, self._rules))
             standing = Standing.DECIDED if record else Standing.SCORED
             return Answer(standing, record or known.record, known.look)
+        if self._banks and (record := self._store.decision(digest_of(question, "", self._rules))):
+            return Answer(Standing.DECIDED, record)
         return Answer(Standing.NEW if self._claims.take(question.sha256, question.seq) else Standing.UNDER_WAY)
 
 

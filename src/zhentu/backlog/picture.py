@@ -16,7 +16,7 @@ from zhentu.backlog.known import Answer, Claims, KnownPictures, KnownPort, Quest
 from zhentu.backlog.reading import Reader, is_url
 from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error, row_of_record
 from zhentu.banks.hashing import LEAST_QUALITY, colour_signature, pdq_hash
-from zhentu.bootstrap import Screener, build_screener
+from zhentu.bootstrap import Screener, build_banks, build_screener
 from zhentu.decide.policy import decide, declaration
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import StoreError, ZhentuError
@@ -24,7 +24,7 @@ from zhentu.intake.decode import decode
 from zhentu.record.codec import new_record_id
 from zhentu.record.database import Database
 from zhentu.record.known import KnownStore, Look, Screened
-from zhentu.screen import DetectorPort
+from zhentu.screen import BankPort, DetectorPort
 from zhentu.settings import Settings
 from zhentu.types import Basis, EvidenceKind, Picture, Record, Verdict
 
@@ -51,13 +51,15 @@ class WorkSpec:
     """Everything a worker needs to begin; picklable.
 
     accepted: thresholds by model sha256 of every model whose known scores count.
-    store: whether known pictures are asked for at all. reads_per_second: of this worker, 0 = no limit.
+    store: whether known pictures are asked for at all. banks: whether the store's banks are, too.
+    reads_per_second: of this worker, 0 = no limit.
     """
 
     settings: Settings
     accepted: Mapping[str, Mapping[str, float]]
     claims: Path
     store: bool
+    banks: bool = False
     reads_per_second: float = 0.0
     attempts: int = 5
 
@@ -67,19 +69,29 @@ def crashed(numbered: Numbered) -> Outcome:
     return Outcome(numbered.seq, row_of_crash(numbered.item))
 
 
-def build_work(spec: WorkSpec, known: KnownPort | None = None) -> Callable[[Sequence[Numbered]], list[Outcome]]:
-    """The function of one worker. known: who to ask instead of the store itself, e.g. across a cluster."""
-    screener = build_screener(spec.settings)
+def build_work(
+    spec: WorkSpec, known: KnownPort | None = None, bank: BankPort | None = None
+) -> Callable[[Sequence[Numbered]], list[Outcome]]:
+    """The function of one worker. known, bank: who to ask instead of the store itself, e.g. across a cluster."""
+    screener = build_line(spec, bank)
     if known is None and spec.store:
         known = build_known(spec, screener)
     reader = Reader(screener.limits, spec.reads_per_second, spec.attempts)
     return PictureWork(screener, reader, known, spec.accepted)
 
 
+def build_line(spec: WorkSpec, bank: BankPort | None = None) -> Screener:
+    """The line as a backlog goes through it: with the store's banks where there are any. Raises StoreError."""
+    screener = build_screener(spec.settings)
+    if not spec.banks:
+        return screener
+    return replace(screener, bank=bank or build_banks(spec.settings))
+
+
 def build_known(spec: WorkSpec, screener: Screener) -> KnownPictures:
     """What the store and the claims of this run know. Raises StoreError."""
     store = KnownStore(Database(spec.settings.store_url))
-    return KnownPictures(store, Claims(spec.claims), list(spec.accepted), rules_of(screener))
+    return KnownPictures(store, Claims(spec.claims), list(spec.accepted), rules_of(screener), spec.banks)
 
 
 def rules_of(screener: Screener) -> str:
@@ -151,7 +163,7 @@ class PictureWork:
 
     def _take_over(self, question: Question, answer: Answer, payload: bytes, began: float) -> Outcome:
         record, size = answer.record, len(payload)
-        if record is None or record.verdict is None:
+        if record is None or (record.verdict is None and answer.standing is not Standing.DECIDED):
             raise ZhentuError("a known picture came without its verdict; the store was changed by hand")
         if answer.standing is Standing.DECIDED:
             compared = len(question.references)

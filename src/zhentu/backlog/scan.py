@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 
 from zhentu.backlog.engine_local import ProcessPool
-from zhentu.backlog.engine_ray import over_cluster
 from zhentu.backlog.groups import Grouper
 from zhentu.backlog.items import Numbered
 from zhentu.backlog.jobs import JobLock, JobPlace, OutputClaim, ScanJob, new_place
@@ -25,8 +24,9 @@ from zhentu.backlog.outputs import check_output, is_folder, write_rows
 from zhentu.backlog.picture import Outcome, WorkSpec, build_work, crashed
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.sources import find_items
-from zhentu.backlog.summary import ScanSummary, Tally
-from zhentu.bootstrap import Screener, accepted_models, build_screener, build_store
+from zhentu.backlog.summary import InForce, ScanSummary, Tally
+from zhentu.bootstrap import accepted_models, build_banks, build_screener, build_store
+from zhentu.detect.sessions import give_back_memory
 from zhentu.errors import DependencyError, UsageError, ZhentuError
 from zhentu.record.known import KnownStore
 from zhentu.record.scan_jobs import JobRecord, JobState, JobTable
@@ -58,10 +58,10 @@ def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None) -> S
     """
     if job.output:
         check_output(job.output)
-    screener = build_screener(settings, golden=True)  # raises here, not in a worker, when model or policy are unusable
+    in_force = _checked(settings)
     with ExitStack() as stack:
-        place, claim = _place(job, settings, _versions(screener, job), stack)
-        return _Run(place, job, settings, screener, claim, stack).finish(on_row, list_again=True)
+        place, claim = _place(job, settings, _versions(in_force, job), stack)
+        return _Run(place, job, settings, in_force, claim, stack).finish(on_row, list_again=True)
 
 
 def resume_scan(place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow | None = None) -> ScanSummary:
@@ -70,8 +70,8 @@ def resume_scan(place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow
     Raises UsageError when model or policy have changed since: its rows would not be comparable.
     """
     place.check_folder()
-    screener = build_screener(settings, golden=True)
-    if place.versions != _versions(screener, job):
+    in_force = _checked(settings)
+    if place.versions != _versions(in_force, job):
         raise UsageError(
             f"{place.job_id} was begun with {place.versions.split(' goods ')[0]}; now another model or policy is in "
             "force. Give the scan command again: pictures that need nothing new are taken over"
@@ -81,7 +81,7 @@ def resume_scan(place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow
         if job.output:
             claim = OutputClaim(settings.jobs_folder, job.output)
             stack.callback(claim.close)
-        return _Run(place, job, settings, screener, claim, stack).finish(on_row, list_again=False)
+        return _Run(place, job, settings, in_force, claim, stack).finish(on_row, list_again=False)
 
 
 def _place(job: ScanJob, settings: Settings, versions: str, stack: ExitStack) -> tuple[JobPlace, OutputClaim | None]:
@@ -104,12 +104,24 @@ def _same_pictures(one: ScanJob, other: ScanJob) -> bool:
     return (one.sources, one.limit, one.shard) == (other.sources, other.limit, other.shard)
 
 
-def _versions(screener: Screener, job: ScanJob) -> str:
-    """What the rows of a scan depend on besides the pictures."""
-    entry = screener.detector.entry
+def _checked(settings: Settings) -> InForce:
+    """What is in force, checked here and not in a worker; the model is let go again, the workers have their own.
+
+    Raises ModelError, ConfigError.
+    """
+    screener = build_screener(settings, golden=True)
+    in_force = InForce(screener.detector.entry, screener.policy, screener.limits)
+    del screener
+    give_back_memory()
+    return in_force
+
+
+def _versions(in_force: InForce, job: ScanJob) -> str:
+    """The same in one line."""
+    model, policy = in_force.model, in_force.policy
     known = f" from {job.rescan_below}" if job.rescan_below else ""
-    policy = f"policy {screener.policy.version} {screener.policy.sha256}"
-    return f"{entry.ref} {entry.sha256}{known} {policy} goods {job.goods!r} {screener.limits}"
+    rules = f"policy {policy.version} {policy.sha256}"
+    return f"{model.ref} {model.sha256}{known} {rules} goods {job.goods!r} {in_force.limits}"
 
 
 class _Run:
@@ -120,11 +132,11 @@ class _Run:
         place: JobPlace,
         job: ScanJob,
         settings: Settings,
-        screener: Screener,
+        in_force: InForce,
         claim: OutputClaim | None,
         stack: ExitStack,
     ) -> None:
-        self._place, self._job, self._settings, self._screener = place, job, settings, screener
+        self._place, self._job, self._settings, self._in_force = place, job, settings, in_force
         self._claim, self._stack = claim, stack
         lock = JobLock(place)
         stack.callback(lock.close)
@@ -133,7 +145,7 @@ class _Run:
         self._store = stack.enter_context(closing(build_store(settings))) if job.store else None
         kept = self._store is not None and job.output is not None
         self._table = JobTable(self._store.database) if self._store and kept else None
-        self._tally = Tally(screener, job.goods)
+        self._tally = Tally(in_force, job.goods)
         self._total, self._reported = 0, 0.0
 
     def finish(self, on_row: OnRow | None, list_again: bool) -> ScanSummary:
@@ -167,15 +179,15 @@ class _Run:
 
     def _begin(self) -> None:
         if self._table:
-            place, entry = self._place, self._screener.detector.entry
+            place, in_force = self._place, self._in_force
             self._table.begin(
                 JobRecord(
                     place.job_id,
                     str(place.folder),
                     socket.gethostname(),
                     self._job.sources,
-                    str(entry.ref),
-                    self._screener.policy.version,
+                    str(in_force.model.ref),
+                    in_force.policy.version,
                     place.started_at,
                 )
             )
@@ -208,7 +220,10 @@ class _Run:
         workers = self.workers
         accepted = accepted_models(self._settings, job.rescan_below)
         pace = job.reads_per_second / max(workers, 1)
-        return WorkSpec(self._settings, accepted, self._place.claims, job.store, pace, job.attempts)
+        banks = self._store is not None and any(build_banks(self._store).state().entries.values())
+        return WorkSpec(
+            self._settings, accepted, self._place.claims, job.store, banks, reads_per_second=pace, attempts=job.attempts
+        )
 
     @property
     def workers(self) -> int:
@@ -217,6 +232,8 @@ class _Run:
 
     def _engine(self, spec: WorkSpec) -> Callable[[int], Generator[Outcome, None, None]]:
         if self._job.engine == "ray":
+            from zhentu.backlog.engine_ray import over_cluster
+
             return lambda _: over_cluster(spec, self._to_do(), self._job.ray_address, self._job.workers)
         pools: list[ProcessPool[Numbered, Outcome]] = []
 

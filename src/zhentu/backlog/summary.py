@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from zhentu.backlog.groups import Group
 from zhentu.backlog.ledger import Breakdown
 from zhentu.backlog.rows import ScanRow
-from zhentu.bootstrap import Screener
+from zhentu.decide.policy import Policy
+from zhentu.detect.models import ModelEntry
+from zhentu.intake.decode import DecodeLimits
 from zhentu.types import LABELS, Action
 
 WORST_KEPT = 60  # pictures a report may show
@@ -59,11 +61,20 @@ class ScanSummary:
         return (self.pictures - self.resumed) / max(self.seconds, 1e-9)
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What the rows of a scan depend on besides the pictures."""
+
+    model: ModelEntry
+    policy: Policy
+    limits: DecodeLimits
+
+
 class Tally:
     """Counts rows one by one."""
 
-    def __init__(self, screener: Screener, goods: str) -> None:
-        self._screener, self._goods = screener, goods
+    def __init__(self, in_force: InForce, goods: str) -> None:
+        self._in_force, self._goods = in_force, goods
         self.done = self.resumed = self.known = self.byte_count = 0
         self._actions: Counter[str] = Counter({action.value: 0 for action in Action})
         self._labels: Counter[str] = Counter({label.value: 0 for label in LABELS})
@@ -101,7 +112,7 @@ class Tally:
 
     def summary(self) -> ScanSummary:
         """All counts so far."""
-        policy = self._screener.policy
+        policy = self._in_force.policy
         return ScanSummary(
             pictures=self.done,
             resumed=self.resumed,
@@ -111,7 +122,7 @@ class Tally:
             histograms={name: tuple(bins) for name, bins in self._histograms.items()},
             worst=tuple(row for _, row in sorted(self._worst, key=lambda each: each[0], reverse=True)),
             unreadable=tuple(self._unreadable),
-            model=str(self._screener.detector.entry.ref),
+            model=str(self._in_force.model.ref),
             policy_version=policy.version,
             mode=policy.mode.value,
             goods=self._goods,

@@ -73,7 +73,11 @@ class Banks:
         """
         print_ = fingerprint(picture)
         self._seen.append(print_)
-        return tuple(self._hit(match) for match in self.match(print_, listing.seller_id))
+        return self.hits(print_, listing.seller_id)
+
+    def hits(self, print_: Fingerprint, seller_id: str = "") -> tuple[BankHit, ...]:
+        """What `lookup` says of a picture whose fingerprint somebody else took."""
+        return tuple(self._hit(match) for match in self.match(print_, seller_id))
 
     @property
     def version(self) -> str:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from zhentu.cli.app import main
+
+def main() -> None:
+    """Run a command. Loaded only then: worker processes import this module too, to find their own."""
+    from zhentu.cli.app import main as run
+
+    run()
+
 
 __all__ = ["main"]

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from zhentu.backlog.apply import Applier, ApplyReport, ApplySpec
-from zhentu.backlog.jobs import JobLock
-from zhentu.backlog.reading import Reader
-from zhentu.bootstrap import build_store, limits_of
 from zhentu.cli.scan import find_job
 from zhentu.errors import UsageError
-from zhentu.labelling import label_spec
-from zhentu.mark.label import label_picture
-from zhentu.record.applied import AppliedState, AppliedTable, Kind
 from zhentu.settings import load_settings
 from zhentu.types import AiState
 
-_WORDS = {
-    Kind.LABEL: "labelled copies",
-    Kind.TAKE_DOWN: "pictures to take down",
-    Kind.REVIEW: "pictures to review",
-    Kind.MESSAGE: "messages to the platform",
-}
+if TYPE_CHECKING:
+    from zhentu.backlog.apply import ApplyReport
 
 
 def apply(
@@ -44,6 +33,14 @@ def apply(
 
     Example: zhentu apply 20261124-204500-ab12cd --enforce
     """
+    from zhentu.backlog.apply import Applier, ApplySpec
+    from zhentu.backlog.jobs import JobLock
+    from zhentu.backlog.reading import Reader
+    from zhentu.bootstrap import build_store, limits_of
+    from zhentu.labelling import label_spec
+    from zhentu.mark.label import label_picture
+    from zhentu.record.applied import AppliedState, AppliedTable
+
     if enforce and undo:
         raise UsageError("--enforce and --undo are opposites; give one of them")
     settings = load_settings()
@@ -73,11 +70,19 @@ def apply(
 
 
 def _show(report: ApplyReport, job_id: str, planned: bool) -> None:
+    from zhentu.record.applied import AppliedState, Kind
+
+    named = {
+        Kind.LABEL: "labelled copies",
+        Kind.TAKE_DOWN: "pictures to take down",
+        Kind.REVIEW: "pictures to review",
+        Kind.MESSAGE: "messages to the platform",
+    }
     console = Console()
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("what", *(state.value for state in AppliedState)):
         table.add_column(name, justify="left" if name == "what" else "right")
-    for kind, words in _WORDS.items():
+    for kind, words in named.items():
         counts = [report.counts.get((kind, state), 0) for state in AppliedState]
         if any(counts):
             table.add_row(words, *map(str, counts))

@@ -7,17 +7,17 @@ import socket
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from zhentu.backlog.jobs import JobPlace, is_running
-from zhentu.bootstrap import build_store
 from zhentu.errors import UsageError
-from zhentu.record.scan_jobs import JobRecord, JobState, JobTable
 from zhentu.settings import load_settings
+
+if TYPE_CHECKING:
+    from zhentu.record.scan_jobs import JobRecord, JobTable
 
 _STATES = {"running": "cyan", "stopped": "yellow", "failed": "red", "done": "green"}
 _ACTIONS = ("allow", "label", "review", "block", "error", "known")
@@ -33,6 +33,9 @@ def jobs(
 
     Example: zhentu jobs
     """
+    from zhentu.bootstrap import build_store
+    from zhentu.record.scan_jobs import JobTable
+
     settings = load_settings()
     with closing(build_store(settings)) as store:
         table = JobTable(store.database)
@@ -58,6 +61,9 @@ def jobs(
 
 def _seen(job: JobRecord) -> JobRecord:
     """A job that was killed could not say so itself; its lock tells, on the machine it ran on."""
+    from zhentu.backlog.jobs import is_running
+    from zhentu.record.scan_jobs import JobRecord, JobState
+
     if job.state is JobState.RUNNING and job.host == socket.gethostname() and not is_running(Path(job.folder)):
         return JobRecord(**{**asdict(job), "state": JobState.STOPPED})
     return job
@@ -83,6 +89,9 @@ def _table(found: list[JobRecord]) -> Table:
 
 
 def _show(job: JobRecord, console: Console) -> None:
+    from zhentu.backlog.jobs import JobPlace
+    from zhentu.record.scan_jobs import JobState
+
     if job.error:
         console.print(f"\n[red]{job.error}[/red]", markup=True)
     if job.state is not JobState.DONE:
@@ -105,6 +114,9 @@ def _show(job: JobRecord, console: Console) -> None:
 
 
 def _remove(job: JobRecord, table: JobTable) -> None:
+    from zhentu.backlog.jobs import JobPlace
+    from zhentu.record.scan_jobs import JobState
+
     if job.state is JobState.RUNNING:
         raise UsageError(f"{job.job_id} is running; stop it first")
     JobPlace.load(Path(job.folder)).remove()

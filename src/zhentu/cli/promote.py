@@ -57,7 +57,8 @@ def promote(
 
 
 def _compared(settings: Settings, a: str, b: str) -> ModelComparison:
-    from zhentu.bootstrap import build_screener, open_desk
+    from zhentu.bootstrap import build_screener
+    from zhentu.desk import open_desk
     from zhentu.review.compare import compare_models
 
     first, second = (

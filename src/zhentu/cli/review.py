@@ -18,7 +18,7 @@ def fill() -> None:
 
     Example: zhentu review fill
     """
-    from zhentu.bootstrap import open_desk
+    from zhentu.desk import open_desk
 
     with open_desk(load_settings()) as desk:
         made = desk.filler.fill()
@@ -40,7 +40,7 @@ def export(
 
     Example: zhentu review export runs/reviewed --add-to runs/set/manifest.csv
     """
-    from zhentu.bootstrap import open_desk
+    from zhentu.desk import open_desk
     from zhentu.review.labels import export_manifest
 
     with open_desk(load_settings()) as desk:

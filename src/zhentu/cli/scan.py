@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from zhentu.backlog.jobs import JobPlace
-from zhentu.backlog.rows import ScanRow
-from zhentu.backlog.scan import ScanJob, ScanProgress, ScanSummary, Shard, resume_scan, run_scan
-from zhentu.cli.show import live_bar, print_estimate, print_table, print_totals
 from zhentu.errors import UsageError
 from zhentu.settings import Settings, load_settings
 from zhentu.types import Action
+
+if TYPE_CHECKING:
+    from zhentu.backlog.jobs import JobPlace
+    from zhentu.backlog.rows import ScanRow
+    from zhentu.backlog.scan import ScanJob, ScanProgress, ScanSummary, Shard
 
 _TABLE_ROWS = 200  # a terminal table beyond that helps nobody; the output file has all
 
@@ -88,6 +89,8 @@ def scan(
 
     Example: zhentu scan pictures/ --output rows.csv --report report.html
     """
+    from zhentu.backlog.jobs import ScanJob
+
     settings = load_settings()
     pace: dict[str, Any] = {
         "workers": workers,
@@ -120,6 +123,7 @@ def scan(
         raise UsageError("name what to scan, e.g. `zhentu scan pictures/`, or a job with --resume")
     if dry_run:
         from zhentu.backlog.estimate import estimate
+        from zhentu.cli.show import print_estimate
 
         print_estimate(estimate(job, settings), core_hour_price, Console())
         return
@@ -135,6 +139,7 @@ def demo(
 
     Example: zhentu demo
     """
+    from zhentu.backlog.jobs import ScanJob
     from zhentu.detect.models import samples_folder
 
     job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
@@ -145,6 +150,8 @@ def demo(
 
 def find_job(name: str, settings: Settings) -> JobPlace:
     """A job by its identifier, the beginning of it, or its folder. Raises UsageError, RecordNotFound."""
+    from zhentu.backlog.jobs import JobPlace
+
     if (Path(name) / "job.json").is_file():
         return JobPlace.load(Path(name))
     if (settings.jobs_folder / name / "job.json").is_file():
@@ -164,6 +171,9 @@ def _scan_and_show(
     place: JobPlace | None = None,
     metrics_port: int = 0,
 ) -> ScanSummary:
+    from zhentu.backlog.scan import resume_scan, run_scan
+    from zhentu.cli.show import live_bar, print_table, print_totals
+
     errors = Console(stderr=True)
     shown: list[ScanRow] = []
     try:
@@ -221,6 +231,8 @@ def _metrics(port: int) -> Iterator[Callable[[ScanProgress], None]]:
 
 
 def _shard(text: str) -> Shard:
+    from zhentu.backlog.ledger import Shard
+
     index, _, count = text.partition("/")
     if index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
         return Shard(int(index), int(count))

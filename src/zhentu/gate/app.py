@@ -16,7 +16,8 @@ from starlette.routing import Route
 
 from zhentu import __version__
 from zhentu.banks.bank import Banks
-from zhentu.bootstrap import Screener, build_banks, build_desk, build_screener, build_store
+from zhentu.bootstrap import Screener, build_banks, build_screener, build_store
+from zhentu.desk import build_desk
 from zhentu.errors import ConfigError, UsageError, ZhentuError
 from zhentu.gate.auth import Doorkeeper, is_loopback
 from zhentu.gate.background import Background

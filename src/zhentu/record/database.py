@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from zhentu.errors import StoreError
-from zhentu.record.migrate import check_schema, migrate
-from zhentu.record.schema import retention_pass
+from zhentu.record.schema import HEADS, retention_pass
 
 _CONNECT_S = 3  # a database that is down must be noticed before a request's deadline
 
@@ -28,11 +27,17 @@ class Database:
     def __init__(self, url: str, auto_migrate: bool | None = None) -> None:
         self._engine = _engine(url)
         with _named_errors(self._engine):
+            with self._engine.connect() as connection:
+                current = _is_current(connection)
+            if current:
+                return
             if auto_migrate or (auto_migrate is None and self._engine.dialect.name == "sqlite"):
+                from zhentu.record.migrate import migrate
+
                 migrate(self._engine)
             else:
                 with self._engine.connect() as connection:
-                    check_schema(connection)
+                    _check_schema(connection)
 
     @property
     def dialect(self) -> str:
@@ -48,7 +53,7 @@ class Database:
     def check(self) -> None:
         """Raise StoreError unless the store answers, can be written, and has this version's schema."""
         with self.begin() as connection:
-            check_schema(connection)
+            _check_schema(connection)
             connection.execute(retention_pass.delete())  # writes nothing: no pass outlives its transaction
 
     def close(self) -> None:
@@ -58,6 +63,8 @@ class Database:
 
 def migrate_store(url: str) -> bool:
     """Run missing migrations on the store at `url`; True when there was one. Raises StoreError."""
+    from zhentu.record.migrate import migrate
+
     engine = _engine(url)
     try:
         with _named_errors(engine):
@@ -74,6 +81,21 @@ def now() -> datetime:
 def aware(moment: datetime) -> datetime:
     """A moment read from the store: SQLite gives UTC without saying so."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _is_current(connection: Connection) -> bool:
+    """Whether nothing is missing; asked without Alembic, whose import costs more than all else a worker does first."""
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    return frozenset(connection.scalars(text("SELECT version_num FROM alembic_version"))) == HEADS
+
+
+def _check_schema(connection: Connection) -> None:
+    """Raise StoreError unless the store holds exactly the schema this version knows."""
+    if not _is_current(connection):
+        from zhentu.record.migrate import check_schema
+
+        check_schema(connection)
 
 
 def _engine(url: str) -> Engine:
