@@ -24,7 +24,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from zhentu.bootstrap import build_screener, build_store, open_desk
+from zhentu.bootstrap import build_screener, build_store
+from zhentu.desk import open_desk
 from zhentu.detect.models import Manifest, models_folder
 from zhentu.errors import PictureError
 from zhentu.intake.decode import decode
@@ -83,6 +84,21 @@ def make_pictures(genuine: Path, folder: Path, count: int, seed: int) -> dict[st
     return truth
 
 
+def rehearsal(base: Path, path: Path, count: int) -> Path:
+    """A part of the base manifest: `count` training rows drawn at random, and all others, for calibration.
+
+    Tuning on the new pictures alone would forget; a head that is drawn towards what it was needs few of the old ones.
+    """
+    from training.dataset import read_manifest, write_manifest
+
+    samples = read_manifest(base)
+    train = [sample for sample in samples if sample.split == "train"]
+    kept = {int(place) for place in np.random.default_rng(5).permutation(len(train))[:count]}
+    chosen = [sample for place, sample in enumerate(train) if place in kept]
+    write_manifest(chosen + [sample for sample in samples if sample.split != "train"], path)
+    return path
+
+
 def review(settings: Settings, folder: Path, truth: dict[str, bool]) -> int:
     """Screen, queue, and decide through the queue as two reviewers would; how many decisions were mistakes."""
     rng, mistakes = np.random.default_rng(11), 0
@@ -108,14 +124,14 @@ def review(settings: Settings, folder: Path, truth: dict[str, bool]) -> int:
 
 
 def measure(settings: Settings, model: str, folder: Path, truth: dict[str, bool], base: Path) -> dict[str, float]:
-    """Recall and false alarms of a model on new pictures, and its AUC on the base manifest's dev split."""
+    """Recall and false alarms of a model on new pictures, and its AUC on real pictures of the base's dev split."""
     from training.dataset import read_manifest
 
     line = build_screener(settings.model_copy(update={"model": model}), settings.worker_count)
     flagged = {}
     for name in truth:
         flagged[name] = line.screen((folder / name).read_bytes()).decision.action is not Action.ALLOW
-    dev = [sample for sample in read_manifest(base) if sample.split == "dev"]
+    dev = [sample for sample in read_manifest(base) if sample.split == "dev" and not sample.recipe]
     dev = [dev[place] for place in np.random.default_rng(1).permutation(len(dev))[:400]]
     scores = np.array([line.detector.detect(decode(sample.path.read_bytes())).scores.forged for sample in dev])
     made = np.array([sample.forged for sample in dev])
@@ -137,6 +153,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/loop"))
     parser.add_argument("--reviewed", type=int, default=200)
     parser.add_argument("--held-out", type=int, default=100)
+    parser.add_argument("--rehearse", type=int, default=800, help="training rows of the base that are seen again")
     arguments = parser.parse_args()
     work = arguments.work.resolve()
     if work.exists():
@@ -155,7 +172,8 @@ def main() -> None:
     unseen = make_pictures(arguments.genuine, work / "unseen", arguments.held_out, seed=2)
     told = [_zhentu("model", "use", before)]
     mistakes = review(settings, work / "seen", seen)
-    told += [_zhentu("review", "export", str(work / "set"), "--add-to", str(arguments.base))]
+    rehearsed = rehearsal(arguments.base, work / "base.csv", arguments.rehearse)
+    told += [_zhentu("review", "export", str(work / "set"), "--add-to", str(rehearsed))]
     run = work / "run"
     manifest = str(work / "set" / "manifest.csv")
     tuned = ["--config", str(arguments.config), "--start-from", str(arguments.models)]

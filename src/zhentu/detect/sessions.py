@@ -42,14 +42,19 @@ def give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-@lru_cache(maxsize=1)
 def has_8bit_products(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the processor has 8-bit dot products (x86 VNNI, ARM dotprod); True where the system does not say."""
+    flags = processor_flags(cpuinfo)
+    return not flags or bool(flags & {"avx512_vnni", "avx_vnni", "asimddp"})
+
+
+@lru_cache(maxsize=4)
+def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """Words of Linux's description of the processor, its features among them; empty on other systems."""
     try:
-        flags = set(cpuinfo.read_text(encoding="utf-8").split())
+        return frozenset(cpuinfo.read_text(encoding="utf-8").split())
     except OSError:
-        return True
-    return bool(flags & {"avx512_vnni", "avx_vnni", "asimddp"})
+        return frozenset()
 
 
 def _verify(path: Path, expected: str) -> None:
