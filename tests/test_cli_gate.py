@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from zhentu.bootstrap import build_screener
 from zhentu.cli.app import app
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.models import OUTPUTS, Manifest, ModelEntry
 from zhentu.record.database import Database
 from zhentu.record.keys import KeyStore
 from zhentu.record.outbox import MessageState, Outbox, new_message
@@ -117,7 +117,38 @@ def test_migrate_says_what_it_did() -> None:
 def test_doctor_shows_drift() -> None:
     shown = run(app, ["doctor"]).stdout
     assert "drift" in shown
-    assert "reference histograms" in shown
+    assert "zhentu model reference" in shown
+
+
+def rows_of(path: Path, count: int, model: str = "tiny@1") -> Path:
+    scores = ((number % 10) / 10 + 0.05 for number in range(count))
+    lines = [
+        ",".join([f"{number}.jpg", model, *[f"{score:.2f}"] * len(OUTPUTS)]) for number, score in enumerate(scores)
+    ]
+    broken = ",".join(["broken.jpg", "", *[""] * len(OUTPUTS)])
+    path.write_text("\n".join([",".join(["path", "model", *OUTPUTS]), *lines, broken]) + "\n")
+    return path
+
+
+def test_a_scan_becomes_the_reference_of_drift(tmp_path: Path) -> None:
+    done = run(app, ["model", "reference", str(rows_of(tmp_path / "rows.csv", 300))])
+    assert done.exit_code == 0
+    assert "300 pictures are the reference of tiny@1" in done.stdout
+    entry = Manifest.load(tmp_path / "models").active_entry
+    assert set(entry.reference) == set(OUTPUTS)
+    assert entry.reference["forged"] == pytest.approx((0.1,) * 10)
+    assert "0 scores of tiny@1, 200 are needed" in run(app, ["doctor"]).stdout
+
+
+def test_a_reference_of_too_few_or_mixed_rows_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    before = (tmp_path / "models" / "manifest.json").read_bytes()
+    few, mixed = rows_of(tmp_path / "few.csv", 40), rows_of(tmp_path / "mixed.csv", 300)
+    mixed.write_text(mixed.read_text().replace("tiny@1", "tiny@0", 1))
+    for rows, words in ((few, "40 pictures have scores"), (mixed, "rows of several models, tiny@0, tiny@1")):
+        refused = run(app, ["model", "reference", str(rows)])
+        assert refused.exit_code != 0
+        assert words in str(refused.exception)
+    assert (tmp_path / "models" / "manifest.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from training.model import OUTPUTS, Branch, ConvBranch, Fusion, TokenBranch, bui
 from training.probe import Draw, extract
 from training.tiers import TIERS
 from zhentu.detect.views import make_views
+from zhentu.gate.drift import references_of
 from zhentu.intake.decode import decode
 from zhentu.types import LABELS, Label
 
@@ -209,7 +210,9 @@ def main() -> None:
     honest = held_out(features, samples)
     chosen = thresholds(honest, features, samples)
     figures = report(honest, features, samples)
+    native = (features.tier == arguments.tiers[0]) & np.array([not samples[i].forged for i in features.sample])
     content = {"weights": weights.tolist(), "biases": biases.tolist(), "thresholds": chosen, "held_out": figures}
+    content["reference"] = references_of(fused(features, weights, biases)[native])
     (arguments.run / "fusion.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     names = {"path": [str(samples[i].path) for i in features.sample], "tier": features.tier}
     pd.DataFrame(names | {name: honest[:, k] for k, name in enumerate(OUTPUTS)}).to_csv(

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from pydantic import TypeAdapter
 
 from training.calibrate import load_branches
 from training.config import TrainSpec, load_spec
@@ -92,6 +91,7 @@ def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[Golden, ...] 
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         licence="Apache-2.0",
         weights=weights_of(path.with_name(SHARED)),
+        reference=fitted.get("reference", {}),
     )
 
 
@@ -161,7 +161,7 @@ def add_to_manifest(folder: Path, entry: ModelEntry) -> None:
         known = Manifest.load(folder)
         others = tuple(each for each in known.models if str(each.ref) != str(entry.ref))
         manifest = replace(known, active=str(entry.ref), models=(*others, entry))
-    (folder / MANIFEST).write_bytes(TypeAdapter(Manifest).dump_json(manifest, indent=1) + b"\n")
+    manifest.save(folder)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from training.tiers import TIERS
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.detect.views import Views, ViewSpec, make_views
+from zhentu.gate.drift import references_of
 from zhentu.intake.decode import decode
 from zhentu.types import LABELS
 
@@ -174,7 +175,13 @@ def main() -> None:
         print(f"speed, one thread: {speed_ratio(full, fast):.2f} times fp32")
         if _auc(before, "native") - _auc(after, "native") > LARGEST_LOSS:
             sys.exit(f"int8 loses more than {LARGEST_LOSS} of AUC: nothing was written")
-        small = replace(small, golden=golden_of(fast), thresholds=moved_thresholds(entry, before, after))
+        genuine = np.array([not sample.forged for sample in samples])
+        small = replace(
+            small,
+            golden=golden_of(fast),
+            thresholds=moved_thresholds(entry, before, after),
+            reference=references_of(after.tiers[arguments.tiers[0]][genuine]),
+        )
     (arguments.models / small.file).write_bytes(content)
     add_to_manifest(arguments.models, small)
     passed = {name: f"{level:.3f}" for name, level in small.thresholds.items()}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, fields
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -80,6 +81,19 @@ def read_part(path: Path, batch: int = 256) -> Iterator[tuple[int, ScanRow]]:
         for each in file.iter_batches(batch):
             for values in each.to_pylist():
                 yield values.pop("seq"), ScanRow(**values)
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Some columns of the rows of a scan's output; text where it is CSV. Raises UsageError when it is none."""
+    try:
+        if path.suffix == ".parquet":
+            found = pq.read_table(path, columns=list(columns)).to_pylist()
+        else:
+            with path.open(encoding="utf-8", newline="") as stream:
+                found = list(csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream))
+        return [{name: row[name] for name in columns} for row in found]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error, pa.ArrowException) as error:
+        raise UsageError(f"{path}: is no output of a scan ({error}); make one: zhentu scan -o rows.csv") from error
 
 
 def _move(beside: Path, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -177,18 +176,9 @@ def _jobs(sources: list[str], output: Path, state: State, rows: bool) -> Iterato
 
 def _rows(source: Path) -> Iterator[tuple[Path, AiState]]:
     """Pictures of a scan's output that owe a label in force, with their state. Raises UsageError."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from zhentu.backlog.outputs import read_columns
 
-    try:
-        if source.suffix == ".parquet":
-            found = pq.read_table(source, columns=list(_COLUMNS)).to_pylist()
-        else:
-            with source.open(encoding="utf-8", newline="") as stream:
-                found = list(csv.DictReader(stream) if source.suffix == ".csv" else map(json.loads, stream))
-        named = [(Path(row["path"]), str(row["ai_state"]), row["applied"]) for row in found]
-    except (OSError, ValueError, TypeError, KeyError, csv.Error, pa.ArrowException) as error:
-        raise UsageError(f"{source}: is no output of a scan ({error}); make one: zhentu scan -o rows.csv") from error
+    named = ((Path(row["path"]), str(row["ai_state"]), row["applied"]) for row in read_columns(source, _COLUMNS))
     owed = ((path, state) for path, state, applied in named if applied != "allow" and state in ("1", "2", "3"))
     return ((path, AiState(int(state))) for path, state in owed)
 

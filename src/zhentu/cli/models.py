@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from zhentu.errors import ZhentuError
+from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 
 model_app = typer.Typer(help="The models that are installed.", no_args_is_help=True)
@@ -82,6 +82,39 @@ def roll_back_model() -> None:
         typer.echo(_model_sound(settings.model_copy(update={"model": before}) if before else settings))
         history.use(before)
     typer.echo(f"{before or 'the model of the settings'} is in force again; running gates follow within seconds")
+
+
+@model_app.command("reference")
+def set_reference(
+    rows: Annotated[Path, typer.Argument(help="Rows of `zhentu scan` over pictures you trust.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME@VERSION to set it for; default: the rows' own. May be repeated."),
+    ] = None,
+) -> None:
+    """Take these scores as what is normal: drift (`zhentu doctor`, the gate's metric) is measured against them.
+
+    Example: zhentu model reference rows.csv
+    """
+    from dataclasses import replace
+
+    from zhentu.backlog.outputs import read_columns
+    from zhentu.detect.models import OUTPUTS, Manifest, models_folder
+    from zhentu.gate.drift import LEAST, references_of
+
+    folder = load_settings().models_dir or models_folder()
+    manifest = Manifest.load(folder)
+    scored = [row for row in read_columns(rows, ("model", *OUTPUTS)) if row["forged"] not in ("", None)]
+    names = sorted({str(row["model"]) for row in scored})
+    if len(names) > 1 and not model:
+        raise UsageError(f"{rows}: rows of several models, {', '.join(names)}; scan with one of them")
+    if len(scored) < LEAST:
+        raise UsageError(f"{rows}: {len(scored)} pictures have scores, at least {LEAST} are needed for a reference")
+    chosen = {str(manifest.entry(name).ref) for name in model or names}
+    reference = references_of([[float(row[output]) for output in OUTPUTS] for row in scored])
+    models = tuple(replace(each, reference=reference) if str(each.ref) in chosen else each for each in manifest.models)
+    path = replace(manifest, models=models).save(folder)
+    typer.echo(f"{len(scored)} pictures are the reference of {', '.join(sorted(chosen))} in {path}")
 
 
 @policy_app.command("check")
@@ -179,7 +212,7 @@ def _drift(settings: Settings) -> str:
     finally:
         store.close()
     if not entry.reference:
-        return f"{entry.ref} ships no reference histograms to compare with"
+        return f"{entry.ref} has no reference scores to compare with; set them with `zhentu model reference ROWS`"
     indices = window.indices(entry.reference)
     if not indices:
         return f"{count} scores of {entry.ref}, {LEAST} are needed"

@@ -156,6 +156,17 @@ class Manifest:
             raise ModelError(f"{path}: active_comparer {manifest.active_comparer!r} is not among its comparers")
         return manifest
 
+    def save(self, folder: Path) -> Path:
+        """Write `manifest.json`, whole or not at all. Raises ModelError when the folder cannot be written."""
+        path = folder / MANIFEST
+        beside = path.with_suffix(".tmp")
+        try:
+            beside.write_bytes(TypeAdapter(Manifest).dump_json(self, indent=1) + b"\n")
+            beside.replace(path)
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be written: {error.strerror}; name a folder of your own") from error
+        return path
+
     @property
     def comparer(self) -> ComparerEntry | None:
         """The active comparer, None where there is none."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from zhentu.detect.models import OUTPUTS
 
 BINS = 10
 LEAST = 200  # scores below which an index is noise
@@ -23,6 +25,11 @@ def histogram(scores: Sequence[float]) -> tuple[float, ...]:
     for score in scores:
         counts[min(int(score * BINS), BINS - 1)] += 1
     return tuple(count / max(len(scores), 1) for count in counts)
+
+
+def references_of(scores: Iterable[Sequence[float]]) -> dict[str, tuple[float, ...]]:
+    """A histogram an output, of trusted pictures' scores: rows in the order of `OUTPUTS`. Goes into the manifest."""
+    return {output: histogram(column) for output, column in zip(OUTPUTS, zip(*scores, strict=True), strict=True)}
 
 
 def stability_index(then: Sequence[float], now: Sequence[float]) -> float:
