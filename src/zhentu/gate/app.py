@@ -34,6 +34,7 @@ from zhentu.gate.middleware import BodyLimits, Surround
 from zhentu.gate.problems import of_http, response_of
 from zhentu.gate.requests import UrlSubmission
 from zhentu.gate.schemas import ProblemAnswer
+from zhentu.gate.tracing import Tracing
 from zhentu.intake.fetch import FetchLimits, Outbound
 from zhentu.record.history import ModelHistory
 from zhentu.record.jobs import JobStore
@@ -54,13 +55,15 @@ def create_app(
     settings: Settings,
     make_screener: Callable[[Settings], Screener] = _build_screener,
     make_store: Callable[[Settings], RecordStore] = build_store,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """The application. The model is loaded and its golden scores checked when it starts, not at import.
 
     Raises ConfigError where settings are missing that have no default, or do not fit together.
     """
     _check(settings)
-    metrics = GateMetrics()
+    tracing = tracing or Tracing.from_environment()
+    metrics = GateMetrics(tracing)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -83,6 +86,7 @@ def create_app(
         await gate.background.stop()
         await asyncio.to_thread(gate.keeper.spool.close)
         await asyncio.to_thread(store.close)
+        await asyncio.to_thread(tracing.close)
 
     app = FastAPI(title="zhentu", version=__version__, summary="真图: is this product picture true?", lifespan=lifespan)
     app.add_exception_handler(ZhentuError, _problem)
@@ -96,6 +100,7 @@ def create_app(
     single = 2 * settings.max_bytes + _FORM_OVERHEAD
     batch = max(single, min(settings.batch_size * settings.max_bytes, _MOST_BATCH)) + _FORM_OVERHEAD
     app.add_middleware(Surround, limits=BodyLimits(single, batch, settings.body_timeout_s), metrics=metrics)
+    tracing.instrument(app)
     return app
 
 

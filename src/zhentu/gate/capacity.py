@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 from zhentu.errors import DeadlineExceeded, Overloaded
@@ -85,7 +86,8 @@ class Capacity:
         self.admit()
         self._under_way += 1
         ticket = Ticket()
-        future = self._pool.submit(self._timed, work, ticket)
+        # The thread sees the request's context: a trace goes on in it.
+        future = self._pool.submit(copy_context().run, self._timed, work, ticket)
         # The slot is free when the thread is, not when an impatient caller has gone.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))

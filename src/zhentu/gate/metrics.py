@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from zhentu.gate.drift import ScoreWindow
+from zhentu.gate.tracing import Tracing
 from zhentu.types import Record
 
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -18,7 +19,8 @@ _SCORES = tuple(k / 10 for k in range(1, 11))
 class GateMetrics:
     """Counts by action, reason and error; latency by stage; queue, spool and jobs; scores and their drift; versions."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracing: Tracing | None = None) -> None:
+        self.tracing = tracing or Tracing()
         self.registry = own = CollectorRegistry()
         self.requests = Counter("zhentu_requests", "HTTP requests.", ["method", "route", "status"], registry=own)
         self.screened = Counter("zhentu_screened", "Pictures screened.", ["action", "applied"], registry=own)
@@ -57,7 +59,8 @@ class GateMetrics:
         """Measure one stage, whatever comes of it."""
         began = time.perf_counter()
         try:
-            yield
+            with self.tracing.span(name):
+                yield
         finally:
             self.stages.labels(name).observe(time.perf_counter() - began)
 

@@ -15,6 +15,7 @@ from uuid_utils import uuid7
 from zhentu.errors import BodyTooLarge, BodyTooSlow, ClientGone, ZhentuError
 from zhentu.gate.metrics import GateMetrics
 from zhentu.gate.problems import response_of
+from zhentu.gate.tracing import Tracing
 
 _log = logging.getLogger("zhentu.gate")
 _NOTED = ("record", "action", "code", "key", "replayed", "wait_ms", "pictures")
@@ -46,7 +47,7 @@ class Surround:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._limits)
+        exchange = _Exchange(scope, receive, send, self._limits, self._metrics.tracing)
         state = scope.setdefault("state", {})
         state["request_id"] = exchange.request_id
         try:
@@ -82,7 +83,8 @@ class Surround:
             "status": exchange.status,
             "ms": round(took * 1e3, 1),
             "bytes_in": exchange.bytes_in,
-            **{name: state[name] for name in _NOTED if state.get(name) not in (None, "")},
+            **exchange.noted(),
+            **({"trace_id": exchange.trace_id} if exchange.trace_id else {}),
         }
         _log.info(json.dumps(line, ensure_ascii=False))
 
@@ -90,12 +92,17 @@ class Surround:
 class _Exchange:
     """One request and its answer, as this layer sees them."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: BodyLimits) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: BodyLimits, tracing: Tracing) -> None:
         self.began = time.perf_counter()
-        self.request_id = str(uuid7())
+        self.request_id, self.trace_id = str(uuid7()), ""
         self.status, self.bytes_in, self._started, self._complete = 0, 0, False, False
-        self._scope, self._receive, self._send = scope, receive, send
+        self._scope, self._receive, self._send, self._tracing = scope, receive, send, tracing
         self._most, self._timeout_s = limits.of(scope["path"]), limits.timeout_s
+
+    def noted(self) -> dict[str, object]:
+        """What routes left for the log line and the trace."""
+        state = self._scope["state"]
+        return {name: state[name] for name in _NOTED if state.get(name) not in (None, "")}
 
     def check_announced(self) -> None:
         """Refuse a body that says beforehand that it is too large."""
@@ -126,6 +133,8 @@ class _Exchange:
         """Pass an answer on, and see its status."""
         if message["type"] == "http.response.start":
             self._started, self.status = True, message["status"]
+            # The request's span ends with its answer.
+            self.trace_id = self._tracing.note({"request_id": self.request_id, **self.noted()})
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
         await self._send(message)
 
