@@ -29,7 +29,8 @@ def histogram(scores: Sequence[float]) -> tuple[float, ...]:
 
 def references_of(scores: Iterable[Sequence[float]]) -> dict[str, tuple[float, ...]]:
     """A histogram an output, of trusted pictures' scores: rows in the order of `OUTPUTS`. Goes into the manifest."""
-    return {output: histogram(column) for output, column in zip(OUTPUTS, zip(*scores, strict=True), strict=True)}
+    columns = zip(OUTPUTS, zip(*scores, strict=True), strict=True)
+    return {output: tuple(round(share, 4) for share in histogram(column)) for output, column in columns}
 
 
 def stability_index(then: Sequence[float], now: Sequence[float]) -> float:
