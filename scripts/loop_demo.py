@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from zhentu.bootstrap import build_screener, build_store
+from zhentu.bootstrap import build_screener, build_store, find_model
 from zhentu.desk import open_desk
 from zhentu.detect.models import Manifest, models_folder
 from zhentu.errors import PictureError
@@ -163,11 +163,11 @@ def main() -> None:
         "ZHENTU_STORE_URL": f"sqlite:///{work / 'records.db'}",
         "ZHENTU_MODELS_DIR": str(work / "models"),
         "ZHENTU_REVIEW_PICTURES": str(work / "seen"),
-        "ZHENTU_REVIEW_SECOND_RATIO": "0",
+        "ZHENTU_REVIEW_SECOND_RATIO": "0.25",
     }
     os.environ |= environment
     settings = load_settings()
-    before = Manifest.load(work / "models").active
+    before = str(find_model(settings)[0].ref)  # in floating point where the processor has no 8-bit products
     seen = make_pictures(arguments.genuine, work / "seen", arguments.reviewed, seed=1)
     unseen = make_pictures(arguments.genuine, work / "unseen", arguments.held_out, seed=2)
     told = [_zhentu("model", "use", before)]

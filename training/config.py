@@ -21,6 +21,8 @@ class ProbeSpec:
     """How the head of a frozen backbone is fitted: draws of the chain a picture of each group, and the ridge.
 
     real_share: of the weight that forged pictures have together, the share of real AI pictures.
+    teach: when a head is tuned, the sources whose labels are learnt; pictures of all others remind it of what it said.
+    Empty = all sources teach.
     """
 
     genuine: int = 1
@@ -28,6 +30,7 @@ class ProbeSpec:
     pairs: int = 1
     ridge: float = 0.1
     real_share: float = 0.6
+    teach: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

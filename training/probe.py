@@ -131,12 +131,15 @@ def fit_head(
     weights: np.ndarray,
     ridge: float,
     anchor: tuple[np.ndarray, np.ndarray] | None = None,
+    reminded: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, list[list[float]]]:
     """Weights float32 (6, D) and biases (6,) for raw features, and the loss per output after each step of L-BFGS.
 
     Per output a logistic regression with both classes weighted alike and a ridge on standardised features. anchor:
     weights and biases of another head, towards which the ridge draws instead of towards nought: what the pictures at
     hand say nothing about stays as it was. An output of which they show one class alone stays wholly so.
+    reminded: bool (draws,), those whose target is not their label but what the anchor says of them (Li & Hoiem 2016,
+    "Learning without Forgetting"): a few old pictures keep a head in place; their labels would be learnt by heart.
     """
     mean, deviation = features.mean(0, dtype=np.float32), features.std(0, dtype=np.float32) + 1e-4
     x = torch.from_numpy((features - mean) / deviation)
@@ -153,6 +156,9 @@ def fit_head(
     if anchor is not None:
         start = torch.from_numpy((anchor[0] * deviation).astype(np.float32))
         bias = torch.from_numpy((anchor[1] + anchor[0] @ mean).astype(np.float32)).requires_grad_()
+        if reminded is not None:
+            with torch.no_grad():
+                y = torch.where(torch.from_numpy(reminded)[:, None], torch.sigmoid(x @ start.T + bias), y)
     head = start.clone().requires_grad_()
     optimiser = torch.optim.LBFGS([head, bias], max_iter=20, line_search_fn="strong_wolfe")
     history: list[list[float]] = []
@@ -182,15 +188,18 @@ def fit_probe(
 ) -> Path:
     """Extract, fit, and write the head's weights and the fit's losses into the run folder.
 
-    anchored: draw the head towards the one that `branch` has, see `fit_head`.
+    anchored: draw the head towards the one that `branch` has, and remind it of what that says; see `fit_head`.
     """
     probe: ProbeSpec = getattr(spec, name).probe
     draws = draws_of(samples, probe, spec.seed)
     features = extract(branch, spec, samples, draws, run / f"{name}.features")
     targets, known = targets_of(samples, draws)
     weights = weights_of(samples, draws, probe)
-    anchor = _head_of(branch) if anchored else None
-    weight, bias, history = fit_head(features, targets, known, weights, probe.ridge, anchor)
+    anchor, reminded = None, None
+    if anchored:
+        anchor = _head_of(branch)
+        reminded = np.array([bool(probe.teach) and samples[draw.sample].source not in probe.teach for draw in draws])
+    weight, bias, history = fit_head(features, targets, known, weights, probe.ridge, anchor, reminded)
     with (run / f"{name}.metrics.jsonl").open("w", encoding="utf-8") as metrics:
         for step, per_output in enumerate(history):
             metrics.write(json.dumps({"step": step, **dict(zip(OUTPUTS, per_output, strict=True))}) + "\n")
