@@ -136,12 +136,22 @@ def test_rows_of_another_manifest_come_first_with_paths_that_still_lead_there(sh
 def test_near_duplicates_are_never_split_between_training_and_development(shop: Shop, tmp_path: Path):
     for number in range(1, 9):
         shop.picture(number)
-    shop.decide("ann", **{f"n{number}": Outcome.UPHOLD for number in range(1, 9)})
-    export_manifest(shop.store, shop.pictures, tmp_path / "out", dev_ratio=0.5)
+    decided = {f"n{number}": Outcome.UPHOLD for number in range(1, 9)}
+    shop.decide("ann", **decided)
+    shop.second()
+    shop.decide("bob", **{name: outcome for name, outcome in decided.items() if name != "n1"})
+    export_manifest(shop.store, shop.pictures, tmp_path / "out", dev_ratio=1)
     splits: dict[str, set[str]] = {}
+    reviewed: dict[str, set[str]] = {}
     for row in rows_of(tmp_path / "out").values():
         splits.setdefault(row["product"], set()).add(row["split"])
+        reviewed.setdefault(row["product"], set()).add(row["review"])
     assert all(len(found) == 1 for found in splits.values())
+    # What one person decided sets no threshold, and keeps its near-duplicates in training.
+    assert {group for group, found in splits.items() if found == {"dev"}} == {
+        group for group, found in reviewed.items() if found == {"double"}
+    }
+    assert {"train"} in splits.values()
 
 
 def test_agreement_precision_and_reviewers_on_the_dashboard(shop: Shop):

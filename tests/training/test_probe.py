@@ -104,3 +104,23 @@ def test_an_anchored_head_keeps_what_the_pictures_say_nothing_about() -> None:
     np.testing.assert_allclose(bias[:5], anchor[1][:5], atol=1e-4)
     assert weight[5, 7] == pytest.approx(anchor[0][5, 7], abs=1e-3)
     assert weight[5, 3] > anchor[0][5, 3] + 0.3
+
+
+def test_pictures_that_only_remind_hold_a_head_against_their_own_labels() -> None:
+    rng = np.random.default_rng(4)
+    features = rng.standard_normal((300, 10)).astype(np.float16)
+    targets = np.zeros((300, 6), np.float32)
+    targets[:, 5] = rng.random(300) > 0.5  # labels that could only be learnt by heart
+    new = np.arange(300) >= 260
+    features[new, 2] += 4 * targets[new, 5]  # what the new ones show is really so
+    anchor = rng.standard_normal((6, 10)).astype(np.float32), np.zeros(6, np.float32)
+
+    def moved(reminded: np.ndarray | None) -> np.ndarray:
+        known, weights = np.ones_like(targets), np.ones(300)
+        weight, _, _ = probe.fit_head(features, targets, known, weights, 0.01, anchor, reminded)
+        return np.abs(weight[5] - anchor[0][5])
+
+    held, learnt = moved(~new), moved(None)
+    assert moved(np.ones(300, bool)).max() < 1e-3
+    assert held.argmax() == 2
+    assert np.delete(held, 2).sum() < np.delete(learnt, 2).sum()

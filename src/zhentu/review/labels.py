@@ -107,6 +107,7 @@ def export_manifest(
     """
     found, unclear = truths(store.database)
     rows = _base_rows(base) if base else []
+    kept = _for_development(found, dev_ratio)
     missing, counts = 0, Counter[str]()
     try:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
@@ -120,7 +121,7 @@ def export_manifest(
             suffix = _SUFFIXES.get(record.picture_format, record.picture_format.lower())
             path = Path("pictures") / f"{record.picture_sha256}.{suffix}"
             (folder / path).write_bytes(payload)
-            rows.append(_row(truth, path, dev_ratio))
+            rows.append(_row(truth, path, "dev" if truth.group_id in kept else "train"))
             counts[truth.reviewed.value] += 1
         with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
@@ -150,12 +151,18 @@ def _truth(record_id: str, rows: Sequence[Any]) -> Truth | None:
     )
 
 
-def _row(truth: Truth, path: Path, dev_ratio: float) -> dict[str, object]:
+def _for_development(found: Sequence[Truth], ratio: float) -> set[str]:
+    """Groups kept for development: a share of those of which all is sure.
+
+    Thresholds are set at a few genuine pictures in a thousand: one person's slips would move them.
+    """
+    unsure = {each.group_id for each in found if each.reviewed not in (Reviewed.DOUBLE, Reviewed.APPEAL)}
+    drawn = {each.group_id for each in found if int(each.group_id.replace("-", "")[-8:] or "0", 16) / 2**32 < ratio}
+    return drawn - unsure
+
+
+def _row(truth: Truth, path: Path, split: str) -> dict[str, object]:
     honest = not truth.category
-    # Thresholds are set at a few genuine pictures in a thousand: one person's slips would move them.
-    sure = truth.reviewed in (Reviewed.DOUBLE, Reviewed.APPEAL)
-    drawn = int(truth.group_id.replace("-", "")[-8:] or "0", 16) / 2**32 < dev_ratio
-    split = "dev" if sure and drawn else "train"
     return {
         "path": path.as_posix(),
         "split": "disputed" if truth.reviewed is Reviewed.DISPUTED else split,
