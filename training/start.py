@@ -30,14 +30,15 @@ def set_first_weights(model: Branch, branch: str, start: Path) -> None:
     Raises UsageError when there is no model, or one of another shape than the config's.
     """
     state = _of_graph(model, branch, start) if (start / MANIFEST).is_file() else _of_run(branch, start)
-    frozen = "backbone." if isinstance(model, TokenBranch) else None
-    theirs = {name: value for name, value in state.items() if frozen is None or not name.startswith(frozen)}
-    ours = {
-        name: value
-        for name, value in model.state_dict().items()
-        if (frozen is None or not name.startswith(frozen)) and not name.endswith("num_batches_tracked")
-    }
-    wrong = [name for name, value in ours.items() if name not in theirs or theirs[name].shape != value.shape]
+    frozen = ("backbone.",) if isinstance(model, TokenBranch) else ()
+    theirs = {name: value for name, value in state.items() if not name.startswith(frozen)}
+    counts = "num_batches_tracked"  # of batch normalisation; no graph has them
+    ours = [(name, value) for name, value in model.state_dict().items() if not name.startswith(frozen)]
+    wrong = [
+        name
+        for name, value in ours
+        if not name.endswith(counts) and (name not in theirs or theirs[name].shape != value.shape)
+    ]
     if wrong:
         raise UsageError(
             f"{start}: its {branch} branch is not the one of the config, they differ at {', '.join(wrong[:3])}; "
