@@ -73,7 +73,7 @@ class Screener:
 def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -> Screener:
     """Model, policy and limits as the settings say. Raises ModelError, ConfigError.
 
-    golden: also check that the model gives its golden scores on this machine (about half a second).
+    golden: also check that the model gives its golden scores on this machine (one to four seconds of a core).
     """
     cv2.setNumThreads(1)  # the callers' workers already keep every core busy
     entry, folder = find_model(settings)

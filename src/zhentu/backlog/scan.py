@@ -109,7 +109,7 @@ def _checked(settings: Settings) -> InForce:
 
     Raises ModelError, ConfigError.
     """
-    screener = build_screener(settings, golden=True)
+    screener = build_screener(settings, settings.worker_count, golden=True)  # no worker runs yet: every core is free
     in_force = InForce(screener.detector.entry, screener.policy, screener.limits)
     del screener
     give_back_memory()
