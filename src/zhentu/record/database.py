@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from zhentu.errors import StoreError
 from zhentu.record.schema import HEADS, retention_pass
@@ -138,7 +140,14 @@ def _tune_sqlite(connection: object, _: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]
     # WAL lets readers go on while one writes; NORMAL may lose the last transactions on power loss, never the file. Keys
     # by sha256 touch pages all over the file: a cache of 8 MB and rarer checkpoints write most of them once.
-    pragmas = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-8192")
-    for pragma in (*pragmas, "wal_autocheckpoint=4000"):
+    for pragma in ("busy_timeout=10000", "cache_size=-8192", "wal_autocheckpoint=4000", "synchronous=NORMAL"):
         cursor.execute(f"PRAGMA {pragma}")
+    # Where several processes make one file a WAL file at once, SQLite refuses without waiting for busy_timeout.
+    patient = Retrying(
+        retry=retry_if_exception_type(sqlite3.OperationalError),
+        wait=wait_random(0.01, 0.05),
+        stop=stop_after_delay(10),
+        reraise=True,
+    )
+    patient(cursor.execute, "PRAGMA journal_mode=WAL")
     cursor.close()
