@@ -227,7 +227,8 @@ def main() -> None:
     found["in_force"] = ModelHistory(store.database).current()
     print("\n".join(told))
     print(json.dumps(found, indent=2))
-    sys.exit(measured[1].recall(unseen) <= measured[0].recall(unseen) or measured[0].auc() - measured[1].auc() > 0.01)
+    rose = measured[1].recall(unseen) > measured[0].recall(unseen)
+    sys.exit(0 if rose and measured[0].auc() - measured[1].auc() <= 0.01 else 1)
 
 
 def _python(module: str, *arguments: str) -> str:
