@@ -90,7 +90,7 @@ def rehearsal(base: Path, path: Path, count: int) -> Path:
 
     Tuning on the new pictures alone would forget; a head that is drawn towards what it was needs few of the old ones.
     """
-    from training.dataset import read_manifest, write_manifest
+    from zhentu_training.dataset import read_manifest, write_manifest
 
     samples = read_manifest(base)
     train = [sample for sample in samples if sample.split == "train"]
@@ -148,7 +148,7 @@ class Measured:
 
 def measure(settings: Settings, model: str, folder: Path, truth: dict[str, bool], base: Path) -> Measured:
     """A model on new pictures, and on real pictures of the base's dev split."""
-    from training.dataset import read_manifest
+    from zhentu_training.dataset import read_manifest
 
     line = build_screener(settings.model_copy(update={"model": model}), settings.worker_count)
     flagged = {}
@@ -215,9 +215,9 @@ def main() -> None:
     run = work / "run"
     manifest = str(work / "set" / "manifest.csv")
     tuned = ["--config", str(arguments.config), "--start-from", str(arguments.models)]
-    _python("training.train", "--manifest", manifest, "--run", str(run), *tuned)
-    _python("training.calibrate", "--run", str(run), "--manifest", manifest)
-    _python("training.export", "--run", str(run), "--models", str(work / "models"))
+    _python("zhentu_training.train", "--manifest", manifest, "--run", str(run), *tuned)
+    _python("zhentu_training.calibrate", "--run", str(run), "--manifest", manifest)
+    _python("zhentu_training.export", "--run", str(run), "--models", str(work / "models"))
     after = Manifest.load(work / "models").active
     told += [_zhentu("model", "compare", before, after), _zhentu("model", "promote", after)]
     measured = [measure(settings, name, work / "unseen", unseen, arguments.base) for name in (before, after)]

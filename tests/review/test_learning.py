@@ -72,7 +72,7 @@ def rows_of(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def test_decisions_become_a_manifest_that_training_reads(shop: Shop, tmp_path: Path):
-    dataset = pytest.importorskip("training.dataset", reason="needs the [train] extra")
+    dataset = pytest.importorskip("zhentu_training.dataset", reason="needs the [train] extra")
     forged, honest, disputed, wrong, lost = (shop.picture(number, number != 5) for number in range(1, 6))
     shop.decide(
         "ann",

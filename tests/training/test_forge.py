@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from skimage import data
 
-from training.forge.base import Materials, NotApplicable
-from training.forge.masks import foreground_mask
-from training.forge.registry import RECIPES, forge
-from training.forge.tiny import KINDS, round_trip, train
 from zhentu.types import Label
+from zhentu_training.forge.base import Materials, NotApplicable
+from zhentu_training.forge.masks import foreground_mask
+from zhentu_training.forge.registry import RECIPES, forge
+from zhentu_training.forge.tiny import KINDS, round_trip, train
 
 LOCAL = [name for name in RECIPES if name.startswith(("material.", "scene.bent", "scene.new", "cutout.pasted"))]
 EXPECTED = {

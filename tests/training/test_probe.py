@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from training import probe
-from training.config import ProbeSpec, load_spec
-from training.dataset import Sample
-from training.model import TokenBranch, build_branch
 from zhentu.detect.models import samples_folder
 from zhentu.types import LABELS, Label
+from zhentu_training import probe
+from zhentu_training.config import ProbeSpec, load_spec
+from zhentu_training.dataset import Sample
+from zhentu_training.model import TokenBranch, build_branch
 
 SPEC = load_spec(Path("configs/train-smoke.yaml"))
 

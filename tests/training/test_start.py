@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from training.config import TrainSpec, load_spec
-from training.export import add_to_manifest, entry_of, to_onnx
-from training.model import Fusion, ZhentuModel, build_branch
-from training.start import hold_statistics, set_first_weights
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.detect.views import make_views
 from zhentu.errors import UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import LABELS
+from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.export import add_to_manifest, entry_of, to_onnx
+from zhentu_training.model import Fusion, ZhentuModel, build_branch
+from zhentu_training.start import hold_statistics, set_first_weights
 
 SPEC = load_spec(Path("configs/train-smoke.yaml"))
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import train
-from training.config import load_spec
-from training.dataset import Sample, read_manifest
-from training.forge.cli import main as forge_main
-from training.model import build_branch
-from training.train import train_branch
 from zhentu.detect.models import samples_folder
 from zhentu.types import LABELS, Label
+from zhentu_training import train
+from zhentu_training.config import load_spec
+from zhentu_training.dataset import Sample, read_manifest
+from zhentu_training.forge.cli import main as forge_main
+from zhentu_training.model import build_branch
+from zhentu_training.train import train_branch
 
 
 def test_a_run_killed_after_a_checkpoint_ends_with_the_same_weights(

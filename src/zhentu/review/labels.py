@@ -20,7 +20,7 @@ from zhentu.review.pictures import ReviewPictures
 from zhentu.review.schema import review_decisions, review_items
 from zhentu.types import LABELS
 
-# The columns of training/dataset.py, then what only reviewers know; the reader there passes over the latter.
+# The columns of zhentu_training/dataset.py, then what only reviewers know; the reader there passes over the latter.
 COLUMNS = (
     *("path", "split", "source", "product", "kind", "goods", "generator", "labels", "known", "mask", "pair", "recipe"),
     *("review", "decisions", "record_id", "model", "score"),
@@ -99,7 +99,7 @@ def truths(database: Database) -> tuple[list[Truth], int]:
 def export_manifest(
     store: RecordStore, pictures: ReviewPictures, folder: Path, dev_ratio: float = 0.2, base: Path | None = None
 ) -> Exported:
-    """Write `manifest.csv` and the pictures it names into a folder; training/train.py takes it as it is.
+    """Write `manifest.csv` and the pictures it names into a folder; zhentu_training/train.py takes it as it is.
 
     base: another manifest whose rows come first, so that a model learns from both.  dev_ratio: share of near-duplicate
     groups kept for development, 0..1; of those only what two reviewers or an appeal decided, the rest is trained on.
