@@ -10,7 +10,7 @@ from sqlalchemy import update
 from zhentu.errors import NotFound, UsageError
 from zhentu.record.database import Database, now
 from zhentu.record.history import ModelHistory
-from zhentu.record.jobs import ItemState, JobKind, JobRequest, JobStore, new_job
+from zhentu.record.job_store import ItemState, JobKind, JobRequest, JobStore, new_job
 from zhentu.record.outbox import BACK_OFF_S, MessageState, Outbox, new_message
 from zhentu.record.schema import job_pictures, outbox
 from zhentu.types import Listing

@@ -8,8 +8,9 @@ import pytest
 import torch
 from skimage import data
 
+from zhentu.detect.calibration import Platt
 from zhentu.detect.compare import Comparer
-from zhentu.detect.models import Manifest, Platt, TrainingData, models_folder, samples_folder
+from zhentu.detect.models import Manifest, TrainingData, models_folder, samples_folder
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
 from zhentu_training.compare import pairs

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,14 @@ from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
+from zhentu.detect.calibration import sigmoid
+from zhentu.detect.drift import references_of
 from zhentu.detect.views import make_views
-from zhentu.gate.drift import references_of
 from zhentu.intake.decode import decode
-from zhentu.types import LABELS, Label
+from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, OUTPUTS, Action, Category, Output, Threshold
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Sample, read_manifest
-from zhentu_training.model import OUTPUTS, Branch, ConvBranch, Fusion, TokenBranch, build_branch
+from zhentu_training.model import Branch, ConvBranch, Fusion, TokenBranch, build_branch
 from zhentu_training.probe import Draw, extract
 from zhentu_training.tiers import TIERS
 
@@ -112,7 +113,7 @@ def fit_output(values: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tu
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         logits = scaled @ parameters[:3] + parameters[3]
         value = (balance * (np.logaddexp(0, logits) - target * logits)).sum() + _RIDGE * (parameters[:3] ** 2).sum()
-        residual = balance * (1 / (1 + np.exp(-logits)) - target)
+        residual = balance * (sigmoid(logits) - target)
         return value, np.append(scaled.T @ residual + 2 * _RIDGE * parameters[:3], residual.sum())
 
     found = minimize(loss, np.array([0.5, 0.5, 0.5, 0.0]), jac=True, bounds=[(0, None)] * 3 + [(None, None)])
@@ -141,7 +142,7 @@ def fit(features: Features, samples: list[Sample], keep: np.ndarray | None = Non
 
 def fused(features: Features, weights: np.ndarray, biases: np.ndarray) -> np.ndarray:
     """Calibrated probabilities (pictures, 6)."""
-    return 1 / (1 + np.exp(-((features.values * weights).sum(2) + biases)))
+    return sigmoid((features.values * weights).sum(2) + biases)
 
 
 def held_out(features: Features, samples: list[Sample]) -> np.ndarray:
@@ -158,22 +159,24 @@ def held_out(features: Features, samples: list[Sample]) -> np.ndarray:
     return probabilities
 
 
-def thresholds(probabilities: np.ndarray, features: Features, samples: list[Sample]) -> dict[str, float]:
+def thresholds(probabilities: np.ndarray, features: Features, samples: list[Sample]) -> tuple[Threshold, ...]:
     """Conformal quantiles over genuine pictures, each at its worst tier; review shares its risk over the categories."""
     genuine = [i for i, s in enumerate(samples) if not s.forged and not s.recipe]
     worst = np.stack([probabilities[features.sample == i].max(0) for i in genuine])
     count = len(worst)
-    chosen = {"ai_generated.label": _quantile(np.sort(worst[:, 4]), int(np.ceil((count + 1) * (1 - LABEL_RISK))))}
-    ordered = np.sort(worst[:, :4], axis=0)
+    label_rank = int(np.ceil((count + 1) * (1 - LABEL_RISK)))
+    label_level = _quantile(np.sort(worst[:, Output.AI_GENERATED.column]), label_rank)
+    worst = worst[:, [Output(category.value).column for category in FORGERY_CATEGORIES]]
+    ordered = np.sort(worst, axis=0)
     allowed = int(np.floor((count + 1) * REVIEW_RISK)) - 1
     # The lowest common rank at which at most `allowed` genuine pictures pass any of the four thresholds.
     for rank in range(count // 2, count + 1):
-        levels = np.array([_quantile(ordered[:, k], rank) for k in range(4)])
-        if int((worst[:, :4] >= levels).any(1).sum()) <= max(allowed, 0):
+        levels = np.array([_quantile(column, rank) for column in ordered.T])
+        if int((worst >= levels).any(1).sum()) <= max(allowed, 0):
             break
-    for label, level in zip(LABELS[:4], levels, strict=True):
-        chosen[f"{label.value}.review"] = float(level)
-    return {name: round(float(min(level, 0.999)), 4) for name, level in chosen.items()}
+    chosen = [(Category.AI_GENERATED, Action.LABEL, label_level)]
+    chosen += [(each, Action.REVIEW, float(level)) for each, level in zip(FORGERY_CATEGORIES, levels, strict=True)]
+    return tuple(Threshold(category, action, round(min(level, 0.999), 4)) for category, action, level in chosen)
 
 
 def _quantile(ordered: np.ndarray, rank: int) -> float:
@@ -211,14 +214,15 @@ def main() -> None:
     chosen = thresholds(honest, features, samples)
     figures = report(honest, features, samples)
     native = (features.tier == arguments.tiers[0]) & np.array([not samples[i].forged for i in features.sample])
-    content = {"weights": weights.tolist(), "biases": biases.tolist(), "thresholds": chosen, "held_out": figures}
+    levels = [asdict(each) for each in chosen]
+    content = {"weights": weights.tolist(), "biases": biases.tolist(), "thresholds": levels, "held_out": figures}
     content["reference"] = references_of(fused(features, weights, biases)[native])
     (arguments.run / "fusion.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     names = {"path": [str(samples[i].path) for i in features.sample], "tier": features.tier}
     pd.DataFrame(names | {name: honest[:, k] for k, name in enumerate(OUTPUTS)}).to_csv(
         arguments.run / "held_out.csv", index=False
     )
-    print(json.dumps({"thresholds": chosen, "held_out": figures}, indent=1))
+    print(json.dumps({"thresholds": levels, "held_out": figures}, indent=1))
 
 
 def report(honest: np.ndarray, features: Features, samples: list[Sample]) -> dict[str, float]:
@@ -229,12 +233,13 @@ def report(honest: np.ndarray, features: Features, samples: list[Sample]) -> dic
     for tier in np.unique(features.tier):
         use = real & (features.tier == tier)
         if made[use].any():  # the smoke run has no real AI pictures
-            figures[f"real AI, forged AUC, {tier}"] = round(float(roc_auc_score(made[use], honest[use, 5])), 4)
-            figures[f"real AI, forged ECE, {tier}"] = round(expected_calibration_error(honest[use, 5], made[use]), 4)
-        for k, label in enumerate(LABELS):
+            forged = honest[use, Output.FORGED.column]
+            figures[f"real AI, forged AUC, {tier}"] = round(float(roc_auc_score(made[use], forged)), 4)
+            figures[f"real AI, forged ECE, {tier}"] = round(expected_calibration_error(forged, made[use]), 4)
+        for k, label in enumerate(CATEGORIES):
             own = np.array([bool(samples[i].recipe) and label in samples[i].labels for i in features.sample])
             clean = ~made & (features.tier == tier)
-            if label is not Label.AI_GENERATED and own.any():
+            if label is not Category.AI_GENERATED and own.any():
                 pick = clean | (own & (features.tier == tier))
                 figures[f"forgeries, {label.value} AUC, {tier}"] = round(
                     float(roc_auc_score(own[pick], honest[pick, k])), 4

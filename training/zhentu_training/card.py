@@ -69,7 +69,9 @@ def write_card(
         digest=entry.training_data.digest,
         licence=entry.licence,
         created=entry.created,
-        thresholds=", ".join(f"`{name}` {level:.3f}" for name, level in entry.thresholds.items()),
+        thresholds=", ".join(
+            f"`{each.category.value}.{each.action.value}` {each.value:.3f}" for each in entry.thresholds
+        ),
     )
     if run and (run / "fusion.json").is_file():
         held_out = json.loads((run / "fusion.json").read_text(encoding="utf-8"))["held_out"]

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import ConfigError
+from zhentu.validation import problems_of
 from zhentu_training.augment import ChainSpec
 from zhentu_training.batches import BatchSpec
 from zhentu_training.model import BackboneSpec
@@ -73,5 +74,4 @@ def load_spec(path: Path) -> TrainSpec:
     try:
         return TypeAdapter(TrainSpec).validate_python(content)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
-        raise ConfigError(str(path), problems) from error
+        raise ConfigError(str(path), problems_of(error, with_input=True)) from error

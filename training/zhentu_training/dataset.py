@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from zhentu.types import LABELS, Label
+from zhentu.types import CATEGORIES, Category
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Sample:
     kind: str
     goods: str
     generator: str
-    labels: frozenset[Label]
-    known: frozenset[Label]
+    labels: frozenset[Category]
+    known: frozenset[Category]
     mask: Path | None
     pair: Path | None
     recipe: str
@@ -42,8 +42,8 @@ class Sample:
 
     def targets(self) -> tuple[np.ndarray, np.ndarray]:
         """Target and weight, float32 (6,): five labels, then forged. Weight 0 where the label is not known."""
-        target = np.array([label in self.labels for label in LABELS] + [self.forged], np.float32)
-        weight = np.array([label in self.known for label in LABELS] + [True], np.float32)
+        target = np.array([label in self.labels for label in CATEGORIES] + [self.forged], np.float32)
+        weight = np.array([label in self.known for label in CATEGORIES] + [True], np.float32)
         return target, weight
 
 
@@ -56,9 +56,9 @@ def read_manifest(path: Path) -> list[Sample]:
     missing = [column for column in ("path", "labels", "source", "split") if column not in table.columns]
     if missing:
         raise ValueError(f"{path}: missing columns {', '.join(missing)}; a manifest has {', '.join(COLUMNS)}")
-    unknown = {name for cell in table["labels"] for name in str(cell).split()} - {label.value for label in LABELS}
+    unknown = {name for cell in table["labels"] for name in str(cell).split()} - {label.value for label in CATEGORIES}
     if unknown:
-        raise ValueError(f"{path}: unknown labels {', '.join(sorted(unknown))}; known: {', '.join(LABELS)}")
+        raise ValueError(f"{path}: unknown labels {', '.join(sorted(unknown))}; known: {', '.join(CATEGORIES)}")
     return [_sample(row, path.parent) for row in table.to_dict("records")]
 
 
@@ -79,8 +79,8 @@ def digest(samples: list[Sample]) -> str:
 
 def _sample(row: dict[str, object], folder: Path) -> Sample:
     text = {column: str(row.get(column) or "") for column in COLUMNS}
-    labels = frozenset(Label(name) for name in text["labels"].split())
-    known = frozenset(Label(name) for name in text["known"].split()) if "known" in row else frozenset(LABELS)
+    labels = frozenset(Category(name) for name in text["labels"].split())
+    known = frozenset(Category(name) for name in text["known"].split()) if "known" in row else frozenset(CATEGORIES)
     return Sample(
         path=folder / text["path"],
         split=text["split"],
@@ -101,5 +101,5 @@ def _cell(value: object, folder: Path) -> str:
     if isinstance(value, Path):
         return str(value.relative_to(folder)) if value.is_relative_to(folder) else str(value.resolve())
     if isinstance(value, frozenset):
-        return " ".join(label.value for label in LABELS if label in value)
+        return " ".join(label.value for label in CATEGORIES if label in value)
     return "" if value is None else str(value)

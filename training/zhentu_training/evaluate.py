@@ -20,7 +20,7 @@ from tqdm import tqdm
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest
 from zhentu.intake.decode import decode
-from zhentu.types import Picture
+from zhentu.types import Action, Category, Picture
 from zhentu_training.card import write_card
 from zhentu_training.dataset import Sample, read_manifest
 from zhentu_training.plots import plot_curves
@@ -31,6 +31,7 @@ from zhentu_training.tables import (
     flip_table,
     forged_table,
     genuine_table,
+    level_of,
     network_table,
     precision_table,
     real_table,
@@ -87,10 +88,10 @@ def main() -> None:
     entry = manifest.entry(arguments.model or manifest.active)
     detector = Detector(entry, arguments.models)
     real = score([s for s in real_samples(arguments.pictures) if s.split == "dev"], detector, arguments.tiers)
-    thresholds = dict(entry.thresholds)
+    thresholds = entry.thresholds
     tables = {
         "Real AI-made against genuine pictures, all of unseen sources": real_table(real),
-        "Each AI source alone": source_table(real, thresholds["ai_generated.label"]),
+        "Each AI source alone": source_table(real, level_of(thresholds, Category.AI_GENERATED, Action.LABEL)),
         "False alarms by kind of genuine picture": genuine_table(real, thresholds, "kind"),
         "False alarms by genuine source": genuine_table(real, thresholds, "source"),
         "Verdicts that flip when a picture is re-encoded": flip_table(real, thresholds),

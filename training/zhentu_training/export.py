@@ -20,23 +20,23 @@ import numpy as np
 import onnx
 import torch
 
+from zhentu.detect.calibration import Platt
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import (
     MANIFEST,
     Golden,
     Manifest,
     ModelEntry,
-    Platt,
     TrainingData,
     WeightsFile,
     samples_folder,
 )
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
-from zhentu.types import LABELS
+from zhentu.types import CATEGORIES, OUTPUTS
 from zhentu_training.calibrate import load_branches
 from zhentu_training.config import TrainSpec, load_spec
-from zhentu_training.model import OUTPUTS, Fusion, ZhentuModel
+from zhentu_training.model import Fusion, ZhentuModel
 from zhentu_training.pack import pack, save_with_shared_weights
 
 SHARED = "zhentu-encoder-int8.bin"  # weights that several graphs of models/ share
@@ -81,7 +81,7 @@ def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[Golden, ...] 
         version=spec.version,
         file=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        labels=tuple(label.value for label in LABELS),
+        labels=CATEGORIES,
         views=spec.views,
         # The fusion is fitted as calibrated log-odds, so the graph's logits need no further stretching.
         calibration={name: Platt(1.0, 0.0) for name in OUTPUTS},

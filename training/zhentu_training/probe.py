@@ -21,10 +21,11 @@ from tqdm import tqdm
 from zhentu.detect.sessions import processor_flags
 from zhentu.detect.views import whole_view
 from zhentu.intake.decode import decode
+from zhentu.types import OUTPUTS
 from zhentu_training.augment import Chain
 from zhentu_training.config import ProbeSpec, TrainSpec
 from zhentu_training.dataset import Sample
-from zhentu_training.model import OUTPUTS, TokenBranch
+from zhentu_training.model import TokenBranch
 from zhentu_training.tiers import TIERS
 
 _SHARD = 256  # pictures; about a minute of one core

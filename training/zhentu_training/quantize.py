@@ -27,11 +27,11 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from sklearn.metrics import roc_auc_score
 
 from zhentu.detect.detector import Detector
+from zhentu.detect.drift import references_of
 from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.detect.views import Views, ViewSpec, make_views
-from zhentu.gate.drift import references_of
 from zhentu.intake.decode import decode
-from zhentu.types import LABELS
+from zhentu.types import Output, Threshold
 from zhentu_training.dataset import Sample, read_manifest
 from zhentu_training.evaluate import score
 from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_of
@@ -99,18 +99,19 @@ def _first_convolutions(model: onnx.ModelProto) -> list[str]:
     return [convolutions[k + i].name for k in starts for i in range(_FULL_PRECISION)]
 
 
-def moved_thresholds(entry: ModelEntry, before: Scored, after: Scored) -> dict[str, float]:
+def moved_thresholds(entry: ModelEntry, before: Scored, after: Scored) -> tuple[Threshold, ...]:
     """Levels that as many genuine pictures pass as pass the fp32 levels, each picture at its worst tier."""
     genuine = np.array([not sample.forged for sample in before.samples])
-    moved = {}
-    for name, level in entry.thresholds.items():
-        column = [label.value for label in LABELS].index(name.split(".")[0])
+    moved = []
+    for threshold in entry.thresholds:
+        column, level = Output(threshold.category.value).column, threshold.value
         old, new = (np.max([v[genuine, column] for v in each.tiers.values()], axis=0) for each in (before, after))
         passing = int((old >= level).sum())
         rest = np.sort(new)[: len(new) - passing]
         room = float(np.sort(new)[-passing]) - 1e-6 if passing else 1.0
-        moved[name] = round(min(max(float(rest[-1]) + 1e-4, level if not passing else 0.0), room, 0.999), 4)
-    return moved
+        value = round(min(max(float(rest[-1]) + 1e-4, level if not passing else 0.0), room, 0.999), 4)
+        moved.append(replace(threshold, value=value))
+    return tuple(moved)
 
 
 def speed_ratio(slow: Detector, fast: Detector, rounds: int = 30) -> float:
@@ -130,7 +131,8 @@ def speed_ratio(slow: Detector, fast: Detector, rounds: int = 30) -> float:
 
 
 def _auc(scored: Scored, tier: str) -> float:
-    return float(roc_auc_score([sample.forged for sample in scored.samples], scored.tiers[tier][:, 5]))
+    forged = [sample.forged for sample in scored.samples]
+    return float(roc_auc_score(forged, scored.tiers[tier][:, Output.FORGED.column]))
 
 
 def _drawn(samples: list[Sample], count: int) -> list[Path]:
@@ -184,7 +186,7 @@ def main() -> None:
         )
     (arguments.models / small.file).write_bytes(content)
     add_to_manifest(arguments.models, small)
-    passed = {name: f"{level:.3f}" for name, level in small.thresholds.items()}
+    passed = ", ".join(f"{each.category.value}.{each.action.value} {each.value:.3f}" for each in small.thresholds)
     print(f"wrote {arguments.models / small.file}; active: {small.ref}; thresholds {passed}")
 
 

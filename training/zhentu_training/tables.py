@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from zhentu.types import FORGERY_CATEGORIES, LABELS, Label
+from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Action, Category, Output, Threshold
 from zhentu_training.calibrate import expected_calibration_error
 from zhentu_training.dataset import Sample
 
@@ -52,7 +53,7 @@ def real_table(scored: Scored) -> pd.DataFrame:
     made = np.array([sample.forged for sample in scored.samples])
     rows = []
     for tier, values in scored.tiers.items():
-        p = values[:, 5]
+        p = values[:, Output.FORGED.column]
         auc, low, high = auc_interval(p[~made], p[made])
         at1, at5 = recall_at(p[~made], p[made], 0.01), recall_at(p[~made], p[made], 0.05)
         rows.append(
@@ -78,13 +79,20 @@ def source_table(scored: Scored, label_threshold: float) -> pd.DataFrame:
         own = np.array([each == key for each in keys])
         row: dict[str, object] = {"AI source (generator)": key, "pictures": int(own.sum())}
         for tier, values in scored.tiers.items():
-            row[f"AUC {tier}"] = f"{roc_auc_score(own[own | ~made], values[own | ~made, 5]):.2f}"
-        row["labelled, native"] = f"{(scored.tiers['native'][own, 4] >= label_threshold).mean():.2f}"
+            row[f"AUC {tier}"] = f"{roc_auc_score(own[own | ~made], values[own | ~made, Output.FORGED.column]):.2f}"
+        row["labelled, native"] = (
+            f"{(scored.tiers['native'][own, Output.AI_GENERATED.column] >= label_threshold).mean():.2f}"
+        )
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def genuine_table(scored: Scored, thresholds: dict[str, float], by: str) -> pd.DataFrame:
+def level_of(thresholds: Sequence[Threshold], category: Category, action: Action) -> float:
+    """The shipped threshold of a category and action. Raises StopIteration where the model ships none."""
+    return next(each.value for each in thresholds if (each.category, each.action) == (category, action))
+
+
+def genuine_table(scored: Scored, thresholds: Sequence[Threshold], by: str) -> pd.DataFrame:
     """Share of genuine pictures labelled and sent to review at the shipped thresholds, by kind or by source."""
     rows = []
     keys = [getattr(s, by) if not s.forged else None for s in scored.samples]
@@ -94,9 +102,10 @@ def genuine_table(scored: Scored, thresholds: dict[str, float], by: str) -> pd.D
         for tier, values in scored.tiers.items():
             review = np.zeros(int(own.sum()), bool)
             for k, label in enumerate(FORGERY_CATEGORIES):
-                review |= values[own, k] >= thresholds[f"{label.value}.review"]
+                review |= values[own, k] >= level_of(thresholds, label, Action.REVIEW)
             row[f"review, {tier}"] = f"{review.mean():.3f}"
-            row[f"label, {tier}"] = f"{(values[own, 4] >= thresholds['ai_generated.label']).mean():.3f}"
+            label = values[own, Output.AI_GENERATED.column] >= level_of(thresholds, Category.AI_GENERATED, Action.LABEL)
+            row[f"label, {tier}"] = f"{label.mean():.3f}"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -105,7 +114,7 @@ def forged_table(real: Scored, forged: Scored) -> pd.DataFrame:
     """The project's own forgeries of unseen products, a row a category: its own output against genuine pictures."""
     clean = np.array([not s.forged for s in real.samples])
     rows = []
-    for k, label in enumerate(LABELS):
+    for k, label in enumerate(CATEGORIES):
         own = np.array([label in s.labels for s in forged.samples])
         if not own.any():
             continue
@@ -123,9 +132,9 @@ def forged_table(real: Scored, forged: Scored) -> pd.DataFrame:
 def network_table(real: Scored, forged: Scored, known: set[str]) -> pd.DataFrame:
     """Forgeries by the network that made them: `ai_generated` against genuine pictures; networks training never saw."""
     clean = np.array([not s.forged for s in real.samples])
-    index = LABELS.index(Label.AI_GENERATED)
+    index = Output.AI_GENERATED.column
     rows = []
-    for network in sorted({s.generator for s in forged.samples if Label.AI_GENERATED in s.labels}):
+    for network in sorted({s.generator for s in forged.samples if Category.AI_GENERATED in s.labels}):
         own = np.array([s.generator == network for s in forged.samples])
         row: dict[str, object] = {"network": network, "held out": "yes" if network not in known else ""}
         row["forgeries"] = int(own.sum())
@@ -136,12 +145,12 @@ def network_table(real: Scored, forged: Scored, known: set[str]) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def flip_table(scored: Scored, thresholds: dict[str, float]) -> pd.DataFrame:
+def flip_table(scored: Scored, thresholds: Sequence[Threshold]) -> pd.DataFrame:
     """Share of pictures of which the action changes when the same picture is re-encoded."""
 
     def actions(values: np.ndarray) -> np.ndarray:
-        label = values[:, 4] >= thresholds["ai_generated.label"]
-        limits = np.array([thresholds[f"{each.value}.review"] for each in FORGERY_CATEGORIES])
+        label = values[:, Output.AI_GENERATED.column] >= level_of(thresholds, Category.AI_GENERATED, Action.LABEL)
+        limits = np.array([level_of(thresholds, each, Action.REVIEW) for each in FORGERY_CATEGORIES])
         return np.where((values[:, :4] >= limits).any(1), 2, label.astype(int))
 
     made = np.array([sample.forged for sample in scored.samples])
@@ -160,7 +169,7 @@ def precision_table(full: Scored, small: Scored) -> pd.DataFrame:
     made = np.array([sample.forged for sample in full.samples])
     rows = []
     for tier in full.tiers:
-        auc = [float(roc_auc_score(made, each.tiers[tier][:, 5])) for each in (full, small)]
+        auc = [float(roc_auc_score(made, each.tiers[tier][:, Output.FORGED.column])) for each in (full, small)]
         gap = np.abs(full.tiers[tier] - small.tiers[tier])
         rows.append(
             {

@@ -1,6 +1,6 @@
 """Train the detector's two branches.
 
-    python -m zhentu_training.train --manifest runs/set/manifest.csv --run runs/first            # both, one process each
+    python -m zhentu_training.train --manifest runs/set/manifest.csv --run runs/first           # both, one process each
     python -m zhentu_training.train --manifest runs/set/manifest.csv --run runs/first --branch whole
     python -m zhentu_training.train --manifest NEW.csv --run runs/tuned --config configs/tune.yaml --start-from models
 
@@ -26,10 +26,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
 
 from zhentu.errors import ZhentuError
+from zhentu.types import OUTPUTS
 from zhentu_training.batches import Batch, batches
 from zhentu_training.config import BranchSpec, TrainSpec, load_spec
 from zhentu_training.dataset import Sample, digest, read_manifest
-from zhentu_training.model import OUTPUTS, ConvBranch, TokenBranch, build_branch
+from zhentu_training.model import ConvBranch, TokenBranch, build_branch
 from zhentu_training.probe import fit_probe
 from zhentu_training.start import hold_statistics, set_first_weights
 
@@ -161,9 +162,7 @@ def plot_curves(run: Path) -> Path:
 def main() -> None:
     """Parse, train, plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--manifest", type=Path, required=True, help="CSV or Parquet, see zhentu_training/dataset.py"
-    )
+    parser.add_argument("--manifest", type=Path, required=True, help="CSV or Parquet, see zhentu_training/dataset.py")
     parser.add_argument("--run", type=Path, required=True, help="folder that keeps everything of this run")
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     parser.add_argument("--start-from", type=Path, help="fine-tune: a finished run folder, or a models folder")

@@ -18,7 +18,7 @@ def fill() -> None:
 
     Example: zhentu review fill
     """
-    from zhentu.desk import open_desk
+    from zhentu.bootstrap.desk import open_desk
 
     with open_desk(load_settings()) as desk:
         made = desk.filler.fill()
@@ -40,7 +40,7 @@ def export(
 
     Example: zhentu review export runs/reviewed --add-to runs/set/manifest.csv
     """
-    from zhentu.desk import open_desk
+    from zhentu.bootstrap.desk import open_desk
     from zhentu.review.labels import export_manifest
 
     with open_desk(load_settings()) as desk:
@@ -58,7 +58,7 @@ def agreement() -> None:
 
     Example: zhentu review agreement
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.review.learning import statistics
 
     with open_database(load_settings()) as database:

@@ -13,15 +13,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from pydantic import TypeAdapter
 
+from zhentu.detect.calibration import Platt
 from zhentu.detect.compare import Comparer
 from zhentu.detect.models import (
-    MANIFEST,
     ComparerEntry,
     GoldenPair,
     Manifest,
-    Platt,
     TrainingData,
     samples_folder,
 )
@@ -82,7 +80,7 @@ def export(
     manifest = Manifest.load(models)
     others = tuple(each for each in manifest.comparers if str(each.ref) != str(entry.ref))
     manifest = replace(manifest, comparers=(*others, entry), active_comparer=str(entry.ref))
-    (models / MANIFEST).write_bytes(TypeAdapter(Manifest).dump_json(manifest, indent=1) + b"\n")
+    manifest.save(models)
     return f"wrote {models / entry.file}; active comparer: {entry.ref}"
 
 
@@ -94,7 +92,7 @@ def parity(model: Comparison, comparer: Comparer, platt: Platt, size: int) -> fl
     for first, second in pairwise(pictures):
         views = torch.from_numpy(np.stack([whole_view(each.rgb, size) for each in (first, second)]))
         logits, _, _ = model(views)
-        expected = 1 / (1 + np.exp(-(platt.slope * float(logits[0]) + platt.intercept)))
+        expected = float(platt.probability(float(logits[0])))
         worst = max(worst, abs(expected - comparer.compare(first, [second]).score))
     return worst
 

@@ -24,7 +24,8 @@ from sklearn.metrics import roc_auc_score
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 from tqdm import tqdm
 
-from zhentu.detect.models import Platt, TrainingData
+from zhentu.detect.calibration import Platt
+from zhentu.detect.models import TrainingData
 from zhentu.detect.views import whole_view
 from zhentu_training.card import markdown
 from zhentu_training.compare.export import export
@@ -197,7 +198,7 @@ def main() -> None:
     with torch.inference_mode():
         logits = model.judge(torch.from_numpy(found)).numpy()
     platt = calibrated(logits[calibrate], mismatch[calibrate])
-    probability = 1 / (1 + np.exp(-(platt.slope * logits + platt.intercept)))
+    probability = platt.probability(logits)
     threshold = review_threshold(probability[calibrate], mismatch[calibrate])
     table = report(probability[judge], [pair for pair, use in zip(pairs, judge, strict=True) if use], threshold)
     count = len({pair.product for pair, use in zip(pairs, judge, strict=True) if use})

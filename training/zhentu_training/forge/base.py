@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from zhentu.intake.decode import decode
-from zhentu.types import Label
+from zhentu.types import Category
 from zhentu_training.forge.draws import Draws
 
 
@@ -29,7 +29,7 @@ class Forgery:
 
     rgb: np.ndarray
     mask: np.ndarray
-    labels: frozenset[Label]
+    labels: frozenset[Category]
     recipe: str
     parameters: Mapping[str, float | int | str] = field(default_factory=dict)
     source: np.ndarray | None = None

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from zhentu.backlog.sources import find_pictures
 from zhentu.errors import PictureError, ZhentuError
 from zhentu.intake.decode import decode
-from zhentu.types import LABELS
+from zhentu.types import CATEGORIES
 from zhentu_training.dataset import Sample, write_manifest
 from zhentu_training.forge.base import Materials, cover
 from zhentu_training.forge.draws import load_sections
@@ -88,7 +88,7 @@ def _run(arguments: argparse.Namespace, sources: list[str], out: Path) -> None:
     write_manifest(samples, out.resolve() / "manifest.csv")
     if shown:
         cv2.imwrite(str(out / "overview.jpg"), overview(shown)[..., ::-1])
-    labels = ", ".join(f"{sum(label in s.labels for s in samples)} {label.value}" for label in LABELS)
+    labels = ", ".join(f"{sum(label in s.labels for s in samples)} {label.value}" for label in CATEGORIES)
     print(f"{len(shown)} pictures forged from {len(good)} in {out}: {labels}")
     if len(good) < len(paths):
         print(f"{len(paths) - len(good)} files could not be read and were left out", file=sys.stderr)
@@ -105,7 +105,7 @@ def genuine_sample(path: Path, name: str, split: str) -> Sample:
         goods="",
         generator="",
         labels=frozenset(),
-        known=frozenset(LABELS),
+        known=frozenset(CATEGORIES),
         mask=None,
         pair=None,
         recipe="",

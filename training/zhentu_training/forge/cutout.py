@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from zhentu.types import Label
+from zhentu.types import Category
 from zhentu_training.forge.base import Draws, Forgery, Materials, NotApplicable, blend, to_uint8
 from zhentu_training.forge.compose import contact_shadow, cut_goods, placed
 
-_CUTOUT = frozenset({Label.CUTOUT_ARTIFACT})
+_CUTOUT = frozenset({Category.CUTOUT_ARTIFACT})
 
 
 def plain_ground(draw: Draws, height: int, width: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
-from zhentu.types import Label
+from zhentu.types import Category
 from zhentu_training.forge.base import (
     Draws,
     Forgery,
@@ -140,7 +140,7 @@ def _recipe(name: str) -> Callable[..., Forgery]:
         least = 1.5 if name in ("smooth", "sparkle") else _LEAST_CHANGE
         if changed_share(rgb, forged, region) < least:
             raise NotApplicable("the effect would be invisible")
-        return Forgery(forged, region, frozenset({Label.EXAGGERATED_EFFECT}), f"effect.{name}")
+        return Forgery(forged, region, frozenset({Category.EXAGGERATED_EFFECT}), f"effect.{name}")
 
     forge.__doc__ = EFFECTS[name].__doc__
     return forge
@@ -158,7 +158,7 @@ def before_after(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, material
     return Forgery(
         forged,
         np.ones(forged.shape[:2], np.float32),
-        frozenset({Label.EXAGGERATED_EFFECT}),
+        frozenset({Category.EXAGGERATED_EFFECT}),
         "effect.before_after",
         source=np.hstack([half, half]),
     )

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from zhentu.intake.decode import decode
-from zhentu.types import LABELS, Label
+from zhentu.types import CATEGORIES, Category
 from zhentu_training.dataset import Sample
 from zhentu_training.forge.base import Forgery, Materials, NotApplicable
 from zhentu_training.forge.draws import Sections
@@ -107,16 +107,16 @@ def stem_of(payload: bytes) -> str:
 
 def forged_sample(sample: Sample, written: Written) -> Sample:
     """The manifest row of a forgery: its genuine picture's, product and split included, and what was done to it."""
-    labels = frozenset(Label(label) for label in written.labels)
+    labels = frozenset(Category(label) for label in written.labels)
     return replace(
         sample,
         path=written.picture,
         labels=labels,
-        known=frozenset(LABELS),
+        known=frozenset(CATEGORIES),
         mask=written.mask,
         pair=written.pair,
         recipe=written.recipe,
-        generator=_network_of(written) if Label.AI_GENERATED in labels else "",
+        generator=_network_of(written) if Category.AI_GENERATED in labels else "",
     )
 
 

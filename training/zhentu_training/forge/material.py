@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from zhentu.types import Label
+from zhentu.types import Category
 from zhentu_training.forge.base import (
     Draws,
     Forgery,
@@ -26,7 +26,7 @@ def _finish(rgb: np.ndarray, changed: np.ndarray, mask: np.ndarray, recipe: str)
     forged = blend(rgb, changed, mask)
     if changed_share(rgb, forged, mask) < _LEAST_CHANGE:
         raise NotApplicable("the change would be invisible")
-    return Forgery(forged, mask, frozenset({Label.MATERIAL_MISMATCH}), f"material.{recipe}")
+    return Forgery(forged, mask, frozenset({Category.MATERIAL_MISMATCH}), f"material.{recipe}")
 
 
 def _shading(rgb: np.ndarray, sigma: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from zhentu.types import Label
+from zhentu.types import Category
 from zhentu_training.forge.base import Draws, Forgery, Materials, NotApplicable
 from zhentu_training.forge.taef2 import load_taef2
 from zhentu_training.forge.tiny import load_tiny, round_trip
@@ -84,7 +84,7 @@ def _place(
     return Forgery(
         rgb=changed,
         mask=region,
-        labels=frozenset({Label.AI_GENERATED}),
+        labels=frozenset({Category.AI_GENERATED}),
         recipe=recipe,
         source=rgb,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from zhentu.types import Label
+from zhentu.types import Category
 from zhentu_training.forge.base import (
     Draws,
     Forgery,
@@ -18,7 +18,7 @@ from zhentu_training.forge.base import (
 )
 from zhentu_training.forge.compose import colour_cast, contact_shadow, cut_goods, match_light, placed
 
-_SCENE = frozenset({Label.SCENE_DISTORTION})
+_SCENE = frozenset({Category.SCENE_DISTORTION})
 
 
 def transplanted(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:

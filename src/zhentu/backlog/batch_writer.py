@@ -10,31 +10,31 @@ from contextlib import contextmanager
 from types import FrameType
 
 from zhentu.backlog.ledger import Ledger
-from zhentu.backlog.picture import Outcome
+from zhentu.backlog.picture import PictureOutcome
 from zhentu.backlog.rows import ScanRow
 from zhentu.errors import StoreError
-from zhentu.record.known import KnownStore, Screened
+from zhentu.record.known import KnownStore, ScannedRecord
 
 _BATCH = 64  # pictures kept at once; at most so many are done again after kill -9
 _LONGEST_S = 2.0  # before a smaller batch is kept, so that slow models lose as little
 _DOUBLES_S = 0.2  # before it is kept because the same bytes are waiting for it
 
 
-class Keeper:
+class BatchWriter:
     """Takes outcomes and brings them to the disk. Killed between records and rows, the pictures are known next time."""
 
     def __init__(self, store: KnownStore | None, ledger: Ledger) -> None:
         self._store, self._ledger = store, ledger
-        self._screened: list[Screened] = []
+        self._scanned: list[ScannedRecord] = []
         self._rows: list[tuple[int, ScanRow]] = []
         self._flushed = time.monotonic()
 
-    def keep(self, outcome: Outcome) -> None:
+    def keep(self, outcome: PictureOutcome) -> None:
         """Keep one picture, at the latest with the batch it completes."""
         if outcome.row:
             self._rows.append((outcome.seq, outcome.row))
-            if outcome.screened and self._store:
-                self._screened.append(outcome.screened)
+            if outcome.scanned and self._store:
+                self._scanned.append(outcome.scanned)
         wait = time.monotonic() - self._flushed
         if len(self._rows) >= _BATCH or wait > (_LONGEST_S if outcome.row else _DOUBLES_S):
             self.flush()
@@ -46,12 +46,12 @@ class Keeper:
             return
         with _uninterrupted():
             if self._store:
-                self._store.keep(self._screened)
-            self._screened.clear()
+                self._store.keep(self._scanned)
+            self._scanned.clear()
             self._ledger.add(self._rows)
             self._rows.clear()
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> BatchWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

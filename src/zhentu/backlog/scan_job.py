@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from zhentu.atomic import write_whole
 from zhentu.backlog.ledger import Ledger, Shard
 from zhentu.backlog.outputs import is_folder
 from zhentu.backlog.reading import is_url
@@ -91,9 +92,7 @@ class JobPlace:
             "job": job,
         }
         path = self.folder / _DESCRIPTION
-        beside = path.with_suffix(".writing")
-        beside.write_text(json.dumps(described, ensure_ascii=False, indent=1), encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, json.dumps(described, ensure_ascii=False, indent=1).encode())
 
     @staticmethod
     def load(folder: Path) -> JobPlace:

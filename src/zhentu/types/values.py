@@ -1,129 +1,32 @@
-"""The words of the house, as frozen values that cross folder borders.
-
-Pure: NumPy and the standard library only. Every value is immutable; arrays inside are treated as read-only.
-"""
+"""The frozen values that cross folder borders; arrays inside are treated as read-only."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum, StrEnum
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from zhentu.types.enums import (
+    OUTPUTS,
+    Action,
+    AiState,
+    BankKind,
+    Basis,
+    Category,
+    EvidenceKind,
+    Mode,
+    Output,
+    ReasonKind,
+    Signal,
+    Trust,
+)
 
-class Label(StrEnum):
-    """The five outputs of the detector, in the order of its logits.
-
-    The first four are Taobao's forgery categories (2025-03-27); the fifth is no offence by itself but must be labelled.
-    """
-
-    MATERIAL_MISMATCH = "material_mismatch"
-    EXAGGERATED_EFFECT = "exaggerated_effect"
-    SCENE_DISTORTION = "scene_distortion"
-    CUTOUT_ARTIFACT = "cutout_artifact"
-    AI_GENERATED = "ai_generated"
-
-
-LABELS: tuple[Label, ...] = tuple(Label)
-FORGERY_CATEGORIES: tuple[Label, ...] = LABELS[:4]
-
-
-class Action(StrEnum):
-    """What is to be done with a picture, from mildest to gravest (`severity`)."""
-
-    ALLOW = "allow"
-    LABEL = "label"
-    REVIEW = "review"
-    BLOCK = "block"
-
-    @property
-    def severity(self) -> int:
-        """Rank for taking the gravest of several actions: allow 0 ... block 3."""
-        return list(Action).index(self)
-
-
-class Mode(StrEnum):
-    """Whether decisions are applied. `shadow` computes and records, and applies `allow`."""
-
-    OFF = "off"
-    SHADOW = "shadow"
-    ENFORCE = "enforce"
-
-
-class OnError(StrEnum):
-    """What a caller gets when the gate itself is in trouble, for instance without a usable model.
-
-    allow_and_queue: the picture is allowed, and screened as soon as the gate can.  block: an error, nothing is allowed.
-    """
-
-    ALLOW_AND_QUEUE = "allow_and_queue"
-    BLOCK = "block"
-
-
-class Basis(StrEnum):
-    """What a verdict stands on."""
-
-    PICTURE_ALONE = "picture alone"
-    REFERENCE = "reference"
-
-
-class AiState(IntEnum):
-    """The three-way state of China's labelling measures (Art. 6): value = `Label` of the AIGC metadata."""
-
-    IS = 1
-    POSSIBLY = 2
-    SUSPECTED = 3
-
-
-class Role(StrEnum):
-    """What an API key, or a person signed in with one, may do; each role may do what stands before it."""
-
-    SCREEN = "screen"
-    REVIEW = "review"
-    ADMIN = "admin"
-
-    def includes(self, other: Role) -> bool:
-        """Whether this role may do what `other` may do."""
-        return list(Role).index(self) >= list(Role).index(other)
-
-
-class BankKind(StrEnum):
-    """What a bank of known pictures holds."""
-
-    KNOWN_BAD = "known_bad"
-    ALLOWED = "allowed"
-    BRAND_ORIGINAL = "brand_original"
-
-
-class Signal(StrEnum):
-    """How a picture is recognised: exact bytes, or Meta's perceptual PDQ hash (256 bits)."""
-
-    SHA256 = "sha256"
-    PDQ = "pdq"
-
-
-class EvidenceKind(StrEnum):
-    """Where a fact comes from."""
-
-    PROVENANCE = "provenance"
-    DECLARATION = "declaration"
-    MODEL = "model"
-    HASH = "hash"
-    REFERENCE = "reference"
-    FILE = "file"
-
-
-class Trust(StrEnum):
-    """How far a fact can be trusted, from strongest to weakest."""
-
-    SIGNED = "signed"  # cryptographically valid
-    MEASURED = "measured"  # computed by zhentu from the pixels or bytes
-    DECLARED = "declared"  # stated by the uploader or a standard metadata field
-    FORGEABLE = "forgeable"  # a trace anybody can write or strip
+LEAST_QUALITY = 50  # of 100: PDQ hashes of flatter pictures match at random and are discarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +38,8 @@ class Evidence:
     location: where it stood, e.g. "XMP", "PNG tEXt:parameters", "EXIF UserComment"; empty when it has no place.
     trust: how far it can be trusted.
     ai_state: what it says about AI generation; None when it says nothing (e.g. camera EXIF).
-    score: a calibrated probability in [0, 1] for MODEL evidence, else None.
+    score: a calibrated probability in [0, 1] for MODEL and REFERENCE evidence, else None.
+    category: which of the five it speaks of; None where it speaks of none, or of all.
     """
 
     kind: EvidenceKind
@@ -145,6 +49,20 @@ class Evidence:
     location: str = ""
     ai_state: AiState | None = None
     score: float | None = None
+    category: Category | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture's bytes as they came, with the sha256 (lowercase hex) that was computed once, where they came in."""
+
+    payload: bytes
+    sha256: str
+
+    @staticmethod
+    def of(payload: bytes) -> PictureFile:
+        """The file of some bytes; hashes them, about 1 ms a megabyte."""
+        return PictureFile(payload, hashlib.sha256(payload).hexdigest())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,6 +109,26 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a picture is recognised by. sha256: lowercase hex of the file's bytes.
+
+    pdq: 32 bytes, most significant bit first, so that `pdq.hex()` is the text form that hash-sharing tools use.
+    quality: 0..100; below LEAST_QUALITY the hash says nothing.
+    colour: 48 bytes, mean sRGB of 4 x 4 cells, row by row.
+    """
+
+    sha256: str
+    pdq: bytes
+    quality: int
+    colour: bytes
+
+    @property
+    def usable(self) -> bool:
+        """Whether the look can be compared at all."""
+        return self.quality >= LEAST_QUALITY
+
+
+@dataclass(frozen=True, slots=True)
 class BankHit:
     """A picture recognised in a bank.
 
@@ -221,7 +159,7 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Calibrated probabilities in [0, 1]: one per label, and `forged` = that any of the five holds."""
+    """Calibrated probabilities in [0, 1]: one per category, and `forged` = that any of the five holds."""
 
     material_mismatch: float
     exaggerated_effect: float
@@ -230,13 +168,13 @@ class Scores:
     ai_generated: float
     forged: float
 
-    def of(self, label: Label) -> float:
-        """The score of one label."""
-        return float(getattr(self, label.value))
+    def of(self, which: Category | Output) -> float:
+        """The score of one category or output."""
+        return float(getattr(self, which.value))
 
     def as_dict(self) -> dict[str, float]:
-        """Six scores by name, five labels first, `forged` last."""
-        return {**{label.value: self.of(label) for label in LABELS}, "forged": self.forged}
+        """Six scores by the names and in the order of `OUTPUTS`."""
+        return {output.value: self.of(output) for output in OUTPUTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +185,7 @@ class Heatmap:
     __pydantic_config__: ClassVar[dict[str, bool]] = {"arbitrary_types_allowed": True}
 
     grid: npt.NDArray[np.float32]
-    label: Label
+    category: Category
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,17 +218,28 @@ class Verdict:
 class Reason:
     """Why a decision was taken, in words a seller understands.
 
-    code: stable identifier, e.g. "score_material_mismatch" or "provenance_iptc_digital_source_type".
+    code: stable identifier for callers, e.g. "score_material_mismatch"; kind and category say the same as types.
     score and threshold are set when the reason is a score that passed a threshold.
     """
 
+    kind: ReasonKind
     code: str
     action: Action
     en: str
     zh: str
-    label: Label | None = None
+    category: Category | None = None
     score: float | None = None
     threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The score in [0, 1] from which an action is asked for. basis: which score of the category, see `Basis`."""
+
+    category: Category
+    action: Action
+    value: float
+    basis: Basis = Basis.PICTURE_ALONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +248,7 @@ class Decision:
 
     action: what the policy asks for.  applied: what is in force (`allow` in shadow mode and off).
     ai_state: the labelling state owed under the measures, None when no AI label is owed.
-    thresholds: every threshold consulted, keyed "<label>.<action>", as used for this goods category.
+    thresholds: every threshold that was consulted, as used for this goods category.
     """
 
     action: Action
@@ -309,7 +258,7 @@ class Decision:
     policy_version: str
     policy_sha256: str
     ai_state: AiState | None = None
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    thresholds: tuple[Threshold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,3 +283,53 @@ class Record:
     evidence: tuple[Evidence, ...]
     decision: Decision
     latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierVerdict:
+    """What a model said of the same bytes before, so that it is not asked again.
+
+    record_id: where it stands.  thresholds: those shipped with the model that spoke.
+    """
+
+    record_id: str
+    verdict: Verdict
+    thresholds: tuple[Threshold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is asked about one picture.
+
+    path: as the caller names it.  references: pictures known to show the real goods.
+    skip_broken_references: leave out references that cannot be decoded; otherwise they are an error of the caller.
+    """
+
+    file: PictureFile
+    path: str = ""
+    listing: Listing = field(default_factory=Listing)
+    references: tuple[PictureFile, ...] = ()
+    skip_broken_references: bool = False
+    with_heatmaps: bool = False
+    earlier: EarlierVerdict | None = None
+
+    @staticmethod
+    def of(payload: bytes, path: str = "", listing: Listing | None = None, with_heatmaps: bool = False) -> Inquiry:
+        """An inquiry about some bytes, without references."""
+        return Inquiry(PictureFile.of(payload), path, listing or Listing(), with_heatmaps=with_heatmaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """What came of an inquiry; whoever needs more than the record reads it here, nothing is decoded or hashed again.
+
+    fingerprint: None where screening is switched off.  hits: entries of banks it matches.
+    compared: references the picture was compared with.
+    """
+
+    record: Record
+    picture: Picture
+    fingerprint: Fingerprint | None = None
+    hits: tuple[BankHit, ...] = ()
+    comparison: Comparison | None = None
+    compared: int = 0

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from served import picture, until
 
 from zhentu.decide.policy_file import default_policy_path
+from zhentu.detect.drift import ScoreWindow, histogram, stability_index
 from zhentu.gate.app import create_app
-from zhentu.gate.drift import ScoreWindow, histogram, stability_index
 from zhentu.record.history import ModelHistory
 from zhentu.record.shadow import ShadowStore
 from zhentu.settings import Settings
@@ -76,7 +76,7 @@ def test_a_chosen_model_is_followed_and_rolled_back(two_models: Settings) -> Non
         body = client.post("/v1/screen", files=picture()).json()
         assert (body["model"], body["action"]) == ("tiny@2", "review")
         history.use("tiny@99")
-        client.app.state.gate.in_force.look()
+        client.app.state.gate.active.refresh()
         assert model_of(client) == "tiny@2", "a model that cannot be loaded is refused"
         history.use("tiny@2")
         history.use(history.previous())

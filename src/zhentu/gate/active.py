@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zhentu.bootstrap import Screener
 from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import ConfigError, DependencyError, ModelError, StoreError, ZhentuError
 from zhentu.record.history import ModelHistory
-from zhentu.screen import DetectorPort
+from zhentu.screen import DetectorPort, Screener
 from zhentu.settings import Settings
 from zhentu.types import Picture, Verdict
 
@@ -49,8 +48,8 @@ class Watched:
             self.observe(time.perf_counter() - began)
 
 
-class InForce:
-    """The line in force; `screener` may be read from any thread, `look` runs in one at a time.
+class ActiveScreener:
+    """The screener in force; `screener` may be read from any thread, `refresh` runs in one at a time.
 
     Raises ConfigError, ModelError where what the settings name cannot be used at the start.
     """
@@ -73,9 +72,9 @@ class InForce:
         )
         self.problem = ""
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """Follow a changed policy file and a changed choice of model; True when something changed."""
-        changed = [self._look_at_policy(), self._look_at_model()]
+        changed = [self._refresh_policy(), self._refresh_model()]
         return any(changed)
 
     def reload(self) -> None:
@@ -96,7 +95,7 @@ class InForce:
         if self._failures >= _FAILURES:
             raise ModelError(f"the last {self._failures} screenings broke down; see the log")
 
-    def _look_at_policy(self) -> bool:
+    def _refresh_policy(self) -> bool:
         try:
             policy = self._read_policy(self.screener)
         except ConfigError as error:
@@ -111,7 +110,7 @@ class InForce:
         _log.info("policy %s is in force", policy.version)
         return True
 
-    def _look_at_model(self) -> bool:
+    def _refresh_model(self) -> bool:
         try:
             wanted = self._history.current() or ""
         except StoreError:

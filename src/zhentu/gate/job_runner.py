@@ -7,10 +7,10 @@ import contextlib
 
 from zhentu.errors import DependencyError, Overloaded, PictureError, RecordNotFound, UsageError
 from zhentu.gate.events import JOB_FINISHED, envelope
-from zhentu.gate.line import Line
 from zhentu.gate.requests import Submission
 from zhentu.gate.schemas import ItemAnswer, JobAnswer, ProblemAnswer, answer_of
-from zhentu.record.jobs import JobKind, JobStatus, JobStore, JobTask
+from zhentu.gate.service import ScreeningService
+from zhentu.record.job_store import JobKind, JobStatus, JobStore, JobTask
 from zhentu.record.outbox import new_message
 from zhentu.record.store import RecordStore
 from zhentu.types import Evidence, EvidenceKind, Trust
@@ -23,19 +23,19 @@ _GRACE_S = 30.0  # beyond a picture's deadline, before another gate takes it for
 class JobRunner:
     """Works off the table of jobs; several gates may do so at once."""
 
-    def __init__(self, line: Line, store: JobStore, records: RecordStore) -> None:
-        self._line, self.store, self._records = line, store, records
+    def __init__(self, service: ScreeningService, store: JobStore, records: RecordStore) -> None:
+        self._service, self.store, self._records = service, store, records
 
     async def turn(self) -> bool:
         """Screen one waiting picture where a thread is free; True when there may be more."""
-        if not self._line.capacity.idle:
+        if not self._service.capacity.idle:
             return False
-        task = await asyncio.to_thread(self.store.take, self._line.settings.deadline_s + _GRACE_S)
+        task = await asyncio.to_thread(self.store.take, self._service.settings.deadline_s + _GRACE_S)
         if task is None:
             return False
         await self._screen(task)
         if await asyncio.to_thread(self._closed, task.job_id):
-            self._line.metrics.deliveries.labels("job_finished").inc()
+            self._service.metrics.deliveries.labels("job_finished").inc()
         return True
 
     async def _screen(self, task: JobTask) -> None:
@@ -47,7 +47,7 @@ class JobRunner:
         try:
             # A job's picture is screened once, however often it is taken: its place in the job is its key.
             key = f"{task.job_id}/{task.position}"
-            screened = await self._line.screen(submission, "job", key, late, may_defer=False)
+            screened = await self._service.screen(submission, "job", key, late, may_defer=False)
         except (PictureError, UsageError) as error:
             await asyncio.to_thread(self.store.failed, task, error.code, str(error))
         except (Overloaded, DependencyError) as error:

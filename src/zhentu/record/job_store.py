@@ -5,21 +5,24 @@ Their bytes are kept until they are screened, and not a moment longer.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
-import uuid_utils
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from sqlalchemy import Connection, and_, func, insert, select, update
 
 from zhentu.errors import NotFound
+from zhentu.ids import new_id
 from zhentu.record.database import Database, aware, now
 from zhentu.record.outbox import Message, write_messages
 from zhentu.record.schema import job_pictures, jobs
 from zhentu.types import Listing
+
+_log = logging.getLogger(__name__)
 
 
 class JobKind(StrEnum):
@@ -98,7 +101,7 @@ class JobStatus:
 
 def new_job(kind: JobKind, items: Sequence[JobRequest], callback_url: str = "") -> Job:
     """A job that is not written yet."""
-    return Job(str(uuid_utils.uuid7()), kind, callback_url, tuple(items))
+    return Job(new_id(), kind, callback_url, tuple(items))
 
 
 def write_job(connection: Connection, job: Job) -> None:
@@ -115,9 +118,7 @@ def write_job(connection: Connection, job: Job) -> None:
                 "state": ItemState.QUEUED.value,
                 "due_at": now(),
                 "attempts": 0,
-                "request": encode_request(
-                    JobRequest(each.name, each.listing, None, each.url, each.references, each.note)
-                ),
+                "request": encode_request(replace(each, payload=None)),
                 "payload": each.payload,
                 "error_code": "",
                 "error_detail": "",
@@ -159,17 +160,25 @@ class JobStore:
             )
         if not mine.rowcount:
             return None
-        kept = decode_request(row.request)
-        request = JobRequest(kept.name, kept.listing, row.payload, kept.url, kept.references, kept.note)
-        return JobTask(row.job_id, JobKind(row.kind), row.position, row.attempts + 1, request)
+        task = JobTask(row.job_id, JobKind(row.kind), row.position, row.attempts + 1, JobRequest("", Listing()))
+        try:
+            request = replace(decode_request(row.request), payload=row.payload)
+        except ValidationError as error:  # a row nobody can read must not keep the others waiting
+            _log.error("job %s, picture %d cannot be read: %s", row.job_id, row.position, error)
+            self.failed(task, "job_unreadable", "what was asked cannot be read; send the picture again")
+            return None
+        return replace(task, request=request)
 
     def done(self, task: JobTask, record_id: str) -> None:
-        """The picture has its record; its bytes are let go."""
-        self._settle(task, state=ItemState.DONE.value, record_id=record_id, payload=None)
+        """The picture has its record; its bytes and its references' are let go."""
+        emptied = _without_bytes(task.request)
+        self._settle(task, state=ItemState.DONE.value, record_id=record_id, payload=None, request=emptied)
 
     def failed(self, task: JobTask, code: str, detail: str) -> None:
-        """The picture cannot be screened, now or ever; its bytes are let go."""
-        self._settle(task, state=ItemState.FAILED.value, error_code=code, error_detail=detail[:500], payload=None)
+        """The picture cannot be screened, now or ever; its bytes and its references' are let go."""
+        emptied = _without_bytes(task.request)
+        failed = {"state": ItemState.FAILED.value, "error_code": code, "error_detail": detail[:500]}
+        self._settle(task, **failed, payload=None, request=emptied)
 
     def later(self, task: JobTask, seconds: float) -> None:
         """The gate is still in trouble: try again."""
@@ -220,6 +229,10 @@ class JobStore:
                 .where(job_pictures.c.job_id == task.job_id, job_pictures.c.position == task.position)
                 .values(**values)
             )
+
+
+def _without_bytes(request: JobRequest) -> str:
+    return encode_request(replace(request, payload=None, references=()))
 
 
 def encode_request(request: JobRequest) -> str:

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from zhentu.detect.models import OUTPUTS
+from zhentu.types import OUTPUTS, Output
 
 BINS = 10
 LEAST = 200  # scores below which an index is noise
@@ -27,7 +27,7 @@ def histogram(scores: Sequence[float]) -> tuple[float, ...]:
     return tuple(count / max(len(scores), 1) for count in counts)
 
 
-def references_of(scores: Iterable[Sequence[float]]) -> dict[str, tuple[float, ...]]:
+def references_of(scores: Iterable[Sequence[float]]) -> dict[Output, tuple[float, ...]]:
     """A histogram an output, of trusted pictures' scores: rows in the order of `OUTPUTS`. Goes into the manifest."""
     columns = zip(OUTPUTS, zip(*scores, strict=True), strict=True)
     return {output: tuple(round(share, 4) for share in histogram(column)) for output, column in columns}
@@ -65,7 +65,7 @@ class ScoreWindow:
         with self._lock:
             self._scores.clear()
 
-    def indices(self, reference: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    def indices(self, reference: Mapping[Output, Sequence[float]]) -> dict[Output, float]:
         """PSI by output, for outputs that have a reference and enough scores."""
         with self._lock:
             latest = {output: list(scores) for output, scores in self._scores.items()}

@@ -1,4 +1,4 @@
-"""Builds the review desk. Apart from `bootstrap`, so that a scan's workers need not load a web framework."""
+"""The review desk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from zhentu.banks.bank import Banks
-from zhentu.bootstrap import Screener, build_banks, build_store, limits_of
+from zhentu.bootstrap.screener import limits_of
+from zhentu.bootstrap.stores import build_banks, build_store
 from zhentu.record.pictures import PictureStore
 from zhentu.record.store import RecordStore
 from zhentu.review.appeals import Appeals
@@ -15,23 +16,23 @@ from zhentu.review.pictures import FolderFetch, KeptFetch, ReviewPictures
 from zhentu.review.queue import ReviewQueue
 from zhentu.review.sessions import ProxySignIn, Sessions
 from zhentu.review.web.desk import Desk
-from zhentu.screen import ComparerPort
+from zhentu.screen import ComparerPort, Screener
 from zhentu.settings import Settings
 
 
 def build_desk(
     settings: Settings, store: RecordStore, banks: Banks, screener: Callable[[], Screener | None] = lambda: None
 ) -> Desk:
-    """The review desk over a store. screener: gives the line in force, for heatmaps and comparisons."""
+    """The review desk over a store. screener: gives the one in force, for heatmaps and comparisons."""
     limits = limits_of(settings)
     fetches = (KeptFetch(PictureStore(settings.picture_store)), FolderFetch(settings.review_pictures, limits))
     pictures = ReviewPictures(
-        store.database, fetches, limits, lambda: line.detector if (line := screener()) is not None else None
+        store.database, fetches, limits, lambda: active.detector if (active := screener()) is not None else None
     )
 
     def comparer() -> ComparerPort | None:
-        line = screener()
-        return None if line is None else line.comparer
+        active = screener()
+        return None if active is None else active.comparer
 
     appeals = Appeals(store, pictures, comparer, settings.appeal_days)
     proxy = None
@@ -45,7 +46,7 @@ def build_desk(
         banks,
         Filler(
             store.database,
-            pictures.print_of,
+            pictures.fingerprint_of,
             FillSettings(settings.review_sample_ratio, settings.review_second_ratio),
         ),
         Sessions(store.database),
