@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from review_fixtures import fingerprint_of, no_print, record
+from sqlalchemy import insert, select
 
 from zhentu.banks.bank import Banks
 from zhentu.banks.store import BankStore
 from zhentu.errors import NotFound, ReviewConflict, UsageError
+from zhentu.ids import new_id
 from zhentu.record import audit
 from zhentu.record.database import Database, now
+from zhentu.record.schema import records
 from zhentu.record.store import RecordStore
 from zhentu.review.fill import Filler, FillSettings
 from zhentu.review.items import Filters, ItemKind, Order, ReviewOutcome
 from zhentu.review.queue import LEASE, ReviewQueue
-from zhentu.types import Action
+from zhentu.review.schema import review_items
+from zhentu.types import Action, Basis, Category, Evidence, EvidenceKind, Threshold, Trust
 
 NO_SECOND = FillSettings(second_ratio=0)
 
@@ -37,8 +42,8 @@ def queue(database: Database, clock: Clock) -> ReviewQueue:
     return ReviewQueue(database, clock=clock)
 
 
-def fill(database: Database, *records, settings=NO_SECOND, prints=no_print) -> int:
-    RecordStore(database).append_many(records)
+def fill(database: Database, *made, settings=NO_SECOND, prints=no_print) -> int:
+    RecordStore(database).append_many(made)
     return Filler(database, prints, settings).fill()
 
 
@@ -222,3 +227,23 @@ def test_who_saw_and_decided_what_is_audited(database: Database, queue: ReviewQu
     ]
     assert '"model": "tiny@1"' in entries[1].facts
     assert audit.verify(database).broken_at is None
+
+
+def test_a_record_that_was_compared_with_references_enters_the_queue(database: Database):
+    compared = Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.5, Basis.REFERENCE)
+    made = record(1)
+    found = Evidence(EvidenceKind.REFERENCE, "reference_comparison", "mismatch 0.52", Trust.MEASURED, score=0.52)
+    decision = replace(made.decision, thresholds=(compared,))
+    RecordStore(database).append(replace(made, evidence=(found,), decision=decision))
+    assert Filler(database, no_print).fill() == 1
+    with database.begin() as connection:
+        assert connection.execute(select(review_items.c.uncertainty)).scalar_one() == pytest.approx(0.92)
+
+
+def test_a_record_nobody_can_read_stops_no_other(database: Database):
+    RecordStore(database).append_many([record(1), record(2)])
+    with database.begin() as connection:
+        row = dict(connection.execute(select(records).limit(1)).one()._mapping)
+        row |= {"record_id": new_id(), "body": "{}"}
+        connection.execute(insert(records).values(row))
+    assert Filler(database, no_print).fill() == 2

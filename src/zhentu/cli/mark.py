@@ -123,10 +123,10 @@ def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) 
 
 
 def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
-    from zhentu.backlog.sources import find_pictures
     from zhentu.bootstrap.labels import read_anchors
     from zhentu.bootstrap.screener import limits_of
     from zhentu.intake.decode import read_file
+    from zhentu.intake.find import find_pictures
     from zhentu.mark.verify import verify_labels
 
     limits, anchors = limits_of(settings), read_anchors(settings)
@@ -162,7 +162,7 @@ def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
 
 
 def _jobs(sources: list[str], output: Path, state: State, rows: bool) -> Iterator[_Job]:
-    from zhentu.backlog.sources import find_pictures
+    from zhentu.intake.find import find_pictures
 
     if not rows:
         named = None if state is State.AUTO else AiState[state.name]

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from zhentu.backlog.sources import find_pictures
 from zhentu.errors import PictureError, ZhentuError
 from zhentu.intake.decode import decode
+from zhentu.intake.find import find_pictures
 from zhentu.types import CATEGORIES
 from zhentu_training.dataset import Sample, write_manifest
 from zhentu_training.forge.base import Materials, cover
