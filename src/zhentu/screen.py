@@ -16,6 +16,7 @@ from zhentu.decide.policy import Policy, decide, declaration
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import PictureError
 from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.credentials import TrustLists
 from zhentu.intake.provenance import read_provenance
 from zhentu.record.codec import new_record_id
 from zhentu.types import (
@@ -147,7 +148,7 @@ def screen(
         verdict = verdict and replace(verdict, basis=Basis.REFERENCE)
     evidence = (
         *_bank_evidence(hits, asked=bank is not None and not off),
-        *read_provenance(payload, picture.format, c2pa_anchors),
+        *read_provenance(payload, picture.format, TrustLists(c2pa_anchors)),
         *declaration(listing),
         *_model_evidence(verdict, earlier[0] if earlier and not with_heatmaps else "", settled),
         *_comparison_evidence(comparison, len(references), off),

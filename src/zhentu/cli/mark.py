@@ -124,6 +124,7 @@ def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
     from zhentu.backlog.sources import find_pictures
     from zhentu.bootstrap import limits_of
     from zhentu.intake.decode import read_file
+    from zhentu.intake.credentials import TrustLists
     from zhentu.labelling import read_anchors
     from zhentu.mark.verify import verify_labels
 
@@ -131,7 +132,7 @@ def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
     errors, failed = Console(stderr=True), 0
     for path in find_pictures(sources):
         try:
-            found = verify_labels(read_file(Path(path), limits), limits, anchors)
+            found = verify_labels(read_file(Path(path), limits), limits, TrustLists(anchors))
         except ZhentuError as error:
             failed += 1
             errors.print(f"{path}: {error.code}: {error}", soft_wrap=True, markup=False, highlight=False)

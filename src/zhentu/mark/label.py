@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zhentu.errors import UsageError
+from zhentu.errors import LabelUnwritable, UsageError
 from zhentu.intake.aigc import AigcLabel
 from zhentu.intake.decode import DecodeLimits, decode
 from zhentu.intake.metadata import Metadata, read_metadata
 from zhentu.mark import badge as badges
 from zhentu.mark.credentials import settle
+from zhentu.mark.gainmap import hdr_properties
 from zhentu.mark.metadata import existing_labels, is_settled, packet_with, surest, wanted_label, write
 from zhentu.mark.paint import Overlay, paint
 from zhentu.mark.spec import Badge, CredentialOutcome, Labelled, LabelSpec, Outcome
@@ -40,9 +41,10 @@ def label_picture(payload: bytes, state: AiState, spec: LabelSpec, limits: Decod
     metadata = read_metadata(payload, picture.format)
     existing = existing_labels(metadata)
     state = surest(existing, state)
-    implicit, label = Outcome.OFF, None
+    implicit, label, noted = Outcome.OFF, None, ()
     if spec.implicit:
-        label = wanted_label(existing, state, spec, spec.content_id or f"zhentu-{picture.sha256[:32]}")
+        content_id = spec.content_id or f"zhentu-{picture.sha256[:32]}"
+        label, noted = wanted_label(existing, state, spec, content_id)
         settled = is_settled(metadata, label)
         implicit = Outcome.KEPT if settled else Outcome.UPDATED if existing else Outcome.WRITTEN
     writing = implicit in (Outcome.WRITTEN, Outcome.UPDATED)
@@ -67,7 +69,7 @@ def label_picture(payload: bytes, state: AiState, spec: LabelSpec, limits: Decod
         credentials=credentials,
         label=label,
         badge=visible.badge,
-        notes=tuple(filter(None, (*notes, note))),
+        notes=tuple(filter(None, (*noted, *notes, note))),
     )
 
 
@@ -93,10 +95,13 @@ def _write(
         written = write(payload, picture_format, label, mark)
         return written.payload, picture_format, written.notes
     if picture_format in _ENCODED_ANEW:
-        packet = packet_with(metadata.packets[0] if metadata.packets else None, label, mark)
-        return paint(payload, picture_format, visible.overlay, packet), picture_format, ()
+        first = metadata.packets[0] if metadata.packets else None
+        packet = packet_with(first, label, mark, hdr_properties(first) if first else ())
+        painted = paint(payload, picture_format, visible.overlay, packet)
+        if label is not None and not is_settled(read_metadata(painted.payload, picture_format), label):
+            raise LabelUnwritable("another label stands where zhentu cannot take it out; export the picture again")
+        return painted.payload, picture_format, painted.notes
     painted = paint(payload, picture_format, visible.overlay)
-    left_out = ("the further pictures of the MPO were left out",) if picture_format == "MPO" else ()
     picture_format = "JPEG" if picture_format == "MPO" else picture_format
-    written = write(painted, picture_format, label, mark)
-    return written.payload, picture_format, (*left_out, *written.notes)
+    written = write(painted.payload, picture_format, label, mark, flat=True)
+    return written.payload, picture_format, (*painted.notes, *written.notes)

@@ -19,7 +19,7 @@ from zhentu.gate.problems import documented
 from zhentu.gate.requests import read_picture
 from zhentu.gate.routes.records import RecordId
 from zhentu.gate.routes.screening import BINARY
-from zhentu.intake.credentials import MIME_TYPES
+from zhentu.intake.credentials import MIME_TYPES, TrustLists
 from zhentu.intake.metadata import read_metadata
 from zhentu.labelling import label_spec, read_anchors
 from zhentu.mark import Labelled, LabelSpec, label_picture
@@ -142,7 +142,7 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
     gate.capacity.admit()
     payload, _ = await read_picture(request, gate.settings.max_bytes, frozenset())
     limits, anchors = gate.in_force.screener.limits, read_anchors(gate.settings)
-    found = await unless_gone(request, gate.capacity.run(lambda _: verify_labels(payload, limits, anchors)))
+    found = await unless_gone(request, gate.capacity.run(lambda _: verify_labels(payload, limits, TrustLists(anchors))))
     return _verify_answer(found)
 
 

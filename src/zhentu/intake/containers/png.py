@@ -7,24 +7,39 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from zhentu.intake.containers.block import MAX_BODY, MAX_STEPS, Block, BlockKind
+from zhentu.intake.containers.block import MAX_BODY, MAX_STEPS, MAX_TOTAL, Block, BlockKind, ColourCoding
+from zhentu.intake.wording import narrow_text
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = "XML:com.adobe.xmp"
+MAX_INFLATED = 4 * MAX_BODY  # bytes of one text after decompression: ComfyUI's workflows pass 1 MB
 _RAW_PROFILES = {"exif": BlockKind.EXIF, "app1": BlockKind.EXIF, "xmp": BlockKind.XMP, "iptc": BlockKind.IPTC}
 
 
 def blocks(payload: bytes) -> Iterator[Block]:
     """Metadata chunks, in file order, before and after the pixels."""
+    left = MAX_TOTAL
     for kind, start, end in chunks(payload):
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
-            block = _text(kind, start, end, payload[start + 8 : min(end - 4, start + 8 + 4 * MAX_BODY)])
+            most = max(min(MAX_INFLATED, left), MAX_BODY // 16)
+            block = _text(kind, start, end, payload[start + 8 : min(end - 4, start + 8 + MAX_INFLATED)], most)
             if block is not None:
+                left -= len(block.body)
                 yield block
         elif kind == b"eXIf":
             yield Block(BlockKind.EXIF, start, end, payload[start + 8 : end - 4][:MAX_BODY])
         elif kind == b"caBX":
             yield Block(BlockKind.C2PA, start, end, b"")
+
+
+def colour_coding(payload: bytes) -> ColourCoding | None:
+    """How the values are coded, None where the file does not say."""
+    for kind, start, end in chunks(payload):
+        if kind == b"cICP" and end - start >= 15:
+            return ColourCoding(payload[start + 8], payload[start + 9], payload[start + 10])
+        if kind == b"IDAT":
+            break
+    return None
 
 
 def chunks(payload: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -43,7 +58,7 @@ def chunks(payload: bytes) -> Iterator[tuple[bytes, int, int]]:
         position = end
 
 
-def _text(kind: bytes, start: int, end: int, body: bytes) -> Block | None:
+def _text(kind: bytes, start: int, end: int, body: bytes, most: int) -> Block | None:
     keyword, found, rest = body[:80].partition(b"\x00")
     if not found:
         return None
@@ -52,12 +67,12 @@ def _text(kind: bytes, start: int, end: int, body: bytes) -> Block | None:
     if kind == b"tEXt":
         text = rest
     elif kind == b"zTXt":
-        text = _inflate(rest[1:])
+        text = _inflate(rest[1:], most)
     else:
         compressed, rest = rest[:1] == b"\x01", rest[2:]
         rest = rest.partition(b"\x00")[2].partition(b"\x00")[2]  # language tag, translated keyword
-        text = _inflate(rest) if compressed else rest
-    text = text[:MAX_BODY]
+        text = _inflate(rest, most) if compressed else rest
+    text = text[:most]
     if key == XMP_KEYWORD:
         return Block(BlockKind.XMP, start, end, text, key)
     profile = key.removeprefix("Raw profile type ").lower()
@@ -72,7 +87,7 @@ def _latin_or_utf8(text: bytes) -> bytes:
     try:
         text.decode("utf-8")
     except UnicodeDecodeError:
-        return text.decode("latin-1").encode("utf-8")[:MAX_BODY]
+        return narrow_text(text).encode("utf-8")[:MAX_INFLATED]
     return text
 
 
@@ -89,8 +104,8 @@ def _raw_profile(block: Block, kind: BlockKind) -> Block:
     return Block(kind, block.start, block.end, body, block.key)
 
 
-def _inflate(body: bytes) -> bytes:
+def _inflate(body: bytes, most: int) -> bytes:
     try:
-        return zlib.decompressobj().decompress(body, MAX_BODY)  # a bomb is cut, never unpacked
+        return zlib.decompressobj().decompress(body, most)  # a bomb is cut, never unpacked
     except zlib.error:
         return b""
