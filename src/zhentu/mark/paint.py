@@ -78,7 +78,8 @@ def paint(payload: bytes, picture_format: str, overlay: Overlay, xmp: bytes | No
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(payload), formats=(form,)) as image:
+            readable = png.lightened(payload)[0] if form == "PNG" else payload
+            with Image.open(io.BytesIO(readable), formats=(form,)) as image:
                 painted = encoder(payload, image, overlay, xmp)
             return Painted(painted, tuple(lost(payload, painted, form)))
     except PictureError:

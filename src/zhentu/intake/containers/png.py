@@ -12,6 +12,7 @@ from zhentu.intake.wording import narrow_text
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = "XML:com.adobe.xmp"
+_MOST_RATIO = 1032  # bytes that one byte of deflate can become
 MAX_INFLATED = 4 * MAX_BODY  # bytes of one text after decompression: ComfyUI's workflows pass 1 MB
 _RAW_PROFILES = {"exif": BlockKind.EXIF, "app1": BlockKind.EXIF, "xmp": BlockKind.XMP, "iptc": BlockKind.IPTC}
 
@@ -40,6 +41,39 @@ def colour_coding(payload: bytes) -> ColourCoding | None:
         if kind == b"IDAT":
             break
     return None
+
+
+def lightened(payload: bytes) -> tuple[bytes, bytes]:
+    """The file without compressed chunks that Pillow refuses (1 MiB when inflated), and the ICC profile among them.
+
+    Pixels need none of them but the profile, which is read up to MAX_INFLATED; a larger one is left out. At most
+    MAX_TOTAL bytes are inflated. The very bytes come back where there is nothing to leave out.
+    """
+    left, profile, parts, position = MAX_TOTAL, b"", [], 0
+    for kind, start, end in chunks(payload):
+        if kind not in (b"zTXt", b"iTXt", b"iCCP") or (end - start) * _MOST_RATIO < MAX_BODY:
+            continue
+        packed = _packed(kind, payload[start + 8 : end - 4])
+        if packed is None:
+            continue
+        most = min(MAX_INFLATED, left) + 1
+        inflated = _inflate(packed, most)
+        left = max(left - len(inflated), 0)
+        if len(inflated) > MAX_BODY:
+            parts.append(payload[position:start])
+            position = end
+            profile = inflated if kind == b"iCCP" and len(inflated) < most else profile
+    return (b"".join([*parts, payload[position:]]), profile) if parts else (payload, b"")
+
+
+def _packed(kind: bytes, body: bytes) -> bytes | None:
+    """The compressed bytes of a chunk, None when it is not compressed."""
+    _, _, rest = body.partition(b"\x00")
+    if kind != b"iTXt":
+        return rest[1:]
+    if rest[:1] != b"\x01":
+        return None
+    return rest[2:].partition(b"\x00")[2].partition(b"\x00")[2]  # behind language tag and translated keyword
 
 
 def chunks(payload: bytes) -> Iterator[tuple[bytes, int, int]]:
