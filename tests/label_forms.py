@@ -1,4 +1,5 @@
 """AIGC labels as producers write them: every form in every place, as small files. Each has the state it must give."""
+# ruff: noqa: E501 - a table, one row a form
 
 from __future__ import annotations
 
@@ -109,9 +110,7 @@ def xmp(inside: str, form: str = "JPEG") -> bytes:
 
 def element(value: object, namespace: str = NAMESPACE, prefix: str = "TC260") -> str:
     quoted = html.escape(text(value), quote=False)
-    return (
-        f'<rdf:Description xmlns:{prefix}="{namespace}"><{prefix}:AIGC>{quoted}</{prefix}:AIGC></rdf:Description>'
-    )
+    return f'<rdf:Description xmlns:{prefix}="{namespace}"><{prefix}:AIGC>{quoted}</{prefix}:AIGC></rdf:Description>'
 
 
 def attribute(value: object, escaped: bool = True, namespace: str = NAMESPACE) -> str:
@@ -221,7 +220,7 @@ def forms() -> list[Form]:
 def hidden_parameters(message: bytes, signature: bytes = b"stealth_pnginfo") -> bytes:
     """A PNG with parameters in the lowest bits of its alpha channel, column by column."""
     picture = photo((96, 160)).convert("RGBA")
-    bits = "".join(f"{byte:08b}" for byte in signature) + f"{len(message) * 8:032b}" + "".join(f"{b:08b}" for b in message)
+    bits = "".join(f"{byte:08b}" for byte in signature + (len(message) * 8).to_bytes(4, "big") + message)
     pixels = picture.load()
     assert pixels is not None
     for index, bit in enumerate(bits):

@@ -10,12 +10,12 @@ from conftest import encoded, photo
 sys.path.insert(0, str(Path(__file__).parents[1] / "mark"))
 from certificates import CAPTURE, MIME, chain, signed
 
-from zhentu.intake.credentials import CredentialState, TrustLists, read_credential
+from zhentu.intake.credentials import ANY_SIGNER, CredentialState, TrustLists, read_credential
 from zhentu.intake.provenance import read_provenance
 from zhentu.types import AiState, Evidence, Trust
 
 
-def c2pa_of(payload: bytes, form: str, lists: TrustLists = TrustLists()) -> Evidence | None:
+def c2pa_of(payload: bytes, form: str, lists: TrustLists = ANY_SIGNER) -> Evidence | None:
     found = [each for each in read_provenance(payload, form, lists) if each.location == "C2PA"]
     assert len(found) < 2
     return found[0] if found else None

@@ -36,7 +36,8 @@ def test_the_table_has_thirty_forms_of_our_own() -> None:
     ],
 )
 def test_text_that_only_resembles_a_label_is_none(words: str) -> None:
-    for payload, form in ((exif(0x010E, words), "JPEG"), (png("Comment", words), "PNG"), (segment(0xFE, words.encode()), "JPEG")):
+    placed = ((exif(0x010E, words), "JPEG"), (png("Comment", words), "PNG"), (segment(0xFE, words.encode()), "JPEG"))
+    for payload, form in placed:
         assert [each for each in read_provenance(payload, form) if each.ai_state is not None] == []
 
 

@@ -44,7 +44,7 @@ class AigcLabel:
 
     fields: key and value in file order, values as text; empty when it cannot be parsed or a producer's own schema has
     none of them.  location: where it stood.  standard: it is the XMP property in the right namespace.  wrapped: inside
-    {"AIGC": ...}.  strings: every value was a JSON string.  schema: the producer's own schema, empty for the standard's.
+    {"AIGC": ...}.  strings: every value was a JSON string.  schema: the producer's own one, empty for the standard's.
     quote: how it stands there, cut short; verbatim: the same, whole.  carrier: the text that holds it.
     rest: that text says other things too.
     """
@@ -194,7 +194,9 @@ def _structured(packet: Packet) -> Iterator[AigcLabel]:
     found = [each for each in packet.properties if _is_field(each)]
     if any(each.name == "Label" for each in found):
         fields = tuple({each.name: each.value for each in reversed(found)}.items())[::-1]
-        yield AigcLabel(fields, "XMP TC260 structure", wrapped=True, carrier=Text("XMP structure", "", property=found[0]))
+        yield AigcLabel(
+            fields, "XMP TC260 structure", wrapped=True, carrier=Text("XMP structure", "", property=found[0])
+        )
 
 
 def _is_field(each: Property) -> bool:
@@ -209,4 +211,4 @@ def _broken(packet: Packet) -> Iterator[AigcLabel]:
     for each in labels_in(text, named=False) if hints_at_label(text) else ():
         if each.quote not in read:
             quote = shown(each.quote)
-            yield AigcLabel(each.fields, "broken XMP", False, each.wrapped, each.strings, "", quote, carrier)
+            yield AigcLabel(each.fields, "broken XMP", False, each.wrapped, each.strings, quote=quote, carrier=carrier)

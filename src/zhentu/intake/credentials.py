@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
@@ -32,8 +32,8 @@ MIME_TYPES = {
     "HEIF": "image/heif",
     "HEIC": "image/heic",
 }
-# Extended key usages of claim signers, as c2pa-rs ships them (sdk/src/crypto/cose/valid_eku_oids.cfg): emailProtection,
-# documentSigning, timeStamping, OCSPSigning, Microsoft's and C2PA's own. Without the list all but the first are refused.
+# Extended key usages of claim signers, as c2pa-rs ships them (valid_eku_oids.cfg): emailProtection, documentSigning,
+# timeStamping, OCSPSigning, Microsoft's and C2PA's own. Without the list nearly all of them are refused.
 _PURPOSES = (
     *("1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.36", "1.3.6.1.5.5.7.3.8", "1.3.6.1.5.5.7.3.9"),
     *("1.3.6.1.4.1.311.76.59.1.9", "1.3.6.1.4.1.62558.2.1"),
@@ -53,7 +53,7 @@ class CredentialState(StrEnum):
 
 
 class Integrity(StrEnum):
-    """Do the signature and the hashes hold?"""
+    """The answer to: do the signature and the hashes hold."""
 
     HOLDS = "holds"
     BROKEN = "broken"
@@ -61,7 +61,7 @@ class Integrity(StrEnum):
 
 
 class Validity(StrEnum):
-    """Was the certificate good when it signed?"""
+    """The answer to: was the certificate good when it signed."""
 
     VALID = "valid"
     OUTSIDE_DATES = "outside its dates"  # expired, or not yet begun, and no time stamp shows that it was good then
@@ -71,7 +71,7 @@ class Validity(StrEnum):
 
 
 class SignerTrust(StrEnum):
-    """Is the signer on a trust list?"""
+    """The answer to: is the signer on a trust list."""
 
     LISTED = "listed"
     UNLISTED = "unlisted"
@@ -89,7 +89,7 @@ class Credential:
     integrity: Integrity
     validity: Validity = Validity.UNKNOWN
     trust: SignerTrust = SignerTrust.NOT_ASKED
-    statement: Statement = Statement()
+    statement: Statement = field(default_factory=Statement)
     signer: str = ""
     problems: tuple[str, ...] = ()
     checked: bool = True
@@ -140,7 +140,10 @@ class TrustLists:
         return bool(self.anchors or self.allowed)
 
 
-def read_credential(payload: bytes, picture_format: str, lists: TrustLists = TrustLists()) -> Credential | None:
+ANY_SIGNER = TrustLists()
+
+
+def read_credential(payload: bytes, picture_format: str, lists: TrustLists = ANY_SIGNER) -> Credential | None:
     """Validate the active manifest; None when there is none."""
     try:
         import c2pa
@@ -278,6 +281,8 @@ def _problem(fault: Mapping[str, object]) -> str:
 
 def _unreadable(payload: bytes, error: str) -> Credential:
     """A manifest the library refuses to open. What it names is still a trace, as far as its bytes show it."""
+    if error.startswith("Remote"):
+        return Credential(Integrity.UNKNOWN, problems=("the manifest is kept elsewhere and is not fetched",))
     named = next((each.decode() for each in _NAMED_TYPES if each in payload), "")
     meaning = manifest_source_type(named) if named else None
     statement = Statement(source_type=f"{named}: {meaning}") if meaning else Statement()

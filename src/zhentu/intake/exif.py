@@ -43,10 +43,10 @@ _TEXT_KINDS = (2, 129)  # ASCII, and UTF-8 of EXIF 3.0
 _LOOSE_KINDS = (1, 7)  # bytes: read as text only where something that calls itself a label stands in them
 _MARKS = (b"AIGC", b"aigc", b"A\x00I\x00G\x00C")
 _SIZES = {
-    **{kind: 1 for kind in (1, 2, 6, 7, 129)},
-    **{kind: 2 for kind in (3, 8)},
-    **{kind: 4 for kind in (4, 9, 11, 13)},
-    **{kind: 8 for kind in (5, 10, 12, 16, 17, 18)},
+    **dict.fromkeys((1, 2, 6, 7, 129), 1),
+    **dict.fromkeys((3, 8), 2),
+    **dict.fromkeys((4, 9, 11, 13), 4),
+    **dict.fromkeys((5, 10, 12, 16, 17, 18), 8),
 }
 
 

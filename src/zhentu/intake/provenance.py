@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from zhentu.intake.aigc import find_aigc_label
-from zhentu.intake.credentials import TrustLists, credential_evidence, read_credential
+from zhentu.intake.credentials import ANY_SIGNER, TrustLists, credential_evidence, read_credential
 from zhentu.intake.generators import GeneratorTable, shipped_table
 from zhentu.intake.metadata import Metadata, read_metadata
 from zhentu.intake.stealth import stealth_parameters
@@ -23,7 +23,7 @@ from zhentu.types import Evidence, EvidenceKind, Trust
 def read_provenance(
     payload: bytes,
     picture_format: str,
-    lists: TrustLists = TrustLists(),
+    lists: TrustLists = ANY_SIGNER,
     table: GeneratorTable | None = None,
 ) -> tuple[Evidence, ...]:
     """Every finding in the file, each with where it stood and how far it can be trusted.

@@ -32,9 +32,7 @@ def stealth_parameters(payload: bytes, picture_format: str) -> Iterator[Evidence
     if hidden in _SIGNATURES:
         place = "PNG alpha channel" if b"png" in hidden else "PNG pixels"
         detail = f"hidden parameters of a generator ({hidden.decode()})"
-        yield Evidence(
-            EvidenceKind.PROVENANCE, "stealth_parameters", detail, Trust.FORGEABLE, place, AiState.SUSPECTED
-        )
+        yield Evidence(EvidenceKind.PROVENANCE, "stealth_parameters", detail, Trust.FORGEABLE, place, AiState.SUSPECTED)
 
 
 def _signature(payload: bytes, row: int, height: int, channels: int) -> bytes:

@@ -42,7 +42,11 @@ def camera(metadata: Metadata) -> Iterator[Evidence]:
     exif = metadata.exif.text
     make, model = exif.get("Make", ""), exif.get("Model", "")
     table = shipped_table()
-    if make and "ExposureTime" in exif and not any(row.quote("EXIF Make", make) for row in table.traces_at("EXIF Make")):
+    if (
+        make
+        and "ExposureTime" in exif
+        and not any(row.quote("EXIF Make", make) for row in table.traces_at("EXIF Make"))
+    ):
         named = shown(f"{make} {model}".strip())[:100]
         yield Evidence(
             EvidenceKind.PROVENANCE, "camera_exif", f"taken with {named}", Trust.FORGEABLE, "EXIF Make/Model"

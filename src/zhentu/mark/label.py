@@ -41,7 +41,8 @@ def label_picture(payload: bytes, state: AiState, spec: LabelSpec, limits: Decod
     metadata = read_metadata(payload, picture.format)
     existing = existing_labels(metadata)
     state = surest(existing, state)
-    implicit, label, noted = Outcome.OFF, None, ()
+    implicit, label = Outcome.OFF, None
+    noted: tuple[str, ...] = ()
     if spec.implicit:
         content_id = spec.content_id or f"zhentu-{picture.sha256[:32]}"
         label, noted = wanted_label(existing, state, spec, content_id)

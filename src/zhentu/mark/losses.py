@@ -15,7 +15,7 @@ def lost(before: bytes, after: bytes, picture_format: str) -> Iterator[str]:
         yield from _behind(before)
     coding = {"PNG": png.colour_coding, "AVIF": bmff.colour_coding}.get(picture_format, lambda _: None)(before)
     if coding is not None and coding.curve:
-        yield f"{coding.curve} values of high dynamic range were converted to sRGB, and what announced them was taken out"
+        yield f"{coding.curve} values of high dynamic range were converted to sRGB, what announced them was taken out"
     if picture_format == "AVIF" and bmff.has_gain_map(before):
         yield "the HDR gain map was left out: the picture shows in standard range"
     old, new = _depth(before, picture_format), _depth(after, picture_format)

@@ -97,7 +97,9 @@ def is_settled(metadata: Metadata, label: AigcLabel) -> bool:
     return len(found) == 1 and found[0] == label
 
 
-def write(payload: bytes, picture_format: str, label: AigcLabel | None, mark: str | None, flat: bool = False) -> Written:
+def write(
+    payload: bytes, picture_format: str, label: AigcLabel | None, mark: str | None, flat: bool = False
+) -> Written:
     """Write the AIGC label and, given one, the note about the visible label; pixels are not touched.
 
     Every older label of the file goes, wherever it stands: one file, one label.  flat: the picture has lost its gain
@@ -161,4 +163,6 @@ def _tells(packet: Packet, names: Collection[str]) -> bool:
         return True
     if "AIGC" not in names:
         return False
-    return bool(label_properties(packet)) or (not packet.sound and hints_at_label(packet.body.decode("utf-8", "replace")))
+    return bool(label_properties(packet)) or (
+        not packet.sound and hints_at_label(packet.body.decode("utf-8", "replace"))
+    )

@@ -27,7 +27,7 @@ _ROWS = 256  # rows at a time bound the memory
 def to_srgb(pixels: npt.NDArray[np.uint8], coding: ColourCoding) -> npt.NDArray[np.uint8]:
     """Full-range RGB of shape (height, width, 3), coded in PQ or HLG, as sRGB of the same shape."""
     brought = np.empty_like(pixels)
-    levels = np.arange(256, dtype=np.float32) / 255
+    levels = np.linspace(0, 1, 256, dtype=np.float32)
     table = _pq(levels) if coding.curve == "PQ" else _hlg(levels)
     for start in range(0, len(pixels), _ROWS):
         light = table[pixels[start : start + _ROWS]]
@@ -44,13 +44,13 @@ def _pq(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Light in units of graphics white."""
     power = values ** (1 / _M2)
     light = 10_000.0 * (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1)
-    return (light / _WHITE).astype(np.float32)
+    return np.asarray(light / _WHITE, np.float32)
 
 
 def _hlg(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Scene light from 0 to 1."""
     low, high = values**2 / 3, (np.exp((values - _C) / _A) + _B) / 12
-    return np.where(values <= 0.5, low, high).astype(np.float32)
+    return np.asarray(np.where(values <= 0.5, low, high), np.float32)
 
 
 def _compressed(light: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

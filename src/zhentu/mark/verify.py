@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zhentu.intake.aigc import AigcLabel, contradictions, find_labels
-from zhentu.intake.credentials import Credential, TrustLists, read_credential
+from zhentu.intake.credentials import ANY_SIGNER, Credential, TrustLists, read_credential
 from zhentu.intake.decode import DecodeLimits, decode
 from zhentu.intake.generators import GeneratorTable
 from zhentu.intake.metadata import read_metadata
@@ -18,7 +18,8 @@ from zhentu.mark.visible import grey_of, noted_badges
 class Verified:
     """What labels a picture carries.
 
-    implicit: the AIGC labels of any form, also those that cannot be parsed.  implicit_problems: why there is no conforming one; empty = conforms.
+    implicit: the AIGC labels of any form, also those that cannot be parsed.  implicit_problems: why there is no
+    conforming one; empty = conforms.
     explicit: the badge that metadata tells of and the pixels show.  explicit_problems: likewise. zhentu recognises
     its own badges; it does not read other people's words in pictures.  credential: the C2PA manifest, None = none.
     """
@@ -38,7 +39,10 @@ class Verified:
 
 
 def verify_labels(
-    payload: bytes, limits: DecodeLimits | None = None, lists: TrustLists = TrustLists(), table: GeneratorTable | None = None
+    payload: bytes,
+    limits: DecodeLimits | None = None,
+    lists: TrustLists = ANY_SIGNER,
+    table: GeneratorTable | None = None,
 ) -> Verified:
     """Check one picture. Raises PictureError when it cannot be decoded."""
     picture = decode(payload, limits)

@@ -25,9 +25,8 @@ class _Box:
 def blocks(payload: bytes) -> Iterator[Block]:
     """Metadata of the file: top-level boxes, then the items of its `meta` box."""
     for box in _boxes(payload, 0, len(payload)):
-        if box.kind == b"uuid" and payload[box.body : box.body + 16] == _C2PA_UUID:
-            yield Block(BlockKind.C2PA, box.start, box.end, b"")
-        elif box.kind == b"jumb" and b"c2pa" in payload[box.body : box.body + 128]:
+        own = box.kind == b"uuid" and payload[box.body : box.body + 16] == _C2PA_UUID
+        if own or (box.kind == b"jumb" and b"c2pa" in payload[box.body : box.body + 128]):
             yield Block(BlockKind.C2PA, box.start, box.end, b"")
         elif box.kind == b"xml ":  # JPEG XL
             yield Block(BlockKind.XMP, box.start, box.end, payload[box.body : min(box.end, box.body + MAX_BODY)])
