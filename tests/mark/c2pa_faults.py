@@ -69,7 +69,7 @@ def signed_with(
     lasts: float | None = None,
     by: str = "Test",
 ) -> bytes:
-    """A JPEG with a manifest. days: validity from today.  lasts: seconds to the certificate's end, with a time stamp."""
+    """A JPEG with a manifest. days: validity from today.  lasts: seconds to its end, with a time stamp."""
     ours = authority(by)
     own = purpose if purpose in (C2PA_PURPOSE, DOCUMENTS) else ExtendedKeyUsageOID.EMAIL_PROTECTION
     if lasts is None:
