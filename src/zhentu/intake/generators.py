@@ -6,6 +6,7 @@ told at once.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,10 +90,14 @@ class GeneratorRow:
 
 @dataclass(frozen=True, slots=True)
 class GeneratorTable:
-    """labels: producers' own schemas in the place of an AIGC label.  traces: what generators leave behind."""
+    """labels: producers' own schemas in the place of an AIGC label.  traces: what generators leave behind.
+
+    sha256: of the files they come from, lowercase hex.
+    """
 
     labels: tuple[GeneratorRow, ...] = ()
     traces: tuple[GeneratorRow, ...] = ()
+    sha256: str = ""
     _by_place: dict[str, tuple[GeneratorRow, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def traces_at(self, place: str) -> tuple[GeneratorRow, ...]:
@@ -123,7 +128,8 @@ def load_table(path: Path | None) -> GeneratorTable:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"generator_table: {path}", [f"cannot be read: {error}"]) from error
     own = _parsed(text, f"generator_table: {path}")
-    return GeneratorTable(shipped.labels + own.labels, shipped.traces + own.traces)
+    both = hashlib.sha256(f"{shipped.sha256} {own.sha256}".encode()).hexdigest()
+    return GeneratorTable(shipped.labels + own.labels, shipped.traces + own.traces, both)
 
 
 def _parsed(text: str, source: str) -> GeneratorTable:
@@ -145,7 +151,7 @@ def _parsed(text: str, source: str) -> GeneratorTable:
         found[part] = tuple(row for row in parsed if row is not None)
     if problems:
         raise ConfigError(source, problems)
-    return GeneratorTable(found["labels"], found["traces"])
+    return GeneratorTable(found["labels"], found["traces"], hashlib.sha256(text.encode()).hexdigest())
 
 
 def _row(row: object, at: str, problems: list[str]) -> GeneratorRow | None:
