@@ -30,6 +30,7 @@ def label_spec(settings: Settings, content_id: str = "", implicit: bool = True) 
         height=settings.label_height,
         right_to_left=settings.label_right_to_left,
         signing=signing_key(settings),
+        generators=read_generators(settings),
     )
 
 

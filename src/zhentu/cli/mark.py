@@ -143,11 +143,14 @@ def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
         outcome = {
             "path": path,
             "conforms": found.conforms,
-            "implicit": [dict(label.fields) | {"location": label.location} for label in found.implicit],
+            "implicit": [
+                dict(label.fields) | {"location": label.location, "quote": label.quote} for label in found.implicit
+            ],
             "implicit_problems": found.implicit_problems,
             "explicit": found.explicit.lines if found.explicit else None,
             "explicit_problems": found.explicit_problems,
             "c2pa": credential.state.value if credential else None,
+            "c2pa_answers": credential.answers if credential else None,
             "c2pa_problems": credential.problems if credential else [],
         }
         problems = [
@@ -155,7 +158,7 @@ def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
             *(f"visible label: {problem}" for problem in found.explicit_problems),
             *(f"C2PA: {problem}" for problem in (credential.problems if credential else ())),
         ]
-        signed = f", C2PA {credential.state.value}" if credential else ""
+        signed = f", C2PA {credential.state.value} ({credential.answers})" if credential else ""
         verdict = "conforms" if found.conforms else "does not conform"
         _say(outcome, f"{path}: {verdict}{signed}" + "".join(f"\n  {problem}" for problem in problems), as_json)
     return failed

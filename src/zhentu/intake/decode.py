@@ -30,7 +30,7 @@ from zhentu.errors import (
 from zhentu.intake.containers import png
 from zhentu.types import Picture
 
-DECODING_VERSION = 1  # raise it when the same bytes would give other pixels; part of what decides
+DECODING_VERSION = 2  # raise it when the same bytes would give other pixels; part of what decides
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # Pillow reads MPO through its JPEG plugin
 _TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth recording: a second file may hide there
 _TRUNCATED_WORDS = ("truncated", "unexpected end", "premature", "not enough", "broken png", "incomplete", "eof")

@@ -23,6 +23,7 @@ from zhentu.intake.aigc import (
 )
 from zhentu.intake.containers import BlockKind
 from zhentu.intake.containers.block import MAX_BODY
+from zhentu.intake.generators import GeneratorTable
 from zhentu.intake.labeltext import hints_at_label
 from zhentu.intake.metadata import Metadata, extended_packets, read_metadata
 from zhentu.intake.packet import Packet, Property, parse_packet
@@ -48,9 +49,9 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
-def existing_labels(metadata: Metadata) -> tuple[AigcLabel, ...]:
+def existing_labels(metadata: Metadata, table: GeneratorTable | None = None) -> tuple[AigcLabel, ...]:
     """The labels of a file, in whatever form."""
-    return tuple(find_labels(metadata))
+    return tuple(find_labels(metadata, table))
 
 
 def wanted_label(
@@ -91,14 +92,19 @@ def surest(existing: Sequence[AigcLabel], state: AiState) -> AiState:
     return min([state, *(label.state for label in existing if label.state is not None)])
 
 
-def is_settled(metadata: Metadata, label: AigcLabel) -> bool:
+def is_settled(metadata: Metadata, label: AigcLabel, table: GeneratorTable | None = None) -> bool:
     """Whether the file carries this label, and only it."""
-    found = list(find_labels(metadata))
+    found = list(find_labels(metadata, table))
     return len(found) == 1 and found[0] == label
 
 
 def write(
-    payload: bytes, picture_format: str, label: AigcLabel | None, mark: str | None, flat: bool = False
+    payload: bytes,
+    picture_format: str,
+    label: AigcLabel | None,
+    mark: str | None,
+    table: GeneratorTable | None = None,
+    flat: bool = False,
 ) -> Written:
     """Write the AIGC label and, given one, the note about the visible label; pixels are not touched.
 
@@ -122,34 +128,38 @@ def write(
         first = again or first
     stale = hdr_properties(first) if first and flat else []
     # What follows the first packet is not what readers look at, but a label there would be a second one.
-    dropped = [block for block in old[1:] if _tells(parse_packet(block.body), names)]
+    dropped = [block for block in old[1:] if _tells(parse_packet(block.body), names, table)]
     edits = []
     if label is not None:
-        taken = removal(payload, picture_format, list(find_labels(metadata)))
+        taken = removal(payload, picture_format, list(find_labels(metadata, table)))
         dropped += taken.dropped
         edits = taken.edits
         notes += taken.notes
-        if any(label_properties(parse_packet(each)) for each in extended_packets(metadata.blocks)):
+        if any(label_properties(parse_packet(each), table) for each in extended_packets(metadata.blocks)):
             dropped += [block for block in metadata.blocks if block.kind is BlockKind.XMP_EXTENDED]
             stale += [each for each in first.properties if each.name == "HasExtendedXMP"] if first else []
             notes.append("extended XMP that held a second label was taken out")
-    packet = packet_with(first, label, mark, stale)
+    packet = packet_with(first, label, mark, stale, table)
     packet = without_declarations(packet) if stale and flat else packet
     written = put_packet(apply(payload, edits), picture_format, packet, old[0] if old else None, dropped)
-    if label is not None and not is_settled(read_metadata(written, picture_format), label):
+    if label is not None and not is_settled(read_metadata(written, picture_format), label, table):
         raise LabelUnwritable("another label stands where zhentu cannot take it out; export the picture again")
     return Written(written, written != payload, tuple(notes))
 
 
 def packet_with(
-    packet: Packet | None, label: AigcLabel | None, mark: str | None, stale: Sequence[Property] = ()
+    packet: Packet | None,
+    label: AigcLabel | None,
+    mark: str | None,
+    stale: Sequence[Property] = (),
+    table: GeneratorTable | None = None,
 ) -> bytes:
     """A packet that says both things once, and whatever else it said before but `stale`. Raises LabelUnwritable."""
     wanted = []
     gone = list(stale)
     if label is not None:
         wanted.append((PREFIX, NAMESPACE, "AIGC", json.dumps(dict(label.fields), separators=(",", ":"))))
-        gone += label_properties(packet) if packet else []
+        gone += label_properties(packet, table) if packet else []
     if mark is not None:
         wanted.append((MARK_PREFIX, MARK_NAMESPACE, MARK_NAME, mark))
     written = set_properties(packet, wanted, gone)
@@ -158,11 +168,11 @@ def packet_with(
     return written
 
 
-def _tells(packet: Packet, names: Collection[str]) -> bool:
+def _tells(packet: Packet, names: Collection[str], table: GeneratorTable | None) -> bool:
     if any(each.name in names for each in packet.properties):
         return True
     if "AIGC" not in names:
         return False
-    return bool(label_properties(packet)) or (
+    return bool(label_properties(packet, table)) or (
         not packet.sound and hints_at_label(packet.body.decode("utf-8", "replace"))
     )
