@@ -39,8 +39,8 @@ from zhentu.mark import LabelSpec, label_picture
 from zhentu.mark.visible import noted_badges
 from zhentu.types import AiState
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "mark")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "mark"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from certificates import MIME, signed
 from label_forms import CASES, forms, hidden_parameters
 

@@ -41,32 +41,44 @@ _TOLD = (
     *("XMP description", "XMP UserComment", "XMP Instructions", "XMP Headline", "IPTC Caption-Abstract"),
     *("IPTC SpecialInstructions", "IPTC Headline", "PNG text *"),
 )
+_NAME = 512  # characters of a field that names a tool or a maker
+_VERBS = (
+    *("made ", "created ", "generated ", "rendered ", "drawn ", "produced ", "edited ", "imagined "),
+    *("由", "使用", "通过", "来自"),
+)
 _MADE = r"(?:made|created|generated|rendered|drawn|produced|edited|imagined)\s(?:with|by|using|in|on|via)\s(?:the\s)?"
 _MADE_ZH = r"(?:由|使用|通过|来自)\s?"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a text must hold, and where. words: all of them, lower case.  pattern: None = any text does."""
+    """What a text must hold, and where. words: all of them, lower case.  pattern: None = any text does.
+
+    hints: one of these must be there, too, before the pattern is asked.  searched: characters that the pattern sees.
+    """
 
     fields: tuple[str, ...]
     words: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
+    hints: tuple[str, ...] = ()
+    searched: int = _SEARCHED
 
     def quote(self, place: str, text: str, low: str | None = None) -> str | None:
         """The part of a text that this recognises, None when it does not. low: the text case-folded, if at hand."""
         if not any(_is_place(each, place) for each in self.fields):
             return None
         start = 0
-        if self.words:
+        if self.words or self.hints:
             low = text.casefold() if low is None else low
             if not all(word in low for word in self.words):
                 return None
-            start = low.find(self.words[0])
+            if self.hints and not any(hint in low for hint in self.hints):
+                return None
+            start = low.find(self.words[0]) if self.words else 0
         if self.pattern is None:
             return text[start : start + _QUOTED]
         begin = max(start - _BEFORE, 0)
-        match = self.pattern.search(text[begin : begin + _SEARCHED])
+        match = self.pattern.search(text[begin : begin + self.searched])
         return match.group()[:_QUOTED] if match else None
 
 
@@ -216,8 +228,11 @@ def _word_rules(row: Mapping[str, object], at: str, problems: list[str]) -> list
         (_MAKERS, rf"^\W{{0,8}}(?:{_MADE}|{_MADE_ZH})?{whole}[^\n]{{0,40}}$"),
         (_TOLD, rf"(?:{_MADE}|{_MADE_ZH}){whole}"),
     ]
-    compiled = [(places, _compiled(pattern, f"{at}.word", problems)) for places, pattern in made]
-    return [Rule(places, (), pattern) for places, pattern in compiled if pattern is not None]
+    tools, makers, told = (_compiled(pattern, f"{at}.word", problems) for _, pattern in made)
+    if tools is None or makers is None or told is None:
+        return []
+    names = [Rule(places, (), pattern, (), _NAME) for places, pattern in ((_TOOLS, tools), (_MAKERS, makers))]
+    return [*names, Rule(_TOLD, (), told, _VERBS)]
 
 
 def _compiled(pattern: object, at: str, problems: list[str]) -> re.Pattern[str] | None:
