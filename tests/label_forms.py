@@ -46,6 +46,11 @@ class Form:
     state: AiState
     producer: str = ""  # what the ContentProducer must be after marking
 
+    @property
+    def propagator(self) -> str:
+        """What the ContentPropagator must be after marking: the first platform's, where one is named."""
+        return OURS if self.name.startswith("case") and self.producer and "Tencent" not in self.name else "PLATFORM-7"
+
 
 def text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

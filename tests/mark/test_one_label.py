@@ -28,7 +28,7 @@ def test_an_old_label_of_any_form_becomes_the_one_that_conforms(form: Form) -> N
     assert label.standard
     assert label.problems() == ()
     assert (label.state, label.get("ContentProducer")) == (form.state, form.producer)
-    assert label.get("ContentPropagator") == "PLATFORM-7"
+    assert label.get("ContentPropagator") == form.propagator
     assert verify_labels(marked.payload).implicit_problems == ()
     assert label_picture(marked.payload, AiState.SUSPECTED, SPEC).payload == marked.payload
     assert opened(marked.payload).tobytes() == opened(form.payload).tobytes()
