@@ -19,7 +19,9 @@ from zhentu.detect.models import ModelEntry
 from zhentu.digest import digest_of
 from zhentu.errors import PictureError
 from zhentu.ids import new_id
+from zhentu.intake.credentials import ANY_SIGNER, TrustLists
 from zhentu.intake.decode import DECODING_VERSION, DecodeLimits, decode
+from zhentu.intake.generators import GeneratorTable, shipped_table
 from zhentu.intake.provenance import read_provenance
 from zhentu.types import (
     BankHit,
@@ -108,7 +110,8 @@ class Screener:
     limits: DecodeLimits
     bank: BankPort | None = None
     comparer: ComparerPort | None = None
-    c2pa_anchors: str = ""
+    trust_lists: TrustLists = ANY_SIGNER
+    generators: GeneratorTable | None = None  # None: the table that comes with zhentu
 
     def screen(self, inquiry: Inquiry) -> Screening:
         """Screen one picture. Raises PictureError when it, or a reference, cannot be decoded."""
@@ -211,7 +214,8 @@ class Screener:
                 "comparison": [self.comparer.model, self.comparer.thresholds] if self.comparer else [],
                 "policy": self.policy.sha256,
                 "banks": self.bank.version if isinstance(self.bank, VersionedBank) else "",
-                "trust lists": self.c2pa_anchors,
+                "trust lists": self.trust_lists,
+                "generators": (self.generators or shipped_table()).sha256,
                 "decoding": [DECODING_VERSION, self.limits],
             }
         )
@@ -240,7 +244,7 @@ class Screener:
             raise type(error)(f"reference picture: {error}") from error
 
     def _provenance(self, inquiry: Inquiry, picture: Picture) -> tuple[Evidence, ...]:
-        return tuple(read_provenance(inquiry.file.payload, picture.format, self.c2pa_anchors))
+        return tuple(read_provenance(inquiry.file.payload, picture.format, self.trust_lists, self.generators))
 
 
 def _record(

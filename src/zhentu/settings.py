@@ -59,7 +59,8 @@ class Settings(BaseSettings):
     label_propagator: the platform's code in AIGC labels; label_producer: the producer's, written for the states in
     label_producer_states; label_replace_propagator: write over another platform's code.  label_visible, _language
     (zh, en, both), _height (capital letters, share of the shortest side), _right_to_left: the visible label.
-    c2pa_trust_anchors: PEM file of signers that are believed.  c2pa_certificates, _key, _algorithm: sign with these
+    c2pa_trust_anchors: PEM file of authorities that are believed, or a folder of them; c2pa_allowed_list: single
+    signers.  generator_table: more rows of what generators write.  c2pa_certificates, _key, _algorithm: sign with these
     where a label would break a C2PA manifest.  notices_dir: texts that replace the shipped ones.  appeal_url: where
     sellers appeal; "{record_id}" is filled in.
     """
@@ -113,6 +114,8 @@ class Settings(BaseSettings):
     label_height: Annotated[float, Field(ge=0.05, le=0.25)] = 0.055
     label_right_to_left: bool = False
     c2pa_trust_anchors: Path | None = None
+    c2pa_allowed_list: Path | None = None
+    generator_table: Path | None = None
     c2pa_certificates: Path | None = None
     c2pa_key: Path | None = None
     c2pa_algorithm: Annotated[str, Field(pattern="^(es256|es384|es512|ps256|ps384|ps512|ed25519)$")] = "es256"
