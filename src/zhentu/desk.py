@@ -20,9 +20,16 @@ from zhentu.settings import Settings
 
 
 def build_desk(
-    settings: Settings, store: RecordStore, banks: Banks, screener: Callable[[], Screener | None] = lambda: None
+    settings: Settings,
+    store: RecordStore,
+    banks: Banks,
+    screener: Callable[[], Screener | None] = lambda: None,
+    open_token: str = "",
 ) -> Desk:
-    """The review desk over a store. screener: gives the line in force, for heatmaps and comparisons."""
+    """The review desk over a store. screener: gives the line in force, for heatmaps and comparisons.
+
+    open_token: lets a browser in without a key, in open mode.
+    """
     limits = limits_of(settings)
     fetches = (KeptFetch(PictureStore(settings.picture_store)), FolderFetch(settings.review_pictures, limits))
     pictures = ReviewPictures(
@@ -36,7 +43,8 @@ def build_desk(
     appeals = Appeals(store, pictures, comparer, settings.appeal_days)
     proxy = None
     if settings.review_proxy_header:
-        proxy = ProxySignIn(settings.review_proxy_header, settings.review_proxy_networks)
+        secret = settings.review_proxy_secret.get_secret_value() if settings.review_proxy_secret else ""
+        proxy = ProxySignIn(settings.review_proxy_header, settings.review_proxy_networks, secret)
     return Desk(
         store,
         ReviewQueue(store.database, appeals.decided, appeals.undone),
@@ -51,7 +59,7 @@ def build_desk(
         Sessions(store.database),
         comparer,
         proxy,
-        settings.open,
+        open_token,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from zhentu.desk import build_desk
 from zhentu.errors import ConfigError, UsageError, ZhentuError
 from zhentu.gate.auth import Doorkeeper, is_loopback
 from zhentu.gate.background import Background
+from zhentu.gate.budget import Budget
 from zhentu.gate.capacity import Capacity
 from zhentu.gate.context import Gate
 from zhentu.gate.deliver import Deliverer
@@ -30,11 +32,13 @@ from zhentu.gate.jobs import JobRunner
 from zhentu.gate.keeper import Keeper
 from zhentu.gate.line import Line
 from zhentu.gate.metrics import GateMetrics
-from zhentu.gate.middleware import BodyLimits, Surround
+from zhentu.gate.middleware import Door, Surround
 from zhentu.gate.problems import of_http, response_of
 from zhentu.gate.requests import UrlSubmission
+from zhentu.gate.rules import Rules
 from zhentu.gate.schemas import ProblemAnswer
 from zhentu.gate.tracing import Tracing
+from zhentu.gate.visitors import Visitors
 from zhentu.intake.fetch import FetchLimits, Outbound
 from zhentu.record.history import ModelHistory
 from zhentu.record.jobs import JobStore
@@ -47,8 +51,6 @@ from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
 
 _build_screener = partial(build_screener, golden=True)
-_FORM_OVERHEAD = 64 * 1024  # bytes of multipart framing and fields beside the pictures
-_MOST_BATCH = 256 * 1024 * 1024  # bytes of one batch, whatever its pictures' own limit
 
 
 def create_app(
@@ -71,7 +73,9 @@ def create_app(
             store = await asyncio.to_thread(make_store, settings)
             banks = await asyncio.to_thread(build_banks, store)
             gate = await asyncio.to_thread(_gate, settings, store, _with_banks(make_screener, banks), metrics)
-            desk = await asyncio.to_thread(build_desk, settings, store, banks, lambda: gate.in_force.screener)
+            desk = await asyncio.to_thread(
+                build_desk, settings, store, banks, lambda: gate.in_force.screener, app.state.open_token
+            )
         except ZhentuError as error:
             app.state.failed = error  # `zhentu serve` says it in one line and with its exit code
             raise
@@ -89,6 +93,7 @@ def create_app(
         await asyncio.to_thread(tracing.close)
 
     app = FastAPI(title="zhentu", version=__version__, summary="真图: is this product picture true?", lifespan=lifespan)
+    app.state.open_token = secrets.token_urlsafe(24) if settings.open else ""
     app.add_exception_handler(ZhentuError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -97,9 +102,11 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     _describe(app)
-    single = 2 * settings.max_bytes + _FORM_OVERHEAD
-    batch = max(single, min(settings.batch_size * settings.max_bytes, _MOST_BATCH)) + _FORM_OVERHEAD
-    app.add_middleware(Surround, limits=BodyLimits(single, batch, settings.body_timeout_s), metrics=metrics)
+    budget = Budget(settings.held_bytes)
+    routes = [each for router in ROUTERS for each in router.routes]
+    rules = Rules(routes, settings.max_bytes, settings.batch_size, budget.share)
+    visitors = Visitors.of(settings.allowed_hosts, settings.host, settings.open)
+    app.add_middleware(Surround, door=Door(visitors, rules, budget, settings.body_timeout_s), metrics=metrics)
     tracing.instrument(app)
     return app
 
@@ -175,7 +182,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
-    wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    wrong = "; ".join(f"{'.'.join(map(str, each['loc']))[:100]}: {each['msg']}" for each in error.errors()[:10])
     return await _problem(request, UsageError(wrong))
 
 
