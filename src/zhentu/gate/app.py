@@ -128,7 +128,7 @@ def _gate(
     shadow = ShadowStore(database)
     line = Line(settings, in_force, keeper, shadow, capacity, outbound, pictures, metrics, Flights(), set())
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-    deliverer = Deliverer(Outbox(database), outbound, secret, metrics)
+    deliverer = Deliverer(Outbox(database), Outbound(limits), secret, metrics)
     runner = JobRunner(line, jobs, store)
     background = Background(in_force, keeper, runner, deliverer, metrics, settings.reload_s)
     return Gate(settings, store, keeper, in_force, capacity, line, jobs, pictures, door, metrics, background)
