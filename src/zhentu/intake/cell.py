@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from zhentu.errors import DependencyError, PictureCorrupt, PictureError, PictureTooSlow
+from zhentu.errors import DeadlineExceeded, DependencyError, PictureCorrupt, PictureError, PictureTooSlow
 from zhentu.intake.decode import DecodeLimits, decode
 from zhentu.intake.extent import extent_of, is_plain
 from zhentu.types import Picture
@@ -30,6 +31,7 @@ _SCRATCH = 64 * 1024 * 1024  # bytes that decoding a small picture may take
 _PER_PIXEL = 24  # bytes of address space a pixel may take, more than it needs: the limit is against bombs
 _START_S = 30.0  # for a child to import what it needs; not counted against the picture
 _LONGEST_ANSWER = 1024 * 1024  # bytes of the child's JSON
+_PIPE = 1024 * 1024  # bytes; with the usual 64 KiB a busy machine changes processes thousands of times a picture
 _READY = b'{"ready": true}\n'
 _log = logging.getLogger("zhentu")
 
@@ -37,8 +39,8 @@ _log = logging.getLogger("zhentu")
 class DecodeCells:
     """Decodes pictures, plain ones at once and the others in child processes; several threads may ask at once.
 
-    cells: child processes at most; they start when first needed.  seconds: for one picture, waiting for a free cell
-    included.
+    cells: child processes at most; they start when first needed.  seconds: of the clock for one picture; of the
+    processor it gets half of that, so that a busy machine does not make honest pictures slow.
     """
 
     def __init__(self, cells: int, seconds: float) -> None:
@@ -50,13 +52,13 @@ class DecodeCells:
     def decode(self, payload: bytes, limits: DecodeLimits | None = None) -> Picture:
         """One picture, as `zhentu.intake.decode.decode` gives it.
 
-        Raises what that raises, and PictureTooSlow where it takes too long, or too much memory.
+        Raises what that raises, PictureTooSlow where it takes too long, and DeadlineExceeded where others do.
         """
         limits = limits or DecodeLimits()
         if len(payload) > limits.max_bytes or is_plain(payload):
             return decode(payload, limits)
         if not self._places.acquire(timeout=self._seconds):
-            raise _too_slow(self._seconds)
+            raise DeadlineExceeded("pictures that take long are being decoded; try again", self._seconds)
         try:
             return self._in_cell(payload, limits)
         finally:
@@ -112,6 +114,7 @@ class _Cell:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                pipesize=_PIPE,
                 start_new_session=True,  # a Ctrl-C of the terminal is the parent's business
             )
         except OSError as error:
@@ -128,7 +131,8 @@ class _Cell:
     def decode(self, payload: bytes, limits: DecodeLimits, seconds: float) -> Picture:
         """Raises PictureTooSlow when the time is over; the process is dead then."""
         pixels = min(extent_of(payload).pixels or limits.max_pixels, limits.max_pixels)
-        asked = {"bytes": len(payload), "memory": _SCRATCH + pixels * _PER_PIXEL, "limits": asdict(limits)}
+        memory = _SCRATCH + pixels * _PER_PIXEL
+        asked = {"bytes": len(payload), "memory": memory, "cpu_s": seconds / 2, "limits": asdict(limits)}
         late = threading.Event()
 
         def kill() -> None:
@@ -144,7 +148,7 @@ class _Cell:
             wanted.flush()
             return _answer(given, len(payload))
         except (OSError, EOFError, ValueError) as error:
-            if late.is_set():
+            if late.is_set() or self._process.wait() == -signal.SIGXCPU:
                 raise _too_slow(seconds) from error
             # It died by itself: killed by the system for its memory, or brought down by the file.
             _log.warning("a decoding process died with a picture: %s", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
 from typing import BinaryIO
@@ -10,17 +11,19 @@ from typing import BinaryIO
 from zhentu.errors import PictureError
 from zhentu.intake.decode import DecodeLimits, decode
 
-_CPU_S = 3600  # a child whose parent died while it works ends by itself
-
 
 def main(wanted: BinaryIO, given: BinaryIO) -> None:
     """Answer every picture of `wanted` on `given`."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes no files
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+    endless = resource.getrlimit(resource.RLIMIT_CPU)[1]
     _say(given, {"ready": True})
     while line := wanted.readline():
         asked = json.loads(line)
         payload = wanted.read(asked["bytes"])
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        resource.setrlimit(
+            resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + asked["cpu_s"]), endless)
+        )
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + asked["memory"], hard))
         try:

@@ -1,12 +1,16 @@
 """Decisions that were answered while the store was down: a local file, replayed when it is back. None is lost.
 
 Every process appends to a file of its own and holds a lock on it; files whose process died are replayed by the next.
+A line that cannot be replayed (written by a newer version, cut off by a crash, refused by the store) is set aside into
+the folder `unread`, byte for byte, and named in the log; it holds up no other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -15,12 +19,16 @@ from io import BufferedRandom
 from pathlib import Path
 
 import uuid_utils
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
+from sqlalchemy.exc import IntegrityError
 
-from zhentu.errors import StoreError
+from zhentu.errors import StoreError, UsageError
+from zhentu.record.private import private_file, private_folder
 from zhentu.record.store import Kept, RecordStore
 
 _SUFFIX = ".jsonl"
+_VERSION = 1  # of a line; lines without one are those of 0.1
+_log = logging.getLogger("zhentu")
 
 
 class Spool:
@@ -37,7 +45,7 @@ class Spool:
 
     def put(self, kept: Kept) -> None:
         """Write one decision durably (fsync) before it is answered."""
-        line = _adapter().dump_json(kept) + b"\n"
+        line = b'{"version":%d,"kept":%s}\n' % (_VERSION, _adapter().dump_json(kept))
         with self._lock:
             try:
                 file = self._own()
@@ -58,12 +66,12 @@ class Spool:
         done = 0
         with self._lock:
             if self._file is not None and self._count:
-                done += _drain(self._file, store)
+                done += self._drain(self._file, store)
                 self._count = 0
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             with _orphan(path) as file:
                 if file is not None:
-                    done += _drain(file, store)
+                    done += self._drain(file, store)
                     path.unlink(missing_ok=True)
         return done
 
@@ -77,26 +85,61 @@ class Spool:
                 self._file.close()
                 self._file = None
 
+    def _drain(self, file: BufferedRandom, store: RecordStore) -> int:
+        file.seek(0)
+        done = 0
+        for number, line in enumerate(file, 1):
+            try:
+                _write_late(_kept_of(line), store)
+                done += 1
+            except (ValueError, KeyError) as error:
+                self._set_aside(Path(file.name).name, number, line, error)
+        file.seek(0)
+        file.truncate()
+        os.fsync(file.fileno())
+        return done
+
+    def _set_aside(self, name: str, number: int, line: bytes, error: Exception) -> None:
+        path = private_folder(self._folder / "unread") / name
+        with open(path, "ab", opener=private_file) as file:  # noqa: PTH123 - with a mode of its own
+            file.write(line if line.endswith(b"\n") else line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        first = (str(error).splitlines() or [""])[0]
+        _log.error("spool: line %d of %s was not replayed and lies in %s: %s", number, name, path, first)
+
     def _own(self) -> BufferedRandom:
         if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = (self._folder / f"{uuid_utils.uuid7()}{_SUFFIX}").open("x+b")
+            path = private_folder(self._folder) / f"{uuid_utils.uuid7()}{_SUFFIX}"
+            self._file = open(path, "x+b", opener=private_file)  # noqa: PTH123, SIM115 - a mode; closed by `close`
             fcntl.flock(self._file, fcntl.LOCK_EX)
         return self._file
 
 
-def _drain(file: BufferedRandom, store: RecordStore) -> int:
-    file.seek(0)
-    done = 0
-    for line in file:
-        with contextlib.suppress(ValidationError):  # the last line of a process that died while writing it
-            kept = _adapter().validate_json(line)
+def _kept_of(line: bytes) -> Kept:
+    """The decision of a line. Raises ValueError where it is none that this version knows."""
+    content = json.loads(line)
+    version = content.get("version", 0) if isinstance(content, dict) else None
+    if version == 0:
+        return _adapter().validate_json(line)
+    if version != _VERSION:
+        raise ValueError(f"it has version {version!r}, this zhentu knows {_VERSION}")
+    return _adapter().validate_json(json.dumps(content["kept"]))
+
+
+def _write_late(kept: Kept, store: RecordStore) -> None:
+    """Raises StoreError while the store is down, ValueError where it is not, and still refuses this decision."""
+    try:
+        store.keep_late(kept)
+    except (StoreError, IntegrityError):
+        store.check()
+        try:
             store.keep_late(kept)
-            done += 1
-    file.seek(0)
-    file.truncate()
-    os.fsync(file.fileno())
-    return done
+        except (StoreError, IntegrityError) as error:
+            store.check()
+            raise ValueError(f"the store refuses it: {error}") from error
+    except UsageError as error:
+        raise ValueError(str(error)) from error
 
 
 @contextlib.contextmanager
