@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import Annotated
 
 import typer
@@ -30,7 +31,7 @@ def create(
     from zhentu.record.keys import KeyStore
 
     with open_database(load_settings()) as database:
-        key, token = KeyStore(database).create(name, role, rate)
+        key, token = KeyStore(database).create(name, role, rate, _actor())
     Console(stderr=True).print(f"key {key.key_id} for {name}, role {role.value}; keep it now, it is not shown again:")
     typer.echo(token)
 
@@ -66,5 +67,13 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, see `zhentu
     from zhentu.record.keys import KeyStore
 
     with open_database(load_settings()) as database:
-        KeyStore(database).revoke(key_id)
+        KeyStore(database).revoke(key_id, _actor())
     typer.echo(f"{key_id} is revoked")
+
+
+def _actor() -> str:
+    """Who sits at this command, for the audit."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError):  # a container's user need not have a name
+        return "cli"

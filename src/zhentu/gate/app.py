@@ -92,7 +92,14 @@ def create_app(
         await asyncio.to_thread(store.close)
         await asyncio.to_thread(tracing.close)
 
-    app = FastAPI(title="zhentu", version=__version__, summary="真图: is this product picture true?", lifespan=lifespan)
+    app = FastAPI(
+        title="zhentu",
+        version=__version__,
+        summary="真图: is this product picture true?",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages load their scripts from a third party
+        redoc_url=None,
+    )
     app.state.open_token = secrets.token_urlsafe(24) if settings.open else ""
     app.add_exception_handler(ZhentuError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -23,4 +23,5 @@ def private_file(path: str | Path, flags: int) -> int:
 
 def touch_private(path: Path) -> None:
     """Make an empty file for this user alone where there is none."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, _FILE))
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, _FILE))
