@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from zhentu.errors import ConfigError
 from zhentu.types import Action, OnError
+from zhentu.validation import problems_of
 
 PREFIX = "ZHENTU_"
 _CODE = r"^[\x21\x23-\x5b\x5d-\x7e]*$"  # characters of AIGC label fields, GB 45438-2025 Annex E
@@ -164,19 +165,10 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     try:
         settings = Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
-        problems += [
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}{_got(each['loc'], each['input'])}"
-            for each in error.errors()
-        ]
+        problems += problems_of(error, with_input=True)
     if problems:
         raise ConfigError(str(path) if path else "settings", problems)
     return settings
-
-
-def _got(where: tuple[int | str, ...], value: object) -> str:
-    """What was given, for an error; never a secret."""
-    secret = any("secret" in str(each) or str(each) == "store_url" for each in where)
-    return "" if secret else f" (got {value!r})"
 
 
 def _file_values(path: Path, problems: list[str]) -> Mapping[str, object]:

@@ -56,7 +56,13 @@ def test_an_allowed_picture_passes_on_untouched_and_marked() -> None:
     client = FakeClient(Action.LABEL)
     files = {"photo": ("a.png", PICTURE, "image/png"), "note": ("n.txt", b"text", "text/plain")}
     body = app(client, harmless=("text/plain",)).post("/upload", files=files, data={"listing_id": "L1"}).json()
-    assert body == {"action": "label", "records": "r1", "unscreened": None, "screenings": 1, "files": {"photo": len(PICTURE), "note": 4}}
+    assert body == {
+        "action": "label",
+        "records": "r1",
+        "unscreened": None,
+        "screenings": 1,
+        "files": {"photo": len(PICTURE), "note": 4},
+    }
     assert client.asked == [(PICTURE, "a.png", Listing("L1"))]
 
 
@@ -143,9 +149,20 @@ def test_a_compressed_body_is_refused() -> None:
         (PICTURE, "text/plain"),
         (PICTURE, "application/x-www-form-urlencoded"),
         (PICTURE, ""),
-        (f'--X\r\nContent-Disposition: form-data; name="p"\r\n\r\n{BASE64}\r\n--X--\r\n'.encode(), "multipart/form-data; boundary=X"),
-        (b'--X\r\nContent-Disposition: form-data; name="p"\r\n\r\n' + PICTURE + b"\r\n--X--\r\n", "multipart/form-data; boundary=X"),
-        (b"--X\r\nContent-Disposition: form-data; name=\"p\"; filename*=utf-8''%E6%9D%AF.png\r\n\r\n" + PICTURE + b"\r\n--X--\r\n", "multipart/form-data; boundary=X"),
+        (
+            f'--X\r\nContent-Disposition: form-data; name="p"\r\n\r\n{BASE64}\r\n--X--\r\n'.encode(),
+            "multipart/form-data; boundary=X",
+        ),
+        (
+            b'--X\r\nContent-Disposition: form-data; name="p"\r\n\r\n' + PICTURE + b"\r\n--X--\r\n",
+            "multipart/form-data; boundary=X",
+        ),
+        (
+            b"--X\r\nContent-Disposition: form-data; name=\"p\"; filename*=utf-8''%E6%9D%AF.png\r\n\r\n"
+            + PICTURE
+            + b"\r\n--X--\r\n",
+            "multipart/form-data; boundary=X",
+        ),
     ],
 )
 def test_a_picture_is_found_wherever_it_stands(body: bytes, kind: str) -> None:

@@ -173,7 +173,11 @@ def waiting(folder: Path, count: int = 2) -> Client:
 def test_what_could_not_be_sent_stays_in_the_queue(answer: object, kind: type, tmp_path: Path) -> None:
     waiting(tmp_path)
     before = kept_in(tmp_path)
-    options = {"on_error": OnError.ALLOW_AND_QUEUE, "queue_dir": tmp_path, "transport": httpx.MockTransport(Gate(answer))}
+    options = {
+        "on_error": OnError.ALLOW_AND_QUEUE,
+        "queue_dir": tmp_path,
+        "transport": httpx.MockTransport(Gate(answer)),
+    }
     with contextlib.suppress(Unauthenticated, Forbidden, RuntimeError):
         flushed(kind("http://gate", "zt_a_b", **options))
     assert kept_in(tmp_path) == before

@@ -100,7 +100,9 @@ class ScreenUploads:
             await _refusal(422, "picture_blocked", "a picture may not be published", blocked)(scope, receive, send)
             return
         if unscreened and self._unscreened is Unscreened.REFUSE:
-            told = f"{', '.join(unscreened)[:200]}: cannot be screened; send JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF files"
+            told = (
+                f"{', '.join(unscreened)[:200]}: cannot be screened; send JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF files"
+            )
             await _refusal(415, "unscreened", told, ())(scope, receive, send)
             return
         await self._app(_marked(scope, screenings, unscreened), _replayed(body, receive), send)

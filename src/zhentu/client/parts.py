@@ -18,8 +18,51 @@ from starlette.types import Receive, Scope
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 _PICTURE_NAMES = frozenset(
-    ".jpg .jpeg .jpe .jfif .pjpeg .png .apng .gif .webp .avif .avifs .bmp .dib .tif .tiff .heic .heif .hif .jxl .svg .svgz "
-    ".jp2 .j2k .jpx .ico .psd .dng .raw .cr2 .cr3 .nef .arw .raf .orf .rw2 .tga .exr .hdr .pbm .pgm .ppm .pnm .qoi".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".pjpeg",
+        ".png",
+        ".apng",
+        ".gif",
+        ".webp",
+        ".avif",
+        ".avifs",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".heic",
+        ".heif",
+        ".hif",
+        ".jxl",
+        ".svg",
+        ".svgz",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+        ".ico",
+        ".psd",
+        ".dng",
+        ".raw",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".raf",
+        ".orf",
+        ".rw2",
+        ".tga",
+        ".exr",
+        ".hdr",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+        ".qoi",
+    ]
 )
 # How pictures begin in base64, wherever in a text that is: JPEG, PNG, GIF, WebP, TIFF, and the ftyp box of HEIC and AVIF.
 _BASE64 = re.compile(

@@ -43,7 +43,7 @@ class UploadQueue:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{uuid_utils.uuid7()}.json"
         partial = path.with_suffix(".partial")
-        with open(partial, "wb", opener=_private) as file:  # noqa: PTH123 - with a mode of its own
+        with open(partial, "wb", opener=_private) as file:
             file.write(b'{"version":%d,"upload":%s}' % (_VERSION, _adapter().dump_json(upload)))
             file.flush()
             os.fsync(file.fileno())

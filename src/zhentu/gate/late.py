@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from zhentu.decide.policy import Policy, unscreenable_decision
 from zhentu.errors import ZhentuError
-from zhentu.record.codec import new_record_id
-from zhentu.record.jobs import JobTask
+from zhentu.ids import new_id
+from zhentu.record.job_store import JobTask
 from zhentu.types import Evidence, EvidenceKind, Record, Trust
 
 
@@ -17,7 +17,7 @@ def unscreenable_record(task: JobTask, error: ZhentuError, policy: Policy) -> Re
     request = task.request
     payload = request.payload or b""
     return Record(
-        record_id=new_record_id(),
+        record_id=new_id(),
         created_at=datetime.now(UTC),
         path=request.name,
         picture_sha256=hashlib.sha256(payload).hexdigest(),

@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from zhentu.errors import PictureTooLarge, UnsupportedFormat, UsageError
 from zhentu.gate.rules import MOST_REFERENCES
 from zhentu.types import Listing
+from zhentu.validation import problems_of
 
 Model = TypeVar("Model", bound=BaseModel)
 _FIELDS = 64
@@ -206,13 +207,15 @@ def _texts(form: FormData, field: str) -> list[str]:
 def _listing_of(values: dict[str, Any]) -> Listing:
     attributes = values.get("declared_attributes")
     if isinstance(attributes, str):
-        values = values | {"declared_attributes": _json(attributes or "{}", "declared_attributes: must be a JSON object")}
+        values = values | {
+            "declared_attributes": _json(attributes or "{}", "declared_attributes: must be a JSON object")
+        }
     if values.get("declared_ai") == "":
         values = values | {"declared_ai": None}
     try:
         return ListingFields.model_validate(values).listing()
     except ValidationError as error:
-        raise UsageError(_sentence(error)) from error
+        raise UsageError("; ".join(problems_of(error, whole="body"))) from error
 
 
 def _listings(text: str, count: int) -> list[Listing]:
@@ -229,7 +232,7 @@ def _parsed(model: type[Model], body: bytes) -> Model:
     try:
         return model.model_validate_json(body, strict=True)
     except ValidationError as error:
-        raise UsageError(_sentence(error)) from error
+        raise UsageError("; ".join(problems_of(error, whole="body"))) from error
 
 
 def _json(text: str | bytes, told: str) -> Any:
@@ -255,12 +258,6 @@ def _check_extent(content: Any) -> None:
         if not level:
             return
     raise UsageError(f"body: objects are nested more than {_DEEPEST} deep")
-
-
-def _sentence(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    named = [f"{'.'.join(map(str, each['loc']))[:100] or 'body'}: {each['msg']}" for each in found[:10]]
-    return "; ".join([*named, *([f"and {len(found) - 10} more"] if len(found) > 10 else [])])
 
 
 def _check_count(count: int, most: int) -> None:

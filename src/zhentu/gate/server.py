@@ -40,7 +40,7 @@ class ConnectionLimits:
 
 
 def guarded(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
-    """uvicorn's protocol under these limits; every server needs one of its own."""
+    """Uvicorn's protocol under these limits; every server needs one of its own."""
     idle: OrderedDict[HttpToolsProtocol, None] = OrderedDict()  # connections without a request, longest first
 
     class Guarded(HttpToolsProtocol):

@@ -109,7 +109,7 @@ class _Cell:
     def __init__(self) -> None:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "zhentu.intake.cell_child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -21,9 +21,7 @@ def main(wanted: BinaryIO, given: BinaryIO) -> None:
         asked = json.loads(line)
         payload = wanted.read(asked["bytes"])
         used = resource.getrusage(resource.RUSAGE_SELF)
-        resource.setrlimit(
-            resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + asked["cpu_s"]), endless)
-        )
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + asked["cpu_s"]), endless))
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + asked["memory"], hard))
         try:

@@ -79,6 +79,6 @@ class PictureStore:
 def _write_privately(path: Path, payload: bytes) -> None:
     """Write for this user alone, under another name first: nobody reads half a picture."""
     partial = private_folder(path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
-    with open(partial, "wb", opener=private_file) as file:  # noqa: PTH123 - with a mode of its own
+    with open(partial, "wb", opener=private_file) as file:
         file.write(payload)
     partial.replace(path)

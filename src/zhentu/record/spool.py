@@ -22,9 +22,10 @@ import uuid_utils
 from pydantic import TypeAdapter
 from sqlalchemy.exc import IntegrityError
 
-from zhentu.errors import StoreError, UsageError
+from zhentu.errors import RecordUnreadable, StoreError, UsageError
+from zhentu.record.codec import decode_record, encode_record
 from zhentu.record.private import private_file, private_folder
-from zhentu.record.store import Kept, RecordStore
+from zhentu.record.store import RecordStore, RecordWrite
 
 _SUFFIX = ".jsonl"
 _VERSION = 1  # of a line; lines without one are those of 0.1
@@ -43,9 +44,9 @@ class Spool:
         self._file: BufferedRandom | None = None
         self._count = 0
 
-    def put(self, kept: Kept) -> None:
+    def put(self, write: RecordWrite) -> None:
         """Write one decision durably (fsync) before it is answered."""
-        line = b'{"version":%d,"kept":%s}\n' % (_VERSION, _adapter().dump_json(kept))
+        line = b'{"version":%d,"write":%s}\n' % (_VERSION, _adapter().dump_json(write))
         with self._lock:
             try:
                 file = self._own()
@@ -90,9 +91,9 @@ class Spool:
         done = 0
         for number, line in enumerate(file, 1):
             try:
-                _write_late(_kept_of(line), store)
+                _write_late(decode_write(line), store)
                 done += 1
-            except (ValueError, KeyError) as error:
+            except (ValueError, KeyError, RecordUnreadable) as error:
                 self._set_aside(Path(file.name).name, number, line, error)
         file.seek(0)
         file.truncate()
@@ -101,7 +102,7 @@ class Spool:
 
     def _set_aside(self, name: str, number: int, line: bytes, error: Exception) -> None:
         path = private_folder(self._folder / "unread") / name
-        with open(path, "ab", opener=private_file) as file:  # noqa: PTH123 - with a mode of its own
+        with open(path, "ab", opener=private_file) as file:
             file.write(line if line.endswith(b"\n") else line + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -111,30 +112,19 @@ class Spool:
     def _own(self) -> BufferedRandom:
         if self._file is None:
             path = private_folder(self._folder) / f"{uuid_utils.uuid7()}{_SUFFIX}"
-            self._file = open(path, "x+b", opener=private_file)  # noqa: PTH123, SIM115 - a mode; closed by `close`
+            self._file = open(path, "x+b", opener=private_file)  # noqa: SIM115 - a mode; closed by `close`
             fcntl.flock(self._file, fcntl.LOCK_EX)
         return self._file
 
 
-def _kept_of(line: bytes) -> Kept:
-    """The decision of a line. Raises ValueError where it is none that this version knows."""
-    content = json.loads(line)
-    version = content.get("version", 0) if isinstance(content, dict) else None
-    if version == 0:
-        return _adapter().validate_json(line)
-    if version != _VERSION:
-        raise ValueError(f"it has version {version!r}, this zhentu knows {_VERSION}")
-    return _adapter().validate_json(json.dumps(content["kept"]))
-
-
-def _write_late(kept: Kept, store: RecordStore) -> None:
+def _write_late(write: RecordWrite, store: RecordStore) -> None:
     """Raises StoreError while the store is down, ValueError where it is not, and still refuses this decision."""
     try:
-        store.keep_late(kept)
+        store.keep_late(write)
     except (StoreError, IntegrityError):
         store.check()
         try:
-            store.keep_late(kept)
+            store.keep_late(write)
         except (StoreError, IntegrityError) as error:
             store.check()
             raise ValueError(f"the store refuses it: {error}") from error
@@ -159,6 +149,22 @@ def _orphan(path: Path) -> Iterator[BufferedRandom | None]:
         yield file
 
 
+def decode_write(line: bytes) -> RecordWrite:
+    """What a line of the spool stands for, of this release or the one before.
+
+    Raises ValueError, KeyError and RecordUnreadable where it is none that this release knows.
+    """
+    content = json.loads(line)
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")
+    if "version" not in content:  # a line of 0.1
+        content["record"] = json.loads(encode_record(decode_record(json.dumps(content["record"]))))
+        return _adapter().validate_json(json.dumps(content))
+    if content["version"] != _VERSION:
+        raise ValueError(f"it has version {content['version']!r}, this zhentu knows {_VERSION}")
+    return _adapter().validate_json(json.dumps(content["write"]))
+
+
 @lru_cache(maxsize=1)
-def _adapter() -> TypeAdapter[Kept]:
-    return TypeAdapter(Kept)
+def _adapter() -> TypeAdapter[RecordWrite]:
+    return TypeAdapter(RecordWrite)

@@ -24,7 +24,9 @@ async def docs(request: Request) -> HTMLResponse:
     style = _read("apidocs.css")
     html = _template().render(info=document["info"], operations=_operations(document), style=style, dump=_dump)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    csp = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    csp = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
     headers = {"Content-Security-Policy": csp, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
     return HTMLResponse(html, headers=headers)
 

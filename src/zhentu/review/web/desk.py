@@ -27,7 +27,7 @@ PROXY_SECRET = "x-zhentu-proxy-secret"  # noqa: S105 - the name of a header
 _KEPT = 96  # previews and heatmaps kept encoded, some 200 kB each
 
 
-class Kept:
+class PictureCache:
     """The last encoded pictures: a reviewer's browser asks for the same ones within seconds."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Desk:
     comparer: Callable[[], ComparerPort | None] = lambda: None
     proxy: ProxySignIn | None = None
     open_token: str = ""
-    kept: Kept = field(default_factory=Kept)
+    kept: PictureCache = field(default_factory=PictureCache)
 
     def reviewer(self, request: Request) -> Reviewer:
         """Who asks. Raises Unauthenticated where nobody is signed in."""

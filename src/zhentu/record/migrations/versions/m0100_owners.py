@@ -16,4 +16,3 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("owner", sa.String(40), nullable=False, server_default=""))
     op.add_column("outbox", sa.Column("owner", sa.Text, nullable=False, server_default=""))
     op.add_column("outbox", sa.Column("host", sa.Text, nullable=False, server_default=""))
-
