@@ -59,7 +59,8 @@ def form(payload: bytes, path: str, field_name: str = "picture", headers: str = 
     boundary = b"zhentu-load"
     head = f'Content-Disposition: form-data; name="{field_name}"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
     body = b"--" + boundary + b"\r\n" + head.encode() + payload + b"\r\n--" + boundary + b"--\r\n"
-    lines = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary={boundary.decode()}\r\n"
+    kind = f"multipart/form-data; boundary={boundary.decode()}"
+    lines = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
     return f"{lines}{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 

@@ -1,7 +1,7 @@
-"""Text from outside made safe for where it is shown: terminals and logs, and spreadsheets.
+"""Text from outside made safe for terminals and logs; `cells` does the same for spreadsheets.
 
 A picture's name, a listing id or a URL is written by strangers. In a terminal an escape sequence in it moves the
-cursor, in a log a line break makes up a second line, in a spreadsheet "=" begins a formula.
+cursor, in a log a line break makes up a second line.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u20
 _ANY_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _KEY = re.compile(r"(zt_[0-9A-Za-z]{1,16}_)[0-9A-Za-z_-]+")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # also as full-width signs
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
 
 
 def printable(text: str, lines: bool = False) -> str:
-    """`text` with control characters written out as \\x1b and the like. lines: line breaks and tabs stay."""
+    r"""`text` with control characters written out as \x1b and the like. lines: line breaks and tabs stay."""
     text = (_CONTROL if lines else _ANY_CONTROL).sub(_escaped, text)
     return _SURROGATE.sub(_escaped, text)
 
@@ -26,17 +24,6 @@ def printable(text: str, lines: bool = False) -> str:
 def hide_keys(text: str) -> str:
     """`text` without the secret of any API key that stands in it; the public id stays."""
     return _KEY.sub(r"\1...", text) if "zt_" in text else text
-
-
-def cell(value: str) -> str:
-    """A text as a cell of a CSV file: what a spreadsheet would take for a formula gets an apostrophe in front.
-
-    Numbers stay as they are; so does everything that does not begin like a formula.
-    """
-    stripped = value.lstrip(" ")
-    if stripped.startswith(_FORMULA) and not _NUMBER.match(value):
-        return f"'{value}"
-    return value
 
 
 def _escaped(found: re.Match[str]) -> str:

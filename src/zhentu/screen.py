@@ -20,6 +20,7 @@ from zhentu.digest import digest_of
 from zhentu.errors import PictureError
 from zhentu.ids import new_id
 from zhentu.intake.decode import DECODING_VERSION, DecodeLimits, decode
+from zhentu.intake.ports import DecoderPort
 from zhentu.intake.provenance import read_provenance
 from zhentu.types import (
     BankHit,
@@ -109,11 +110,12 @@ class Screener:
     bank: BankPort | None = None
     comparer: ComparerPort | None = None
     c2pa_anchors: str = ""
+    decoder: DecoderPort = decode
 
     def screen(self, inquiry: Inquiry) -> Screening:
         """Screen one picture. Raises PictureError when it, or a reference, cannot be decoded."""
         began = time.perf_counter()
-        picture = decode(inquiry.file.payload, self.limits, inquiry.file.sha256)
+        picture = self.decoder(inquiry.file.payload, self.limits, inquiry.file.sha256)
         if self.policy.mode is Mode.OFF:
             evidence = (*self._provenance(inquiry, picture), *declaration(inquiry.listing))
             decision = self.decide(None, evidence, inquiry.listing, picture.sha256)
@@ -235,7 +237,7 @@ class Screener:
 
     def _reference(self, file: PictureFile) -> Picture:
         try:
-            return decode(file.payload, self.limits, file.sha256)
+            return self.decoder(file.payload, self.limits, file.sha256)
         except PictureError as error:
             raise type(error)(f"reference picture: {error}") from error
 

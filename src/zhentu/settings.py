@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     review_pictures: folders where the paths of records lie, for the review page.  review_sample_ratio,
     review_second_ratio: shares of pictures that passed, and of decisions, that somebody (else) looks at all the same.
     review_proxy_header: header in which a reverse proxy names who is signed in; review_proxy_networks: where that proxy
-    is, nobody else's header counts; review_proxy_secret: what it must send in X-Zhentu-Proxy-Secret besides.  appeal_days: how long a reviewer may take for an appeal.
+    is, nobody else's header counts; review_proxy_secret: what it must send in X-Zhentu-Proxy-Secret besides.
+    appeal_days: how long a reviewer may take for an appeal.
     webhook_url, webhook_secret, webhook_actions: where decisions are sent, signed how, and which ones.
     label_propagator: the platform's code in AIGC labels; label_producer: the producer's, written for the states in
     label_producer_states; label_replace_propagator: write over another platform's code.  label_visible, _language

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from zhentu.banks.bank import Banks
 from zhentu.bootstrap.screener import limits_of
 from zhentu.bootstrap.stores import build_banks, build_store
+from zhentu.intake.decode import decode
+from zhentu.intake.ports import DecoderPort
 from zhentu.record.pictures import PictureStore
 from zhentu.record.store import RecordStore
 from zhentu.review.appeals import Appeals
@@ -26,15 +28,20 @@ def build_desk(
     banks: Banks,
     screener: Callable[[], Screener | None] = lambda: None,
     open_token: str = "",
+    decoder: DecoderPort = decode,
 ) -> Desk:
     """The review desk over a store. screener: gives the one in force, for heatmaps and comparisons.
 
-    open_token: lets a browser in without a key, in open mode.
+    open_token: lets a browser in without a key, in open mode.  decoder: what decodes pictures here.
     """
     limits = limits_of(settings)
     fetches = (KeptFetch(PictureStore(settings.picture_store)), FolderFetch(settings.review_pictures, limits))
     pictures = ReviewPictures(
-        store.database, fetches, limits, lambda: active.detector if (active := screener()) is not None else None
+        store.database,
+        fetches,
+        limits,
+        lambda: active.detector if (active := screener()) is not None else None,
+        decoder,
     )
 
     def comparer() -> ComparerPort | None:

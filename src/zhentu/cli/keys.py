@@ -6,9 +6,9 @@ import getpass
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from zhentu.cli.terminal import console, say
 from zhentu.settings import load_settings
 from zhentu.types import Role
 
@@ -32,7 +32,7 @@ def create(
 
     with open_database(load_settings()) as database:
         key, token = KeyStore(database).create(name, role, rate, _actor())
-    Console(stderr=True).print(f"key {key.key_id} for {name}, role {role.value}; keep it now, it is not shown again:")
+    console(stderr=True).print(f"key {key.key_id} for {name}, role {role.value}; keep it now, it is not shown again:")
     typer.echo(token)
 
 
@@ -54,7 +54,7 @@ def list_keys() -> None:
         rate = "default" if key.rate_per_s is None else f"{key.rate_per_s:g}/s"
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
         table.add_row(key.key_id, key.name, key.role.value, rate, f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
-    Console().print(table)
+    console().print(table)
 
 
 @keys_app.command("revoke")
@@ -68,7 +68,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, see `zhentu
 
     with open_database(load_settings()) as database:
         KeyStore(database).revoke(key_id, _actor())
-    typer.echo(f"{key_id} is revoked")
+    say(f"{key_id} is revoked")
 
 
 def _actor() -> str:

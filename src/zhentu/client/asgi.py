@@ -44,8 +44,9 @@ class ScreenUploads:
     """Refuses, marks or passes on uploads; on the paths it guards nothing is called allowed that was not screened.
 
     A blocked or broken picture is refused with 422 and its reasons. Others pass on with the headers `X-Zhentu-Action`
-    (the gravest action; `deferred` where `on_error` let a picture through) and `X-Zhentu-Records`, and `request.state.zhentu` holds every Screening; such headers sent by
-    a caller are removed. An upload without pictures and files gets no header.
+    (the gravest action; `deferred` where `on_error` let a picture through) and `X-Zhentu-Records`, and
+    `request.state.zhentu` holds every Screening; such headers sent by a caller are removed. An upload without pictures
+    and files gets no header.
     paths: prefixes of routes to screen; listing_of: form fields -> Listing.  max_bytes: of a request's body, which is
     held in memory.
     unscreened: what looks like a picture or a file and cannot be screened (HEIC, SVG, archives, other multipart kinds)

@@ -18,55 +18,31 @@ from starlette.types import Receive, Scope
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 _PICTURE_NAMES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".pjpeg",
-        ".png",
-        ".apng",
-        ".gif",
-        ".webp",
-        ".avif",
-        ".avifs",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".heic",
-        ".heif",
-        ".hif",
-        ".jxl",
-        ".svg",
-        ".svgz",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-        ".ico",
-        ".psd",
-        ".dng",
-        ".raw",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".raf",
-        ".orf",
-        ".rw2",
-        ".tga",
-        ".exr",
-        ".hdr",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".qoi",
-    ]
+    (
+        *(
+            ".jpg",
+            ".jpeg",
+            ".jpe",
+            ".jfif",
+            ".pjpeg",
+            ".png",
+            ".apng",
+            ".gif",
+            ".webp",
+            ".avif",
+            ".avifs",
+            ".bmp",
+            ".dib",
+        ),
+        *(".tif", ".tiff", ".heic", ".heif", ".hif", ".jxl", ".svg", ".svgz", ".jp2", ".j2k", ".jpx", ".ico", ".psd"),
+        *(".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".tga", ".exr", ".hdr", ".qoi"),
+        *(".pbm", ".pgm", ".ppm", ".pnm"),
+    )
 )
-# How pictures begin in base64, wherever in a text that is: JPEG, PNG, GIF, WebP, TIFF, and the ftyp box of HEIC and AVIF.
+# How pictures begin in base64, wherever in a text: JPEG, PNG, GIF, WebP, TIFF, and the ftyp box of HEIC and AVIF.
 _BASE64 = re.compile(
-    r"(?:[/_]9j[/_]|iVBORw0KGg|R0lGODd|R0lGODl|UklGR|SUkqA|SUkrA|TU0AK|TU0AKw|AAAA[A-Za-z0-9+/_-]{1,2}GZ0eX)[A-Za-z0-9+/_-]{48,}={0,2}"
+    r"(?:[/_]9j[/_]|iVBORw0KGg|R0lGODd|R0lGODl|UklGR|SUkqA|SUkrA|TU0AK|AAAA[A-Za-z0-9+/_-]{1,2}GZ0eX)"
+    r"[A-Za-z0-9+/_-]{48,}={0,2}"
 )
 _LONG = re.compile(r"[A-Za-z0-9+/_-]{20000,}")  # a file of some other kind
 _SPACES = re.compile(r"[\s\\]+")  # line breaks of MIME, and backslashes of JSON inside of JSON
@@ -86,8 +62,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """An upload taken apart. unscreened: where something stands that looks like a picture or a file and is none that
-    can be screened.
+    """An upload taken apart.
+
+    unscreened: where something stands that looks like a picture or a file and is none that can be screened.
     """
 
     pictures: tuple[Part, ...] = ()

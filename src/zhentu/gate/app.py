@@ -40,6 +40,7 @@ from zhentu.gate.service import ScreeningService
 from zhentu.gate.spooled_store import SpooledStore
 from zhentu.gate.tracing import Tracing
 from zhentu.gate.visitors import Visitors
+from zhentu.intake.cell import DecodeCells
 from zhentu.intake.fetch import FetchLimits, Outbound
 from zhentu.record.history import ModelHistory
 from zhentu.record.job_store import JobStore
@@ -53,6 +54,7 @@ from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.validation import problems_of
 
+_FOR_DECODING = 0.8  # of the deadline: whoever sent a slow picture is still told so
 _build_screener = partial(build_screener, golden=True)
 
 
@@ -68,16 +70,18 @@ def create_app(
     """
     _check(settings)
     tracing = tracing or Tracing.from_environment()
-    metrics = GateMetrics(tracing)
+    metrics, budget = GateMetrics(tracing), Budget(settings.held_bytes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        cells = DecodeCells(settings.worker_count, _FOR_DECODING * settings.deadline_s, settings.decode_bytes)
         try:
             store = await asyncio.to_thread(make_store, settings)
             banks = await asyncio.to_thread(build_banks, store)
-            gate = await asyncio.to_thread(_gate, settings, store, _with_banks(make_screener, banks), metrics)
+            make = _with(make_screener, banks, cells)
+            gate = await asyncio.to_thread(_gate, settings, store, make, metrics, budget)
             desk = await asyncio.to_thread(
-                build_desk, settings, store, banks, lambda: gate.active.screener, app.state.open_token
+                build_desk, settings, store, banks, lambda: gate.active.screener, app.state.open_token, cells.decode
             )
         except ZhentuError as error:
             app.state.failed = error  # `zhentu serve` says it in one line and with its exit code
@@ -85,11 +89,14 @@ def create_app(
         app.state.gate, app.state.desk = gate, desk
         gate.background.start()
         banks.start()
+        warming = asyncio.create_task(asyncio.to_thread(cells.warm))
         yield
         gate.capacity.drain()
         await asyncio.gather(*gate.service.asides, return_exceptions=True)
         await asyncio.to_thread(gate.capacity.close)
         await asyncio.to_thread(banks.stop)
+        await asyncio.gather(warming, return_exceptions=True)  # a cell that did not start is tried again when needed
+        await asyncio.to_thread(cells.close)
         await gate.background.stop()
         await asyncio.to_thread(gate.spooled.spool.close)
         await asyncio.to_thread(store.close)
@@ -112,7 +119,6 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     _describe(app)
-    budget = Budget(settings.held_bytes)
     routes = [each for router in ROUTERS for each in router.routes]
     rules = Rules(routes, settings.max_bytes, settings.batch_size, budget.share)
     visitors = Visitors.of(settings.allowed_hosts, settings.host, settings.open)
@@ -121,12 +127,18 @@ def create_app(
     return app
 
 
-def _with_banks(make_screener: Callable[[Settings], Screener], banks: Banks) -> Callable[[Settings], Screener]:
-    return lambda settings: replace(make_screener(settings), bank=banks)
+def _with(
+    make_screener: Callable[[Settings], Screener], banks: Banks, cells: DecodeCells
+) -> Callable[[Settings], Screener]:
+    return lambda settings: replace(make_screener(settings), bank=banks, decoder=cells.decode)
 
 
 def _gate(
-    settings: Settings, store: RecordStore, make_screener: Callable[[Settings], Screener], metrics: GateMetrics
+    settings: Settings,
+    store: RecordStore,
+    make_screener: Callable[[Settings], Screener],
+    metrics: GateMetrics,
+    budget: Budget,
 ) -> Gate:
     database = store.database
     door = Doorkeeper(KeyStore(database), settings)
@@ -141,7 +153,7 @@ def _gate(
     )
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
     deliverer = Deliverer(Outbox(database), Outbound(limits), secret, metrics)
-    runner = JobRunner(service, jobs, store)
+    runner = JobRunner(service, jobs, store, budget)
     background = Background(active, spooled, runner, deliverer, metrics, settings.reload_s)
     return Gate(settings, store, spooled, active, capacity, service, jobs, pictures, door, metrics, background)
 

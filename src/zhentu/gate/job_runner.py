@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 
 from zhentu.errors import DependencyError, Overloaded, PictureError, RecordNotFound, UsageError, ZhentuError
+from zhentu.gate.budget import Budget
 from zhentu.gate.events import JOB_FINISHED, envelope, screened_message
 from zhentu.gate.late import unscreenable_record
 from zhentu.gate.requests import Submission
@@ -28,8 +29,8 @@ _GRACE_S = 30.0  # beyond a picture's deadline, before another gate takes it for
 class JobRunner:
     """Works off the table of jobs, several pictures side by side; several gates may do so at once."""
 
-    def __init__(self, service: ScreeningService, store: JobStore, records: RecordStore) -> None:
-        self._service, self.store, self._records = service, store, records
+    def __init__(self, service: ScreeningService, store: JobStore, records: RecordStore, budget: Budget) -> None:
+        self._service, self.store, self._records, self._budget = service, store, records, budget
         self._under_way: dict[asyncio.Task[None], str] = {}
 
     async def turn(self) -> bool:
@@ -74,7 +75,11 @@ class JobRunner:
         try:
             # A job's picture is screened once, however often it is taken: its place in the job is its key.
             key = f"{task.job_id}/{task.position}"
-            screened = await self._service.screen(submission, "job", key, late, may_defer=False)
+            with self._budget.hold(f"job:{task.owner}") as hold:
+                hold.grow(len(request.payload or b""))
+                screened = await self._service.screen(
+                    submission, "job", key, late, may_defer=False, hold=hold, owner=task.owner
+                )
         except (PictureError, UsageError) as error:
             await self._give_up(task, error)
         except (Overloaded, DependencyError) as error:

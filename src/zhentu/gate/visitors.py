@@ -24,7 +24,10 @@ _READS = ("GET", "HEAD", "OPTIONS")
 
 
 class Visitors:
-    """Looks at a request's head. hosts: names this gate answers for; empty = any.  closed: refuse other sites' pages."""
+    """Looks at a request's head.
+
+    hosts: names this gate answers for; empty = any.  closed: refuse what pages of other sites send.
+    """
 
     def __init__(self, hosts: Iterable[str], closed: bool) -> None:
         self._hosts = frozenset(each.lower().strip("[]") for each in hosts)

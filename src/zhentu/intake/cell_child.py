@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-import json
 import math
 import resource
 import sys
+from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 from zhentu.errors import PictureError
 from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.wire import receive, send, send_pictures
+from zhentu.types import Picture
+
+TASKS: Mapping[str, Callable[[bytes, DecodeLimits, str], tuple[Picture, ...]]] = {
+    "decode": lambda payload, limits, sha256: (decode(payload, limits, sha256),),
+}
 
 
 def main(wanted: BinaryIO, given: BinaryIO) -> None:
     """Answer every picture of `wanted` on `given`."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes no files
-    endless = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    _say(given, {"ready": True})
-    while line := wanted.readline():
-        asked = json.loads(line)
-        payload = wanted.read(asked["bytes"])
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + asked["cpu_s"]), endless))
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + asked["memory"], hard))
+    send(given, {"ready": True})
+    while True:
         try:
-            picture = decode(payload, DecodeLimits(**asked["limits"]))
+            asked = receive(wanted)
+        except EOFError:
+            return
+        payload = wanted.read(asked["bytes"])
+        _limit(asked["cpu_s"], asked["memory"])
+        try:
+            pictures = TASKS[asked["task"]](payload, DecodeLimits(**asked["limits"]), asked["sha256"])
         except PictureError as error:
-            _say(given, {"code": error.code, "detail": str(error)})
+            send(given, {"code": error.code, "detail": str(error)})
             continue
         finally:
-            resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-        height, width = picture.rgb.shape[:2]
-        told = {"height": height, "width": width, "sha256": picture.sha256, "format": picture.format}
-        _say(given, told | {"notes": list(picture.notes)})
-        given.write(memoryview(picture.rgb).cast("B"))
-        given.flush()
-        del picture, payload
+            _limit(math.inf, math.inf)
+        send_pictures(given, pictures)
+        del pictures, payload
 
 
-def _say(given: BinaryIO, told: dict[str, object]) -> None:
-    given.write(json.dumps(told).encode() + b"\n")
-    given.flush()
+def _limit(cpu_s: float, memory: float) -> None:
+    """Allow so much more processor time and address space than is used; the hard limits stay as they are."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _set(resource.RLIMIT_CPU, used.ru_utime + used.ru_stime + cpu_s)
+    _set(resource.RLIMIT_AS, _address_space() + memory)
+
+
+def _set(what: int, most: float) -> None:
+    hard = resource.getrlimit(what)[1]
+    resource.setrlimit(what, (hard if math.isinf(most) else math.ceil(most), hard))
 
 
 def _address_space() -> int:

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from zhentu.errors import PictureTooLarge
+
 BYTES_PER_PIXEL = 14  # at the peak of decoding, the file's own samples, conversions and the upright copy included
 KEPT_PER_PIXEL = 3  # afterwards
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -20,8 +22,9 @@ _NEAR = 64 * 1024  # bytes in which containers say what they hold
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """width, height: pixels.  passes: how often the decoder goes over them.  plain: of a kind whose time follows
-    from these three, so that it may be decoded where nobody can break it off.
+    """How large a picture is. width, height: pixels.  passes: how often the decoder goes over them.
+
+    plain: of a kind whose time follows from these three, so that it may be decoded where nobody can break it off.
     """
 
     width: int
@@ -60,6 +63,16 @@ def decode_cost(payload: bytes, references: Sequence[bytes] = ()) -> int:
     pixels = [extent_of(each).pixels for each in (payload, *references)]
     largest = max(pixels)
     return largest * BYTES_PER_PIXEL + (sum(pixels) - largest) * KEPT_PER_PIXEL
+
+
+def check_together(references: Sequence[bytes], most_pixels: int) -> None:
+    """Raise PictureTooLarge where references have more pixels together than one picture may have: all are kept."""
+    pixels = sum(extent_of(each).pixels for each in references)
+    if pixels > most_pixels:
+        raise PictureTooLarge(
+            f"the references have {pixels / 1e6:.0f} megapixels together, the limit is {most_pixels / 1e6:.0f}; "
+            "send them smaller"
+        )
 
 
 def _jpeg(payload: bytes) -> Extent:

@@ -2,7 +2,8 @@
 
 Schemes and ports are listed; the name is resolved once, every address it has is checked, and the connection goes to
 a checked address, so that a name cannot point elsewhere between check and use (DNS rebinding). Redirects begin anew.
-Bytes and time are capped, and waiting for a place counts: whoever names a slow host waits for it alone. No proxy of the environment is used: it would connect where nothing was checked.
+Bytes and time are capped, and waiting for a place counts: whoever names a slow host waits for it alone.
+No proxy of the environment is used: it would connect where nothing was checked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
@@ -56,7 +57,7 @@ class FetchLimits:
     timeout_s: float = 5.0
     max_bytes: int = 30 * 1024 * 1024
     max_redirects: int = 3
-    lanes: LaneLimits = LaneLimits()
+    lanes: LaneLimits = field(default_factory=LaneLimits)
 
 
 class Outbound:

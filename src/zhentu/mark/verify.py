@@ -8,6 +8,7 @@ from zhentu.intake.aigc import AigcLabel, find_labels
 from zhentu.intake.credentials import Credential, read_credential
 from zhentu.intake.decode import DecodeLimits, decode
 from zhentu.intake.metadata import read_metadata
+from zhentu.intake.ports import DecoderPort
 from zhentu.mark import badge as badges
 from zhentu.mark.spec import Badge
 from zhentu.mark.visible import grey_of, noted_badges
@@ -36,9 +37,11 @@ class Verified:
         return not self.implicit_problems and not self.explicit_problems
 
 
-def verify_labels(payload: bytes, limits: DecodeLimits | None = None, c2pa_anchors: str = "") -> Verified:
+def verify_labels(
+    payload: bytes, limits: DecodeLimits | None = None, c2pa_anchors: str = "", decoder: DecoderPort = decode
+) -> Verified:
     """Check one picture. Raises PictureError when it cannot be decoded."""
-    picture = decode(payload, limits)
+    picture = decoder(payload, limits)
     metadata = read_metadata(payload, picture.format)
     found = list(find_labels(metadata))
     labels = tuple(label for label in found if isinstance(label, AigcLabel))

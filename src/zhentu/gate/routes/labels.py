@@ -37,6 +37,7 @@ _BROKEN = (
     errors.PictureEmpty,
     errors.PictureTooLarge,
     errors.PictureTooSmall,
+    errors.PictureTooSlow,
     errors.PictureTruncated,
     errors.PictureCorrupt,
     errors.UnsupportedFormat,
@@ -141,8 +142,9 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
     """Say whether a picture carries conforming labels; nothing is stored."""
     gate.capacity.admit()
     payload, _ = await read_picture(request, gate.settings.max_bytes, frozenset())
-    limits, anchors = gate.active.screener.limits, read_anchors(gate.settings)
-    found = await unless_gone(request, gate.capacity.run(lambda _: verify_labels(payload, limits, anchors)))
+    screener, anchors = gate.active.screener, read_anchors(gate.settings)
+    limits, decoder = screener.limits, screener.decoder
+    found = await unless_gone(request, gate.capacity.run(lambda _: verify_labels(payload, limits, anchors, decoder)))
     return _verify_answer(found)
 
 
@@ -224,11 +226,11 @@ async def _labelled(
     if owed is None:
         headers = {"Zhentu-Label-State": "none", "Zhentu-Label-Changed": "false"}
         return Response(payload, headers=headers, media_type=_mime(form))
-    limits = gate.active.screener.limits
+    limits, decoder = gate.active.screener.limits, gate.active.screener.decoder
 
     def work(ticket: Ticket) -> Labelled:
         ticket.check()
-        return label_picture(payload, owed, spec, limits)
+        return label_picture(payload, owed, spec, limits, decoder)
 
     made = await unless_gone(request, gate.capacity.run(work))
     return Response(made.payload, headers=_headers(made), media_type=_mime(made.format))
