@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from zhentu.cli.terminal import console, say_json, styled
 from zhentu.settings import load_settings
@@ -74,8 +75,9 @@ def _show(record: Record, console: Console) -> None:
     )
     for note in record.notes:
         console.print(f"note: {note}")
-    applied = "" if decision.applied is decision.action else f"(applied: {decision.applied.value}), "
-    console.print("\naction", styled(decision.action.value, "bold"), f"{applied}mode {decision.mode.value}")
+    applied = "" if decision.applied is decision.action else f" (applied: {decision.applied.value})"
+    action = (decision.action.value, "bold")
+    console.print(Text.assemble("\naction ", action, f"{applied}, mode {decision.mode.value}"))
     if record.verdict:
         console.print(_scores(record))
     for each in record.evidence:
