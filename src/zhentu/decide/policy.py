@@ -121,8 +121,8 @@ def deferred_decision(policy: Policy) -> Decision:
 def unscreenable_decision(policy: Policy) -> Decision:
     """What is said of a picture that was let through and then could not be screened: never that it may stay."""
     words = notices.UNSCREENABLE
-    reason = Reason("screening_impossible", Action.REVIEW, words.en, words.zh)
-    return _decision(Action.REVIEW, [reason], policy, policy.mode, None, {})
+    reason = Reason(ReasonKind.DEFERRED, "screening_impossible", Action.REVIEW, words.en, words.zh)
+    return _decision(Action.REVIEW, [reason], policy, policy.mode, None, ())
 
 
 def declaration(listing: Listing) -> tuple[Evidence, ...]:

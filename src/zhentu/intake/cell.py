@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import BinaryIO
+from typing import IO
 
 from zhentu.errors import DeadlineExceeded, DependencyError, PictureCorrupt, PictureError, PictureTooSlow
 from zhentu.intake.decode import DecodeLimits, decode
@@ -210,11 +210,11 @@ class _Cell:
         finally:
             timer.cancel()
 
-    def _pipes(self) -> tuple[BinaryIO, BinaryIO]:
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         wanted, given = self._process.stdin, self._process.stdout
         if wanted is None or given is None:
             raise EOFError("the process has no pipes")
-        return wanted, given  # type: ignore[return-value] - binary, because no encoding was asked for
+        return wanted, given
 
 
 def _error(code: str, detail: str) -> PictureError:

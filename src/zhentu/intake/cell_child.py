@@ -6,7 +6,7 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from typing import BinaryIO
+from typing import IO
 
 from zhentu.errors import PictureError
 from zhentu.intake.decode import DecodeLimits, decode
@@ -18,7 +18,7 @@ TASKS: Mapping[str, Callable[[bytes, DecodeLimits, str], tuple[Picture, ...]]] =
 }
 
 
-def main(wanted: BinaryIO, given: BinaryIO) -> None:
+def main(wanted: IO[bytes], given: IO[bytes]) -> None:
     """Answer every picture of `wanted` on `given`."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes no files
     send(given, {"ready": True})

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, BinaryIO, get_type_hints
+from typing import IO, Any, get_type_hints
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -17,13 +17,13 @@ _LONGEST = 1024 * 1024  # bytes of one line
 _CHANNELS = 3
 
 
-def send(stream: BinaryIO, told: Mapping[str, object]) -> None:
+def send(stream: IO[bytes], told: Mapping[str, object]) -> None:
     """Send one line of facts."""
     stream.write(json.dumps(told).encode() + b"\n")
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> dict[str, Any]:
+def receive(stream: IO[bytes]) -> dict[str, Any]:
     """One line of facts. Raises EOFError where the other side is gone, ValueError where it talks nonsense."""
     line = stream.readline(_LONGEST)
     if not line.endswith(b"\n"):
@@ -34,7 +34,7 @@ def receive(stream: BinaryIO) -> dict[str, Any]:
     return told
 
 
-def send_pictures(stream: BinaryIO, pictures: Sequence[Picture]) -> None:
+def send_pictures(stream: IO[bytes], pictures: Sequence[Picture]) -> None:
     """Send pictures: a line, and the pixels of each."""
     facts = [
         {name: adapter.dump_python(getattr(each, name), mode="json") for name, adapter in _fields().items()}
@@ -43,11 +43,11 @@ def send_pictures(stream: BinaryIO, pictures: Sequence[Picture]) -> None:
     shapes = [list(each.rgb.shape[:2]) for each in pictures]
     send(stream, {"pictures": facts, "shapes": shapes})
     for each in pictures:
-        stream.write(memoryview(np.ascontiguousarray(each.rgb)).cast("B"))
+        stream.write(np.ascontiguousarray(each.rgb).data.cast("B"))
     stream.flush()
 
 
-def read_pictures(stream: BinaryIO, told: Mapping[str, Any], most_pixels: int) -> tuple[Picture, ...]:
+def read_pictures(stream: IO[bytes], told: Mapping[str, Any], most_pixels: int) -> tuple[Picture, ...]:
     """The pictures that a line announces, `most_pixels` together at most. Raises EOFError, ValueError."""
     shapes = [(int(height), int(width)) for height, width in told["shapes"]]
     if sum(height * width for height, width in shapes) > most_pixels or any(min(shape) < 1 for shape in shapes):
@@ -58,11 +58,11 @@ def read_pictures(stream: BinaryIO, told: Mapping[str, Any], most_pixels: int) -
     )
 
 
-def _pixels(stream: BinaryIO, height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _pixels(stream: IO[bytes], height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     pixels = np.empty((height, width, _CHANNELS), np.uint8)
-    view, got = memoryview(pixels).cast("B"), 0
+    view, got = pixels.data.cast("B"), 0
     while got < len(view):
-        count = stream.readinto(view[got:])  # type: ignore[attr-defined] - every binary pipe has it
+        count = stream.readinto(view[got:])  # type: ignore[attr-defined]  # every binary pipe has it
         if not count:
             raise EOFError("the pixels end early")
         got += count
