@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from zhentu.decide.policy import deferred_decision
 from zhentu.digest import digest_of
-from zhentu.errors import DeadlineExceeded, ModelError, StoreError, ZhentuError
+from zhentu.errors import DeadlineExceeded, ModelError, PictureTooSlow, StoreError, ZhentuError
 from zhentu.gate.active import ActiveScreener
 from zhentu.gate.budget import Hold
 from zhentu.gate.capacity import Capacity, Ticket
@@ -20,7 +20,7 @@ from zhentu.gate.metrics import GateMetrics
 from zhentu.gate.requests import Submission
 from zhentu.gate.spooled_store import SpooledStore
 from zhentu.ids import new_id
-from zhentu.intake.extent import check_together
+from zhentu.intake.extent import check_together, is_plain
 from zhentu.intake.fetch import Outbound
 from zhentu.record.job_store import JobKind, JobRequest, new_job
 from zhentu.record.pictures import PictureStore
@@ -138,6 +138,12 @@ class ScreeningService:
                     self.active.failed()
                 if not may_defer or self.settings.on_error is not OnError.ALLOW_AND_QUEUE:
                     raise
+                if isinstance(error, DeadlineExceeded) and not is_plain(request.inquiry.file.payload):
+                    # Not in time, and of a kind that may take any time: nothing such goes online unseen.
+                    raise PictureTooSlow(
+                        f"the picture could not be screened within {self.settings.deadline_s:g} s; export it again as a "
+                        "plain JPEG"
+                    ) from error
                 return await self._defer(request, keyed, error)
 
         answer = await self.flights.join(request.flight, begin)
