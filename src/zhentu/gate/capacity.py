@@ -16,6 +16,7 @@ Outcome = TypeVar("Outcome")
 
 _FIRST_GUESS_S = 0.05
 _SMOOTHING = 0.1
+_STEEP = 4.0  # times what a picture was thought to take: more is no news of the others
 _SHARE = 0.75  # of all places that one caller may take
 _MARGIN = 0.7  # of the deadline that an expected wait may use up: times vary, and a late answer helps nobody
 
@@ -124,7 +125,8 @@ class Capacity:
         try:
             return work(ticket)
         finally:
-            took = time.perf_counter() - ticket.began_at
+            # One slow picture must not make the gate think that all are, and refuse everybody else's.
+            took = min(time.perf_counter() - ticket.began_at, _STEEP * self._service_s)
             self._service_s += _SMOOTHING * (took - self._service_s)
 
     def _release(self, owner: str) -> None:

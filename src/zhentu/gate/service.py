@@ -141,8 +141,8 @@ class ScreeningService:
                 if isinstance(error, DeadlineExceeded) and not is_plain(request.inquiry.file.payload):
                     # Not in time, and of a kind that may take any time: nothing such goes online unseen.
                     raise PictureTooSlow(
-                        f"the picture could not be screened within {self.settings.deadline_s:g} s; export it again as a "
-                        "plain JPEG"
+                        f"the picture could not be screened within {self.settings.deadline_s:g} s; "
+                        "export it again as a plain JPEG"
                     ) from error
                 return await self._defer(request, keyed, error)
 
