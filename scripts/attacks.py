@@ -430,11 +430,13 @@ async def formulas_and_markup(bench: Bench) -> str:
     """Names of strangers run in no spreadsheet and format no terminal."""
     folder = bench.folder / "shop"
     folder.mkdir(exist_ok=True)
-    (folder / "x[/red].jpg").write_bytes(pictures(1, 200, 4)[0])
-    (folder / "\x1b[31mowned.jpg").write_bytes(pictures(1, 200, 6)[0])
+    names = (folder / "x[" / "red].jpg", folder / "\x1b[31mowned.jpg")
+    for seed, name in enumerate(names):
+        name.parent.mkdir(exist_ok=True)
+        name.write_bytes(pictures(1, 200, seed + 4)[0])
     env = os.environ | {"XDG_DATA_HOME": str(bench.folder / "cli")}
     env |= {"ZHENTU_MODELS_DIR": str(bench.folder / "models")} if bench.short else {}
-    for path in folder.glob("*.jpg"):
+    for path in names:
         command = [sys.executable, "-c", "from zhentu.cli import main; main()", "inspect", str(path), "--heatmap"]
         made = await asyncio.to_thread(
             subprocess.run, [*command, str(folder / "h.png")], env=env, capture_output=True, check=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,11 +34,15 @@ class Unscreened(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """A picture part and what the gate says of it. In the application: `request.state.zhentu`, one for each part."""
+    """A picture part and what the gate says of it. In the application: `request.state.zhentu`, one for each part.
+
+    sha256: of the picture's bytes. Names are the uploader's own and may come twice; find the part by its bytes.
+    """
 
     field: str
     name: str
     answer: Answer
+    sha256: str = ""
 
 
 class ScreenUploads:
@@ -133,7 +138,7 @@ class ScreenUploads:
             if self._unscreened is Unscreened.REFUSE:
                 raise
             return part.name or part.field or "the body"
-        return Screening(part.field, part.name, answer)
+        return Screening(part.field, part.name, answer, hashlib.sha256(part.payload).hexdigest())
 
 
 async def _whole(receive: Receive, most: int) -> bytes | None:

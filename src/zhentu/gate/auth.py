@@ -17,7 +17,7 @@ from zhentu.types import Role
 
 _FRESH_S = 5.0  # a revoked key is refused after so many seconds at the latest
 _STALE_S = 3600.0  # while the store is down, a key seen so lately still opens
-_MOST = 10_000  # keys remembered, known or not
+_MOST = 10_000  # keys remembered
 _LONGEST = 200  # characters of a token worth looking at
 _WRONG = 20.0  # wrong keys in a row that one address may send; then one a second
 _PEERS = 4096  # addresses whose wrong keys are counted
@@ -63,7 +63,7 @@ class Doorkeeper:
         """
         if self._settings.open:
             return Caller("", "open", Role.ADMIN, 0.0)
-        noisy = self._tokens(self._wrong, peer, _WRONG, 1.0).tokens < 1.0 if peer in self._wrong else False
+        noisy = peer in self._wrong and self._tokens(self._wrong, peer, _WRONG, 1.0).tokens < 1.0
         # Behind a reverse proxy everybody has one address. So nobody is locked out: from an address that sent many
         # wrong keys, unknown ones are refused by a list that is read once a second, and cost the store nothing more.
         key = None if noisy and not await self._exists(key_id_of(token)) else await self._key(token)
@@ -132,6 +132,8 @@ class Doorkeeper:
             if seen is not None and now - seen.at < _STALE_S:
                 return seen.key
             raise
+        if found is None and seen is None:
+            return None  # made-up keys must not drive those out that open while the store is down
         self._seen[key_id] = _Seen(found, now)
         self._seen.move_to_end(key_id)
         while len(self._seen) > _MOST:

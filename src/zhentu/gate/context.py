@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from zhentu.errors import ClientGone
+from zhentu.errors import ClientGone, Forbidden
 from zhentu.gate.active import ActiveScreener
 from zhentu.gate.auth import Caller, Doorkeeper
 from zhentu.gate.background import Background
@@ -58,6 +58,8 @@ def needs(role: Role) -> Callable[[Request], Coroutine[Any, Any, Caller]]:
 
     async def admitted(request: Request, _: Annotated[object, Depends(_bearer)] = None) -> Caller:
         caller: Caller = request.state.caller
+        if not caller.role.includes(role):  # should door and router ever disagree about the route
+            raise Forbidden(f"this needs the role {role.value}, and the key {caller.name!r} has {caller.role.value}")
         return caller
 
     admitted.role = role  # type: ignore[attr-defined] - where `rules` finds what the route asks for
