@@ -51,7 +51,7 @@ def serve(
     sys.setswitchinterval(_SWITCH_S)
     _steady_memory(settings.worker_count)
     raise_file_limit(settings.connections)
-    app = create_app(settings)
+    app = create_app(settings, warm=True)
     logging.getLogger("uvicorn.error").addFilter(lambda _: not hasattr(app.state, "failed"))
     server = Server(server_config(app, settings))
     if settings.open:

@@ -63,9 +63,11 @@ def create_app(
     make_screener: Callable[[Settings], Screener] = _build_screener,
     make_store: Callable[[Settings], RecordStore] = build_store,
     tracing: Tracing | None = None,
+    warm: bool = False,
 ) -> FastAPI:
     """The application. The model is loaded and its golden scores checked when it starts, not at import.
 
+    warm: start a process for odd pictures at once, so that the first of them does not wait for it.
     Raises ConfigError where settings are missing that have no default, or do not fit together.
     """
     _check(settings)
@@ -89,13 +91,13 @@ def create_app(
         app.state.gate, app.state.desk = gate, desk
         gate.background.start()
         banks.start()
-        warming = asyncio.create_task(asyncio.to_thread(cells.warm))
+        warming = asyncio.gather(*([asyncio.to_thread(cells.warm)] if warm else []), return_exceptions=True)
         yield
         gate.capacity.drain()
         await asyncio.gather(*gate.service.asides, return_exceptions=True)
         await asyncio.to_thread(gate.capacity.close)
         await asyncio.to_thread(banks.stop)
-        await asyncio.gather(warming, return_exceptions=True)  # a cell that did not start is tried again when needed
+        await warming  # a process that did not start is tried again when it is needed
         await asyncio.to_thread(cells.close)
         await gate.background.stop()
         await asyncio.to_thread(gate.spooled.spool.close)
