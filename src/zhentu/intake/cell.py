@@ -176,7 +176,8 @@ class _Cell:
                 return read_pictures(given, told, _FRAMES * limits.max_pixels)
             except (OSError, EOFError, ValueError, KeyError) as error:
                 self._process.kill()
-                if late.is_set() or self._process.wait() == -signal.SIGXCPU:
+                ended = self._process.wait()
+                if late.is_set() or ended == -signal.SIGXCPU:
                     raise PictureTooSlow(
                         f"the picture could not be read within {seconds:g} s; export it again as a plain JPEG"
                     ) from error
