@@ -22,6 +22,7 @@ from zhentu.ids import new_id
 from zhentu.intake.credentials import ANY_SIGNER, TrustLists
 from zhentu.intake.decode import DECODING_VERSION, DecodeLimits, decode
 from zhentu.intake.generators import GeneratorTable, shipped_table
+from zhentu.intake.ports import DecoderPort
 from zhentu.intake.provenance import read_provenance
 from zhentu.types import (
     BankHit,
@@ -112,11 +113,12 @@ class Screener:
     comparer: ComparerPort | None = None
     trust_lists: TrustLists = ANY_SIGNER
     generators: GeneratorTable | None = None  # None: the table that comes with zhentu
+    decoder: DecoderPort = decode
 
     def screen(self, inquiry: Inquiry) -> Screening:
         """Screen one picture. Raises PictureError when it, or a reference, cannot be decoded."""
         began = time.perf_counter()
-        picture = decode(inquiry.file.payload, self.limits, inquiry.file.sha256)
+        picture = self.decoder(inquiry.file.payload, self.limits, inquiry.file.sha256)
         if self.policy.mode is Mode.OFF:
             evidence = (*self._provenance(inquiry, picture), *declaration(inquiry.listing))
             decision = self.decide(None, evidence, inquiry.listing, picture.sha256)
@@ -239,7 +241,7 @@ class Screener:
 
     def _reference(self, file: PictureFile) -> Picture:
         try:
-            return decode(file.payload, self.limits, file.sha256)
+            return self.decoder(file.payload, self.limits, file.sha256)
         except PictureError as error:
             raise type(error)(f"reference picture: {error}") from error
 

@@ -147,3 +147,8 @@ DEFERRED = Words(
     "The picture could not be checked now; it stays online and is checked as soon as possible.",
     "图片暂时无法检测，可先行展示，系统恢复后将尽快补检。",
 )
+
+UNSCREENABLE = Words(
+    "The picture went online unchecked, and could not be checked afterwards either; a person must look at it.",
+    "图片未经检测即已展示，且事后仍无法完成检测，须由人工复核。",
+)

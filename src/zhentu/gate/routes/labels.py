@@ -37,6 +37,7 @@ _BROKEN = (
     errors.PictureEmpty,
     errors.PictureTooLarge,
     errors.PictureTooSmall,
+    errors.PictureTooSlow,
     errors.PictureTruncated,
     errors.PictureCorrupt,
     errors.UnsupportedFormat,
@@ -151,7 +152,9 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
     gate.capacity.admit()
     payload, _ = await read_picture(request, gate.settings.max_bytes, frozenset())
     using = gate.active.screener
-    work = gate.capacity.run(lambda _: verify_labels(payload, using.limits, using.trust_lists, using.generators))
+    work = gate.capacity.run(
+        lambda _: verify_labels(payload, using.limits, using.trust_lists, using.generators, using.decoder)
+    )
     found = await unless_gone(request, work)
     return _verify_answer(found)
 
@@ -234,11 +237,11 @@ async def _labelled(
     if owed is None:
         headers = {"Zhentu-Label-State": "none", "Zhentu-Label-Changed": "false"}
         return Response(payload, headers=headers, media_type=_mime(form))
-    limits = gate.active.screener.limits
+    limits, decoder = gate.active.screener.limits, gate.active.screener.decoder
 
     def work(ticket: Ticket) -> Labelled:
         ticket.check()
-        return label_picture(payload, owed, spec, limits)
+        return label_picture(payload, owed, spec, limits, decoder)
 
     made = await unless_gone(request, gate.capacity.run(work))
     return Response(made.payload, headers=_headers(made), media_type=_mime(made.format))
