@@ -8,6 +8,8 @@ ZhentuError                      internal_error           500  1
 │   ├── PictureTruncated         picture_truncated        422  1
 │   ├── PictureCorrupt           picture_corrupt          422  1
 │   ├── UnsupportedFormat        unsupported_format       415  1
+│   │   ├── SvgUnsupported       svg_unsupported          415  1   (a drawing, no pixels)
+│   │   └── PdfUnsupported       pdf_unsupported          415  1   (a document)
 │   └── LabelUnwritable          label_unwritable         422  1   (this format or file cannot take the label)
 ├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
 ├── SourceUnreadable             source_unreadable        502  1   (the source failed, again and again)
@@ -88,6 +90,18 @@ class UnsupportedFormat(PictureError):
 
     code = "unsupported_format"
     http_status = 415
+
+
+class SvgUnsupported(UnsupportedFormat):
+    """An SVG drawing."""
+
+    code = "svg_unsupported"
+
+
+class PdfUnsupported(UnsupportedFormat):
+    """A PDF document."""
+
+    code = "pdf_unsupported"
 
 
 class LabelUnwritable(PictureError):

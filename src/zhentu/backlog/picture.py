@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from zhentu.backlog.items import Numbered
 from zhentu.backlog.known import Answer, Claims, KnownPictures, KnownPort, Question, Standing, digest_of
-from zhentu.backlog.reading import Reader, is_url
+from zhentu.backlog.reading import Access, Reader, is_url
 from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error, row_of_record
 from zhentu.banks.hashing import LEAST_QUALITY, colour_signature, pdq_hash
 from zhentu.bootstrap import Screener, build_banks, build_screener
@@ -52,7 +52,7 @@ class WorkSpec:
 
     accepted: thresholds by model sha256 of every model whose known scores count.
     store: whether known pictures are asked for at all. banks: whether the store's banks are, too.
-    reads_per_second: of this worker, 0 = no limit.
+    reads_per_second: of this worker, 0 = no limit.  access: where it may read.
     """
 
     settings: Settings
@@ -62,6 +62,7 @@ class WorkSpec:
     banks: bool = False
     reads_per_second: float = 0.0
     attempts: int = 5
+    access: Access = field(default_factory=Access)
 
 
 def crashed(numbered: Numbered) -> Outcome:
@@ -76,7 +77,7 @@ def build_work(
     screener = build_line(spec, bank)
     if known is None and spec.store:
         known = build_known(spec, screener)
-    reader = Reader(screener.limits, spec.reads_per_second, spec.attempts)
+    reader = Reader(screener.limits, spec.reads_per_second, spec.attempts, access=spec.access)
     return PictureWork(screener, reader, known, spec.accepted)
 
 

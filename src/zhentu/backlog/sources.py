@@ -7,22 +7,29 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import NoReturn
-
-import fsspec
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from zhentu.backlog.items import Item
-from zhentu.backlog.manifests import is_manifest, read_manifest, read_query
-from zhentu.backlog.reading import filesystem_of, is_url
+from zhentu.backlog.listing import (
+    Entry,
+    Object,
+    Taking,
+    glob_folders,
+    list_store,
+    named_like_a_picture,
+    take_objects,
+    walk_folder,
+)
+from zhentu.backlog.manifests import OnSheet, SheetForm, is_manifest, read_manifest, read_query
+from zhentu.backlog.reading import Reader, filesystem_of, is_url
+from zhentu.backlog.s3 import glob_s3, is_s3, list_s3, object_there
+from zhentu.backlog.skipped import Skipped
 from zhentu.errors import UsageError
 
-SUFFIXES = frozenset(  # what zhentu decodes
-    [".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".mpo"]
-)
 QUERY = "sql:"
 
 
@@ -35,122 +42,166 @@ class Found:
     item: Item
 
 
-def find_items(sources: Iterable[str], database: str = "", goods: str = "") -> Iterator[Found]:
-    """Every picture of the sources, in the order given; folders, globs and prefixes are to be sorted by `sort_by`.
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How sources are listed.
 
-    A file named outright, or matched by a glob, is taken whatever its suffix; inside folders the suffix decides.
-    A named file or URL ending in .csv, .jsonl or .parquet is a manifest; "sql:SELECT ..." runs on `database`.
-    goods: goods category of pictures whose manifest gives none.
-    Links to folders are not followed. Raises UsageError naming a source that matches nothing or a folder that cannot be
-    read: leaving it out in silence would make the rows look complete.
+    database: SQLAlchemy URL of "sql:" sources.  goods: goods category of pictures whose sheet gives none.  sheet: how
+    CSV sheets are written, where it is not to be guessed.  reader: reads first bytes and sheets.  on_sheet: told how
+    each sheet is read.
     """
+
+    database: str = ""
+    goods: str = ""
+    taking: Taking = field(default_factory=Taking)
+    sheet: SheetForm = field(default_factory=SheetForm)
+    reader: Reader = field(default_factory=Reader)
+    on_sheet: OnSheet | None = None
+
+
+def find_items(sources: Iterable[str], finding: Finding | None = None) -> Iterator[Found | Skipped]:
+    """Every picture of the sources, and whatever else they hold with the reason why it is not taken.
+
+    In the order given; folders, globs and prefixes are to be sorted by `sort_by`. A file or object named outright, or
+    matched by a glob, is taken whatever it is; inside folders and prefixes its name or its first bytes decide. A named
+    file or URL that ends like a sheet is a manifest; "sql:SELECT ..." runs on the database.
+    Raises UsageError naming a source that holds no picture or cannot be read at all.
+    """
+    finding = finding or Finding()
     for number, source in enumerate(sources):
-        empty = True
-        for sort_by, item in _expand(source, database):
-            empty = False
-            if goods and not item.listing.goods:
-                item = replace(item, listing=replace(item.listing, goods=goods))
-            yield Found(number, sort_by, item)
-        if empty:
-            raise UsageError(
-                f"{source}: no pictures found; name a file, a folder, a glob, a manifest or a URL "
-                f"(in folders these suffixes count: {', '.join(sorted(SUFFIXES))})"
-            )
+        found, passed = 0, Counter[str]()
+        for sort_by, entry in _expand(source, finding):
+            if isinstance(entry, Skipped):
+                passed[entry.reason.value] += 1
+                yield replace(entry, source=number)
+                continue
+            found += 1
+            if finding.goods and not entry.listing.goods:
+                entry = replace(entry, listing=replace(entry.listing, goods=finding.goods))
+            yield Found(number, sort_by, entry)
+        if not found:
+            raise UsageError(_nothing(source, passed))
+
+
+def _nothing(source: str, passed: Counter[str]) -> str:
+    counts = ", ".join(f"{count} {reason}" for reason, count in passed.most_common())
+    held = f" (it holds {counts})" if counts else ""
+    return f"{source}: no pictures found{held}; name a file, a folder, a glob, a manifest or a URL"
 
 
 def find_pictures(sources: Iterable[str]) -> list[str]:
     """The paths of `find_items` in order, each once, in memory: for a handful of pictures, not for a backlog."""
-    found = sorted(find_items(sources), key=lambda each: (each.source, each.sort_by))
-    return list(dict.fromkeys(each.item.path for each in found))
+    found = [each for each in find_items(sources) if isinstance(each, Found)]
+    return list(dict.fromkeys(each.item.path for each in sorted(found, key=lambda each: (each.source, each.sort_by))))
 
 
-def _expand(source: str, database: str) -> Iterator[tuple[str, Item]]:
+def _expand(source: str, finding: Finding) -> Iterator[tuple[str, Entry]]:
     if source.startswith(QUERY):
-        if not database:
+        if not finding.database:
             raise UsageError("a query needs --database, the SQLAlchemy URL it is run on")
-        with closing(read_query(database, source.removeprefix(QUERY))) as items:  # type: ignore[type-var]
+        with closing(read_query(finding.database, source.removeprefix(QUERY))) as items:  # type: ignore[type-var]
             yield from (("", item) for item in items)
     elif is_url(source):
-        yield from _expand_url(source)
+        yield from _expand_url(source, finding)
     else:
-        yield from _expand_local(source)
+        yield from _expand_local(source, finding)
 
 
-def _expand_local(source: str) -> Iterator[tuple[str, Item]]:
+def _expand_local(source: str, finding: Finding) -> Iterator[tuple[str, Entry]]:
     if Path(source).is_dir():
-        yield from _walk(source)
+        yield from _sorted(walk_folder(source, finding.taking))
     elif Path(source).is_file() and is_manifest(source):
         with Path(source).open("rb") as stream:
-            for item in read_manifest(stream, source):
-                yield "", _beside(item, Path(source).parent)
+            for entry in read_manifest(stream, source, finding.sheet, finding.on_sheet):
+                yield "", _beside(entry, Path(source).parent)
     elif os.path.lexists(source):  # a broken link too: its row says so
         yield _plain(str(Path(source)))
+    elif "**" in source:
+        yield from _sorted(glob_folders(source, finding.taking))
     else:
-        for match in glob.iglob(source, recursive=True):
+        for match in glob.iglob(source):
             if Path(match).is_dir():
-                yield from _walk(match)
+                yield from _sorted(walk_folder(match, finding.taking))
             else:
-                yield _plain(str(Path(match)))
+                path = str(Path(match))
+                yield path, finding.taking.excluded(path) or Item(path)
 
 
-def _walk(folder: str) -> Iterator[tuple[str, Item]]:
-    for parent, _, names in os.walk(folder, onerror=_unreadable):
-        for name in names:
-            if Path(name).suffix.lower() in SUFFIXES:
-                yield _plain(str(Path(parent, name)))
-
-
-def _expand_url(source: str) -> Iterator[tuple[str, Item]]:
-    system, path = filesystem_of(source)
+def _expand_url(source: str, finding: Finding) -> Iterator[tuple[str, Entry]]:
     try:
         if is_manifest(source):
-            with system.open(path, "rb") as stream:
+            with finding.reader.open_sheet(source) as stream:
                 folder = source.rsplit("/", 1)[0]
-                for item in read_manifest(stream, source):
-                    yield "", _under(item, folder)
-        elif any(mark in source for mark in "*["):
+                for entry in read_manifest(stream, source, finding.sheet, finding.on_sheet):
+                    yield "", _under(entry, folder)
+            return
+        system, path = filesystem_of(source)
+        if is_s3(system):
+            yield from _expand_s3(system, source, finding)
+        elif any(mark in source for mark in "*[") and not system.exists(path):
             for match in system.glob(path):
                 yield _plain(system.unstrip_protocol(match))
-        elif PurePosixPath(source).suffix.lower() in SUFFIXES:
+        elif named_like_a_picture(source):
             yield _plain(source)
         else:
-            yield from _walk_url(system, path)
+            yield from _sorted(_taken(list_store(system, path), finding))
     except FileNotFoundError:
         return  # reported as a source that matches nothing
     except (OSError, ValueError) as error:
         raise UsageError(f"{source}: cannot be listed: {error}") from error
 
 
-def _walk_url(system: fsspec.AbstractFileSystem, path: str) -> Iterator[tuple[str, Item]]:
-    for _, _, files in system.walk(path, detail=True, on_error="raise"):
-        for entry in files.values():
-            name = str(entry["name"])
-            if PurePosixPath(name).suffix.lower() in SUFFIXES:
-                yield _plain(system.unstrip_protocol(name))
-        system.invalidate_cache()  # its listing cache would grow with the backlog
+def _expand_s3(system: object, source: str, finding: Finding) -> Iterator[tuple[str, Entry]]:
+    if any(mark in source for mark in "*[") and not object_there(system, source):
+        for each in glob_s3(system, source):
+            yield each.url, finding.taking.excluded(each.url) or Item(each.url)
+        return
+    meant = named_like_a_picture(source)
+    try:
+        listed = not source.endswith("/") and object_there(system, source)
+        if listed:
+            yield _plain(source)
+        for entry in _taken(list_s3(system, source), finding):
+            listed = True
+            yield entry.path, entry
+    except PermissionError:
+        if not meant:
+            raise
+        listed = False  # who may not list may still read
+    if meant and not listed:
+        yield _plain(source)  # named outright; where it is not there, its row says so
 
 
-def _plain(path: str) -> tuple[str, Item]:
+def _taken(objects: Iterable[Object], finding: Finding) -> Iterator[Entry]:
+    return take_objects(objects, finding.taking, finding.reader.first_bytes)
+
+
+def _sorted(entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
+    """Each with the path that the ledger sorts it by."""
+    return ((entry.path, entry) for entry in entries)
+
+
+def _plain(path: str) -> tuple[str, Entry]:
     return path, Item(path)
 
 
-def _beside(item: Item, folder: Path) -> Item:
+def _beside(entry: Entry, folder: Path) -> Entry:
     """Relative paths of a manifest are relative to the manifest."""
 
     def place(path: str) -> str:
         return path if is_url(path) else str(folder / path)
 
-    return replace(item, path=place(item.path), references=tuple(map(place, item.references)))
+    return _placed(entry, place)
 
 
-def _under(item: Item, folder: str) -> Item:
+def _under(entry: Entry, folder: str) -> Entry:
     def place(path: str) -> str:
         return path if is_url(path) or path.startswith("/") else f"{folder}/{path}"
 
-    return replace(item, path=place(item.path), references=tuple(map(place, item.references)))
+    return _placed(entry, place)
 
 
-def _unreadable(error: OSError) -> NoReturn:
-    raise UsageError(
-        f"{error.filename}: the folder cannot be read: {error.strerror}; allow it or leave it out"
-    ) from error
+def _placed(entry: Entry, place: Callable[[str], str]) -> Entry:
+    if isinstance(entry, Skipped):
+        return entry
+    return replace(entry, path=place(entry.path), references=tuple(map(place, entry.references)))

@@ -6,12 +6,13 @@ import heapq
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from zhentu.backlog.groups import Group
 from zhentu.backlog.ledger import Breakdown
 from zhentu.backlog.rows import ScanRow
+from zhentu.backlog.skipped import SkipReason
 from zhentu.decide.policy import Policy
 from zhentu.detect.models import ModelEntry
 from zhentu.intake.decode import DecodeLimits
@@ -25,6 +26,9 @@ BINS = 20  # of the score histograms
 @dataclass(frozen=True, slots=True)
 class ScanSummary:
     """What a scan found. by_label counts reasons that ask for an action; histograms hold 20 equal bins from 0 to 1.
+
+    by_reason: pictures per code of a reason, comparisons and banks included.  skipped: what the listing did not take,
+    per reason; its entries stand in skipped.csv.
 
     resumed: rows taken over from an earlier, interrupted run.  known: pictures whose bytes were scored before.
     worst: gravest action first, then the highest score.  groups: near-duplicates among pictures that ask for an action.
@@ -54,6 +58,8 @@ class ScanSummary:
     engine: str = "local"
     workers: int = 0
     byte_count: int = 0
+    by_reason: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[SkipReason, int] = field(default_factory=dict)
 
     @property
     def pictures_per_second(self) -> float:
@@ -79,6 +85,7 @@ class Tally:
         self._actions: Counter[str] = Counter({action.value: 0 for action in Action})
         self._labels: Counter[str] = Counter({label.value: 0 for label in LABELS})
         self._errors: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
         self._histograms = {name: [0] * BINS for name in (*(label.value for label in LABELS), "forged")}
         self._worst: list[tuple[tuple[int, float, int], ScanRow]] = []
         self._unreadable: list[ScanRow] = []
@@ -95,6 +102,7 @@ class Tally:
                 self._unreadable.append(row)
             return
         self._actions[row.action] += 1
+        self._reasons.update(set(filter(None, row.reasons.split(";"))))
         for label in _labels_named(row.reasons):
             self._labels[label] += 1
         for name, bins in self._histograms.items():
@@ -109,6 +117,10 @@ class Tally:
     def counts(self) -> dict[str, int]:
         """Pictures per action, "error" and "known"."""
         return {**self._actions, "error": sum(self._errors.values()), "known": self.known}
+
+    def reasons(self) -> dict[str, int]:
+        """Pictures per code of a reason, the most first."""
+        return dict(self._reasons.most_common())
 
     def summary(self) -> ScanSummary:
         """All counts so far."""
@@ -130,12 +142,16 @@ class Tally:
             seconds=time.perf_counter() - self._began,
             known=self.known,
             byte_count=self.byte_count,
+            by_reason=self.reasons(),
         )
 
 
 def _labels_named(reasons: str) -> set[str]:
     """Labels that reason codes speak of; what the file or its uploader says is about AI generation."""
-    named = {code.removeprefix("score_") for code in reasons.split(";")} & {label.value for label in LABELS}
-    if any(code.startswith(("provenance_", "declaration_")) for code in reasons.split(";")):
+    codes = reasons.split(";")
+    named = {code.removeprefix("score_").removeprefix("comparison_") for code in codes} & {
+        each.value for each in LABELS
+    }
+    if any(code.startswith(("provenance_", "declaration_")) for code in codes):
         named.add("ai_generated")
     return named

@@ -21,7 +21,7 @@ from zhentu.errors import UsageError, ZhentuError
 from zhentu.intake.decode import DecodeLimits, decode, read_file
 from zhentu.report.charts import Histogram, histogram
 from zhentu.report.sections import Row, Summary, by_category, counted, group_cards, write_tables
-from zhentu.report.words import ACTION_WORDS, ANY_LABEL, ERROR_WORDS, MODE_WORDS, NOT_READABLE, UNNAMED
+from zhentu.report.words import ACTION_WORDS, ANY_LABEL, ERROR_WORDS, MODE_WORDS, NOT_READABLE, SKIP_WORDS, UNNAMED
 from zhentu.screen import DetectorPort, screen
 from zhentu.types import LABELS, Action, Label, Listing, Picture, Record
 
@@ -101,6 +101,7 @@ def write_report(summary: Summary, line: Line, path: Path, read: Callable[[str],
             unnamed=UNNAMED,
             actions=ACTION_WORDS,
             errors=ERROR_WORDS,
+            skips=SKIP_WORDS,
             modes=MODE_WORDS,
             version=__version__,
         )
