@@ -31,11 +31,13 @@ from zhentu.errors import (
     UnsupportedFormat,
 )
 from zhentu.intake.formats import jpeg_scans, jxl_header, open_jxl, register_heif
+from zhentu.intake.frames import Scenes, shown_seconds
 from zhentu.intake.pixels import RgbArray, to_srgb, upright
 from zhentu.intake.sniff import SNIFF_BYTES, FileKind, kind_of
-from zhentu.types import Picture
+from zhentu.types import Frame, Picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # Pillow reads MPO through its JPEG plugin
+_SHOWN_IN_TURN = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # frames, or pages
 READ = (*FORMATS, "HEIC", "JPEG XL")  # in the words of an error
 _TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth recording: a second file may hide there
 _TRUNCATED_WORDS = (
@@ -50,7 +52,8 @@ class DecodeLimits:
     """What is refused before decoding. Bytes of the file; pixels = width x height; side = the longer or shorter one.
 
     max_scans: passes of a progressive JPEG.  Their number times the pixels stays below 20 max_pixels too, for each pass
-    goes over all of them.
+    goes over all of them.  frames: how many of an animation, or pages of a file, are looked at.  max_frames: how many
+    it may have; together they may have 8 max_pixels.
     """
 
     max_bytes: int = 30 * 1024 * 1024
@@ -58,11 +61,22 @@ class DecodeLimits:
     max_side: int = 20_000
     min_side: int = 32
     max_scans: int = 100
+    frames: int = 8
+    max_frames: int = 2_000
 
     @property
     def max_scanned_pixels(self) -> int:
         """Pixels that all passes of a JPEG may go over together."""
         return 20 * self.max_pixels
+
+    @property
+    def max_frame_pixels(self) -> int:
+        """Pixels that all frames of an animation may have together."""
+        return 8 * self.max_pixels
+
+    def frames_kept(self, pixels: int) -> int:
+        """How many frames of so many pixels are looked at: never more than twice `max_pixels` lie in memory."""
+        return max(min(self.frames, 2 * self.max_pixels // max(pixels, 1)), 2)
 
 
 def read_file(path: Path, limits: DecodeLimits) -> bytes:
@@ -97,6 +111,57 @@ def decode(payload: bytes, limits: DecodeLimits | None = None) -> Picture:
         byte_count=len(payload),
         notes=tuple(notes),
     )
+
+
+def decode_frames(payload: bytes, limits: DecodeLimits | None = None) -> tuple[Picture, ...]:
+    """What people see of a file: the one picture it holds, or the frames of it that are to be looked at, in order.
+
+    Of an animation and of a multi-page TIFF a bounded number is chosen by time shown and by change; each names its
+    place in `frame`. Further pictures of a HEIF, an MPO or an icon are not shown by themselves: the primary one counts.
+    Raises as `decode` does; also where a frame cannot be read, for somebody else's player may show it.
+    """
+    limits = limits or DecodeLimits()
+    with _opened(payload, limits) as image:
+        if not getattr(image, "is_animated", False) or image.format not in _SHOWN_IN_TURN:
+            return (decode(payload, limits),)
+        scenes, total, times = _walk(image, limits)
+        sha256, image_format = hashlib.sha256(payload).hexdigest(), str(image.format)
+        image.seek(0)
+        chosen = scenes.chosen(limits.frames_kept(image.width * image.height))
+        pictures = []
+        for index in chosen:
+            image.seek(index)
+            notes = [f"frame {index + 1} of {total}"]
+            rgb = _pixels(image, notes, limits)
+            frame = Frame(index, total, times[index], index == scenes.main)
+            pictures.append(Picture(rgb, sha256, image_format, len(payload), tuple(notes), frame))
+    return tuple(pictures)
+
+
+def _walk(image: Image.Image, limits: DecodeLimits) -> tuple[Scenes, int, list[float]]:
+    """Every frame once: what there is to choose from, how many, and how long each is shown."""
+    scenes, times, pixels = Scenes(), list[float](), 0
+    timed = image.format != "TIFF"
+    while True:
+        index = len(times)
+        try:
+            image.seek(index)
+        except EOFError:
+            return scenes, index, times
+        pixels += image.width * image.height
+        if index >= limits.max_frames or pixels > limits.max_frame_pixels:
+            raise PictureTooLarge(
+                f"the picture has more than {index} frames of {image.width}x{image.height} pixels, the limits are "
+                f"{limits.max_frames} frames and {limits.max_frame_pixels / 1e6:.0f} megapixels over all of them; "
+                "send a shorter or smaller one"
+            )
+        if max(image.size) > limits.max_side or image.width * image.height > limits.max_pixels:
+            _check_size(image.size, limits)
+        image.load()
+        beside = bool(index == 0 and getattr(image, "default_image", False))  # of an APNG: shown where it does not play
+        times.append(0.0 if beside or not timed else shown_seconds(image.info.get("duration")))
+        if min(image.size) >= limits.min_side or index == 0:  # pages too small to judge are masks and previews
+            scenes.add(index, image, times[-1] or 1.0, always=beside)
 
 
 @contextmanager
