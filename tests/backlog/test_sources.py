@@ -6,11 +6,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from zhentu.backlog.skipped import Skipped
 
 from zhentu.backlog import listing
 from zhentu.backlog.ledger import Ledger, Shard
 from zhentu.backlog.listing import Taking
-from zhentu.backlog.skipped import Skipped
 from zhentu.backlog.sources import Finding, find_items
 from zhentu.errors import UsageError
 

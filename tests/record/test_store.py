@@ -13,8 +13,9 @@ from sqlalchemy.exc import DatabaseError
 from zhentu.decide.policy import Policy
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import RecordNotFound, StoreError
+from zhentu.ids import new_id
 from zhentu.intake.decode import DecodeLimits
-from zhentu.record.codec import decode_record, encode_record, new_record_id
+from zhentu.record.codec import decode_record, encode_record
 from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
 from zhentu.screen import screen
@@ -41,7 +42,7 @@ def record(entry: ModelEntry, policy: Policy) -> Record:
 
 
 def renewed(record: Record) -> Record:
-    return replace(record, record_id=new_record_id())
+    return replace(record, record_id=new_id())
 
 
 def test_a_record_survives_the_round_trip_exactly(record: Record) -> None:

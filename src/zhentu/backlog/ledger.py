@@ -18,9 +18,9 @@ from pathlib import Path
 from zhentu.backlog.items import Item, Numbered, shard_of
 from zhentu.backlog.outputs import read_part, write_part
 from zhentu.backlog.rows import ScanRow
-from zhentu.backlog.skipped import Skipped, SkipReason
 from zhentu.backlog.sources import Found
 from zhentu.errors import StoreError
+from zhentu.intake.skipped import Skipped, SkipReason
 
 PART_ROWS = 5_000
 OnEntry = Callable[[int, int], None]

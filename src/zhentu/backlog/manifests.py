@@ -22,9 +22,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from zhentu.backlog.items import TEXT_COLUMNS, Item
 from zhentu.backlog.sheets import SUFFIXES, Sheet, SheetForm, SheetRow, open_sheet
-from zhentu.backlog.skipped import Skipped, SkipReason
 from zhentu.cells import from_cell
 from zhentu.errors import UsageError
+from zhentu.intake.skipped import Skipped, SkipReason
 from zhentu.types import Listing
 
 __all__ = ["SheetForm", "is_manifest", "read_manifest", "read_query"]

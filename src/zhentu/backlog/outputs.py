@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, fields
 from itertools import islice
@@ -14,11 +13,12 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zhentu.atomic import whole_file
 from zhentu.backlog.rows import COLUMNS, ScanRow, plain
 from zhentu.backlog.sheets import SheetRow, open_sheet
-from zhentu.backlog.skipped import Skipped
 from zhentu.cells import CSV_ENCODING, cells, from_cell
 from zhentu.errors import UsageError
+from zhentu.intake.skipped import Skipped
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _ROW_GROUP = 10_000
@@ -60,28 +60,26 @@ def skipped_path(output: Path) -> Path:
 
 def write_rows(rows: Iterable[ScanRow], path: Path) -> None:
     """Write all rows; the file appears complete or not at all."""
-    beside = path.with_name(f".{path.name}.writing")
-    if path.suffix == ".parquet":
-        with pq.ParquetWriter(beside, SCHEMA) as writer:
-            pending = iter(rows)
-            while group := list(islice(pending, _ROW_GROUP)):
-                columns = zip(*(astuple(row) for row in group), strict=True)
-                writer.write_table(pa.table([list(column) for column in columns], schema=SCHEMA))
-    else:
+    with whole_file(path) as beside:
+        if path.suffix == ".parquet":
+            with pq.ParquetWriter(beside, SCHEMA) as writer:
+                pending = iter(rows)
+                while group := list(islice(pending, _ROW_GROUP)):
+                    columns = zip(*(astuple(row) for row in group), strict=True)
+                    writer.write_table(pa.table([list(column) for column in columns], schema=SCHEMA))
+            return
         encoding = CSV_ENCODING if path.suffix == ".csv" else "utf-8"
         with beside.open("w", encoding=encoding, newline="") as stream:
-            writer = RowWriter(stream, path.suffix.lstrip("."))
+            lines = RowWriter(stream, path.suffix.lstrip("."))
             for row in rows:
-                writer.write(row)
-    _move(beside, path)
+                lines.write(row)
 
 
 def write_part(rows: Sequence[tuple[int, ScanRow]], path: Path) -> None:
     """Write numbered rows as one Parquet file, which appears complete or not at all."""
-    beside = path.with_name(f".{path.name}.writing")
     columns = [list(column) for column in zip(*((*astuple(row), seq) for seq, row in rows), strict=True)]
-    pq.write_table(pa.table(columns, schema=PART_SCHEMA), beside)
-    _move(beside, path)
+    with whole_file(path) as beside:
+        pq.write_table(pa.table(columns, schema=PART_SCHEMA), beside)
 
 
 def read_part(path: Path, batch: int = 256) -> Iterator[tuple[int, ScanRow]]:
@@ -94,14 +92,12 @@ def read_part(path: Path, batch: int = 256) -> Iterator[tuple[int, ScanRow]]:
 
 def write_skipped(skipped: Iterable[Skipped], sources: Sequence[str], path: Path) -> None:
     """What a listing did not take, as CSV; the file appears complete."""
-    beside = path.with_name(f".{path.name}.writing")
-    with beside.open("w", encoding=CSV_ENCODING, newline="") as stream:
+    with whole_file(path) as beside, beside.open("w", encoding=CSV_ENCODING, newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("path", "reason", "detail", "source", "line"))
         for each in skipped:
             source = sources[each.source] if each.source < len(sources) else ""
             writer.writerow(cells((plain(each.path), each.reason.value, each.detail, source, each.line or "")))
-    _move(beside, path)
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -127,12 +123,6 @@ def _came_back(row: SheetRow) -> dict[str, Any]:
     if row.problem:
         raise ValueError(f"line {row.line}: {row.problem}")
     return {name.strip(): from_cell(each) if isinstance(each, str) else each for name, each in row.cells.items()}
-
-
-def _move(beside: Path, path: Path) -> None:
-    with beside.open("rb") as stream:
-        os.fsync(stream.fileno())
-    beside.replace(path)
 
 
 class RowWriter:

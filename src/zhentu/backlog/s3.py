@@ -14,7 +14,7 @@ import fsspec
 from fsspec.asyn import sync
 from fsspec.utils import glob_translate
 
-from zhentu.backlog.listing import Object
+from zhentu.backlog.listing import StoredObject
 from zhentu.intake.pull import Counted
 
 _PAGE = 1_000  # keys of one request
@@ -39,13 +39,13 @@ def object_there(system: Any, url: str) -> bool:
     return bool(key) and any(each.url == url for each in _pages(system, scheme, bucket, key, most=1))
 
 
-def list_s3(system: Any, url: str) -> Iterator[Object]:
+def list_s3(system: Any, url: str) -> Iterator[StoredObject]:
     """Everything below a URL taken as a folder; keys exactly as the store has them."""
     scheme, bucket, key = split_s3(url)
     yield from _pages(system, scheme, bucket, key if not key or key.endswith("/") else f"{key}/")
 
 
-def glob_s3(system: Any, url: str) -> Iterator[Object]:
+def glob_s3(system: Any, url: str) -> Iterator[StoredObject]:
     """Objects whose key matches a glob. The key that reads like the pattern, e.g. `[1].jpg`, is one of them."""
     scheme, bucket, key = split_s3(url)
     matches = re.compile(glob_translate(key)).match
@@ -56,12 +56,12 @@ def glob_s3(system: Any, url: str) -> Iterator[Object]:
             yield each
 
 
-def _pages(system: Any, scheme: str, bucket: str, prefix: str, most: int = _PAGE) -> Iterator[Object]:
+def _pages(system: Any, scheme: str, bucket: str, prefix: str, most: int = _PAGE) -> Iterator[StoredObject]:
     more: dict[str, str] = {}
     while True:
         page = system.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=most, **system.req_kw, **more)
         for each in page.get("Contents", ()):
-            yield Object(f"{scheme}://{bucket}/{each['Key']}", int(each["Size"]))
+            yield StoredObject(f"{scheme}://{bucket}/{each['Key']}", int(each["Size"]))
         if most < _PAGE or not page.get("IsTruncated"):
             return
         more = {"ContinuationToken": page["NextContinuationToken"]}

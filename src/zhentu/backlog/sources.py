@@ -5,8 +5,6 @@ Everything is yielded one by one: nothing here grows with the backlog. The ledge
 
 from __future__ import annotations
 
-import glob
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -14,22 +12,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zhentu.backlog.items import Item
-from zhentu.backlog.listing import (
-    Entry,
-    Object,
-    Taking,
-    glob_folders,
-    list_store,
-    named_like_a_picture,
-    take_objects,
-    walk_folder,
-)
+from zhentu.backlog.listing import StoredObject, list_store, take_objects
 from zhentu.backlog.manifests import OnSheet, SheetForm, is_manifest, read_manifest, read_query
 from zhentu.backlog.reading import Reader, filesystem_of, is_url
 from zhentu.backlog.s3 import glob_s3, is_s3, list_s3, object_there
-from zhentu.backlog.skipped import Skipped
 from zhentu.errors import UsageError
+from zhentu.intake.find import Entry, Taking, local_entries, named_like_a_picture, nothing_found
+from zhentu.intake.skipped import Skipped, SkipReason
 
+Listed = Item | Skipped
 QUERY = "sql:"
 
 
@@ -69,10 +60,10 @@ def find_items(sources: Iterable[str], finding: Finding | None = None) -> Iterat
     """
     finding = finding or Finding()
     for number, source in enumerate(sources):
-        found, passed = 0, Counter[str]()
+        found, passed = 0, Counter[SkipReason]()
         for sort_by, entry in _expand(source, finding):
             if isinstance(entry, Skipped):
-                passed[entry.reason.value] += 1
+                passed[entry.reason] += 1
                 yield replace(entry, source=number)
                 continue
             found += 1
@@ -80,22 +71,10 @@ def find_items(sources: Iterable[str], finding: Finding | None = None) -> Iterat
                 entry = replace(entry, listing=replace(entry.listing, goods=finding.goods))
             yield Found(number, sort_by, entry)
         if not found:
-            raise UsageError(_nothing(source, passed))
+            raise nothing_found(source, passed)
 
 
-def _nothing(source: str, passed: Counter[str]) -> str:
-    counts = ", ".join(f"{count} {reason}" for reason, count in passed.most_common())
-    held = f" (it holds {counts})" if counts else ""
-    return f"{source}: no pictures found{held}; name a file, a folder, a glob, a manifest or a URL"
-
-
-def find_pictures(sources: Iterable[str]) -> list[str]:
-    """The paths of `find_items` in order, each once, in memory: for a handful of pictures, not for a backlog."""
-    found = [each for each in find_items(sources) if isinstance(each, Found)]
-    return list(dict.fromkeys(each.item.path for each in sorted(found, key=lambda each: (each.source, each.sort_by))))
-
-
-def _expand(source: str, finding: Finding) -> Iterator[tuple[str, Entry]]:
+def _expand(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
     if source.startswith(QUERY):
         if not finding.database:
             raise UsageError("a query needs --database, the SQLAlchemy URL it is run on")
@@ -107,27 +86,16 @@ def _expand(source: str, finding: Finding) -> Iterator[tuple[str, Entry]]:
         yield from _expand_local(source, finding)
 
 
-def _expand_local(source: str, finding: Finding) -> Iterator[tuple[str, Entry]]:
-    if Path(source).is_dir():
-        yield from _sorted(walk_folder(source, finding.taking))
-    elif Path(source).is_file() and is_manifest(source):
+def _expand_local(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
+    if Path(source).is_file() and is_manifest(source):
         with Path(source).open("rb") as stream:
             for entry in read_manifest(stream, source, finding.sheet, finding.on_sheet):
                 yield "", _beside(entry, Path(source).parent)
-    elif os.path.lexists(source):  # a broken link too: its row says so
-        yield _plain(str(Path(source)))
-    elif "**" in source:
-        yield from _sorted(glob_folders(source, finding.taking))
     else:
-        for match in glob.iglob(source):
-            if Path(match).is_dir():
-                yield from _sorted(walk_folder(match, finding.taking))
-            else:
-                path = str(Path(match))
-                yield path, finding.taking.excluded(path) or Item(path)
+        yield from map(_entry, local_entries(source, finding.taking))
 
 
-def _expand_url(source: str, finding: Finding) -> Iterator[tuple[str, Entry]]:
+def _expand_url(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
     try:
         if is_manifest(source):
             with finding.reader.open_sheet(source) as stream:
@@ -140,52 +108,48 @@ def _expand_url(source: str, finding: Finding) -> Iterator[tuple[str, Entry]]:
             yield from _expand_s3(system, source, finding)
         elif any(mark in source for mark in "*[") and not system.exists(path):
             for match in system.glob(path):
-                yield _plain(system.unstrip_protocol(match))
+                yield _entry(system.unstrip_protocol(match))
         elif named_like_a_picture(source):
-            yield _plain(source)
+            yield _entry(source)
         else:
-            yield from _sorted(_taken(list_store(system, path), finding))
+            yield from _taken(list_store(system, path), finding)
     except FileNotFoundError:
         return  # reported as a source that matches nothing
     except (OSError, ValueError) as error:
         raise UsageError(f"{source}: cannot be listed: {error}") from error
 
 
-def _expand_s3(system: object, source: str, finding: Finding) -> Iterator[tuple[str, Entry]]:
+def _expand_s3(system: object, source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
     if any(mark in source for mark in "*[") and not object_there(system, source):
         for each in glob_s3(system, source):
-            yield each.url, finding.taking.excluded(each.url) or Item(each.url)
+            yield _entry(finding.taking.excluded(each.url) or each.url)
         return
     meant = named_like_a_picture(source)
     try:
         listed = not source.endswith("/") and object_there(system, source)
         if listed:
-            yield _plain(source)
-        for entry in _taken(list_s3(system, source), finding):
+            yield _entry(source)
+        for each in _taken(list_s3(system, source), finding):
             listed = True
-            yield entry.path, entry
+            yield each
     except PermissionError:
         if not meant:
             raise
         listed = False  # who may not list may still read
     if meant and not listed:
-        yield _plain(source)  # named outright; where it is not there, its row says so
+        yield _entry(source)  # named outright; where it is not there, its row says so
 
 
-def _taken(objects: Iterable[Object], finding: Finding) -> Iterator[Entry]:
-    return take_objects(objects, finding.taking, finding.reader.first_bytes)
+def _taken(objects: Iterable[StoredObject], finding: Finding) -> Iterator[tuple[str, Listed]]:
+    return map(_entry, take_objects(objects, finding.taking, finding.reader.first_bytes))
 
 
-def _sorted(entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
-    """Each with the path that the ledger sorts it by."""
-    return ((entry.path, entry) for entry in entries)
+def _entry(entry: Entry) -> tuple[str, Listed]:
+    """With the path that the ledger sorts it by."""
+    return (entry.path, entry) if isinstance(entry, Skipped) else (entry, Item(entry))
 
 
-def _plain(path: str) -> tuple[str, Entry]:
-    return path, Item(path)
-
-
-def _beside(entry: Entry, folder: Path) -> Entry:
+def _beside(entry: Listed, folder: Path) -> Listed:
     """Relative paths of a manifest are relative to the manifest."""
 
     def place(path: str) -> str:
@@ -194,14 +158,14 @@ def _beside(entry: Entry, folder: Path) -> Entry:
     return _placed(entry, place)
 
 
-def _under(entry: Entry, folder: str) -> Entry:
+def _under(entry: Listed, folder: str) -> Listed:
     def place(path: str) -> str:
         return path if is_url(path) or path.startswith("/") else f"{folder}/{path}"
 
     return _placed(entry, place)
 
 
-def _placed(entry: Entry, place: Callable[[str], str]) -> Entry:
+def _placed(entry: Listed, place: Callable[[str], str]) -> Listed:
     if isinstance(entry, Skipped):
         return entry
     return replace(entry, path=place(entry.path), references=tuple(map(place, entry.references)))

@@ -36,6 +36,7 @@ from zhentu.intake.pixels import RgbArray, to_srgb, upright
 from zhentu.intake.sniff import SNIFF_BYTES, FileKind, kind_of
 from zhentu.types import Frame, Picture
 
+DECODING_VERSION = 2  # raise it when the same bytes would give other pixels; part of what decides
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # Pillow reads MPO through its JPEG plugin
 _SHOWN_IN_TURN = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # frames, or pages
 READ = (*FORMATS, "HEIC", "JPEG XL")  # in the words of an error
@@ -94,8 +95,8 @@ def read_file(path: Path, limits: DecodeLimits) -> bytes:
         raise PictureNotFound(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def decode(payload: bytes, limits: DecodeLimits | None = None) -> Picture:
-    """Decode one picture to uint8 sRGB, upright, alpha composed on white.
+def decode(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> Picture:
+    """Decode one picture to uint8 sRGB, upright, alpha composed on white. sha256: of the bytes, where it is known.
 
     Raises PictureEmpty, PictureTooLarge, PictureTooSmall, PictureTruncated, PictureCorrupt or UnsupportedFormat.
     """
@@ -106,14 +107,14 @@ def decode(payload: bytes, limits: DecodeLimits | None = None) -> Picture:
         rgb = _pixels(image, notes, limits)
     return Picture(
         rgb=rgb,
-        sha256=hashlib.sha256(payload).hexdigest(),
+        sha256=sha256 or hashlib.sha256(payload).hexdigest(),
         format=image_format,
         byte_count=len(payload),
         notes=tuple(notes),
     )
 
 
-def decode_frames(payload: bytes, limits: DecodeLimits | None = None) -> tuple[Picture, ...]:
+def decode_frames(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> tuple[Picture, ...]:
     """What people see of a file: the one picture it holds, or the frames of it that are to be looked at, in order.
 
     Of an animation and of a multi-page TIFF a bounded number is chosen by time shown and by change; each names its
@@ -123,9 +124,9 @@ def decode_frames(payload: bytes, limits: DecodeLimits | None = None) -> tuple[P
     limits = limits or DecodeLimits()
     with _opened(payload, limits) as image:
         if not getattr(image, "is_animated", False) or image.format not in _SHOWN_IN_TURN:
-            return (decode(payload, limits),)
+            return (decode(payload, limits, sha256),)
         scenes, total, times = _walk(image, limits)
-        sha256, image_format = hashlib.sha256(payload).hexdigest(), str(image.format)
+        sha256, image_format = sha256 or hashlib.sha256(payload).hexdigest(), str(image.format)
         image.seek(0)
         chosen = scenes.chosen(limits.frames_kept(image.width * image.height))
         pictures = []
@@ -136,6 +137,18 @@ def decode_frames(payload: bytes, limits: DecodeLimits | None = None) -> tuple[P
             frame = Frame(index, total, times[index], index == scenes.main)
             pictures.append(Picture(rgb, sha256, image_format, len(payload), tuple(notes), frame))
     return tuple(pictures)
+
+
+def decode_frame(payload: bytes, frame: Frame | None, limits: DecodeLimits | None = None) -> Picture:
+    """The frame that a verdict speaks of, or the one picture there is. Raises as `decode` does."""
+    if frame is None:
+        return decode(payload, limits)
+    limits = limits or DecodeLimits()
+    with _opened(payload, limits) as image:
+        image.seek(frame.index)
+        notes = [f"frame {frame.index + 1} of {frame.total}"]
+        rgb, image_format = _pixels(image, notes, limits), str(image.format)
+    return Picture(rgb, hashlib.sha256(payload).hexdigest(), image_format, len(payload), tuple(notes), frame)
 
 
 def _walk(image: Image.Image, limits: DecodeLimits) -> tuple[Scenes, int, list[float]]:

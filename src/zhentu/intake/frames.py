@@ -41,9 +41,7 @@ class Scenes:
         if always:
             self._always.append(index)
         nearest = min(self._scenes, key=lambda scene: _difference(scene.look, look), default=None)
-        if nearest is None or (
-            _difference(nearest.look, look) > _SAME_SCENE and len(self._scenes) < _MOST_SCENES
-        ):
+        if nearest is None or (_difference(nearest.look, look) > _SAME_SCENE and len(self._scenes) < _MOST_SCENES):
             self._scenes.append(_Scene(look, shown_s, index, shown_s))
             return
         nearest.shown_s += shown_s
@@ -75,7 +73,9 @@ def shown_seconds(milliseconds: object) -> float:
 
 def _thumbnail(image: Image.Image) -> Thumbnail:
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        image = image.convert("F").convert("L") if image.mode == "F" else image.point(lambda each: each / 256).convert("L")
+        image = (
+            image.convert("F").convert("L") if image.mode == "F" else image.point(lambda each: each / 256).convert("L")
+        )
     elif image.mode in ("P", "PA", "LA") or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode == "RGBA":
