@@ -26,15 +26,16 @@ from zhentu.record.pictures import PictureStore
 from zhentu.record.schema import records, retention_log, retention_pass
 from zhentu.record.spool import Spool
 from zhentu.record.store import Claim, RecordStore, RecordWrite
-from zhentu.screen import screen
-from zhentu.types import Listing, Record
+from zhentu.screen import Screener
+from zhentu.types import Inquiry, Listing, Record
 
 
 @pytest.fixture
 def record(entry: ModelEntry, policy: Policy) -> Record:
     listing = Listing("L1", "S1", declared_attributes={"material": "cotton"})
     payload = encoded(photo(), "JPEG")
-    return screen(payload, detector=FakeDetector(entry), policy=policy, limits=DecodeLimits(), listing=listing)
+    screener = Screener(FakeDetector(entry), policy, DecodeLimits())
+    return screener.screen(Inquiry.of(payload, listing=listing)).record
 
 
 @pytest.fixture
@@ -63,6 +64,17 @@ def test_a_claim_for_another_request_is_a_conflict(store: RecordStore, record: R
         store.keep(RecordWrite(again(record), (claim("1", "b"), claim("2"))))
     with pytest.raises(IdempotencyConflict):
         store.answered([claim("1", "b")])
+
+
+def test_the_first_claim_wins_where_they_disagree(store: RecordStore, record: Record) -> None:
+    other = again(record)
+    for name in "0f":  # whatever sorts first
+        keyed, content = claim(name, "a"), claim("7", "7")
+        store.keep(RecordWrite(again(record), (keyed,)))
+        if name == "0":
+            store.keep(RecordWrite(other, (content,)))
+        assert store.answered([content, keyed]) == other
+        assert store.answered([keyed, content]) != other
 
 
 def test_a_new_key_for_an_answered_request_stands_for_it_from_then_on(store: RecordStore, record: Record) -> None:

@@ -18,8 +18,8 @@ from zhentu.intake.decode import DecodeLimits
 from zhentu.record.codec import decode_record, encode_record
 from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
-from zhentu.screen import screen
-from zhentu.types import Action, Listing, Record
+from zhentu.screen import Screener
+from zhentu.types import Action, Inquiry, Listing, Record
 
 
 @pytest.fixture
@@ -31,14 +31,8 @@ def url(database_url: str) -> str:
 @pytest.fixture
 def record(entry: ModelEntry, policy: Policy) -> Record:
     listing = Listing("L1", "S1", "apparel", "衬衫 shirt", declared_ai=True)
-    return screen(
-        encoded(photo(), "JPEG"),
-        detector=FakeDetector(entry, 0.95),
-        policy=policy,
-        limits=DecodeLimits(),
-        path="a/b.jpg",
-        listing=listing,
-    )
+    screener = Screener(FakeDetector(entry, 0.95), policy, DecodeLimits())
+    return screener.screen(Inquiry.of(encoded(photo(), "JPEG"), "a/b.jpg", listing)).record
 
 
 def renewed(record: Record) -> Record:
