@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-_SIDE, _CELLS = 32, 8  # a frame is compared by 32 x 32 pixels, over 8 x 8 cells of them
+_SIDE, _CELLS = 16, 8  # a frame is compared by 16 x 16 pixels, over 8 x 8 cells of them
 _SAME_SCENE = 10.0  # of 255: the mean difference within the cell that differs most
 _MOST_SCENES = 256
 _UNTIMED_S = 0.1  # what players give a frame of 0 or 10 ms
@@ -20,9 +20,8 @@ _SHORTEST_S = 0.011
 Thumbnail = npt.NDArray[np.float32]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Scene:
-    look: Thumbnail
     shown_s: float
     longest: int  # index of its frame that is shown longest
     longest_s: float
@@ -33,36 +32,45 @@ class Scenes:
 
     def __init__(self) -> None:
         self._scenes: list[_Scene] = []
+        self._looks = np.empty((_MOST_SCENES, _CELLS * _CELLS, 3 * _SIDE * _SIDE // _CELLS**2), np.float32)
         self._always: list[int] = []
 
     def add(self, index: int, image: Image.Image, shown_s: float, always: bool = False) -> None:
         """One frame more, as it is composed on the canvas. always: look at it whatever the others are."""
-        look = _thumbnail(image)
         if always:
             self._always.append(index)
-        nearest = min(self._scenes, key=lambda scene: _difference(scene.look, look), default=None)
-        if nearest is None or (_difference(nearest.look, look) > _SAME_SCENE and len(self._scenes) < _MOST_SCENES):
-            self._scenes.append(_Scene(look, shown_s, index, shown_s))
             return
-        nearest.shown_s += shown_s
-        if shown_s > nearest.longest_s:
-            nearest.longest, nearest.longest_s = index, shown_s
+        look, known = _by_cells(_thumbnail(image)), len(self._scenes)
+        differences = _differences(self._looks[:known], look)
+        nearest = int(differences.argmin()) if known else -1
+        if not known or (differences[nearest] > _SAME_SCENE and known < _MOST_SCENES):
+            self._looks[known] = look
+            self._scenes.append(_Scene(shown_s, index, shown_s))
+            return
+        scene = self._scenes[nearest]
+        scene.shown_s += shown_s
+        if shown_s > scene.longest_s:
+            scene.longest, scene.longest_s = index, shown_s
 
     @property
     def main(self) -> int:
         """The frame that stands for what is shown longest."""
-        return max(self._scenes, key=lambda scene: scene.shown_s).longest
+        return max(self._scenes, key=lambda scene: scene.shown_s).longest if self._scenes else self._always[0]
 
     def chosen(self, most: int) -> list[int]:
         """Indices of at most `most` frames, in order: half of them by time shown, the others by change."""
-        left = sorted(self._scenes, key=lambda scene: -scene.shown_s)
-        taken = left[: max(most - len(self._always) - (most - 1) // 2, 1)]
-        left = left[len(taken) :]
-        while left and len(taken) + len(self._always) < most:
-            other = max(left, key=lambda scene: min(_difference(scene.look, each.look) for each in taken))
+        places = sorted(range(len(self._scenes)), key=lambda place: -self._scenes[place].shown_s)
+        room = max(most - len(self._always), 1)
+        taken, left = places[: (room + 1) // 2], places[(room + 1) // 2 :]
+        nearest = np.full(len(self._scenes), np.inf)
+        for place in taken:
+            nearest = np.minimum(nearest, _differences(self._looks[: len(places)], self._looks[place]))
+        while left and len(taken) < room:
+            other = max(left, key=lambda place: nearest[place])
             left.remove(other)
             taken.append(other)
-        return sorted({*self._always, *(scene.longest for scene in taken)})
+            nearest = np.minimum(nearest, _differences(self._looks[: len(places)], self._looks[other]))
+        return sorted({*self._always, *(self._scenes[place].longest for place in taken)})
 
 
 def shown_seconds(milliseconds: object) -> float:
@@ -85,8 +93,13 @@ def _thumbnail(image: Image.Image) -> Thumbnail:
     return np.asarray(image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float32)
 
 
-def _difference(one: Thumbnail, other: Thumbnail) -> float:
-    """The largest mean difference of a cell, in grey levels."""
+def _by_cells(small: Thumbnail) -> Thumbnail:
+    """(cells, values of a cell): what is compared lies together."""
     size = _SIDE // _CELLS
-    cells = np.abs(one - other).mean(axis=2).reshape(_CELLS, size, _CELLS, size).mean(axis=(1, 3))
-    return float(cells.max())
+    return small.reshape(_CELLS, size, _CELLS, size, 3).swapaxes(1, 2).reshape(_CELLS * _CELLS, -1)
+
+
+def _differences(looks: Thumbnail, look: Thumbnail) -> npt.NDArray[np.float32]:
+    """Of each of several looks to one: the largest mean difference of a cell, in grey levels."""
+    cells = np.abs(looks - look).mean(axis=2)
+    return np.asarray(cells.max(axis=1, initial=0.0), dtype=np.float32)

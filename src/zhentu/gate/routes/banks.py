@@ -18,7 +18,7 @@ from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of
 from zhentu.banks.originals import add_picture
 from zhentu.gate.context import Administers, Reviews, TheGate
 from zhentu.gate.problems import documented
-from zhentu.intake.decode import decode
+from zhentu.intake.decode import decode, decode_frames
 from zhentu.review.web.desk import Desk, desk_of
 from zhentu.types import BankKind, Fingerprint
 
@@ -113,9 +113,11 @@ async def add(
     payload, limits = await picture.read(), gate.active.screener.limits
 
     def work() -> tuple[int, ...]:
-        decoded = decode(payload, limits)
-        entry = NewEntry.of(fingerprint_of(decoded), source or caller.name, seller_id, note, expires_at)
-        return add_picture(desk.banks, name, decoded, caller.name, entry)
+        added: list[int] = []
+        for frame in decode_frames(payload, limits):  # of an animation every one that screening would look at
+            entry = NewEntry.of(fingerprint_of(frame), source or caller.name, seller_id, note, expires_at)
+            added += add_picture(desk.banks, name, frame, caller.name, entry)
+        return tuple(added)
 
     return AddedAnswer(entry_ids=list(await asyncio.to_thread(work)))
 
