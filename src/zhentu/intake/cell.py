@@ -21,7 +21,7 @@ from typing import IO
 
 from zhentu.errors import DeadlineExceeded, DependencyError, PictureCorrupt, PictureError, PictureTooSlow
 from zhentu.intake.decode import DecodeLimits, decode
-from zhentu.intake.extent import decode_cost, extent_of, is_plain
+from zhentu.intake.extent import extent_of
 from zhentu.intake.wire import read_pictures, receive, send
 from zhentu.types import Picture
 
@@ -76,8 +76,9 @@ class DecodeCells:
         Raises what that raises, PictureTooSlow where it takes too long, and DeadlineExceeded where others do.
         """
         limits = limits or DecodeLimits()
-        with self._room.take(decode_cost(payload), self._seconds):
-            if len(payload) > limits.max_bytes or is_plain(payload):
+        extent = extent_of(payload)
+        with self._room.take(extent.cost, self._seconds):
+            if len(payload) > limits.max_bytes or extent.is_light:
                 return decode(payload, limits, sha256)
             return self._asked("decode", payload, limits, sha256)[0]
 
