@@ -39,7 +39,8 @@ class Settings(BaseSettings):
 
     store_url: SQLAlchemy URL of the record store.  policy_path, models_dir: None = shipped with the package.
     model: "name" or "name@version"; None = the manifest's active one.  workers: 0 = one per core.
-    max_bytes, max_pixels, max_side, min_side: decode limits.  host, port: where the gate listens.
+    max_bytes, max_pixels, max_side, min_side, max_scans, max_frames: decode limits.  frames: how many of an animation,
+    or pages of a file, are looked at.  host, port: where the gate listens.
     jobs_dir: folder of backlog jobs; None = beside the default store.
     queue_size: pictures waiting before the gate refuses.  deadline_s: seconds a request may take.
     auto_migrate: bring the store to this version's schema at start; None = for SQLite only.
@@ -64,7 +65,8 @@ class Settings(BaseSettings):
     label_propagator: the platform's code in AIGC labels; label_producer: the producer's, written for the states in
     label_producer_states; label_replace_propagator: write over another platform's code.  label_visible, _language
     (zh, en, both), _height (capital letters, share of the shortest side), _right_to_left: the visible label.
-    c2pa_trust_anchors: PEM file of signers that are believed.  c2pa_certificates, _key, _algorithm: sign with these
+    c2pa_trust_anchors: PEM file of authorities that are believed, or a folder of them; c2pa_allowed_list: single
+    signers.  generator_table: more rows of what generators write.  c2pa_certificates, _key, _algorithm: sign with these
     where a label would break a C2PA manifest.  notices_dir: texts that replace the shipped ones.  appeal_url: where
     sellers appeal; "{record_id}" is filled in.
     """
@@ -81,6 +83,9 @@ class Settings(BaseSettings):
     max_pixels: Annotated[int, Field(ge=1024)] = 50_000_000
     max_side: Annotated[int, Field(ge=64)] = 20_000
     min_side: Annotated[int, Field(ge=1)] = 32
+    max_scans: Annotated[int, Field(ge=1)] = 100
+    max_frames: Annotated[int, Field(ge=1)] = 2_000
+    frames: Annotated[int, Field(ge=2, le=64)] = 8
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     queue_size: Annotated[int, Field(ge=1)] = 64
@@ -124,6 +129,8 @@ class Settings(BaseSettings):
     label_height: Annotated[float, Field(ge=0.05, le=0.25)] = 0.055
     label_right_to_left: bool = False
     c2pa_trust_anchors: Path | None = None
+    c2pa_allowed_list: Path | None = None
+    generator_table: Path | None = None
     c2pa_certificates: Path | None = None
     c2pa_key: Path | None = None
     c2pa_algorithm: Annotated[str, Field(pattern="^(es256|es384|es512|ps256|ps384|ps512|ed25519)$")] = "es256"

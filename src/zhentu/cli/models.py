@@ -191,12 +191,14 @@ def _policy_sound(settings: Settings, file: Path | None) -> str:
 
 
 def _labels_sound(settings: Settings) -> str:
-    from zhentu.bootstrap.labels import build_notices, read_anchors, signing_key
+    from zhentu.bootstrap.labels import build_notices, read_generators, read_trust_lists, signing_key
 
     build_notices(settings)
     signs = "signs C2PA anew" if signing_key(settings) else "no C2PA key"
-    anchors = "trust anchors given" if read_anchors(settings) else "every valid C2PA signer is believed"
-    return f"propagator {settings.label_propagator or 'not set (label_propagator)'}, {signs}, {anchors}, notices load"
+    anchors = "trust list given" if read_trust_lists(settings).given else "every valid C2PA signer is believed"
+    rows = f"{len(read_generators(settings).traces)} kinds of generator traces"
+    named = settings.label_propagator or "not set (label_propagator)"
+    return f"propagator {named}, {signs}, {anchors}, {rows}, notices load"
 
 
 def _drift(settings: Settings) -> str:

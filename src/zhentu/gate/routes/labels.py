@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from zhentu import errors
-from zhentu.bootstrap.labels import label_spec, read_anchors
+from zhentu.bootstrap.labels import label_spec
 from zhentu.errors import UsageError
 from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Gate, Screens, TheGate, unless_gone
@@ -80,7 +80,8 @@ class ImplicitAnswer(BaseModel):
 
     location: str = Field(examples=["XMP TC260:AIGC"])
     state: int | None = Field(description="1 is, 2 possibly, 3 suspected; null when the value is none of them.")
-    fields: dict[str, str]
+    fields: dict[str, str] = Field(description="Empty for a label that cannot be parsed, and for producers' own marks.")
+    quote: str = Field(description="How it stands there, cut short.")
 
 
 class ExplicitAnswer(BaseModel):
@@ -95,7 +96,15 @@ class ExplicitAnswer(BaseModel):
 class CredentialAnswer(BaseModel):
     """The C2PA manifest, validated offline."""
 
-    state: str = Field(examples=["valid"], description="trusted, valid, invalid, unreadable or unchecked")
+    state: str = Field(
+        examples=["valid"],
+        description="trusted, valid, holds, invalid, unreadable or unchecked: the three answers in one",
+    )
+    integrity: str = Field(examples=["holds"], description="Do signature and hashes hold: holds, broken, unknown.")
+    certificate: str = Field(
+        examples=["valid"], description="Was it good when it signed: valid, outside its dates, unfit, revoked, unknown."
+    )
+    trust: str = Field(examples=["listed"], description="Is the signer on a list: listed, unlisted, not asked.")
     source_type: str
     signer: str
     problems: list[str]
@@ -142,9 +151,11 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
     """Say whether a picture carries conforming labels; nothing is stored."""
     gate.capacity.admit()
     payload, _ = await read_picture(request, gate.settings.max_bytes, frozenset())
-    screener, anchors = gate.active.screener, read_anchors(gate.settings)
-    limits, decoder = screener.limits, screener.decoder
-    found = await unless_gone(request, gate.capacity.run(lambda _: verify_labels(payload, limits, anchors, decoder)))
+    using = gate.active.screener
+    work = gate.capacity.run(
+        lambda _: verify_labels(payload, using.limits, using.trust_lists, using.generators, using.decoder)
+    )
+    found = await unless_gone(request, work)
     return _verify_answer(found)
 
 
@@ -277,7 +288,10 @@ def _verify_answer(found: Verified) -> VerifyAnswer:
         conforms=found.conforms,
         implicit=[
             ImplicitAnswer(
-                location=label.location, state=int(label.state) if label.state else None, fields=dict(label.fields)
+                location=label.location,
+                state=int(label.state) if label.state else None,
+                fields=dict(label.fields),
+                quote=label.quote,
             )
             for label in found.implicit
         ],
@@ -290,6 +304,9 @@ def _verify_answer(found: Verified) -> VerifyAnswer:
         explicit_problems=list(found.explicit_problems),
         c2pa=CredentialAnswer(
             state=credential.state.value,
+            integrity=credential.integrity.value,
+            certificate=credential.validity.value,
+            trust=credential.trust.value,
             source_type=credential.source_type,
             signer=credential.signer,
             problems=list(credential.problems),

@@ -145,7 +145,7 @@ def _brand(desk: Desk, record: Record) -> BrandCopy | None:
         comparer = desk.comparer()
         if comparer is not None:
             picture = desk.pictures.picture(record)
-            found = comparer.compare(picture, [desk.pictures.decoder(payload, desk.pictures.limits)])
+            found = comparer.compare(picture, [desk.pictures.decoder.decode(payload, desk.pictures.limits)])
             comparison = ComparisonView(found.score, found.similarity, "")
         has_picture = True
     except PictureNotFound:
