@@ -21,7 +21,7 @@ from typing import IO
 
 from zhentu.errors import DeadlineExceeded, DependencyError, PictureCorrupt, PictureError, PictureTooSlow
 from zhentu.intake.decode import DecodeLimits, decode, decode_frame, decode_frames
-from zhentu.intake.extent import decode_cost, extent_of, is_plain
+from zhentu.intake.extent import extent_of
 from zhentu.intake.wire import read_pictures, receive, send
 from zhentu.types import Frame, Picture
 
@@ -77,24 +77,27 @@ class DecodeCells:
         Raises what that raises, PictureTooSlow where it takes too long, and DeadlineExceeded where others do.
         """
         limits = limits or DecodeLimits()
-        with self._room.take(decode_cost(payload), self._seconds):
-            if len(payload) > limits.max_bytes or is_plain(payload):
+        extent = extent_of(payload)
+        with self._room.take(extent.cost, self._seconds):
+            if len(payload) > limits.max_bytes or extent.is_light:
                 return decode(payload, limits, sha256)
             return self._asked(_Question("decode", payload, limits, sha256))[0]
 
     def frames(self, payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> tuple[Picture, ...]:
         """What people see of a file, as `zhentu.intake.decode.decode_frames` gives it. Raises as `decode` does."""
         limits = limits or DecodeLimits()
-        with self._room.take(decode_cost(payload), self._seconds):
-            if len(payload) > limits.max_bytes or is_plain(payload):
+        extent = extent_of(payload)
+        with self._room.take(extent.cost, self._seconds):
+            if len(payload) > limits.max_bytes or extent.is_light:
                 return decode_frames(payload, limits, sha256)
             return self._asked(_Question("frames", payload, limits, sha256))
 
     def frame(self, payload: bytes, frame: Frame | None, limits: DecodeLimits | None = None) -> Picture:
         """The frame that a verdict speaks of, or the one picture there is. Raises as `decode` does."""
         limits = limits or DecodeLimits()
-        with self._room.take(decode_cost(payload), self._seconds):
-            if len(payload) > limits.max_bytes or is_plain(payload):
+        extent = extent_of(payload)
+        with self._room.take(extent.cost, self._seconds):
+            if len(payload) > limits.max_bytes or extent.is_light:
                 return decode_frame(payload, frame, limits)
             return self._asked(_Question("frame", payload, limits, frame=frame))[0]
 
