@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import cv2
 import pytest
 import uvicorn
+from browsing import needs_browser, seriously_wrong, shoot, until
 from fakes import FakeDetector, tiny_model
 from pictures import waves
 from review_fixtures import record
@@ -27,11 +27,7 @@ from zhentu.review.items import Outcome
 from zhentu.settings import Settings
 from zhentu.types import LABELS, Action, Evidence, EvidenceKind, Heatmap, Picture, Reason, Role, Trust, Verdict
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium (.ci/run does as root)")
-
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+pytestmark = needs_browser
 XSS = '<img src=x onerror="window.stolen=1"><script>window.stolen=1</script>\'"--></title>{{7*7}}'
 
 
@@ -103,14 +99,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def signed_in(site: Site, browser) -> dict[str, object]:
     page = browser.new_context().new_page()
     page.goto(f"{site.url}/review")
@@ -145,21 +133,6 @@ def is_trouble(message) -> bool:
     return message.type == "error" and not gone
 
 
-def until(page, condition: str, argument: object = None) -> None:
-    """Poll from outside: Playwright's own waiting for a function needs eval, which the page's policy forbids."""
-    for _ in range(1200):  # half a minute: a busy machine is slow, not wrong
-        if page.evaluate(condition, argument):
-            return
-        page.wait_for_timeout(25)
-    pytest.fail(f"never came true: {condition}")
-
-
-def shoot(page, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    until(page, "[...document.images].every(each => each.hidden || !each.src || each.complete)")
-    page.screenshot(path=str(SCREENSHOTS / f"{name}.png"))
-
-
 def current(page) -> str:
     return page.get_attribute("article.item", "data-id") or ""
 
@@ -174,17 +147,6 @@ def press(page, key: str) -> None:
         before,
     )
     until(page, "document.getElementById('desk').getAttribute('aria-busy') === 'false'")
-
-
-def seriously_wrong(page) -> list[str]:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
-    found = axe.Axe().run(page).response["violations"]
-    return [
-        f"{each['id']}: {node['html'][:200]}"
-        for each in found
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
 
 
 def test_a_reviewer_clears_twenty_items_by_keyboard_alone(site: Site, page) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Body, Depends, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
@@ -27,14 +26,13 @@ from zhentu.review.learning import statistics
 from zhentu.review.sessions import Reviewer
 from zhentu.review.statement import statement_of
 from zhentu.review.web.desk import COOKIE, Desk, desk_of, own_site
+from zhentu.review.web.language import changed_to, language_of
 from zhentu.review.web.plots import daily_plot, precision_plot
 from zhentu.review.web.views import brand_match, render, view_of
-from zhentu.review.web.words import LANGUAGES
 from zhentu.types import Label
 
 router = APIRouter(prefix="/review", include_in_schema=False)
 
-_LANGUAGE = "zhentu_language"
 _STATIC = {
     "review.js": "text/javascript; charset=utf-8",
     "review.css": "text/css; charset=utf-8",
@@ -113,13 +111,8 @@ def sign_out(request: Request, desk: Here, csrf: Annotated[str, Form()] = "") ->
 @router.get("/language/{language}")
 def speak(request: Request, language: str) -> Response:
     """Change the page's language and go back."""
-    if language not in LANGUAGES:
-        raise NotFound(f"language {language!r}: there are {', '.join(LANGUAGES)}")
-    back = urlsplit(request.headers.get("referer", ""))
-    # Only a path of our own page: nobody is sent elsewhere from here.
-    target = back.path if back.path.startswith("/review") else "/review"
-    answer = RedirectResponse(f"{target}?{back.query}" if back.query else target, 303, _HEADERS)
-    answer.set_cookie(_LANGUAGE, language, path="/review", max_age=365 * 86400, samesite="lax", httponly=True)
+    answer = changed_to(language, request)
+    answer.headers.update(_HEADERS)
     return answer
 
 
@@ -133,7 +126,7 @@ def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
     if len(claimed) < count:
         desk.filler.fill(steps=1)
         claimed = desk.queue.claim(reviewer.name, filters, count)
-    language, fragments = _language(request), []
+    language, fragments = language_of(request), []
     for item in claimed:
         try:
             html = render("item.html.j2", language, view=view_of(desk, item))
@@ -303,12 +296,5 @@ def _filters(request: Request) -> Filters:
         raise UsageError(f"filter: {error}") from error
 
 
-def _language(request: Request) -> str:
-    chosen = request.cookies.get(_LANGUAGE, "")
-    if chosen in LANGUAGES:
-        return chosen
-    return "zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en"
-
-
 def _html(request: Request, name: str, status: int = 200, **values: object) -> HTMLResponse:
-    return HTMLResponse(render(name, _language(request), **values), status, _HEADERS)
+    return HTMLResponse(render(name, language_of(request), **values), status, _HEADERS)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from zhentu.decide.notices import Words
 
-LANGUAGES = ("en", "zh")
-
 PAGE: dict[str, Words] = {
     "title": Words("Review", "人工审核"),
     "brand": Words("zhentu", "真图"),

@@ -1,0 +1,157 @@
+"""`/` of an open gate: the page, its check of one picture, and the samples. What it checks is forgotten at once."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Annotated
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+
+from zhentu.detect.heatmap import overlay
+from zhentu.errors import NotFound, Overloaded, ZhentuError
+from zhentu.gate.capacity import Ticket
+from zhentu.gate.context import Gate, TheGate, unless_gone
+from zhentu.gate.front.views import render_page, render_problem, render_tried
+from zhentu.gate.requests import Submission, read_submission
+from zhentu.intake.decode import decode
+from zhentu.review.web.desk import own_site
+from zhentu.review.web.language import LANGUAGES, language_of
+from zhentu.samples import read_sample
+from zhentu.types import Picture, Record
+
+router = APIRouter(include_in_schema=False)
+
+_STATIC = {"front.js": "text/javascript; charset=utf-8", "front.css": "text/css; charset=utf-8"}
+_SIDE = 880  # pixels of the longer side of what is shown
+_QUALITY = 86
+# The page shows pictures out of its own memory (blob:); nothing else comes from, or goes, anywhere but here.
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def visited(request: Request, gate: TheGate) -> Gate:
+    """The gate, where it is open to whoever sits at this machine. Raises NotFound behind keys, Forbidden elsewhere."""
+    if not gate.settings.open:
+        raise NotFound("the front page is there in open mode only; behind keys people work at /review")
+    own_site(request)
+    return gate
+
+
+OpenGate = Annotated[Gate, Depends(visited)]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One picture checked: the record (kept nowhere) and the JPEGs to show, by "picture" and by category."""
+
+    record: Record
+    shown: dict[str, bytes]
+
+
+@router.get("/", response_class=HTMLResponse)
+async def front(request: Request, gate: TheGate) -> Response:
+    """The page; behind keys, the way to the page for people with keys."""
+    if not gate.settings.open:
+        return RedirectResponse("/review", 303, HEADERS)
+    return HTMLResponse(render_page(gate.settings, gate.in_force.screener.policy, language_of(request)), 200, HEADERS)
+
+
+@router.post("/try")
+async def try_one(request: Request, gate: OpenGate) -> JSONResponse:
+    """Check one picture as `POST /v1/screen` does, and keep nothing.
+
+    The answer: `html` by language, `images` (JPEG in base64) by "picture" and category, `action`, `state` (of the label
+    owed, or null), and `source` (base64), the bytes of a picture that was given as a URL.
+    """
+    try:
+        gate.capacity.admit()
+        submission = await read_submission(request, gate.settings.max_bytes)
+        given = await _fetched(gate, submission)
+        tried = await unless_gone(request, gate.capacity.run(lambda ticket: _tried(gate, given, ticket)))
+    except ZhentuError as error:
+        request.state.code = error.code
+        retry = {"Retry-After": str(max(round(error.retry_after_s), 1))} if isinstance(error, Overloaded) else {}
+        return JSONResponse({"html": render_problem(error)}, error.http_status, HEADERS | retry)
+    request.state.action = tried.record.decision.applied.value
+    html = {each: render_tried(tried.record, given, str(request.base_url), gate.settings, each) for each in LANGUAGES}
+    state = tried.record.decision.ai_state
+    answer = {
+        "html": html,
+        "images": {name: _base64(jpeg) for name, jpeg in tried.shown.items()},
+        "action": tried.record.decision.applied.value,
+        "state": None if state is None else int(state),
+        "source": _base64(given.payload) if submission.payload is None and given.payload else None,
+    }
+    return JSONResponse(answer, headers=HEADERS)
+
+
+@router.get("/try/samples/{name}")
+def sample(gate: OpenGate, name: str) -> Response:
+    """A sample picture."""
+    try:
+        content = read_sample(name)
+    except KeyError as error:
+        raise NotFound(f"no sample {name[:80]!r}") from error
+    return Response(content, media_type="image/jpeg", headers=HEADERS | {"Cache-Control": "private, max-age=3600"})
+
+
+@router.get("/try/static/{name}")
+def static(name: str) -> Response:
+    """The page's script and style."""
+    if name not in _STATIC:
+        raise NotFound(f"no file {name[:80]!r}")
+    content = (files("zhentu.gate.front") / "static" / name).read_bytes()
+    return Response(content, media_type=_STATIC[name], headers=HEADERS | {"Cache-Control": "no-cache"})
+
+
+async def _fetched(gate: Gate, submission: Submission) -> Submission:
+    """The submission with bytes in place of every URL. Raises FetchError, FetchRefused."""
+    urls = [*([submission.url] if submission.payload is None else []), *submission.reference_urls]
+    got = await asyncio.gather(*(gate.line.outbound.get_picture(url) for url in urls))
+    payload = got.pop(0) if submission.payload is None else submission.payload
+    return Submission(submission.name, submission.listing, payload, submission.url, (*submission.references, *got))
+
+
+def _tried(gate: Gate, given: Submission, ticket: Ticket) -> Tried:
+    screener, payload = gate.in_force.screener, given.payload or b""
+    record = screener.screen(payload, given.name, given.listing, with_heatmaps=True, references=given.references)
+    ticket.check()
+    picture = decode(payload, screener.limits)
+    shown = {"picture": _jpeg(_smaller(picture))}
+    for heatmap in record.verdict.heatmaps if record.verdict else ():
+        shown[heatmap.label.value] = _jpeg(overlay(picture, heatmap, _SIDE))
+    return Tried(record, shown)
+
+
+def _smaller(picture: Picture) -> npt.NDArray[np.uint8]:
+    scale = _SIDE / max(picture.width, picture.height)
+    if scale >= 1:
+        return picture.rgb
+    size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
+    return np.asarray(cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _jpeg(rgb: npt.NDArray[np.uint8]) -> bytes:
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return encoded.tobytes()
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
