@@ -17,8 +17,8 @@ from browsing import needs_browser, seriously_wrong, shoot, until
 from conftest import encoded, photo
 from fakes import FakeDetector, tiny_model
 from fastapi.testclient import TestClient
-from PIL import Image, PngImagePlugin
 from pictures import waves
+from PIL import Image, PngImagePlugin
 
 from zhentu.bootstrap import Screener, limits_of
 from zhentu.decide.policy_file import default_policy_path, load_policy
@@ -54,7 +54,7 @@ class Unlike:
 def ai_png() -> bytes:
     """A picture that says of itself that a generator made it."""
     said = PngImagePlugin.PngInfo()
-    said.add_text("parameters", "a red mug on a table\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 640x480")
+    said.add_text("parameters", "a red mug\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 640x480")
     return encoded(photo((640, 480), 5), "PNG", pnginfo=said)
 
 
@@ -301,7 +301,9 @@ def test_the_heatmap_is_laid_over_the_picture_and_taken_off(page, encode) -> Non
 @needs_browser
 def test_a_reference_is_added_compared_and_removed(page, encode) -> None:
     page.click("#options summary")
-    page.set_input_files("#references", files=[{"name": "real.jpg", "mimeType": "image/jpeg", "buffer": encode(seed=3)}])
+    page.set_input_files(
+        "#references", files=[{"name": "real.jpg", "mimeType": "image/jpeg", "buffer": encode(seed=3)}]
+    )
     page.fill("#goods", "kitchen")
     page.set_input_files("#pictures", files=[{"name": "cup.jpg", "mimeType": "image/jpeg", "buffer": encode(seed=1)}])
     settled(page)
@@ -344,7 +346,8 @@ def test_a_pasted_picture_is_checked(page, encode) -> None:
     page.evaluate(
         """content => {
             const carried = new DataTransfer();
-            carried.items.add(new File([Uint8Array.from(atob(content), c => c.charCodeAt(0))], 'image.png', { type: 'image/png' }));
+            const bytes = Uint8Array.from(atob(content), c => c.charCodeAt(0));
+            carried.items.add(new File([bytes], 'image.png', { type: 'image/png' }));
             document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: carried, bubbles: true }));
         }""",
         base64.b64encode(encode("PNG")).decode(),

@@ -15,12 +15,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from zhentu.detect.heatmap import overlay
-from zhentu.errors import NotFound, Overloaded, ZhentuError
+from zhentu.errors import NotFound, Overloaded, UsageError, ZhentuError
 from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Gate, TheGate, unless_gone
-from zhentu.gate.front.views import render_page, render_problem, render_tried
-from zhentu.gate.requests import Submission, read_submission
+from zhentu.gate.front.views import TRIAL_CODE, render_page, render_problem, render_tried
+from zhentu.gate.requests import Submission, read_picture, read_submission
+from zhentu.gate.routes.labels import STATES, labelled_answer
 from zhentu.intake.decode import decode
+from zhentu.labelling import label_spec
 from zhentu.review.web.desk import own_site
 from zhentu.review.web.language import LANGUAGES, language_of
 from zhentu.samples import read_sample
@@ -100,6 +102,18 @@ async def try_one(request: Request, gate: OpenGate) -> JSONResponse:
         "source": _base64(given.payload) if submission.payload is None and given.payload else None,
     }
     return JSONResponse(answer, headers=HEADERS)
+
+
+@router.post("/try/label")
+async def label_one(request: Request, gate: OpenGate) -> Response:
+    """Label one picture as `POST /v1/labels/apply` does; a gate without a platform's code writes TRIAL_CODE."""
+    gate.capacity.admit()
+    payload, given = await read_picture(request, gate.settings.max_bytes, frozenset({"state"}))
+    if given.get("state") not in STATES:
+        raise UsageError("state: must be 1 (is), 2 (possibly) or 3 (suspected)")
+    code = gate.settings.label_propagator or TRIAL_CODE
+    spec = label_spec(gate.settings.model_copy(update={"label_propagator": code}), "")
+    return await labelled_answer(request, gate, payload, STATES[given["state"]], spec, "")
 
 
 @router.get("/try/samples/{name}")

@@ -22,6 +22,7 @@ from zhentu.settings import Settings
 from zhentu.types import Evidence, EvidenceKind, Label, Mode, Record
 
 MOST_AT_ONCE = 100
+TRIAL_CODE = "ZHENTU-TRIAL"  # stands for the platform in labels of a gate that was told no code
 _OF_THE_FILE = (EvidenceKind.PROVENANCE, EvidenceKind.DECLARATION)
 
 
@@ -29,7 +30,8 @@ _OF_THE_FILE = (EvidenceKind.PROVENANCE, EvidenceKind.DECLARATION)
 class TriedView:
     """Everything shown of one picture. state: the label owed and in force; None where there is none.
 
-    strongest: the category whose heatmap is shown first.  curl: a command line that checks the same.
+    strongest: the category whose heatmap is shown first.  trial_code: what labels name in place of a platform.
+    curl: a command line that checks the same.
     """
 
     record: Record
@@ -40,6 +42,7 @@ class TriedView:
     other: tuple[Evidence, ...]
     notice: Notice
     state: int | None
+    trial_code: str
     curl: str
     sample: Sample | None
 
@@ -72,7 +75,8 @@ def render_tried(record: Record, given: Submission, address: str, settings: Sett
         other=tuple(each for each in record.evidence if each.kind not in _OF_THE_FILE),
         notice=_notices(settings.notices_dir, settings.appeal_url).notice(record, Audience.BUYER, language),
         state=int(decision.ai_state) if decision.ai_state and decision.mode is Mode.ENFORCE else None,
-        curl=curl_of(record, given, address),
+        trial_code="" if settings.label_propagator else TRIAL_CODE,
+        curl=curl_of(record, given, address, settings.label_propagator),
         sample=sample_of(given.name),
     )
     return _render("tried.html.j2", language, view=view)
@@ -83,7 +87,7 @@ def render_problem(error: ZhentuError) -> dict[str, str]:
     return {each: _render("problem.html.j2", each, error=error, says=PROBLEMS.get(error.code)) for each in LANGUAGES}
 
 
-def curl_of(record: Record, given: Submission, address: str) -> str:
+def curl_of(record: Record, given: Submission, address: str, propagator: str) -> str:
     """The command line that asks the gate the same, and the one that labels where a label is owed."""
     name = Path(given.name).name or "picture.jpg"
     parts = [f"url={given.url}" if given.url else f"picture=@{name}"]
@@ -92,9 +96,10 @@ def curl_of(record: Record, given: Submission, address: str) -> str:
     lines = [_curl(parts, f"{address}v1/screen", "")]
     state = record.decision.ai_state
     if state is not None and record.decision.mode is Mode.ENFORCE and not given.url:
-        lines.append(
-            _curl([f"picture=@{name}", f"state={int(state)}"], f"{address}v1/labels/apply", f"labelled-{name}")
-        )
+        if not propagator:
+            lines.append("# labels need the platform's code: start the gate with ZHENTU_LABEL_PROPAGATOR=CODE, then")
+        parts = [f"picture=@{name}", f"state={int(state)}"]
+        lines.append(_curl(parts, f"{address}v1/labels/apply", f"labelled-{name}"))
     return "\n".join(lines)
 
 

@@ -79,6 +79,10 @@ PAGE: dict[str, Words] = {
     "no_label": Words(
         "No AI label is owed, so there is no labelled picture.", "无需添加 AI 标识，因此没有加标识的图片。"
     ),
+    "trial_code": Words(
+        "Its label names {code} for the platform; set ZHENTU_LABEL_PROPAGATOR to your own code.",
+        "标识中的平台代码为 {code}；请将 ZHENTU_LABEL_PROPAGATOR 设为您的平台代码。",
+    ),
     "labelled": Words("Labelled", "已加标识"),
     "unchanged": Words("The picture carried this label already", "图片已带有该标识"),
     "keep": Words("Keep a record", "保存记录"),

@@ -200,7 +200,7 @@ async function download(one) {
     made.append("state", button.dataset.state);
     return made;
   };
-  const answer = await ask("/v1/labels/apply", form);
+  const answer = await ask("/try/label", form);
   if (!answer.ok) throw new Error(await problemOf(answer));
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await answer.blob());
