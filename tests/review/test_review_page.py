@@ -275,6 +275,29 @@ def test_pages_have_no_serious_accessibility_finding_on_large_and_small_screens(
         shoot(page, place)
 
 
+def test_an_empty_desk_says_what_to_do_next_and_a_full_one_why(site: Site, page) -> None:
+    site.queue(1, "why")
+    page.goto(f"{site.url}/review?seller=nobody")
+    page.wait_for_selector(".empty .next")
+    assert "Clear the filters to go on." in page.inner_text(".empty .next")
+    page.click(".empty a[href='/review']")
+    page.wait_for_selector("article.item .why")
+    assert "The policy asks for a person's look" in page.inner_text(".why")
+
+
+def test_keys_work_under_a_chinese_input_method_and_help_is_in_chinese(site: Site, page) -> None:
+    site.queue(1, "ime")
+    page.goto(f"{site.url}/review?seller=ime")
+    page.wait_for_selector("article.item")
+    typed = "code => document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'Process', code, bubbles: true}))"
+    page.evaluate(typed, "KeyL")
+    page.wait_for_selector("html[lang=zh-CN] article.item")
+    page.evaluate(typed, "Slash")
+    assert "维持：怀疑成立" in page.inner_text("#help")
+    assert "对整组近似图片生效" in page.inner_text("#help")
+    page.keyboard.press("Escape")
+
+
 def test_a_picture_that_is_gone_is_said_to_be(site: Site, page) -> None:
     gone = record(1, seller="gone", sha256="f" * 64)
     site.desk.store.append(gone)

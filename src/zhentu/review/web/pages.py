@@ -21,7 +21,7 @@ from zhentu.errors import (
     UsageError,
     ZhentuError,
 )
-from zhentu.review.items import Filters, Order, Outcome, ReviewItem
+from zhentu.review.items import Filters, Order, Outcome, QueueCounts, ReviewItem
 from zhentu.review.learning import statistics
 from zhentu.review.sessions import Reviewer
 from zhentu.review.statement import statement_of
@@ -29,6 +29,7 @@ from zhentu.review.web.desk import COOKIE, Desk, desk_of, own_site
 from zhentu.review.web.language import changed_to, language_of
 from zhentu.review.web.plots import daily_plot, precision_plot
 from zhentu.review.web.views import brand_match, render, view_of
+from zhentu.review.web.why import what_next
 from zhentu.types import Label
 
 router = APIRouter(prefix="/review", include_in_schema=False)
@@ -137,6 +138,7 @@ def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
     counts = desk.queue.counts(filters)
     answer = {
         "items": fragments,
+        "empty": "" if fragments else _empty(desk, filters, counts, language),
         "open": counts.open,
         "appeals": counts.appeals_open,
         "overdue": counts.appeals_overdue,
@@ -294,6 +296,14 @@ def _filters(request: Request) -> Filters:
         )
     except ValueError as error:
         raise UsageError(f"filter: {error}") from error
+
+
+def _empty(desk: Desk, filters: Filters, counts: QueueCounts, language: str) -> str:
+    """What stands on an empty desk."""
+    everything = desk.queue.counts()
+    screened = any(desk.store.counts_by_action().values())
+    words = what_next(filters, counts, everything, screened)
+    return render("empty.html.j2", language, next=words, filtered=filters != Filters())
 
 
 def _html(request: Request, name: str, status: int = 200, **values: object) -> HTMLResponse:

@@ -317,8 +317,15 @@ function step(by_) {
 const onKey = { o: ofPage.choose, u: () => by("url").focus(), j: () => step(1), k: () => step(-1), l: () => by("language").click(),
   h: () => current() && act("heatmap", current()), d: () => current() && act("download", current()), "?": ofPage.help };
 
+// With a Chinese input method the key has no name of its own: its place on the keyboard says which one it is.
+function keyOf(event) {
+  if (event.key === "？") return "?";
+  if (event.key !== "Process" && event.key !== "Unidentified") return event.key.toLowerCase();
+  return event.code === "Slash" ? "?" : event.code.replace(/^(Key|Digit)/, "").toLowerCase();
+}
+
 document.addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || by("help").open || event.target.matches("input, select, textarea")) return;
-  const found = onKey[event.key.toLowerCase()];
+  const found = onKey[keyOf(event)];
   if (found) { event.preventDefault(); found(); }
 });
