@@ -1,4 +1,4 @@
-"""`zhentu scan` and `zhentu demo`."""
+"""`zhentu scan`."""
 
 from __future__ import annotations
 
@@ -130,22 +130,6 @@ def scan(
     summary = _scan_and_show(job, form, report, settings, place, metrics_port)
     if _failed(summary, fail_on or []):
         raise typer.Exit(1)
-
-
-def demo(
-    folder: Annotated[Path, typer.Option(help="Where the rows and the report go.")] = Path("zhentu-demo"),
-) -> None:
-    """Scan the sample pictures shipped with zhentu and write a report.
-
-    Example: zhentu demo
-    """
-    from zhentu.backlog.jobs import ScanJob
-    from zhentu.detect.models import samples_folder
-
-    job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
-    report = folder / "report.html"
-    _scan_and_show(job, Format.TABLE, report, load_settings())
-    Console().print(f"\nOpen the report: [bold]{report.resolve()}[/bold]", soft_wrap=True)
 
 
 def find_job(name: str, settings: Settings) -> JobPlace:

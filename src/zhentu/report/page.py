@@ -21,7 +21,9 @@ from zhentu.errors import UsageError, ZhentuError
 from zhentu.intake.decode import DecodeLimits, decode, read_file
 from zhentu.report.charts import Histogram, histogram
 from zhentu.report.sections import Row, Summary, by_category, counted, group_cards, write_tables
+from zhentu.report.truth import Judgement, judge
 from zhentu.report.words import ACTION_WORDS, ANY_LABEL, ERROR_WORDS, MODE_WORDS, NOT_READABLE, UNNAMED
+from zhentu.samples import read_sample, sample_of
 from zhentu.screen import DetectorPort, screen
 from zhentu.types import LABELS, Action, Label, Listing, Picture, Record
 
@@ -59,7 +61,10 @@ class ScoreBar:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One picture on the page. picture, heat: data URIs; heat is "" without a heatmap, heat_name says its label."""
+    """One picture on the page. picture, heat: data URIs; heat is "" without a heatmap, heat_name says its label.
+
+    truth, judgement: what a sample is, and whether it was found; None for every other picture.
+    """
 
     record: Record
     record_id: str
@@ -67,6 +72,8 @@ class Card:
     heat: str
     heat_name: Words | None
     bars: tuple[ScoreBar, ...]
+    truth: Words | None = None
+    judgement: Judgement | None = None
 
     @property
     def name(self) -> str:
@@ -74,16 +81,23 @@ class Card:
         return self.record.path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def write_report(summary: Summary, line: Line, path: Path, read: Callable[[str], bytes] | None = None) -> None:
+def write_report(
+    summary: Summary,
+    line: Line,
+    path: Path,
+    read: Callable[[str], bytes] | None = None,
+    shown: int = _SHOWN_AT_LEAST,
+) -> None:
     """Look at the worst pictures once more, with heatmaps, and write the page and its tables beside it.
 
-    read: path or URL of a row -> bytes; None = files of this machine. Raises UsageError if it cannot be written.
+    read: path or URL of a row -> bytes; None = files of this machine.  shown: so many pictures at least, where there
+    are as many. Raises UsageError if it cannot be written.
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path}: name the report's file, e.g. report.html")
     read = read or (lambda name: read_file(Path(name), line.limits))
     flagged = [row for row in summary.worst if row.action != Action.ALLOW][:_FLAGGED_SHOWN]
-    allowed = [row for row in summary.worst if row.action == Action.ALLOW][: max(_SHOWN_AT_LEAST - len(flagged), 0)]
+    allowed = [row for row in summary.worst if row.action == Action.ALLOW][: max(shown - len(flagged), 0)]
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -127,7 +141,7 @@ def _charts(summary: Summary, line: Line) -> list[Histogram]:
         histogram(
             LABEL_NAMES[label],
             summary.histograms[label.value],
-            _lowest_limit(line, label, summary.goods),
+            lowest_limit(line, label, summary.goods),
             summary.by_label[label.value],
         )
         for label in LABELS
@@ -135,7 +149,8 @@ def _charts(summary: Summary, line: Line) -> list[Histogram]:
     return [*charts, histogram(ANY_LABEL, summary.histograms["forged"], None, 0)]
 
 
-def _lowest_limit(line: Line, label: Label, goods: str) -> float | None:
+def lowest_limit(line: Line, label: Label, goods: str) -> float | None:
+    """The lowest score of a category that asks for an action, None where none does."""
     shipped = line.detector.entry.thresholds
     limits = []
     for action in ACTIONS:
@@ -168,7 +183,7 @@ def _card(record: Record, record_id: str, payload: bytes, limits: DecodeLimits) 
     picture = decode(payload, limits)
     thumbnail = _small(picture, _THUMBNAIL)
     if record.verdict is None:
-        return Card(record, record_id, _data_uri(thumbnail), "", None, ())
+        return Card(record, record_id, _data_uri(thumbnail), "", None, (), *_truth(record, payload))
     scores, thresholds = record.verdict.scores, record.decision.thresholds
     bars = []
     for label in LABELS:
@@ -178,7 +193,21 @@ def _card(record: Record, record_id: str, payload: bytes, limits: DecodeLimits) 
     if record.verdict.heatmaps:
         strongest = max(record.verdict.heatmaps, key=lambda each: scores.of(each.label))
         heat, heat_name = _data_uri(overlay(picture, strongest, _THUMBNAIL)), LABEL_NAMES[strongest.label]
-    return Card(record, record_id, _data_uri(thumbnail), heat, heat_name, tuple(bars))
+    return Card(record, record_id, _data_uri(thumbnail), heat, heat_name, tuple(bars), *_truth(record, payload))
+
+
+def _truth(record: Record, payload: bytes) -> tuple[Words | None, Judgement | None]:
+    """What is true of a sample and whether it was found; known by its bytes, whatever it is called."""
+    sample = sample_of(Path(record.path).name)
+    if sample is None or read_sample(sample.name) != payload:
+        return None, None
+    limits: dict[Label, float | None] = {}
+    for label in LABELS:
+        own = [limit for key, limit in record.decision.thresholds.items() if key.startswith(f"{label.value}.")]
+        limits[label] = min(own, default=None)
+    says_ai = any(each.ai_state is not None for each in record.evidence)
+    scores = record.verdict.scores if record.verdict else None
+    return Words(sample.en, sample.zh), judge(sample.truth, record.decision.action, scores, limits, says_ai)
 
 
 def _thumbnail_of(path: str, line: Line, read: Callable[[str], bytes]) -> str:
