@@ -15,8 +15,8 @@ from pydantic_core import PydanticUndefined
 from zhentu.settings import PREFIX, Settings
 
 API: Mapping[str, tuple[str, ...]] = {
-    "Screening": ("zhentu.bootstrap", "zhentu.screen"),
-    "Values": ("zhentu.types",),
+    "Screening": ("zhentu.bootstrap.screener", "zhentu.screen"),
+    "Values": ("zhentu.types.enums", "zhentu.types.values"),
     "Errors": ("zhentu.errors",),
     "Client": ("zhentu.client.client", "zhentu.client.asgi", "zhentu.client.answer"),
     "Policy": ("zhentu.decide.policy", "zhentu.decide.policy_file"),

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 from skimage import data
 
-from training.forge.base import Materials
-from training.forge.masks import foreground_mask
-from training.forge.registry import forge
 from zhentu.mark import LabelSpec, label_picture
 from zhentu.types import AiState
+from zhentu_training.forge.base import Materials
+from zhentu_training.forge.masks import foreground_mask
+from zhentu_training.forge.registry import forge
 
 OUT = Path("src/zhentu/samples")
 SCENES = Path("scripts/sample_scenes")

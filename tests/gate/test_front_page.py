@@ -15,20 +15,21 @@ import pytest
 import uvicorn
 from browsing import needs_browser, seriously_wrong, shoot, until
 from conftest import encoded, photo
-from fakes import FakeDetector, tiny_model
+from fakes import FakeComparer, FakeDetector, tiny_model
 from fastapi.testclient import TestClient
 from pictures import waves
 from PIL import Image, PngImagePlugin
 
-from zhentu.bootstrap import Screener, limits_of
+from zhentu.bootstrap.screener import limits_of
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.errors import ZhentuError
 from zhentu.gate.app import create_app
 from zhentu.gate.front.words import PROBLEMS
 from zhentu.intake.decode import decode
 from zhentu.samples import samples
+from zhentu.screen import Screener
 from zhentu.settings import Settings
-from zhentu.types import LABELS, Comparison, Heatmap, Label, ModelRef, Picture, Verdict
+from zhentu.types import CATEGORIES, Category, Heatmap, Picture, Verdict
 
 XSS = '<img src=x onerror="window.stolen=1">'
 
@@ -38,17 +39,8 @@ class WarmDetector(FakeDetector):
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
         grid = cv2.GaussianBlur(waves(12, 16, 9)[..., 0], (5, 5), 0).astype("float32") / 255
-        maps = tuple(Heatmap(grid, label) for label in LABELS) if with_heatmaps else ()
+        maps = tuple(Heatmap(grid, label) for label in CATEGORIES) if with_heatmaps else ()
         return replace(super().detect(picture), heatmaps=maps)
-
-
-class Unlike:
-    """A comparison that calls everything other goods."""
-
-    review_threshold = 0.5
-
-    def compare(self, picture: Picture, references: list[Picture]) -> Comparison:
-        return Comparison(0.93, 0.1, references[0].sha256, ModelRef("unlike", "1", "0" * 64))
 
 
 def ai_png() -> bytes:
@@ -74,7 +66,7 @@ def make_app(folder: Path, **changes: object):
         **({"open": True} | changes),
     )
     screener = Screener(
-        WarmDetector(entry, 0.2), load_policy(default_policy_path()), limits_of(settings), comparer=Unlike()
+        WarmDetector(entry, 0.2), load_policy(default_policy_path()), limits_of(settings), comparer=FakeComparer(0.93)
     )
     return create_app(settings, lambda _: screener)
 
@@ -98,7 +90,7 @@ def test_the_answer_holds_both_languages_and_every_heatmap(visitor: TestClient, 
     assert answer["action"] == "allow"
     assert "Nothing that needs action was found." in answer["html"]["en"]
     assert "未发现需要处理的问题。" in answer["html"]["zh"]
-    assert set(answer["images"]) == {"picture", *(label.value for label in LABELS)}
+    assert set(answer["images"]) == {"picture", *(label.value for label in CATEGORIES)}
     for content in answer["images"].values():
         assert Image.open(io.BytesIO(base64.b64decode(content))).size == (880, 587)
     assert "curl --form &#39;picture=@cup &amp; saucer.jpg&#39; --form goods=kitchen" in answer["html"]["en"]
@@ -292,7 +284,7 @@ def test_the_heatmap_is_laid_over_the_picture_and_taken_off(page, encode) -> Non
     assert page.is_visible(".heat")
     assert page.get_attribute("[data-do=heatmap]", "aria-pressed") == "true"
     first = page.get_attribute(".heat", "src")
-    page.select_option(".heat-of", Label.SCENE_DISTORTION.value)
+    page.select_option(".heat-of", Category.SCENE_DISTORTION.value)
     assert page.get_attribute(".heat", "src") != first
     page.click("[data-do=heatmap]")
     assert page.is_hidden(".heat")

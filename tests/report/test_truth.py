@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from zhentu.report.truth import Found, judge
-from zhentu.types import LABELS, Action, Label, Scores
+from zhentu.types import CATEGORIES, Action, Category, Scores
 
-LIMITS = dict.fromkeys(LABELS, 0.9)
+LIMITS = dict.fromkeys(CATEGORIES, 0.9)
 
 
 def scores(**high: float) -> Scores:
-    return Scores(**(dict.fromkeys([*(each.value for each in LABELS), "forged"], 0.1) | high))
+    return Scores(**(dict.fromkeys([*(each.value for each in CATEGORIES), "forged"], 0.1) | high))
 
 
 @pytest.mark.parametrize(
@@ -19,10 +19,10 @@ def scores(**high: float) -> Scores:
     [
         (None, Action.ALLOW, {}, False, Found.RIGHT, "no score passes"),
         (None, Action.LABEL, {"ai_generated": 0.95}, False, Found.FALSE_ALARM, "AI-generated scores 0.95"),
-        (Label.CUTOUT_ARTIFACT, Action.REVIEW, {"cutout_artifact": 0.97}, False, Found.CAUGHT, "the limit is 0.90"),
-        (Label.CUTOUT_ARTIFACT, Action.ALLOW, {"cutout_artifact": 0.62}, False, Found.MISSED, "Visible cut-out scores 0.62"),
-        (Label.CUTOUT_ARTIFACT, Action.LABEL, {"ai_generated": 0.95}, False, Found.OTHERWISE, "Visible cut-out scores 0.10"),
-        (Label.AI_GENERATED, Action.LABEL, {}, True, Found.CAUGHT, "the file says itself"),
+        (Category.CUTOUT_ARTIFACT, Action.REVIEW, {"cutout_artifact": 0.97}, False, Found.CAUGHT, "the limit is 0.90"),
+        (Category.CUTOUT_ARTIFACT, Action.ALLOW, {"cutout_artifact": 0.62}, False, Found.MISSED, "scores 0.62"),
+        (Category.CUTOUT_ARTIFACT, Action.LABEL, {"ai_generated": 0.95}, False, Found.OTHERWISE, "scores 0.10"),
+        (Category.AI_GENERATED, Action.LABEL, {}, True, Found.CAUGHT, "the file says itself"),
     ],
 )  # fmt: skip
 def test_a_decision_is_judged_by_the_truth(truth, action, high, says_ai, found: Found, why: str) -> None:
@@ -33,7 +33,7 @@ def test_a_decision_is_judged_by_the_truth(truth, action, high, says_ai, found: 
 
 
 def test_a_category_without_a_limit_is_not_called_found() -> None:
-    limits = LIMITS | {Label.SCENE_DISTORTION: None}
-    judged = judge(Label.SCENE_DISTORTION, Action.ALLOW, scores(scene_distortion=0.99), limits, False)
+    limits = LIMITS | {Category.SCENE_DISTORTION: None}
+    judged = judge(Category.SCENE_DISTORTION, Action.ALLOW, scores(scene_distortion=0.99), limits, False)
     assert judged.found is Found.MISSED
     assert "was not scored against a limit" in judged.words.en

@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from review_fixtures import no_print, record
+from review_fixtures import record
 
 from zhentu.decide.notices import NOTHING_FOUND
 from zhentu.review.fill import item_row
 from zhentu.review.items import Filters, ItemKind, QueueCounts, ReviewItem
 from zhentu.review.web.why import grounds, what_next, why_here
-from zhentu.types import Action, Decision, Reason
+from zhentu.types import Action, Decision, Reason, ReasonKind
 
 
 def item(kind: ItemKind, made) -> ReviewItem:
-    row = item_row(made, kind, no_print(made), "group", 1.0)
+    row = item_row(made, kind, None, "group", 1.0)
     columns = {name: row[name] for name in ReviewItem.__dataclass_fields__ if name in row}
     return ReviewItem(**(columns | {"kind": kind, "not_by": ()}))
 
 
 def decided(action: Action) -> object:
-    nothing = Reason("nothing_found", Action.ALLOW, NOTHING_FOUND.en, NOTHING_FOUND.zh)
-    asked = Reason("score_cutout_artifact", action, "The goods look cut out.", "商品疑似抠图。")
+    nothing = Reason(ReasonKind.NOTHING_FOUND, "nothing_found", Action.ALLOW, NOTHING_FOUND.en, NOTHING_FOUND.zh)
+    asked = Reason(ReasonKind.SCORE, "score_cutout_artifact", action, "The goods look cut out.", "商品疑似抠图。")
     made = record(1)
     decision: Decision = made.decision
     reasons = (nothing,) if action is Action.ALLOW else (nothing, asked)
@@ -44,7 +44,7 @@ def test_every_item_says_why_it_is_here(kind: ItemKind, action: Action) -> None:
 
 def test_the_gravest_ground_stands_first() -> None:
     made = decided(Action.BLOCK)
-    label = Reason("provenance_x", Action.LABEL, "label", "标识")
+    label = Reason(ReasonKind.PROVENANCE, "provenance_x", Action.LABEL, "label", "标识")
     made = replace(made, decision=replace(made.decision, reasons=(label, *made.decision.reasons)))
     assert [each.action for each in grounds(made)] == [Action.BLOCK, Action.LABEL]
 

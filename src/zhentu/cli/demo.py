@@ -13,7 +13,7 @@ from rich.table import Table
 
 from zhentu.report.truth import Found
 from zhentu.settings import load_settings
-from zhentu.types import LABELS, Action, Label, Scores
+from zhentu.types import CATEGORIES, Action, Category, Scores
 
 if TYPE_CHECKING:
     from zhentu.backlog.rows import ScanRow
@@ -37,8 +37,8 @@ def demo(
 
     Example: zhentu demo
     """
-    from zhentu.backlog.jobs import ScanJob
     from zhentu.backlog.scan import run_scan
+    from zhentu.backlog.scan_job import ScanJob
     from zhentu.bootstrap import build_screener
     from zhentu.cli.show import live_bar
     from zhentu.detect.models import samples_folder
@@ -56,7 +56,7 @@ def demo(
 
         summary = run_scan(job, settings, on_row)
     screener = build_screener(settings)
-    limits: dict[Label, float | None] = {each: lowest_limit(screener, each, "") for each in LABELS}
+    limits = {each: lowest_limit(screener, each, "") for each in CATEGORIES}
     judged = [(each, rows[each.name], _judged(each, rows[each.name], limits)) for each in samples()]
     report = folder / "report.html"
     write_report(summary, screener, report, shown=len(judged))
@@ -64,12 +64,12 @@ def demo(
     Console().print(f"\nOpen the report: [bold]{report.resolve()}[/bold]", soft_wrap=True)
 
 
-def _judged(sample: Sample, row: ScanRow, limits: Mapping[Label, float | None]) -> Judgement:
+def _judged(sample: Sample, row: ScanRow, limits: Mapping[Category, float | None]) -> Judgement:
     from zhentu.report.truth import judge
 
-    values = [getattr(row, name) for name in (*(each.value for each in LABELS), "forged")]
+    values = [getattr(row, name) for name in (*(each.value for each in CATEGORIES), "forged")]
     scores = None if None in values else Scores(*values)
-    limit = limits[Label.AI_GENERATED]
+    limit = limits[Category.AI_GENERATED]
     by_score = scores is not None and limit is not None and scores.ai_generated >= limit
     # A label is owed and no score asks for it: the file said so itself.
     return judge(sample.truth, Action(row.action), scores, limits, row.ai_state is not None and not by_score)

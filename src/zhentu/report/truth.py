@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from zhentu.decide.notices import LABEL_NAMES, Words
-from zhentu.types import LABELS, Action, Label, Scores
+from zhentu.decide.notices import CATEGORY_NAMES, Words
+from zhentu.types import CATEGORIES, Action, Category, Scores
 
 
 class Found(StrEnum):
@@ -29,7 +30,11 @@ class Judgement:
 
 
 def judge(
-    truth: Label | None, action: Action, scores: Scores | None, limits: Mapping[Label, float | None], says_ai: bool
+    truth: Category | None,
+    action: Action,
+    scores: Scores | None,
+    limits: Mapping[Category, float | None],
+    says_ai: bool,
 ) -> Judgement:
     """Compare a decision with the truth.
 
@@ -37,8 +42,10 @@ def judge(
     limits: the lowest score of each category that asks for an action, None where none does.  says_ai: the file itself
     or its uploader says so.
     """
-    over = [each for each in LABELS if scores and (limit := limits.get(each)) is not None and scores.of(each) >= limit]
-    named = [*over, *([Label.AI_GENERATED] if says_ai and Label.AI_GENERATED not in over else [])]
+    over = [
+        each for each in CATEGORIES if scores and (limit := limits.get(each)) is not None and scores.of(each) >= limit
+    ]
+    named = [*over, *([Category.AI_GENERATED] if says_ai and Category.AI_GENERATED not in over else [])]
     why_en = ", ".join(_why(each, scores, limits, says_ai).en for each in named)
     why_zh = "，".join(_why(each, scores, limits, says_ai).zh for each in named)
     if truth is None and action is Action.ALLOW:
@@ -56,15 +63,18 @@ def judge(
     return Judgement(Found.MISSED, Words(f"Missed: {own.en}.", f"漏检：{own.zh}。"))
 
 
-def _why(label: Label, scores: Scores | None, limits: Mapping[Label, float | None], says_ai: bool) -> Words:
+def _limit(limits: Mapping[Category, float | None], category: Category) -> float:
+    found = limits.get(category)
+    return math.inf if found is None else found
+
+
+def _why(label: Category, scores: Scores | None, limits: Mapping[Category, float | None], says_ai: bool) -> Words:
     """One category in words: what it scored, and its limit."""
-    name, limit = LABEL_NAMES[label], limits.get(label)
+    name, limit = CATEGORY_NAMES[label], limits.get(label)
     if scores is None or limit is None:
         return Words(f"{name.en} was not scored against a limit", f"{name.zh}未与阈值比较")
-    if label is Label.AI_GENERATED and says_ai:
+    if label is Category.AI_GENERATED and says_ai:
         return Words("the file says itself that AI made it", "文件自身表明由 AI 生成")
     score = scores.of(label)
     said = f"{score:.2f}", f"{limit:.2f}"
     return Words(f"{name.en} scores {said[0]}, the limit is {said[1]}", f"{name.zh}得分 {said[0]}，阈值 {said[1]}")
-        f"{name.en} scores {score:.2f}, the limit is {limit:.2f}", f"{name.zh}得分 {score:.2f}，阈值 {limit:.2f}"
-    )

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import yaml
 
-from zhentu.types import Label
+from zhentu.types import Category
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Sample:
     """
 
     name: str
-    truth: Label | None
+    truth: Category | None
     en: str
     zh: str
     goods: str = ""
@@ -36,7 +36,7 @@ def samples() -> tuple[Sample, ...]:
     return tuple(
         Sample(
             name=name,
-            truth=None if said["truth"] == "genuine" else Label(said["truth"]),
+            truth=None if said["truth"] == "genuine" else Category(said["truth"]),
             en=said["en"],
             zh=said["zh"],
             goods=said.get("goods", ""),

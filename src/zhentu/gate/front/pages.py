@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
+from zhentu.bootstrap.labels import label_spec
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import NotFound, Overloaded, UsageError, ZhentuError
 from zhentu.gate.capacity import Ticket
@@ -21,12 +22,10 @@ from zhentu.gate.context import Gate, TheGate, unless_gone
 from zhentu.gate.front.views import TRIAL_CODE, render_page, render_problem, render_tried
 from zhentu.gate.requests import Submission, read_picture, read_submission
 from zhentu.gate.routes.labels import STATES, labelled_answer
-from zhentu.intake.decode import decode
-from zhentu.labelling import label_spec
 from zhentu.review.web.desk import own_site
 from zhentu.review.web.language import LANGUAGES, language_of
 from zhentu.samples import read_sample
-from zhentu.types import Picture, Record
+from zhentu.types import Inquiry, Picture, PictureFile, Record
 
 router = APIRouter(include_in_schema=False)
 
@@ -72,7 +71,7 @@ async def front(request: Request, gate: TheGate) -> Response:
     """The page; behind keys, the way to the page for people with keys."""
     if not gate.settings.open:
         return RedirectResponse("/review", 303, HEADERS)
-    return HTMLResponse(render_page(gate.settings, gate.in_force.screener.policy, language_of(request)), 200, HEADERS)
+    return HTMLResponse(render_page(gate.settings, gate.active.screener.policy, language_of(request)), 200, HEADERS)
 
 
 @router.post("/try")
@@ -106,7 +105,7 @@ async def try_one(request: Request, gate: OpenGate) -> JSONResponse:
 
 @router.post("/try/label")
 async def label_one(request: Request, gate: OpenGate) -> Response:
-    """Label one picture as `POST /v1/labels/apply` does; a gate without a platform's code writes TRIAL_CODE."""
+    """Category one picture as `POST /v1/labels/apply` does; a gate without a platform's code writes TRIAL_CODE."""
     gate.capacity.admit()
     payload, given = await read_picture(request, gate.settings.max_bytes, frozenset({"state"}))
     if given.get("state") not in STATES:
@@ -138,19 +137,20 @@ def static(name: str) -> Response:
 async def _fetched(gate: Gate, submission: Submission) -> Submission:
     """The submission with bytes in place of every URL. Raises FetchError, FetchRefused."""
     urls = [*([submission.url] if submission.payload is None else []), *submission.reference_urls]
-    got = await asyncio.gather(*(gate.line.outbound.get_picture(url) for url in urls))
+    got = await asyncio.gather(*(gate.service.outbound.get_picture(url) for url in urls))
     payload = got.pop(0) if submission.payload is None else submission.payload
     return Submission(submission.name, submission.listing, payload, submission.url, (*submission.references, *got))
 
 
 def _tried(gate: Gate, given: Submission, ticket: Ticket) -> Tried:
-    screener, payload = gate.in_force.screener, given.payload or b""
-    record = screener.screen(payload, given.name, given.listing, with_heatmaps=True, references=given.references)
+    file, references = PictureFile.of(given.payload or b""), tuple(PictureFile.of(each) for each in given.references)
+    inquiry = Inquiry(file, given.name, given.listing, references, with_heatmaps=True)
+    screening = gate.active.screener.screen(inquiry)
     ticket.check()
-    picture = decode(payload, screener.limits)
+    record, picture = screening.record, screening.picture
     shown = {"picture": _jpeg(_smaller(picture))}
     for heatmap in record.verdict.heatmaps if record.verdict else ():
-        shown[heatmap.label.value] = _jpeg(overlay(picture, heatmap, _SIDE))
+        shown[heatmap.category.value] = _jpeg(overlay(picture, heatmap, _SIDE))
     return Tried(record, shown)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 
-from zhentu.decide.notices import LABEL_NAMES, Words
+from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.decide.policy import Policy
 from zhentu.errors import ZhentuError
 from zhentu.gate.front.words import ACTIONS, GOODS, KEYS, PAGE, PROBLEMS, TRUSTS
@@ -19,7 +19,7 @@ from zhentu.review.web.language import LANGUAGES
 from zhentu.review.web.views import Bar, bars_of
 from zhentu.samples import Sample, sample_of, samples
 from zhentu.settings import Settings
-from zhentu.types import Evidence, EvidenceKind, Label, Mode, Record
+from zhentu.types import Category, Evidence, EvidenceKind, Mode, Record
 
 MOST_AT_ONCE = 100
 TRIAL_CODE = "ZHENTU-TRIAL"  # stands for the platform in labels of a gate that was told no code
@@ -36,8 +36,8 @@ class TriedView:
 
     record: Record
     bars: tuple[Bar, ...]
-    heatmaps: tuple[Label, ...]
-    strongest: Label | None
+    heatmaps: tuple[Category, ...]
+    strongest: Category | None
     of_the_file: tuple[Evidence, ...]
     other: tuple[Evidence, ...]
     notice: Notice
@@ -49,7 +49,7 @@ class TriedView:
 
 def render_page(settings: Settings, policy: Policy, language: str) -> str:
     """The page in a language."""
-    own = {key.partition(":")[2] for key in policy.thresholds if ":" in key}
+    own = {goods for _, goods in policy.limits if goods}
     return _render(
         "front.html.j2",
         language,
@@ -65,7 +65,7 @@ def render_page(settings: Settings, policy: Policy, language: str) -> str:
 def render_tried(record: Record, given: Submission, address: str, settings: Settings, language: str) -> str:
     """One picture that was checked, as a fragment of the page. address: the gate's own, for the command line."""
     verdict, decision = record.verdict, record.decision
-    heatmaps = tuple(each.label for each in verdict.heatmaps) if verdict else ()
+    heatmaps = tuple(each.category for each in verdict.heatmaps) if verdict else ()
     view = TriedView(
         record=record,
         bars=bars_of(record),
@@ -122,7 +122,7 @@ def _render(name: str, language: str, **values: object) -> str:
             say=say,
             actions=ACTIONS,
             trusts=TRUSTS,
-            categories=LABEL_NAMES,
+            categories=CATEGORY_NAMES,
             **values,
         )
     )
