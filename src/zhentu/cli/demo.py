@@ -39,7 +39,7 @@ def demo(
     """
     from zhentu.backlog.scan import run_scan
     from zhentu.backlog.scan_job import ScanJob
-    from zhentu.bootstrap import build_screener
+    from zhentu.bootstrap.screener import build_screener
     from zhentu.cli.show import live_bar
     from zhentu.detect.models import samples_folder
     from zhentu.report.page import lowest_limit, write_report
