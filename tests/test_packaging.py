@@ -33,6 +33,7 @@ def test_the_wheel_carries_models_policy_samples_and_templates(wheel: Path) -> N
     wanted += ["mark/fonts/ZhentuBadge-Bold.otf", "mark/fonts/LICENSE-OFL.txt", "mark/templates/notice.html.j2"]
     wanted += ["mark/templates/notices.zh.yaml", "mark/templates/notices.en.yaml"]
     wanted += ["record/migrations/env.py", "record/migrations/versions/m0002_gate.py"]
+    wanted += ["gate/front/templates/front.html.j2", "gate/front/static/front.js", "review/web/templates/bars.html.j2"]
     assert [name for name in wanted if f"zhentu/{name}" not in names] == []
     assert any(name.startswith("zhentu/_models/") and name.endswith(".onnx") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
