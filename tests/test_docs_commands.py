@@ -47,7 +47,7 @@ def test_a_test_that_a_document_names_is_there(name: str) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.parametrize("name", DOCS + ["README.md", "README.zh-CN.md"])
+@pytest.mark.parametrize("name", [*DOCS, "README.md", "README.zh-CN.md"])
 def test_every_command_exists_with_its_options(name: str) -> None:
     for words in lines(name):
         command, left = typer.main.get_command(app), words[1:]
