@@ -73,7 +73,9 @@ def make_app(folder: Path, **changes: object):
 
 @pytest.fixture
 def visitor(tmp_path: Path) -> Iterator[TestClient]:
-    with TestClient(make_app(tmp_path)) as client:
+    app = make_app(tmp_path)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        client.get("/", params={"token": app.state.open_token})
         yield client
 
 
@@ -155,10 +157,18 @@ def test_every_problem_in_words_is_one_the_gate_has() -> None:
 
 
 def test_behind_keys_there_is_no_front_page(tmp_path: Path, encode) -> None:
-    with TestClient(make_app(tmp_path, open=False)) as client:
+    with TestClient(make_app(tmp_path, open=False), base_url="http://127.0.0.1") as client:
         assert client.get("/", follow_redirects=False).headers["location"] == "/review"
         assert tried(client, encode()).status_code in (401, 404)
         assert client.get(f"/try/samples/{samples()[0].name}").status_code in (401, 404)
+
+
+def test_without_the_token_nothing_is_shown_or_checked(tmp_path: Path, encode) -> None:
+    with TestClient(make_app(tmp_path), base_url="http://127.0.0.1") as client:
+        assert client.get("/", follow_redirects=False).headers["location"] == "/review/sign-in"
+        assert client.get("/", params={"token": "guessed"}).status_code == 401
+        assert tried(client, encode()).status_code == 401
+        assert client.get(f"/try/samples/{samples()[0].name}").status_code == 401
 
 
 def test_another_sites_page_may_not_use_it(visitor: TestClient, encode) -> None:
@@ -211,7 +221,8 @@ def page(browser, site: Site) -> Iterator[object]:
     troubles: list[str] = []
     opened.on("pageerror", lambda error: troubles.append(str(error)))
     opened.on("console", lambda message: troubles.append(message.text) if is_trouble(message) else None)
-    opened.goto(site.url)
+    opened.goto(f"{site.url}/?token={site.app.state.open_token}")
+    assert opened.url == f"{site.url}/"
     yield opened
     context.close()
     assert troubles == []

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from zhentu.cli.terminal import console, styled
 from zhentu.report.truth import Found
 from zhentu.settings import load_settings
 from zhentu.types import CATEGORIES, Action, Category, Scores
@@ -48,7 +49,7 @@ def demo(
     settings = load_settings()
     rows: dict[str, ScanRow] = {}
     job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
-    with live_bar(Console(stderr=True)) as advance:
+    with live_bar(console(stderr=True)) as advance:
 
         def on_row(progress: ScanProgress) -> None:
             advance(progress)
@@ -60,8 +61,8 @@ def demo(
     judged = [(each, rows[each.name], _judged(each, rows[each.name], limits)) for each in samples()]
     report = folder / "report.html"
     write_report(summary, screener, report, shown=len(judged))
-    _print(judged, Console())
-    Console().print(f"\nOpen the report: [bold]{report.resolve()}[/bold]", soft_wrap=True)
+    _print(judged, console())
+    console().print(f"\nOpen the report: {report.resolve()}", soft_wrap=True)
 
 
 def _judged(sample: Sample, row: ScanRow, limits: Mapping[Category, float | None]) -> Judgement:
@@ -75,15 +76,15 @@ def _judged(sample: Sample, row: ScanRow, limits: Mapping[Category, float | None
     return judge(sample.truth, Action(row.action), scores, limits, row.ai_state is not None and not by_score)
 
 
-def _print(judged: list[tuple[Sample, ScanRow, Judgement]], console: Console) -> None:
+def _print(judged: list[tuple[Sample, ScanRow, Judgement]], out: Console) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("sample", "what it is", "action", "found", "why"):
         table.add_column(name, overflow="fold")
     for sample, row, found in judged:
         colour = _COLOURS[found.found]
-        table.add_row(sample.name, sample.en, row.action, f"[{colour}]{found.found}[/]", found.words.en)
-    console.print(table)
+        table.add_row(sample.name, sample.en, row.action, styled(found.found, colour), found.words.en)
+    out.print(table)
     counts = Counter(found.found for *_, found in judged)
     told = ", ".join(f"{counts[each]} {each}" for each in _COLOURS if counts[each])
     figures = "Figures on thousands of pictures stand in models/MODEL_CARD.md."
-    console.print(f"\n{len(judged)} samples: {told}. {figures}", soft_wrap=True)
+    out.print(f"\n{len(judged)} samples: {told}. {figures}", soft_wrap=True)

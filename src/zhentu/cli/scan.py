@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from zhentu.cli.terminal import console
 from zhentu.errors import UsageError
 from zhentu.settings import Settings, load_settings
 from zhentu.types import Action
@@ -125,7 +125,7 @@ def scan(
         from zhentu.backlog.estimate import estimate
         from zhentu.cli.show import print_estimate
 
-        print_estimate(estimate(job, settings), core_hour_price, Console())
+        print_estimate(estimate(job, settings), core_hour_price, console())
         return
     summary = _scan_and_show(job, form, report, settings, place, metrics_port)
     if _failed(summary, fail_on or []):
@@ -158,7 +158,7 @@ def _scan_and_show(
     from zhentu.backlog.scan import resume_scan, run_scan
     from zhentu.cli.show import live_bar, print_table, print_totals
 
-    errors = Console(stderr=True)
+    errors = console(stderr=True)
     shown: list[ScanRow] = []
     try:
         with live_bar(errors) as advance, _printer(form) as print_row, _metrics(metrics_port) as measure:

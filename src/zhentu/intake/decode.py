@@ -27,9 +27,10 @@ from zhentu.errors import (
     PictureTruncated,
     UnsupportedFormat,
 )
+from zhentu.intake.containers import png
 from zhentu.types import Picture
 
-DECODING_VERSION = 1  # raise it when the same bytes would give other pixels; part of what decides
+DECODING_VERSION = 2  # raise it when the same bytes would give other pixels; part of what decides
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # Pillow reads MPO through its JPEG plugin
 _TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth recording: a second file may hide there
 _TRUNCATED_WORDS = ("truncated", "unexpected end", "premature", "not enough", "broken png", "incomplete", "eof")
@@ -67,11 +68,14 @@ def decode(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # metadata oddities; what matters is raised below
         try:
-            with Image.open(io.BytesIO(payload), formats=FORMATS) as image:
+            readable, profile = png.lightened(payload) if payload.startswith(png.SIGNATURE) else (payload, b"")
+            with Image.open(io.BytesIO(readable), formats=FORMATS) as image:
                 _check_size(image.size, limits)
                 notes = list(_frame_notes(image)) + list(_trailing_notes(payload, image.format))
                 image_format = str(image.format)
                 image.load()
+                if profile:
+                    image.info["icc_profile"] = profile
                 upright = _upright(image)
                 rgb = _to_srgb(upright, notes)
         except (UnidentifiedImageError, Image.DecompressionBombError) as error:
@@ -164,6 +168,8 @@ def _eight_bit(image: Image.Image, notes: list[str]) -> Image.Image:
 
 def _apply_profile(image: Image.Image, notes: list[str]) -> Image.Image:
     profile = image.info.get("icc_profile")
+    if profile and image.mode == "P":  # its colours are RGB, of whatever space the profile says
+        image = image.convert("RGB")
     if not profile or image.mode not in ("RGB", "RGBA", "CMYK", "L"):
         return image
     if b"sRGB" in profile[:4096]:

@@ -21,6 +21,7 @@ from zhentu.banks.hashing import fingerprint_of
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import NotFound, PictureError, PictureNotFound
 from zhentu.intake.decode import DecodeLimits, decode, read_file
+from zhentu.intake.ports import DecoderPort
 from zhentu.record.database import Database, now
 from zhentu.record.pictures import PictureStore
 from zhentu.review.schema import reference_pictures
@@ -91,12 +92,14 @@ class ReviewPictures:
         fetches: Sequence[Fetch],
         limits: DecodeLimits,
         detector: Callable[[], Looker | None] = lambda: None,
+        decoder: DecoderPort = decode,
     ) -> None:
         self._database, self._fetches, self.limits, self._detector = database, tuple(fetches), limits, detector
+        self.decoder = decoder
 
     def picture(self, record: Record) -> Picture:
         """The decoded picture of a record. Raises PictureNotFound where nobody has its bytes, PictureError."""
-        return decode(self.original(record), self.limits)
+        return self.decoder(self.original(record), self.limits)
 
     def original(self, record: Record) -> bytes:
         """The bytes that were screened, for training alone: never shown. Raises PictureNotFound."""
@@ -133,7 +136,7 @@ class ReviewPictures:
 
     def keep_reference(self, payload: bytes) -> tuple[str, Picture]:
         """Keep a photo that came with an appeal, encoded anew; the sha256 of what was sent. Raises PictureError."""
-        picture = decode(payload, self.limits)
+        picture = self.decoder(payload, self.limits)
         jpeg = _jpeg(_fitted(picture.rgb, REFERENCE_SIDE))
         with self._database.begin() as connection:
             held = select(reference_pictures.c.sha256).where(reference_pictures.c.sha256 == picture.sha256)

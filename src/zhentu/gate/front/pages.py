@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,14 +15,17 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from zhentu.bootstrap.labels import label_spec
 from zhentu.detect.heatmap import overlay
-from zhentu.errors import NotFound, Overloaded, UsageError, ZhentuError
+from zhentu.errors import NotFound, Overloaded, Unauthenticated, UsageError, ZhentuError
+from zhentu.gate.budget import Hold
 from zhentu.gate.capacity import Ticket
-from zhentu.gate.context import Gate, TheGate, unless_gone
+from zhentu.gate.context import Gate, TheGate, hold_of, unless_gone
 from zhentu.gate.front.views import TRIAL_CODE, render_page, render_problem, render_tried
 from zhentu.gate.requests import Submission, read_picture, read_submission
 from zhentu.gate.routes.labels import STATES, labelled_answer
-from zhentu.review.web.desk import own_site
+from zhentu.intake.extent import check_together
+from zhentu.review.web.desk import Desk, desk_of, own_site
 from zhentu.review.web.language import LANGUAGES, language_of
+from zhentu.review.web.pages import begun
 from zhentu.samples import read_sample
 from zhentu.types import Inquiry, Picture, PictureFile, Record
 
@@ -47,11 +49,15 @@ HEADERS = {
 }
 
 
-def visited(request: Request, gate: TheGate) -> Gate:
-    """The gate, where it is open to whoever sits at this machine. Raises NotFound behind keys, Forbidden elsewhere."""
+def visited(request: Request, gate: TheGate, desk: Annotated[Desk, Depends(desk_of)]) -> Gate:
+    """The gate, for a browser that was let in with the token that `zhentu serve` printed.
+
+    Raises NotFound behind keys, Unauthenticated without the token, Forbidden for other sites' pages.
+    """
     if not gate.settings.open:
         raise NotFound("the front page is there in open mode only; behind keys people work at /review")
     own_site(request)
+    desk.reviewer(request)
     return gate
 
 
@@ -67,11 +73,21 @@ class Tried:
 
 
 @router.get("/", response_class=HTMLResponse)
-async def front(request: Request, gate: TheGate) -> Response:
-    """The page; behind keys, the way to the page for people with keys."""
+def front(request: Request, gate: TheGate, desk: Annotated[Desk, Depends(desk_of)], token: str = "") -> Response:
+    """The page. token: from the address that `zhentu serve` prints; it becomes a cookie and leaves the address.
+
+    Behind keys, and without the token, the way to where people sign in.
+    """
     if not gate.settings.open:
         return RedirectResponse("/review", 303, HEADERS)
-    return HTMLResponse(render_page(gate.settings, gate.active.screener.policy, language_of(request)), 200, HEADERS)
+    if token:
+        return begun(request, desk, token, "/")
+    try:
+        desk.reviewer(request)
+    except Unauthenticated:
+        return RedirectResponse("/review/sign-in", 303, HEADERS)
+    page = render_page(gate.settings, gate.active.screener.policy, language_of(request))
+    return HTMLResponse(page, 200, HEADERS)
 
 
 @router.post("/try")
@@ -84,21 +100,23 @@ async def try_one(request: Request, gate: OpenGate) -> JSONResponse:
     try:
         gate.capacity.admit()
         submission = await read_submission(request, gate.settings.max_bytes)
-        given = await _fetched(gate, submission)
-        tried = await unless_gone(request, gate.capacity.run(lambda ticket: _tried(gate, given, ticket)))
+        inquiry = await _inquiry(gate, submission, hold_of(request))
+        tried = await unless_gone(request, gate.capacity.run(lambda ticket: _tried(gate, inquiry, ticket)))
     except ZhentuError as error:
         request.state.code = error.code
         retry = {"Retry-After": str(max(round(error.retry_after_s), 1))} if isinstance(error, Overloaded) else {}
         return JSONResponse({"html": render_problem(error)}, error.http_status, HEADERS | retry)
     request.state.action = tried.record.decision.applied.value
-    html = {each: render_tried(tried.record, given, str(request.base_url), gate.settings, each) for each in LANGUAGES}
+    html = {
+        each: render_tried(tried.record, submission, str(request.base_url), gate.settings, each) for each in LANGUAGES
+    }
     state = tried.record.decision.ai_state
     answer = {
         "html": html,
         "images": {name: _base64(jpeg) for name, jpeg in tried.shown.items()},
         "action": tried.record.decision.applied.value,
         "state": None if state is None else int(state),
-        "source": _base64(given.payload) if submission.payload is None and given.payload else None,
+        "source": _base64(inquiry.file.payload) if submission.payload is None else None,
     }
     return JSONResponse(answer, headers=HEADERS)
 
@@ -134,17 +152,16 @@ def static(name: str) -> Response:
     return Response(content, media_type=_STATIC[name], headers=HEADERS | {"Cache-Control": "no-cache"})
 
 
-async def _fetched(gate: Gate, submission: Submission) -> Submission:
-    """The submission with bytes in place of every URL. Raises FetchError, FetchRefused."""
-    urls = [*([submission.url] if submission.payload is None else []), *submission.reference_urls]
-    got = await asyncio.gather(*(gate.service.outbound.get_picture(url) for url in urls))
-    payload = got.pop(0) if submission.payload is None else submission.payload
-    return Submission(submission.name, submission.listing, payload, submission.url, (*submission.references, *got))
+async def _inquiry(gate: Gate, submission: Submission, hold: Hold) -> Inquiry:
+    """What is asked, with the bytes behind every URL. Raises FetchError, FetchRefused, PictureError, Overloaded."""
+    file = None if submission.payload is None else PictureFile.of(submission.payload)
+    sent = tuple(PictureFile.of(each) for each in submission.references)
+    file, fetched = await gate.service.fetched(submission, file, "", hold)
+    check_together([each.payload for each in (*sent, *fetched)], gate.settings.max_pixels)
+    return Inquiry(file, submission.name, submission.listing, (*sent, *fetched), with_heatmaps=True)
 
 
-def _tried(gate: Gate, given: Submission, ticket: Ticket) -> Tried:
-    file, references = PictureFile.of(given.payload or b""), tuple(PictureFile.of(each) for each in given.references)
-    inquiry = Inquiry(file, given.name, given.listing, references, with_heatmaps=True)
+def _tried(gate: Gate, inquiry: Inquiry, ticket: Ticket) -> Tried:
     screening = gate.active.screener.screen(inquiry)
     ticket.check()
     record, picture = screening.record, screening.picture

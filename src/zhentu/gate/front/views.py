@@ -92,7 +92,9 @@ def curl_of(record: Record, given: Submission, address: str, propagator: str) ->
     name = Path(given.name).name or "picture.jpg"
     parts = [f"url={given.url}" if given.url else f"picture=@{name}"]
     parts += [f"goods={given.listing.goods}"] if given.listing.goods else []
-    parts += [f"reference=@reference-{place + 1}.jpg" for place in range(len(given.references))]
+    parts += [
+        f"reference=@reference-{place + 1}.jpg" for place in range(len(given.references) + len(given.reference_urls))
+    ]
     lines = [_curl(parts, f"{address}v1/screen", "")]
     state = record.decision.ai_state
     if state is not None and record.decision.mode is Mode.ENFORCE and not given.url:

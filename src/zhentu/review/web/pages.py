@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Body, Depends, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
@@ -83,8 +84,10 @@ def page(request: Request, desk: Here) -> Response:
 
 
 @router.get("/sign-in", response_class=HTMLResponse)
-def sign_in_page(request: Request) -> Response:
-    """Where a key is asked for."""
+def sign_in_page(request: Request, desk: Here, token: str = "") -> Response:
+    """Where a key is asked for. token: of open mode, from the address that `zhentu serve` prints."""
+    if token and desk.open_token:
+        return begun(request, desk, token, "/review")
     return _html(request, "sign_in.html.j2", problem="")
 
 
@@ -92,13 +95,19 @@ def sign_in_page(request: Request) -> Response:
 def sign_in(request: Request, desk: Here, key: Annotated[str, Form()] = "") -> Response:
     """Take a key, give a session."""
     own_site(request)
+    return begun(request, desk, key, "/review")
+
+
+def begun(request: Request, desk: Desk, key: str, target: str) -> Response:
+    """A session for a key, and the way to `target`; the page that asks again where the key is wrong."""
     try:
-        secret = desk.sessions.sign_in(key)
+        secret = desk.sign_in(key)
     except ZhentuError as error:
         return _html(request, "sign_in.html.j2", status=error.http_status, problem=str(error))
-    answer = RedirectResponse("/review", 303, _HEADERS)
-    secure = request.url.scheme == "https"
-    answer.set_cookie(COOKIE, secret, path="/review", httponly=True, samesite="strict", secure=secure)
+    answer = RedirectResponse(target, 303, _HEADERS)
+    # Behind a proxy that ends TLS only the browser knows: it sends the page's origin with the form.
+    secure = "https" in (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
+    answer.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="strict", secure=secure)
     return answer
 
 
@@ -108,7 +117,7 @@ def sign_out(request: Request, desk: Here, csrf: Annotated[str, Form()] = "") ->
     desk.changing(request, csrf)
     desk.sessions.sign_out(request.cookies.get(COOKIE, ""))
     answer = RedirectResponse("/review/sign-in", 303, _HEADERS)
-    answer.delete_cookie(COOKIE, path="/review")
+    answer.delete_cookie(COOKIE, path="/")
     return answer
 
 

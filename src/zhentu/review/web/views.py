@@ -13,7 +13,6 @@ from zhentu.banks.entries import Match, MatchKind
 from zhentu.banks.originals import original
 from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.errors import PictureNotFound
-from zhentu.intake.decode import decode
 from zhentu.review.appeals import Appeal
 from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, SellerHistory
 from zhentu.review.web.desk import Desk
@@ -153,7 +152,7 @@ def _brand(desk: Desk, record: Record) -> BrandCopy | None:
         comparer = desk.comparer()
         if comparer is not None:
             picture = desk.pictures.picture(record)
-            found = comparer.compare(picture, [decode(payload, desk.pictures.limits)])
+            found = comparer.compare(picture, [desk.pictures.decoder(payload, desk.pictures.limits)])
             comparison = ComparisonView(found.score, found.similarity, "")
         has_picture = True
     except PictureNotFound:
