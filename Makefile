@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test train-smoke lock audit clean
+.PHONY: demo docs test train-smoke lock audit clean
 
 demo: $(VENV)/.demo ## install without torch, scan the sample pictures, write a report
 	$(BIN)/zhentu demo
+
+docs: $(VENV)/.test ## the documentation as a site in build/site, English and Chinese; broken links end it
+	$(BIN)/python scripts/build_docs.py build/site
 
 test: $(VENV)/.test ## install what tests need, lint, type-check, test
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from zhentu.cli import (
     audit,
     banks,
     compare,
+    demo,
     inspect,
     jobs,
     keys,
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command("demo")(scan.demo)
+app.command("demo")(demo.demo)
 app.command("scan")(scan.scan)
 app.command("jobs")(jobs.jobs)
 app.command("apply")(apply.apply)

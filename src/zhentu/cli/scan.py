@@ -1,4 +1,4 @@
-"""`zhentu scan` and `zhentu demo`."""
+"""`zhentu scan`."""
 
 from __future__ import annotations
 
@@ -151,22 +151,6 @@ def scan(
     shown = _Shown(form, report, metrics_port, json_progress, tuple(fail_on or ()))
     if code := _scan_and_show(job, shown, settings, place):
         raise typer.Exit(code)
-
-
-def demo(
-    folder: Annotated[Path, typer.Option(help="Where the rows and the report go.")] = Path("zhentu-demo"),
-) -> None:
-    """Scan the sample pictures shipped with zhentu and write a report.
-
-    Example: zhentu demo
-    """
-    from zhentu.backlog.scan_job import ScanJob
-    from zhentu.detect.models import samples_folder
-
-    job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
-    report = folder / "report.html"
-    _scan_and_show(job, _Shown(report=report), load_settings())
-    console().print(f"\nOpen the report: {report.resolve()}", soft_wrap=True)
 
 
 def find_job(name: str, settings: Settings) -> JobPlace:

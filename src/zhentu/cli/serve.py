@@ -69,10 +69,10 @@ def serve(
 
 
 def _say_token(app: FastAPI, settings: Settings) -> None:
-    """Print where the review page is, once. The token is made anew at every start and stands nowhere else."""
+    """Print where the front page is, once. The token is made anew at every start and stands nowhere else."""
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    where = f"http://{shown}:{settings.port}/review/sign-in"
-    print(f"zhentu: review page: {where}?token={app.state.open_token}", file=sys.stderr, flush=True)
+    where = f"http://{shown}:{settings.port}/"
+    print(f"zhentu: open {where}?token={app.state.open_token}", file=sys.stderr, flush=True)
 
 
 def _steady_memory(threads: int) -> None:

@@ -55,6 +55,8 @@ class Rules:
             "/v1/screen/batch": (batch, _JSON_BATCH),
             "/v1/jobs": (batch, _JSON_BATCH),
             "/v1/appeals": (min(_APPEAL_PHOTOS * picture_bytes, pair), _WORDS),
+            "/try": (pair, _WORDS),
+            "/try/label": (one, _WORDS),
             "/v1/labels/verify": (one, _WORDS),
             "/v1/labels/apply": (one, _WORDS),
             "/v1/banks/lookup": (one, _WORDS),

@@ -124,7 +124,7 @@ class ScreeningService:
         owner = scope if owner is None else owner
         self.capacity.admit(owner)
         ends = time.monotonic() + self.settings.deadline_s
-        file, fetched = await self._fetched(submission, file, owner, hold)
+        file, fetched = await self.fetched(submission, file, owner, hold)
         check_together([each.payload for each in (*sent, *fetched)], self.settings.max_pixels)
         screener = self.active.screener
         inquiry = Inquiry(file, submission.name, submission.listing, (*sent, *fetched))
@@ -189,10 +189,13 @@ class ScreeningService:
             _log.exception("screening broke down")
             raise ModelError(f"screening broke down: {type(error).__name__}; see the log") from error
 
-    async def _fetched(
+    async def fetched(
         self, submission: Submission, file: PictureFile | None, owner: str, hold: Hold | None
     ) -> tuple[PictureFile, tuple[PictureFile, ...]]:
-        """The picture and the references behind URLs; what was sent with the request is not fetched."""
+        """The picture and the references behind URLs; what was sent with the request is not fetched.
+
+        Raises FetchError, FetchRefused, Overloaded.
+        """
         wanted = [*([] if file is not None else [submission.url]), *submission.reference_urls]
         if file is not None and not wanted:
             return file, ()

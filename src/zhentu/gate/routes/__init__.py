@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from zhentu.gate.front import pages as front
 from zhentu.gate.routes import admin, apidocs, appeals, banks, batch, jobs, labels, probes, records, screening
 from zhentu.review.web import pages
 
@@ -19,4 +20,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     appeals.router,
     apidocs.router,
     pages.router,
+    front.router,
 )
