@@ -19,7 +19,10 @@ from zhentu.detect.models import ModelEntry
 from zhentu.digest import digest_of
 from zhentu.errors import PictureError
 from zhentu.ids import new_id
-from zhentu.intake.decode import DECODING_VERSION, DecodeLimits, decode, decode_frames
+from zhentu.intake.credentials import ANY_SIGNER, TrustLists
+from zhentu.intake.decode import DECODING_VERSION, DecodeLimits
+from zhentu.intake.generators import GeneratorTable, shipped_table
+from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.intake.provenance import read_provenance
 from zhentu.types import (
     BankHit,
@@ -123,12 +126,14 @@ class Screener:
     limits: DecodeLimits
     bank: BankPort | None = None
     comparer: ComparerPort | None = None
-    c2pa_anchors: str = ""
+    trust_lists: TrustLists = ANY_SIGNER
+    generators: GeneratorTable | None = None  # None: the table that comes with zhentu
+    decoder: DecoderPort = IN_PROCESS
 
     def screen(self, inquiry: Inquiry) -> Screening:
         """Screen one picture. Raises PictureError when it, or a reference, cannot be decoded."""
         began = time.perf_counter()
-        pictures = decode_frames(inquiry.file.payload, self.limits, inquiry.file.sha256)
+        pictures = self.decoder.frames(inquiry.file.payload, self.limits, inquiry.file.sha256)
         picture = pictures[0]
         if self.policy.mode is Mode.OFF:
             evidence = (*self._provenance(inquiry, picture), *declaration(inquiry.listing))
@@ -229,7 +234,8 @@ class Screener:
                 "comparison": [self.comparer.model, self.comparer.thresholds] if self.comparer else [],
                 "policy": self.policy.sha256,
                 "banks": self.bank.version if isinstance(self.bank, VersionedBank) else "",
-                "trust lists": self.c2pa_anchors,
+                "trust lists": self.trust_lists,
+                "generators": (self.generators or shipped_table()).sha256,
                 "decoding": [DECODING_VERSION, self.limits],
             }
         )
@@ -266,12 +272,12 @@ class Screener:
 
     def _reference(self, file: PictureFile) -> Picture:
         try:
-            return decode(file.payload, self.limits, file.sha256)
+            return self.decoder.decode(file.payload, self.limits, file.sha256)
         except PictureError as error:
             raise type(error)(f"reference picture: {error}") from error
 
     def _provenance(self, inquiry: Inquiry, picture: Picture) -> tuple[Evidence, ...]:
-        return tuple(read_provenance(inquiry.file.payload, picture.format, self.c2pa_anchors))
+        return tuple(read_provenance(inquiry.file.payload, picture.format, self.trust_lists, self.generators))
 
 
 def _main(pictures: Sequence[Picture]) -> Picture:

@@ -19,6 +19,7 @@ from zhentu.backlog.outputs import is_folder
 from zhentu.backlog.reading import is_url
 from zhentu.backlog.sources import QUERY
 from zhentu.errors import UsageError
+from zhentu.record.private import private_folder
 
 _DESCRIPTION = "job.json"
 _LISTING_FIELDS = ("sources", "limit", "shard", "exclude", "look_inside", "encoding", "delimiter", "schemes")
@@ -93,7 +94,7 @@ class JobPlace:
 
     def save(self) -> None:
         """Write the description. A password in a database URL is not written: it is asked for again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         job = asdict(replace(self.job, database=""))
         job["output"] = str(self.job.output.resolve()) if self.job.output else None
         described = {
@@ -158,7 +159,7 @@ class OutputClaim:
 
     def __init__(self, jobs: Path, output: Path) -> None:
         folder = jobs / "outputs"
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self._path = folder / hashlib.sha256(os.fsencode(output.resolve())).hexdigest()[:32]
         self._lock = _locked(self._path, f"{output}: another scan is writing it; wait for it or name another output")
 
@@ -184,7 +185,7 @@ class JobLock:
     """Somebody is at work on a job. Raises UsageError when that is another process."""
 
     def __init__(self, place: JobPlace) -> None:
-        place.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(place.folder)
         self._lock = _locked(place.folder / "lock", f"{place.job_id}: another process works on this job; wait for it")
 
     def close(self) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from zhentu.cli.terminal import console, say_json, styled
 from zhentu.errors import ModelError
 from zhentu.settings import load_settings
 
@@ -48,17 +48,17 @@ def compare(
     if json:
         stated = {"score": found.score, "similarity": found.similarity, "reference": str(closest)}
         stated |= {"reference_sha256": found.reference_sha256, "threshold": limit}
-        typer.echo(TypeAdapter(dict).dump_json(stated | {"mismatch": unlike, "model": str(found.model)}).decode())
+        say_json(TypeAdapter(dict).dump_json(stated | {"mismatch": unlike, "model": str(found.model)}).decode())
     else:
-        words = ("[red]other goods[/red] · 商品不符", "[green]the same goods[/green] · 商品相符")[not unlike]
-        console = Console()
-        console.print(f"{picture} shows {words}", soft_wrap=True)
-        console.print(
+        words = styled("other goods · 商品不符", "red") if unlike else styled("the same goods · 商品相符", "green")
+        out = console()
+        out.print(f"{picture} shows", words, soft_wrap=True)
+        out.print(
             f"mismatch {found.score:.3f} (limit {limit:.3f}), similarity {found.similarity:.2f}, "
             f"closest reference {closest}; {found.model}",
             soft_wrap=True,
         )
         if heatmap is not None:
-            console.print(f"where nothing alike was found: {heatmap}", soft_wrap=True)
+            out.print(f"where nothing alike was found: {heatmap}", soft_wrap=True)
     if unlike and fail_on_mismatch:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`zhentu scan` and `zhentu demo`."""
+"""`zhentu scan`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from zhentu.cli.terminal import console
 from zhentu.errors import UsageError
 from zhentu.settings import Settings, load_settings
 from zhentu.types import Action
@@ -146,27 +146,11 @@ def scan(
         from zhentu.backlog.estimate import estimate
         from zhentu.cli.show import print_estimate
 
-        print_estimate(estimate(job, settings), core_hour_price, Console())
+        print_estimate(estimate(job, settings), core_hour_price, console())
         return
     shown = _Shown(form, report, metrics_port, json_progress, tuple(fail_on or ()))
     if code := _scan_and_show(job, shown, settings, place):
         raise typer.Exit(code)
-
-
-def demo(
-    folder: Annotated[Path, typer.Option(help="Where the rows and the report go.")] = Path("zhentu-demo"),
-) -> None:
-    """Scan the sample pictures shipped with zhentu and write a report.
-
-    Example: zhentu demo
-    """
-    from zhentu.backlog.scan_job import ScanJob
-    from zhentu.detect.models import samples_folder
-
-    job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
-    report = folder / "report.html"
-    _scan_and_show(job, _Shown(report=report), load_settings())
-    Console().print(f"\nOpen the report: [bold]{report.resolve()}[/bold]", soft_wrap=True)
 
 
 def find_job(name: str, settings: Settings) -> JobPlace:
@@ -201,7 +185,7 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
     from zhentu.cli.progress import MachineProgress, for_people
     from zhentu.cli.show import print_table, print_totals
 
-    errors = Console(stderr=True)
+    errors = console(stderr=True)
     machine = MachineProgress(sys.stderr) if shown.json_progress else None
     rows: list[ScanRow] = []
     try:

@@ -11,6 +11,7 @@ from zhentu.backlog.estimate import Estimate
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan import ScanSummary
 from zhentu.cli.progress import COLOURS, duration
+from zhentu.cli.terminal import console, styled
 
 
 def print_table(rows: list[ScanRow], summary: ScanSummary) -> None:
@@ -21,14 +22,14 @@ def print_table(rows: list[ScanRow], summary: ScanSummary) -> None:
         table.add_column(name, justify="left" if name == "action" else "right")
     for row in rows:
         if row.error:
-            table.add_row(Path(row.path).name, f"[red]{row.error}[/red]", *[""] * 6)
+            table.add_row(Path(row.path).name, styled(row.error, "red"), *[""] * 6)
             continue
         scores = (row.forged, row.material_mismatch, row.exaggerated_effect, row.scene_distortion)
         cells = ["" if s is None else f"{s:.2f}" for s in (*scores, row.cutout_artifact, row.ai_generated)]
-        table.add_row(Path(row.path).name, f"[{COLOURS[row.action]}]{row.action}[/]", *cells)
-    Console().print(table)
+        table.add_row(Path(row.path).name, styled(row.action, COLOURS[row.action]), *cells)
+    console().print(table)
     if summary.pictures > len(rows):
-        Console().print(f"... and {summary.pictures - len(rows)} more; --output writes all rows")
+        console().print(f"... and {summary.pictures - len(rows)} more; --output writes all rows")
 
 
 def print_totals(summary: ScanSummary, console: Console) -> None:
@@ -65,5 +66,5 @@ def print_estimate(found: Estimate, per_core_hour: float, console: Console) -> N
         ("time", f"{duration(found.seconds)} with {found.workers} workers, {found.core_hours:,.2f} core hours"),
         ("cost", f"{found.cost(per_core_hour):,.2f} at {per_core_hour} a core hour"),
     ):
-        table.add_row(f"[bold]{name}[/bold]", value)
+        table.add_row(styled(name, "bold"), value)
     console.print(table)

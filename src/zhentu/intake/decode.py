@@ -30,6 +30,7 @@ from zhentu.errors import (
     SvgUnsupported,
     UnsupportedFormat,
 )
+from zhentu.intake.containers import png
 from zhentu.intake.formats import jpeg_scans, jxl_header, open_jxl, register_heif
 from zhentu.intake.frames import Scenes, shown_seconds
 from zhentu.intake.pixels import RgbArray, to_srgb, upright
@@ -214,7 +215,11 @@ def _image(payload: bytes, kind: FileKind, limits: DecodeLimits) -> Image.Image:
     if kind is FileKind.HEIF:
         register_heif()
         return Image.open(io.BytesIO(payload), formats=("HEIF",))
-    return Image.open(io.BytesIO(payload), formats=FORMATS)
+    readable, profile = png.lightened(payload) if kind is FileKind.PNG else (payload, b"")
+    image = Image.open(io.BytesIO(readable), formats=FORMATS)
+    if profile:
+        image.info["icc_profile"] = profile
+    return image
 
 
 def _pixels(image: Image.Image, notes: list[str], limits: DecodeLimits) -> RgbArray:

@@ -64,7 +64,8 @@ def _converter(image: Image.Image, notes: list[str]) -> Callable[[Image.Image], 
     eight_bit = _eight_bit(image, notes)
     grey = eight_bit is not None
     with_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or (not grey and "transparency" in image.info)
-    mode = "RGBA" if with_alpha else "L" if grey else image.mode
+    palette = image.mode == "P"  # its colours are RGB, of whatever space the profile says
+    mode = "RGBA" if with_alpha else "L" if grey else "RGB" if palette else image.mode
     transform = _transform(image.info.get("icc_profile"), mode, notes)
 
     def convert(strip: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -74,6 +75,8 @@ def _converter(image: Image.Image, notes: list[str]) -> Callable[[Image.Image], 
         if with_alpha:
             strip = strip.convert("RGBA")
             alpha, strip = strip.getchannel("A"), strip.convert("RGB")
+        elif palette:
+            strip = strip.convert("RGB")
         if transform is not None:
             return ImageCms.applyTransform(strip, transform) or strip, alpha
         return strip.convert("RGB"), alpha

@@ -20,7 +20,8 @@ from sqlalchemy import insert, select
 from zhentu.banks.hashing import fingerprint_of
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import NotFound, PictureError, PictureNotFound
-from zhentu.intake.decode import DecodeLimits, decode, decode_frame, read_file
+from zhentu.intake.decode import DecodeLimits, read_file
+from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.record.database import Database, now
 from zhentu.record.pictures import PictureStore
 from zhentu.review.schema import reference_pictures
@@ -91,13 +92,15 @@ class ReviewPictures:
         fetches: Sequence[Fetch],
         limits: DecodeLimits,
         detector: Callable[[], Looker | None] = lambda: None,
+        decoder: DecoderPort = IN_PROCESS,
     ) -> None:
         self._database, self._fetches, self.limits, self._detector = database, tuple(fetches), limits, detector
+        self.decoder = decoder
 
     def picture(self, record: Record) -> Picture:
         """The decoded picture of a record. Raises PictureNotFound where nobody has its bytes, PictureError."""
         frame = record.verdict.frame if record.verdict else None
-        return decode_frame(self.original(record), frame, self.limits)
+        return self.decoder.frame(self.original(record), frame, self.limits)
 
     def original(self, record: Record) -> bytes:
         """The bytes that were screened, for training alone: never shown. Raises PictureNotFound."""
@@ -134,7 +137,7 @@ class ReviewPictures:
 
     def keep_reference(self, payload: bytes) -> tuple[str, Picture]:
         """Keep a photo that came with an appeal, encoded anew; the sha256 of what was sent. Raises PictureError."""
-        picture = decode(payload, self.limits)
+        picture = self.decoder.decode(payload, self.limits)
         jpeg = _jpeg(_fitted(picture.rgb, REFERENCE_SIDE))
         with self._database.begin() as connection:
             held = select(reference_pictures.c.sha256).where(reference_pictures.c.sha256 == picture.sha256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,12 +13,12 @@ from zhentu.banks.entries import Match, MatchKind
 from zhentu.banks.originals import original
 from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.errors import PictureNotFound
-from zhentu.intake.decode import decode
 from zhentu.review.appeals import Appeal
-from zhentu.review.items import ReviewDecision, ReviewItem, SellerHistory
+from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, SellerHistory
 from zhentu.review.web.desk import Desk
+from zhentu.review.web.why import grounds, why_here
 from zhentu.review.web.words import ACTIONS, APPEAL_STATES, COPIES, KEYS, KINDS, ORDERS, PAGE
-from zhentu.types import CATEGORIES, BankKind, Basis, Category, Record
+from zhentu.types import CATEGORIES, BankKind, Basis, Category, Reason, Record
 
 _GROUP_SHOWN = 12
 _GRAVE = 0.5  # a score above this is drawn as grave where no threshold stands
@@ -62,6 +63,8 @@ class ItemView:
 
     item: ReviewItem
     record: Record
+    why: Words
+    grounds: Sequence[Reason]
     bars: tuple[Bar, ...]
     category: Words
     seller: SellerHistory
@@ -84,12 +87,15 @@ def view_of(desk: Desk, item: ReviewItem) -> ItemView:
     return ItemView(
         item,
         record,
+        why_here(item, record),
+        grounds(record),
         bars_of(record),
         CATEGORY_NAMES[Category(item.category)],
         desk.queue.seller(item.seller_id),
         tuple(group[:_GROUP_SHOWN]),
         sum(each.decided_at is None for each in group),
-        desk.queue.decisions_for(item.record_id),
+        # A second opinion is worth something only where the first one is not seen.
+        () if item.kind is ItemKind.SECOND else desk.queue.decisions_for(item.record_id),
         appeal,
         _comparison(appeal),
         brand,
@@ -146,7 +152,7 @@ def _brand(desk: Desk, record: Record) -> BrandCopy | None:
         comparer = desk.comparer()
         if comparer is not None:
             picture = desk.pictures.picture(record)
-            found = comparer.compare(picture, [decode(payload, desk.pictures.limits)])
+            found = comparer.compare(picture, [desk.pictures.decoder.decode(payload, desk.pictures.limits)])
             comparison = ComparisonView(found.score, found.similarity, "")
         has_picture = True
     except PictureNotFound:
