@@ -15,7 +15,7 @@ from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.detect.views import Box
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
-from zhentu.types import LABELS, Picture
+from zhentu.types import CATEGORIES, Picture
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_heat_is_high_where_the_crop_saw_something() -> None:
     assert heatmap.grid[40, 40] == 0.0
 
 
-def test_heatmaps_cover_every_label_and_render_as_png(entry: ModelEntry, folder: Path, picture: Picture) -> None:
+def test_heatmaps_cover_every_category_and_render_as_png(entry: ModelEntry, folder: Path, picture: Picture) -> None:
     heatmaps = Detector(entry, folder).detect(picture, with_heatmaps=True).heatmaps
-    assert [each.label for each in heatmaps] == list(LABELS)
+    assert [each.category for each in heatmaps] == list(CATEGORIES)
     assert decode(render(picture, heatmaps[0])).width == picture.width

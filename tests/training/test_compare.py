@@ -9,23 +9,24 @@ import pytest
 import torch
 from skimage import data
 
-from training.compare import pairs, sights
-from training.compare.encoder import Encoder
-from training.compare.export import Fitted, export
-from training.compare.heads import Heads, fit, logits_of
-from training.compare.pairing import KINDS, UNKNOWN, pairs_of
-from training.compare.train import calibrated, level, levels, looks_of, probability
-from training.export import add_to_manifest
-from training.forge.base import Materials
-from training.model import BackboneSpec
+from zhentu.detect.calibration import Platt
 from zhentu.detect.compare import Comparer, over_picture
 from zhentu.detect.figures import NAMES, measure
 from zhentu.detect.goods import GoodsFinder
-from zhentu.detect.models import Manifest, Platt, QuestionLevels, TrainingData, models_folder, samples_folder
-from zhentu.detect.questions import OUTPUTS, QUESTIONS
+from zhentu.detect.models import Manifest, QuestionLevels, TrainingData, models_folder, samples_folder
+from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import Answer, Picture
+from zhentu_training.compare import pairs, sights
+from zhentu_training.compare.encoder import Encoder
+from zhentu_training.compare.export import Fitted, export
+from zhentu_training.compare.heads import Heads, fit, logits_of
+from zhentu_training.compare.pairing import KINDS, UNKNOWN, pairs_of
+from zhentu_training.compare.train import calibrated, level, levels, looks_of
+from zhentu_training.export import add_to_manifest
+from zhentu_training.forge.base import Materials
+from zhentu_training.model import BackboneSpec
 
 TINY = BackboneSpec("test_vit", "none", depth=6)
 BLOCKS = (1, 3, 5)
@@ -91,8 +92,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoder = Encoder(TINY, BLOCKS)
     width = encoder.backbone.embed_dim
     fitted = Fitted(
-        Heads().eval(), torch.zeros(3, width), torch.zeros(3, width), dict.fromkeys(OUTPUTS, Platt(1.0, 0.0)),
-        dict.fromkeys(OUTPUTS, QuestionLevels(0.4, 0.6)), 0.6, TrainingData("d", 1, 1),
+        Heads().eval(), torch.zeros(3, width), torch.zeros(3, width), dict.fromkeys(ANSWERED, Platt(1.0, 0.0)),
+        dict.fromkeys(ANSWERED, QuestionLevels(0.4, 0.6)), 0.6, TrainingData("d", 1, 1),
     )  # fmt: skip
     export(fitted, "0.0.1", "2026-11-26", folder, encoder)
     return folder
@@ -172,7 +173,7 @@ def test_pairs_never_cross_splits_and_their_truth_is_that_of_their_kind(seen) ->
 def test_heads_learn_what_is_there_and_leave_unknown_answers_alone() -> None:
     rng = np.random.default_rng(2)
     figures = rng.standard_normal((600, 8)).astype(np.float32)
-    truth = np.full((600, len(OUTPUTS)), UNKNOWN)
+    truth = np.full((600, len(ANSWERED)), UNKNOWN)
     truth[:, 0], truth[:300, 2] = figures[:, 0] > 0, figures[:300, 3] > 0
     heads = fit(figures, truth, np.ones(600), seed=1, steps=120)
     found = logits_of(heads, figures)
@@ -184,7 +185,7 @@ def test_calibration_and_levels_keep_their_promise_on_matches() -> None:
     rng = np.random.default_rng(2)
     mismatch = np.arange(3000) % 2
     logits = rng.standard_normal(3000) + 3.0 * mismatch
-    scores = probability(calibrated(logits, mismatch), logits)
+    scores = calibrated(logits, mismatch).probability(logits)
     assert scores[mismatch == 1].mean() == pytest.approx(1 - scores[mismatch == 0].mean(), abs=0.02)
     assert (scores[mismatch == 0] >= level(scores[mismatch == 0], 0.01)).mean() <= 0.01
     found = levels(scores, mismatch, mismatch == 0)
@@ -210,7 +211,7 @@ def test_the_most_similar_reference_speaks_and_agreement_is_counted(
     assert both.score == pytest.approx(min(alone), abs=1e-5)
     assert both.reference_sha256 == sample[("cup", "cat")[int(np.argmin(alone))]].sha256
     assert both.compared == 2
-    assert both.agreeing == sum(score < comparer.review_threshold for score in alone)
+    assert both.agreeing == sum(score < comparer.thresholds[0].value for score in alone)
     assert [each.question for each in both.answers] == list(QUESTIONS)
     for each in both.answers:
         assert each.answer is (

@@ -6,27 +6,27 @@ import numpy as np
 import pytest
 import torch
 
-from training import probe
-from training.config import ProbeSpec, load_spec
-from training.dataset import Sample
-from training.model import TokenBranch, build_branch
 from zhentu.detect.models import samples_folder
-from zhentu.types import LABELS, Label
+from zhentu.types import CATEGORIES, Category
+from zhentu_training import probe
+from zhentu_training.config import ProbeSpec, load_spec
+from zhentu_training.dataset import Sample
+from zhentu_training.model import TokenBranch, build_branch
 
 SPEC = load_spec(Path("configs/train-smoke.yaml"))
 
 
-def sample(name: str, labels: frozenset[Label] = frozenset(), source: str = "own", pair: str = "") -> Sample:
+def sample(name: str, labels: frozenset[Category] = frozenset(), source: str = "own", pair: str = "") -> Sample:
     folder = samples_folder()
     return Sample(
-        folder / name, "train", source, name, "", "", "", labels, frozenset(LABELS), None,
+        folder / name, "train", source, name, "", "", "", labels, frozenset(CATEGORIES), None,
         folder / pair if pair else None, "effect.glow" if pair else "",
     )  # fmt: skip
 
 
 GENUINE = sample("genuine_cup.jpg")
-REAL_AI = sample("genuine_cat.jpg", frozenset({Label.AI_GENERATED}), "gallery")
-FORGED = sample("forged_exaggerated_effect.jpg", frozenset({Label.EXAGGERATED_EFFECT}), pair="genuine_cup.jpg")
+REAL_AI = sample("genuine_cat.jpg", frozenset({Category.AI_GENERATED}), "gallery")
+FORGED = sample("forged_exaggerated_effect.jpg", frozenset({Category.EXAGGERATED_EFFECT}), pair="genuine_cup.jpg")
 
 
 def test_both_pictures_of_a_pair_go_through_one_chain_and_the_clean_one_is_genuine() -> None:

@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from training.config import TrainSpec, load_spec
-from training.export import add_to_manifest, entry_of, to_onnx
-from training.model import Fusion, ZhentuModel, build_branch
-from training.start import hold_statistics, set_first_weights
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.detect.views import make_views
 from zhentu.errors import UsageError
 from zhentu.intake.decode import decode
-from zhentu.types import LABELS
+from zhentu.types import CATEGORIES
+from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.export import add_to_manifest, entry_of, to_onnx
+from zhentu_training.model import Fusion, ZhentuModel, build_branch
+from zhentu_training.start import hold_statistics, set_first_weights
 
 SPEC = load_spec(Path("configs/train-smoke.yaml"))
 
@@ -44,7 +44,7 @@ def trained(spec: TrainSpec) -> ZhentuModel:
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ZhentuModel]:
     folder = tmp_path_factory.mktemp("models")
     model = trained(SPEC)
-    fitted = {"thresholds": {f"{label.value}.review": 0.5 for label in LABELS[:4]} | {"ai_generated.label": 0.5}}
+    fitted = {"thresholds": {f"{label.value}.review": 0.5 for label in CATEGORIES[:4]} | {"ai_generated.label": 0.5}}
     (folder / "fusion.json").write_text(json.dumps(fitted))
     (folder / "training_data.json").write_text(json.dumps({"digest": "0" * 64, "pictures": 1, "sources": 1}))
     path = folder / "zhentu-smoke-0.0.1.onnx"
@@ -101,7 +101,7 @@ def test_the_shipped_models_crops_are_read_back() -> None:
     views = make_views(decode((samples_folder() / "genuine_cup.jpg").read_bytes()).rgb, spec.views)
     _, _, expected = Detector(entry, models_folder()).run(views)
     with torch.inference_mode():
-        said = branch.eval()(torch.from_numpy(views.crops))[:, : len(LABELS)].numpy()
+        said = branch.eval()(torch.from_numpy(views.crops))[:, : len(CATEGORIES)].numpy()
     np.testing.assert_allclose(said, expected, atol=2e-3)
 
 

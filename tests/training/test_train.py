@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import train
-from training.config import load_spec
-from training.dataset import Sample, read_manifest
-from training.forge.cli import main as forge_main
-from training.model import build_branch
-from training.train import train_branch
 from zhentu.detect.models import samples_folder
-from zhentu.types import LABELS, Label
+from zhentu.types import CATEGORIES, Category
+from zhentu_training import train
+from zhentu_training.config import load_spec
+from zhentu_training.dataset import Sample, read_manifest
+from zhentu_training.forge.cli import main as forge_main
+from zhentu_training.model import build_branch
+from zhentu_training.train import train_branch
 
 
 def test_a_run_killed_after_a_checkpoint_ends_with_the_same_weights(
@@ -52,9 +52,9 @@ def test_a_run_that_starts_from_another_begins_with_its_weights(tmp_path: Path) 
     spec = load_spec(Path("configs/train-smoke.yaml"))
     still = replace(spec, crops=replace(spec.crops, steps=1, learning_rate=0.0, head_learning_rate=0.0))
     folder = samples_folder()
-    genuine = [Sample(path, "train", "own", path.stem, "", "", "", frozenset(), frozenset(LABELS), None, None, "")
+    genuine = [Sample(path, "train", "own", path.stem, "", "", "", frozenset(), frozenset(CATEGORIES), None, None, "")
                for path in sorted(folder.glob("genuine_*.jpg"))[:2]]  # fmt: skip
-    label = frozenset({Label.EXAGGERATED_EFFECT})
+    label = frozenset({Category.EXAGGERATED_EFFECT})
     forged = replace(genuine[0], path=folder / "forged_exaggerated_effect.jpg", labels=label, pair=genuine[0].path)
     other = build_branch(spec.crops.backbone)
     (tmp_path / "other").mkdir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zhentu.types import AiState, BankHit, BankKind, Evidence, Label, Signal
+from zhentu.types import AiState, Answer, BankHit, BankKind, Category, Comparison, Evidence, Question, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,33 +15,33 @@ class Words:
     zh: str
 
 
-LABEL_NAMES: dict[Label, Words] = {
-    Label.MATERIAL_MISMATCH: Words("Material or style mismatch", "材质/款式不符"),
-    Label.EXAGGERATED_EFFECT: Words("Exaggerated effect", "效果失真或夸大"),
-    Label.SCENE_DISTORTION: Words("Distorted scene", "场景失真"),
-    Label.CUTOUT_ARTIFACT: Words("Visible cut-out", "抠图贴图失真"),
-    Label.AI_GENERATED: Words("AI-generated", "AI 生成"),
+CATEGORY_NAMES: dict[Category, Words] = {
+    Category.MATERIAL_MISMATCH: Words("Material or style mismatch", "材质/款式不符"),
+    Category.EXAGGERATED_EFFECT: Words("Exaggerated effect", "效果失真或夸大"),
+    Category.SCENE_DISTORTION: Words("Distorted scene", "场景失真"),
+    Category.CUTOUT_ARTIFACT: Words("Visible cut-out", "抠图贴图失真"),
+    Category.AI_GENERATED: Words("AI-generated", "AI 生成"),
 }
 
-_SEEN: dict[Label, Words] = {
-    Label.MATERIAL_MISMATCH: Words(
+_SEEN: dict[Category, Words] = {
+    Category.MATERIAL_MISMATCH: Words(
         "The fabric, surface, colour pattern or print of the goods looks replaced by editing; buyers may receive goods "
         "of another material or style.",
         "商品的面料、质感、花色或印花疑似经过替换，买家收到的商品材质或款式可能与图片不符。",
     ),
-    Label.EXAGGERATED_EFFECT: Words(
+    Category.EXAGGERATED_EFFECT: Words(
         "The look of the goods or of the skin seems pushed by retouching beyond what they can show.",
         "商品或皮肤的效果疑似经过过度修饰，超出真实可达到的程度。",
     ),
-    Label.SCENE_DISTORTION: Words(
+    Category.SCENE_DISTORTION: Words(
         "The scene, its size relations, light or shapes look impossible or put together.",
         "场景、比例、光线或形状疑似不真实或由多张图片拼合。",
     ),
-    Label.CUTOUT_ARTIFACT: Words(
+    Category.CUTOUT_ARTIFACT: Words(
         "The goods look cut out and pasted: rough edges, fringes, or pixels that do not match the background.",
         "商品疑似抠图后粘贴：边缘粗糙、有杂边，或与背景画质不一致。",
     ),
-    Label.AI_GENERATED: Words(
+    Category.AI_GENERATED: Words(
         "The picture carries traces of AI generation. That is no offence, but it must be labelled.",
         "图片带有 AI 生成的痕迹。这并不违规，但必须加以标识。",
     ),
@@ -71,9 +71,9 @@ MODE_OFF = Words("Screening is switched off by policy.", "策略已关闭图片�
 NOTHING_FOUND = Words("Nothing that needs action was found.", "未发现需要处理的问题。")
 
 
-def score_words(label: Label, action: str, score: float, threshold: float) -> Words:
+def score_words(category: Category, action: str, score: float, threshold: float) -> Words:
     """Why a score asks for an action, with both figures, and what happens next."""
-    seen, after = _SEEN[label], _NEXT[action]
+    seen, after = _SEEN[category], _NEXT[action]
     return Words(
         f"{seen.en} (score {score:.2f}, limit {threshold:.2f}) {after.en}",
         f"{seen.zh}（得分 {score:.2f}，阈值 {threshold:.2f}）{after.zh}",
@@ -119,12 +119,50 @@ def bank_words(hit: BankHit, action: str) -> Words:
     )
 
 
-def comparison_words(action: str, mismatch: float, threshold: float) -> Words:
-    """Why the comparison with reference pictures asks for an action."""
-    after = _NEXT[action]
+QUESTION_NAMES: dict[Question, Words] = {
+    Question.PRODUCT: Words("the goods themselves", "商品本身"),
+    Question.COLOUR: Words("the colour", "颜色"),
+    Question.TEXTURE: Words("the material or texture", "材质或质感"),
+    Question.PRINT: Words("the print or pattern", "印花或图案"),
+    Question.CONSTRUCTION: Words("the make (parts or proportions)", "款式结构（部件或比例）"),
+}
+
+ANSWER_NAMES: dict[Answer, Words] = {
+    Answer.SAME: Words("the same", "相符"),
+    Answer.DIFFERS: Words("differs", "不符"),
+    Answer.CANNOT_TELL: Words("cannot tell", "无法判断"),
+}
+
+COLOUR_VARIANT = Words(
+    "The goods are shown in another colour than in the reference pictures; the listing offers several colours, so "
+    "nothing needs to be done.",
+    "图中商品与参考图片颜色不同；该商品已声明有多种颜色，无需处理。",
+)
+
+
+def differing_words(comparison: Comparison) -> Words:
+    """Which of the questions differ, by name, surest first; empty where none could be told."""
+    names = [QUESTION_NAMES[question] for question in comparison.differing]
+    return Words(", ".join(each.en for each in names), "、".join(each.zh for each in names))
+
+
+def comparison_words(action: str, comparison: Comparison, threshold: float) -> Words:
+    """Why the comparison with reference pictures asks for an action, and what differs."""
+    after, what = _NEXT[action], differing_words(comparison)
+    if Question.PRODUCT in comparison.differing:
+        seen = Words("They look like other goods.", "疑似并非同一商品。")
+    elif comparison.differing:
+        seen = Words(
+            f"It looks like the same goods, but these differ: {what.en}.", f"疑似同一商品，但{what.zh}有差异。"
+        )
+    else:
+        seen = Words("What exactly differs cannot be told.", "无法确定具体差异。")
+    score = f"{comparison.score:.2f}"
     return Words(
-        f"The goods look unlike the reference pictures (score {mismatch:.2f}, limit {threshold:.2f}). {after.en}",
-        f"图中商品与参考图片不符（得分 {mismatch:.2f}，阈值 {threshold:.2f}）。{after.zh}",
+        f"The goods look unlike the reference pictures (score {score}, limit {threshold:.2f}; "
+        f"{comparison.agreeing} of {comparison.compared} agree). {seen.en} {after.en}",
+        f"图中商品与参考图片不符（得分 {score}，阈值 {threshold:.2f}；{comparison.compared} 张参考图中 "
+        f"{comparison.agreeing} 张相符）。{seen.zh}{after.zh}",
     )
 
 

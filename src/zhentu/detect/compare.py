@@ -21,12 +21,13 @@ from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.heatmap import LONG_SIDE
 from zhentu.detect.look import Look
 from zhentu.detect.models import ComparerEntry
-from zhentu.detect.questions import OUTPUTS, QUESTIONS
+from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.detect.sessions import open_session
 from zhentu.detect.surface import surface_of
+from zhentu.digest import digest_of
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
-from zhentu.types import Answer, Comparison, Heatmap, Label, ModelRef, Picture, QuestionAnswer
+from zhentu.types import Answer, Category, Comparison, Heatmap, ModelRef, Picture, QuestionAnswer, Threshold
 
 MOST_REFERENCES = 16
 GOLDEN_TOLERANCE = 2e-2  # of a probability: processors round differently, and key points move with it
@@ -58,13 +59,15 @@ class Comparer:
 
     @property
     def model(self) -> ModelRef:
-        """Name, version and sha256 of the model."""
-        return self._entry.ref
+        """Name, version, and one sha256 over everything that decides: its files, its levels and the goods finder."""
+        entry = self._entry
+        parts = [entry.sha256, entry.heads.sha256, entry.calibration, entry.levels, self._finder.model.sha256]
+        return ModelRef(entry.name, entry.version, digest_of(parts))
 
     @property
-    def review_threshold(self) -> float:
-        """The score that at most one in a hundred true matches reaches."""
-        return self._entry.review_threshold
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """The limit that ships with it: the score that at most one in a hundred true matches reaches."""
+        return self._entry.thresholds
 
     def compare(self, picture: Picture, references: Sequence[Picture]) -> Comparison:
         """Whether the picture shows the goods of the references; the most similar reference speaks.
@@ -78,15 +81,18 @@ class Comparer:
         measured = [measure(own, look) for look in looks]
         scores = self._scores(measured)
         best = int(np.argmin(scores[:, 0]))
-        threshold = self.review_threshold
+        threshold = self._entry.review_threshold
         return Comparison(
             score=float(scores[best, 0]),
             similarity=float(np.clip(measured[best].figures[_SIMILARITY], 0, 1)),
             reference_sha256=references[best].sha256,
             model=self.model,
             difference=over_picture(measured[best].unlike, own.canvas, picture),
-            answer=self._overall(float(scores[best, 0])),
-            answers=self._answers(scores[best]),
+            answer=self._answer("mismatch", float(scores[best, 0])),
+            answers=tuple(
+                QuestionAnswer(question, self._answer(question.value, score), score)
+                for question, score in zip(QUESTIONS, scores[best, 1:].tolist(), strict=True)
+            ),
             agreeing=int((scores[:, 0] < threshold).sum()),
             compared=len(references),
             goods_found=own.found and looks[best].found,
@@ -94,7 +100,7 @@ class Comparer:
         )
 
     def scores_of(self, first: Picture, second: Picture) -> FloatArray:
-        """Calibrated probabilities (6,) in the order of OUTPUTS, for two pictures."""
+        """Calibrated probabilities (6,) in the order of ANSWERED, for two pictures."""
         one, other = self._looked_at([first, second])
         return self._scores([measure(one, other)])[0]
 
@@ -117,24 +123,20 @@ class Comparer:
             worst = max(worst, difference)
         return worst
 
-    def _overall(self, score: float) -> Answer:
-        levels = self._entry.levels["mismatch"]
-        return _answer(score, levels.same, self.review_threshold)
-
-    def _answers(self, scores: FloatArray) -> tuple[QuestionAnswer, ...]:
-        found = []
-        for question, score in zip(QUESTIONS, scores[1:].tolist(), strict=True):
-            levels = self._entry.levels[question.value]
-            found.append(QuestionAnswer(question, _answer(score, levels.same, levels.differs), score))
-        return tuple(found)
+    def _answer(self, output: str, score: float) -> Answer:
+        levels = self._entry.levels[output]
+        if score >= levels.differs:
+            return Answer.DIFFERS
+        return Answer.SAME if score <= levels.same else Answer.CANNOT_TELL
 
     def _scores(self, measured: Sequence[Measured]) -> FloatArray:
-        """Calibrated probabilities (pairs, OUTPUTS)."""
+        """Calibrated probabilities (pairs, ANSWERED)."""
         _, heads = self._opened()
         (logits,) = heads.run(("logits",), {"figures": np.stack([each.figures for each in measured])})
-        platts = [self._entry.calibration[name] for name in OUTPUTS]
-        slope, intercept = np.array([each.slope for each in platts]), np.array([each.intercept for each in platts])
-        return np.asarray(1 / (1 + np.exp(-(slope * np.asarray(logits, np.float64) + intercept))), dtype=np.float32)
+        columns = np.asarray(logits).T
+        platts = [self._entry.calibration[name] for name in ANSWERED]
+        found = [platt.probability(column) for platt, column in zip(platts, columns, strict=True)]
+        return np.stack(found, 1).astype(np.float32)
 
     def _looked_at(self, pictures: Sequence[Picture]) -> list[Look]:
         """A look at each; those seen before are not looked at again."""
@@ -176,12 +178,6 @@ class Comparer:
             return self._sessions
 
 
-def _answer(score: float, same: float, differs: float) -> Answer:
-    if score >= differs:
-        return Answer.DIFFERS
-    return Answer.SAME if score <= same else Answer.CANNOT_TELL
-
-
 def over_picture(unlike: FloatArray, canvas: Canvas, picture: Picture) -> Heatmap:
     """A map over the canvas, (places, places), laid over the whole picture; 0 where the canvas does not reach."""
     scale = LONG_SIDE / max(picture.height, picture.width)
@@ -194,7 +190,7 @@ def over_picture(unlike: FloatArray, canvas: Canvas, picture: Picture) -> Heatma
         unlike / _CLEAR, grid_x.astype(np.float32), grid_y.astype(np.float32), cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT, borderValue=0,
     )  # fmt: skip
-    return Heatmap(np.asarray(grid, np.float32).clip(0, 1), Label.MATERIAL_MISMATCH)
+    return Heatmap(np.asarray(grid, np.float32).clip(0, 1), Category.MATERIAL_MISMATCH)
 
 
 _SIMILARITY = NAMES.index("place1.mean")

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from zhentu.detect.calibration import sigmoid
 from zhentu.detect.heatmap import combine
-from zhentu.detect.models import OUTPUTS, ModelEntry
+from zhentu.detect.models import ModelEntry
 from zhentu.detect.sessions import open_session
 from zhentu.detect.views import Views, make_views
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
-from zhentu.types import Heatmap, ModelRef, Picture, Scores, Verdict
+from zhentu.types import CATEGORIES, OUTPUTS, Heatmap, ModelRef, Picture, Scores, Verdict
 
 # Of a probability: processors round differently, int8 more so; an altered model, or int8 on a processor whose 8-bit
 # sums overflow, is further off.
@@ -50,17 +51,17 @@ class Detector:
         return self._entry
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        """Score one picture; heatmaps, one per label, only where asked for."""
+        """Score one picture; heatmaps, one per category, only where asked for."""
         views = make_views(picture.rgb, self._entry.views)
         logits, whole_map, crop_maps = self.run(views)
         probabilities = self._calibrated(logits)
         heatmaps: tuple[Heatmap, ...] = ()
         if with_heatmaps:
-            labels = len(OUTPUTS) - 1
-            slope, intercept = self._slope[:labels, None, None], self._intercept[:labels, None, None]
+            count = len(CATEGORIES)
+            slope, intercept = self._slope[:count, None, None], self._intercept[:count, None, None]
             heatmaps = combine(
-                _sigmoid(slope * whole_map + intercept),
-                _sigmoid(slope * crop_maps + intercept),
+                sigmoid(slope * whole_map + intercept),
+                sigmoid(slope * crop_maps + intercept),
                 views.boxes,
                 picture.height,
                 picture.width,
@@ -93,11 +94,7 @@ class Detector:
         return worst
 
     def _calibrated(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        return _sigmoid(self._slope * logits + self._intercept)
-
-
-def _sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60))))
+        return sigmoid(self._slope * logits + self._intercept)
 
 
 def _open(entry: ModelEntry, folder: Path, threads: int, providers: Sequence[str]) -> ort.InferenceSession:

@@ -1,4 +1,4 @@
-"""Where the model looked: label maps of the whole view and of the crops, put together over the picture."""
+"""Where the model looked: category maps of the whole view and of the crops, put together over the picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zhentu.detect.views import Box
-from zhentu.types import LABELS, Heatmap, Picture
+from zhentu.types import CATEGORIES, Heatmap, Picture
 
 LONG_SIDE = 48  # cells of a heatmap along the longer side of the picture
 _RENDER_SIDE = 1024  # pixels
@@ -18,7 +18,7 @@ _RENDER_SIDE = 1024  # pixels
 def combine(
     whole: npt.NDArray[np.floating], crops: npt.NDArray[np.floating], boxes: Sequence[Box], height: int, width: int
 ) -> tuple[Heatmap, ...]:
-    """One heatmap per label over a picture of (height, width).
+    """One heatmap per category over a picture of (height, width).
 
     whole: probabilities (5, h, w) of the whole view; crops: (N, 5, h2, w2) of the crops at `boxes`. Where crops looked,
     the cell is the mean of both views; elsewhere the whole view speaks alone.
@@ -26,7 +26,7 @@ def combine(
     scale = LONG_SIDE / max(height, width)
     rows, columns = max(round(height * scale), 1), max(round(width * scale), 1)
     heatmaps = []
-    for index, label in enumerate(LABELS):
+    for index, category in enumerate(CATEGORIES):
         grid = cv2.resize(whole[index].astype(np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR)
         close = np.zeros((rows, columns), np.float32)
         seen = np.zeros((rows, columns), np.float32)
@@ -41,12 +41,12 @@ def combine(
             seen[y0:y1, x0:x1] += 1
         looked = seen > 0
         grid[looked] = (grid[looked] + close[looked] / seen[looked]) / 2
-        heatmaps.append(Heatmap(grid.clip(0, 1), label))
+        heatmaps.append(Heatmap(grid.clip(0, 1), category))
     return tuple(heatmaps)
 
 
 def overlay(picture: Picture, heatmap: Heatmap, max_side: int = _RENDER_SIDE) -> npt.NDArray[np.uint8]:
-    """The picture with warm colours where the label's evidence is, uint8 RGB, at most `max_side` a side."""
+    """The picture with warm colours where the category's evidence is, uint8 RGB, at most `max_side` a side."""
     scale = min(max_side / max(picture.width, picture.height), 1.0)
     size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
     rgb = cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA)

@@ -7,26 +7,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
+from zhentu.atomic import write_whole
+from zhentu.detect.calibration import Platt
 from zhentu.detect.views import ViewSpec
-from zhentu.errors import ModelError
-from zhentu.types import LABELS, ModelRef
+from zhentu.errors import ModelError, UsageError
+from zhentu.types import CATEGORIES, OUTPUTS, Action, Basis, Category, ModelRef, Output, Threshold
+from zhentu.validation import problems_of
 
-OUTPUTS = (*(label.value for label in LABELS), "forged")
 MANIFEST = "manifest.json"
 
 _STRICT = ConfigDict(extra="forbid")
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-@checked(frozen=True, slots=True, config=_STRICT)
-class Platt:
-    """Calibration of one output: p = sigmoid(slope * logit + intercept) (Platt 1999)."""
+def _from_keys(value: object) -> object:
+    """Thresholds as manifests of zhentu 0.1 and 0.2 name them: {"cutout_artifact.review": 0.9}."""
+    if not isinstance(value, Mapping):
+        return value
+    split = [(*str(key).partition(".")[::2], number) for key, number in value.items()]
+    return [{"category": category, "action": action, "value": number} for category, action, number in split]
 
-    slope: Annotated[float, Field(gt=0)]
-    intercept: float
+
+def _in_range(thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
+    for each in thresholds:
+        if not 0 <= each.value <= 1:
+            raise ValueError(f"{each.category.value} {each.action.value} is {each.value}, it must be 0 to 1")
+    return thresholds
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -34,7 +44,7 @@ class Golden:
     """A sample picture of the package and the six scores the model must give it."""
 
     picture: str
-    scores: Mapping[str, Probability]
+    scores: Mapping[Output, Probability]
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -58,7 +68,6 @@ class TrainingData:
 class ModelEntry:
     """One model: its file, how pictures are prepared for it, and how its logits are read.
 
-    thresholds are keyed "<label>.<action>", e.g. "cutout_artifact.review".
     precision: of the arithmetic. int8 needs a processor with 8-bit dot products (VNNI, ARM dotprod) to be fast and
     exact.
     weights: files that the graph needs beside its own.
@@ -69,10 +78,10 @@ class ModelEntry:
     version: str
     file: str
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    labels: tuple[str, ...]
+    labels: tuple[Category, ...]
     views: ViewSpec
-    calibration: Mapping[str, Platt]
-    thresholds: Mapping[str, Probability]
+    calibration: Mapping[Output, Platt]
+    thresholds: Annotated[tuple[Threshold, ...], BeforeValidator(_from_keys), AfterValidator(_in_range)]
     golden: tuple[Golden, ...]
     training_data: TrainingData
     created: str
@@ -80,7 +89,7 @@ class ModelEntry:
     notes: str = ""
     precision: Literal["fp32", "int8"] = "fp32"
     weights: tuple[WeightsFile, ...] = ()
-    reference: Mapping[str, tuple[float, ...]] = Field(default_factory=dict)
+    reference: Mapping[Output, tuple[float, ...]] = Field(default_factory=dict)
 
     @property
     def ref(self) -> ModelRef:
@@ -127,6 +136,11 @@ class ComparerEntry:
     training_data: TrainingData
     created: str
     licence: str
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """What ships with the comparison: a limit for review, of the mismatch against references."""
+        return (Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, self.review_threshold, Basis.REFERENCE),)
 
     @property
     def ref(self) -> ModelRef:
@@ -190,8 +204,7 @@ class Manifest:
         except json.JSONDecodeError as error:
             raise ModelError(f"{path}: not JSON: {error}") from error
         except ValidationError as error:
-            problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-            raise ModelError(f"{path}: " + "; ".join(problems)) from error
+            raise ModelError(f"{path}: " + "; ".join(problems_of(error))) from error
         problems = [problem for entry in manifest.models for problem in _problems(entry)]
         if problems:
             raise ModelError(f"{path}: " + "; ".join(problems))
@@ -203,10 +216,8 @@ class Manifest:
     def save(self, folder: Path) -> Path:
         """Write `manifest.json`, whole or not at all. Raises ModelError when the folder cannot be written."""
         path = folder / MANIFEST
-        beside = path.with_suffix(".tmp")
         try:
-            beside.write_bytes(TypeAdapter(Manifest).dump_json(self, indent=1) + b"\n")
-            beside.replace(path)
+            write_whole(path, TypeAdapter(Manifest).dump_json(self, indent=1) + b"\n")
         except OSError as error:
             raise ModelError(f"{path}: cannot be written: {error.strerror}; name a folder of your own") from error
         return path
@@ -215,6 +226,25 @@ class Manifest:
     def comparer(self) -> ComparerEntry | None:
         """The active comparer, None where there is none."""
         return next((each for each in self.comparers if str(each.ref) == self.active_comparer), None)
+
+    def chosen(self, name: str | None, has_8bit_products: bool) -> ModelEntry:
+        """The model called `name`, or the active one. Raises ModelError.
+
+        Where none is named and the active one calculates with 8-bit integers, a processor without 8-bit dot products
+        gets the same model in floating point: there it is the faster one, and exact.
+        """
+        entry = self.entry(name or self.active)
+        if not name and entry.precision == "int8" and not has_8bit_products:
+            return self.in_floating_point(entry) or entry
+        return entry
+
+    def since(self, entry: ModelEntry, version: str) -> tuple[ModelEntry, ...]:
+        """Models called as `entry` from a version on. Raises UsageError when it is no version."""
+        try:
+            least = Version(version)
+            return tuple(each for each in self.models if each.name == entry.name and Version(each.version) >= least)
+        except InvalidVersion as error:
+            raise UsageError(f"{error}; give a version such as 0.2.0") from error
 
     def in_floating_point(self, entry: ModelEntry) -> ModelEntry | None:
         """The listed fp32 model of the same version that an int8 model was made from, None where it is not listed."""
@@ -238,8 +268,8 @@ class Manifest:
 
 def _problems(entry: ModelEntry) -> list[str]:
     problems = []
-    if entry.labels != tuple(label.value for label in LABELS):
-        problems.append(f"{entry.ref}: labels must be {', '.join(LABELS)}, in this order")
+    if entry.labels != CATEGORIES:
+        problems.append(f"{entry.ref}: labels must be {', '.join(CATEGORIES)}, in this order")
     missing = [output for output in OUTPUTS if output not in entry.calibration]
     if missing:
         problems.append(f"{entry.ref}: no calibration for {', '.join(missing)}")

@@ -5,4 +5,4 @@ from __future__ import annotations
 from zhentu.types import Question
 
 QUESTIONS: tuple[Question, ...] = tuple(Question)
-OUTPUTS: tuple[str, ...] = ("mismatch", *QUESTIONS)
+ANSWERED: tuple[str, ...] = ("mismatch", *QUESTIONS)

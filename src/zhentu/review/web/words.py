@@ -48,7 +48,7 @@ PAGE: dict[str, Words] = {
     ),
     "loading": Words("Loading…", "加载中…"),
     "scores": Words("Scores against thresholds", "得分与阈值"),
-    "any_label": Words("Any of the five", "任意一类"),
+    "any_category": Words("Any of the five", "任意一类"),
     "threshold": Words("threshold", "阈值"),
     "reasons": Words("Reasons", "理由"),
     "evidence": Words("Evidence", "证据"),
@@ -81,6 +81,15 @@ PAGE: dict[str, Words] = {
     "comparison": Words("Comparison with the seller's photos", "与商家实拍图的比对"),
     "mismatch": Words("material mismatch", "材质不符概率"),
     "similarity": Words("similarity", "相似度"),
+    "unlike": Words("Where they differ, side by side", "并排查看差异位置"),
+    "unlike_picture": Words(
+        "The picture, warm where the reference shows nothing alike", "图片：暖色处在参考图中无对应"
+    ),
+    "unlike_reference": Words(
+        "The reference, warm where the picture shows nothing alike", "参考图：暖色处在图片中无对应"
+    ),
+    "differs": Words("differs", "差异"),
+    "agree": Words("photos agree", "张相符"),
     "not_compared": Words("not compared", "未比对"),
     "statement": Words("Statement of reasons", "理由说明"),
     "earlier": Words("Decided before", "此前决定"),
@@ -95,7 +104,7 @@ PAGE: dict[str, Words] = {
     "state": Words("State", "状态"),
     "created": Words("Received", "收到时间"),
     "reason": Words("Reason", "理由"),
-    "outcome": Words("Outcome", "结果"),
+    "outcome": Words("ReviewOutcome", "结果"),
     "no_appeals": Words("No appeals.", "没有申诉。"),
     "agreement": Words("Reviewer agreement (Cohen's kappa)", "审核一致性（Cohen's kappa）"),
     "pairs": Words("double-reviewed pictures", "张双人复核图片"),

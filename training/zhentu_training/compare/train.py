@@ -1,0 +1,162 @@
+"""Fit, judge and export the comparison with references.
+
+    python -m zhentu_training.compare.sights --views runs/views --run runs/compare      # looks at every picture once
+    python -m zhentu_training.compare.train --run runs/compare --models models
+
+Products of the judged split are never seen in fitting; thresholds and calibration come from cross-fitting the others by
+group of products. The transformer stays as it is: the tokens' centre and the heads alone are fitted, in a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from tqdm import tqdm
+
+from zhentu.detect.calibration import Platt
+from zhentu.detect.figures import measure
+from zhentu.detect.look import Look
+from zhentu.detect.models import QuestionLevels, TrainingData
+from zhentu.detect.questions import ANSWERED
+from zhentu.detect.surface import surface_of
+from zhentu_training.compare.export import Fitted, export
+from zhentu_training.compare.heads import fit, logits_of
+from zhentu_training.compare.pairing import Pair, pairs_of
+from zhentu_training.compare.report import baselines, report
+from zhentu_training.compare.sights import Sight, load
+
+_FOLDS = 5
+_RISK = 1 / 100  # share of true matches that may be called a mismatch
+_MISSED = 1 / 10  # share of a question's real differences that may be called the same
+
+
+def centres(sights: Sequence[Sight]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean patch token (blocks, D) and mean class token (blocks, D) of the sights that fit."""
+    taught = [sight for sight in sights if sight.split != "judge"]
+    tokens = np.mean([sight.tokens.astype(np.float32).mean(1) for sight in taught], 0)
+    return tokens, np.mean([sight.classes for sight in taught], 0)
+
+
+def looks_of(sights: Sequence[Sight], centre: np.ndarray, class_centre: np.ndarray) -> list[Look]:
+    """Sights as the serving code sees them."""
+
+    def unit(values: np.ndarray) -> np.ndarray:
+        return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-6)
+
+    looks = []
+    for sight in tqdm(sights, desc="surfaces", mininterval=10):
+        tokens = unit(sight.tokens.astype(np.float32) - centre[:, None]).astype(np.float16)
+        looks.append(
+            Look(sight.canvas, surface_of(sight.canvas), tokens, unit(sight.classes - class_centre), sight.found)
+        )
+    return looks
+
+
+def weights_of(pairs: Sequence[Pair]) -> np.ndarray:
+    """Every kind of every source weighs by the root of its count: large ones neither drown the others nor vanish."""
+    keys = pd.Series([f"{pair.source}/{pair.kind}" for pair in pairs])
+    return (1 / np.sqrt(keys.map(keys.value_counts()))).to_numpy()
+
+
+def truths_of(pairs: Sequence[Pair]) -> np.ndarray:
+    """Truth (N, ANSWERED): whether it is a mismatch at all, then each question's answer."""
+    return np.array([(int(pair.mismatch), *pair.truth) for pair in pairs])
+
+
+def crossfit(figures: np.ndarray, pairs: Sequence[Pair], seed: int) -> np.ndarray:
+    """Logits (N, ANSWERED) of each pair by heads that never saw its group of products."""
+    truth, weight = truths_of(pairs), weights_of(pairs)
+    groups = [pair.group for pair in pairs]
+    found = np.zeros(truth.shape, np.float32)
+    for teach, ask in GroupKFold(_FOLDS).split(figures, groups=groups):
+        found[ask] = logits_of(fit(figures[teach], truth[teach], weight[teach], seed), figures[ask])
+    return found
+
+
+def calibrated(logits: np.ndarray, truth: np.ndarray) -> Platt:
+    """Platt's slope and intercept, both answers weighing alike; pairs of unknown truth are left out."""
+    known = truth >= 0
+    fitted = LogisticRegression(C=1e4, class_weight="balanced").fit(logits[known, None], truth[known])
+    return Platt(max(float(fitted.coef_[0, 0]), 1e-3), float(fitted.intercept_[0]))
+
+
+def level(scores: np.ndarray, risk: float) -> float:
+    """The lowest level that at most `risk` of the scores reach."""
+    ranked = np.sort(scores)[::-1]
+    return float(round(min(float(ranked[int(np.floor(risk * len(ranked)))]) + 1e-4, 0.9999), 4))
+
+
+def levels(scores: np.ndarray, truth: np.ndarray, match: np.ndarray) -> QuestionLevels:
+    """From where a question is answered "differs", and up to where "the same"; in between nobody can tell."""
+    differs = level(scores[match], _RISK)
+    same = float(np.quantile(scores[truth == 1], _MISSED)) if (truth == 1).any() else 0.0
+    return QuestionLevels(same=round(min(same, differs), 4), differs=differs)
+
+
+def main() -> None:
+    """Load sights, measure pairs (kept), fit, judge, export."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, default=Path("runs/compare"))
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--seed", type=int, default=20261126)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--no-export", action="store_true", help="judge only")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    run: Path = arguments.run
+    sights = [sight for path in sorted((run / "sights").glob("*[0-9].npz")) for sight in load(path)]
+    pairs = pairs_of(sights, arguments.seed)
+    centre, class_centre = centres(sights)
+    looks = looks_of(sights, centre, class_centre)
+    figures = np.stack(
+        [measure(looks[pair.first], looks[pair.second]).figures for pair in tqdm(pairs, desc="pairs", mininterval=10)]
+    )
+    np.savez(run / "figures.npz", figures=figures)
+    rows = [{name: getattr(pair, name) for name in Pair.__slots__} for pair in pairs]
+    (run / "pairs.json").write_text(json.dumps(rows), encoding="utf-8")
+
+    judged = np.array([pair.split == "judge" for pair in pairs])
+    taught = [pair for pair, out in zip(pairs, judged, strict=True) if not out]
+    asked = [pair for pair, out in zip(pairs, judged, strict=True) if out]
+    truth, crossed = truths_of(taught), crossfit(figures[~judged], taught, arguments.seed)
+    heads = fit(figures[~judged], truth, weights_of(taught), arguments.seed)
+    platts = tuple(calibrated(crossed[:, k], truth[:, k]) for k in range(len(ANSWERED)))
+    match = truth[:, 0] == 0
+    scores = [platt.probability(crossed[:, k]) for k, platt in enumerate(platts)]
+    limits = {name: levels(scores[k], truth[:, k], match) for k, name in enumerate(ANSWERED)}
+    threshold = level(scores[0][match], _RISK)
+    found = logits_of(heads, figures[judged])
+    judged_scores = np.stack([platt.probability(found[:, k]) for k, platt in enumerate(platts)], 1)
+    wholes = baselines(sights, asked)
+    text = report(asked, judged_scores, threshold, limits, wholes, crossed=(taught, scores[0]))
+    print(text)
+    (run / "report.md").write_text(text, encoding="utf-8")
+    digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+    seen = {index for pair in taught for index in (pair.first, pair.second)}
+    fitted = Fitted(
+        heads=heads,
+        centre=torch.from_numpy(centre.astype(np.float32)),
+        class_centre=torch.from_numpy(class_centre.astype(np.float32)),
+        calibration=dict(zip(ANSWERED, platts, strict=True)),
+        levels=limits,
+        review_threshold=threshold,
+        data=TrainingData(digest, len(seen), len({sights[k].group for k in seen})),
+    )
+    if not arguments.no_export:
+        created = datetime.datetime.now(datetime.UTC).date().isoformat()
+        print(export(fitted, arguments.version, created, arguments.models))
+
+
+if __name__ == "__main__":
+    main()
