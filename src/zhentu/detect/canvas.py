@@ -108,7 +108,7 @@ def lab_of(rgb: RgbArray, light: FloatArray | None = None) -> FloatArray:
 def _points(rgb: RgbArray, mask: FloatArray) -> Points:
     inside = cv2.dilate((mask > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8))
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    found, described = cv2.SIFT_create(_MOST_POINTS, contrastThreshold=0.02).detectAndCompute(grey, inside)
+    found, described = cv2.SIFT.create(_MOST_POINTS, contrastThreshold=0.02).detectAndCompute(grey, inside)
     if not found:
         return Points(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
     root = np.sqrt(described / np.maximum(described.sum(1, keepdims=True), 1e-6))

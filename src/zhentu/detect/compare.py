@@ -102,7 +102,7 @@ class Comparer:
     def scores_of(self, first: Picture, second: Picture) -> FloatArray:
         """Calibrated probabilities (6,) in the order of ANSWERED, for two pictures."""
         one, other = self._looked_at([first, second])
-        return self._scores([measure(one, other)])[0]
+        return np.asarray(self._scores([measure(one, other)])[0])
 
     def verify_golden(self, samples: Path) -> float:
         """Compare the golden pairs and return the largest difference. Raises ModelError above the tolerance."""

@@ -1,71 +1,60 @@
-"""The fitted part of the comparison: figures of a pair in, six logits out. A few small networks, averaged."""
+"""The fitted part of the comparison: figures of a pair in, six logits out. One ridge logistic regression an output."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from zhentu.detect.figures import NAMES
 from zhentu.detect.questions import ANSWERED
 
-_CAP = 4.0  # deviations; beyond them a figure says no more
+_CAP = 3.0  # deviations; beyond them a figure says no more
+RIDGE = 0.02  # scikit-learn's C: chosen by cross-fitting, see DECISIONS.md
 
 
 class Heads(nn.Module):
     """figures (N, len(NAMES)) -> logits (N, len(ANSWERED)): of a mismatch, then of each question that it differs."""
 
-    def __init__(self, members: int = 5, hidden: int = 32, figures: int = len(NAMES)) -> None:
+    def __init__(self, figures: int = len(NAMES)) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(figures))
         self.register_buffer("deviation", torch.ones(figures))
-        self.members = nn.ModuleList(
-            nn.Sequential(
-                nn.Dropout(0.1),
-                nn.Linear(figures, hidden),
-                nn.GELU(),
-                nn.Dropout(0.3),
-                nn.Linear(hidden, len(ANSWERED)),
-            )
-            for _ in range(members)
-        )
+        self.linear = nn.Linear(figures, len(ANSWERED))
+
+    def scaled(self, figures: Tensor) -> Tensor:
+        """Figures in deviations from their mean, capped."""
+        return ((figures - self.mean) / self.deviation).clamp(-_CAP, _CAP)
 
     def forward(self, figures: Tensor) -> Tensor:
         """See the class."""
-        x = ((figures - self.mean) / self.deviation).clamp(-_CAP, _CAP)
-        return torch.stack([member(x) for member in self.members]).mean(0)
+        return self.linear(self.scaled(figures))
 
 
-def fit(figures: np.ndarray, truth: np.ndarray, weight: np.ndarray, seed: int, steps: int = 500) -> Heads:
-    """Fit all members. truth (N, ANSWERED) is 1, 0 or negative for unknown; weight (N,) of each pair.
+@torch.inference_mode()
+def fit(figures: np.ndarray, truth: np.ndarray, weight: np.ndarray, ridge: float = RIDGE) -> Heads:
+    """Fit all outputs. truth (N, ANSWERED) is 1, 0 or negative for unknown; weight (N,) of each pair.
 
-    In every output both answers weigh alike.
+    In every output both answers weigh alike. An output of which one answer never occurs stays at even odds.
     """
-    torch.manual_seed(seed)
-    heads = Heads(figures=figures.shape[1])
-    x, y = torch.from_numpy(figures).float(), torch.from_numpy(truth).float()
-    heads.mean.copy_(x.mean(0))
-    heads.deviation.copy_(x.std(0) + 1e-4)
-    known, base = (y >= 0).float(), torch.from_numpy(weight).float()[:, None]
-    each = known * base
-    yes, no = each * (y == 1), each * (y == 0)
-    balanced = yes / yes.sum(0).clamp(min=1e-9) + no / no.sum(0).clamp(min=1e-9)
-    optimiser = torch.optim.AdamW(heads.parameters(), 3e-3, weight_decay=0.1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, steps)
-    scaled = ((x - heads.mean) / heads.deviation).clamp(-_CAP, _CAP)
-    heads.train()
-    for _ in range(steps):
-        noisy = scaled + 0.1 * torch.randn_like(scaled)
-        loss = sum(
-            (binary_cross_entropy_with_logits(member(noisy), y.clamp(min=0), reduction="none") * balanced).sum()
-            for member in heads.members
-        )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return heads.eval()
+    heads = Heads(figures.shape[1]).eval()
+    heads.mean.copy_(torch.from_numpy(figures.mean(0)))
+    heads.deviation.copy_(torch.from_numpy(figures.std(0) + 1e-4))
+    scaled = heads.scaled(torch.from_numpy(figures).float()).numpy()
+    heads.linear.weight.zero_()
+    heads.linear.bias.zero_()
+    for k in range(truth.shape[1]):
+        known = truth[:, k] >= 0
+        answers = truth[known, k]
+        if len(set(answers.tolist())) < 2:
+            continue
+        own = weight[known] * np.where(answers == 1, 0.5 / weight[known][answers == 1].sum(), 1.0)
+        own[answers == 0] *= 0.5 / weight[known][answers == 0].sum()
+        fitted = LogisticRegression(C=ridge, max_iter=500).fit(scaled[known], answers, own * known.sum())
+        heads.linear.weight[k] = torch.from_numpy(fitted.coef_[0].astype(np.float32))
+        heads.linear.bias[k] = float(fitted.intercept_[0])
+    return heads
 
 
 @torch.inference_mode()

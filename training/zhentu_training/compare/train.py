@@ -30,7 +30,7 @@ from zhentu.detect.models import QuestionLevels, TrainingData
 from zhentu.detect.questions import ANSWERED
 from zhentu.detect.surface import surface_of
 from zhentu_training.compare.export import Fitted, export
-from zhentu_training.compare.heads import fit, logits_of
+from zhentu_training.compare.heads import RIDGE, fit, logits_of
 from zhentu_training.compare.pairing import Pair, pairs_of
 from zhentu_training.compare.report import baselines, report
 from zhentu_training.compare.sights import Sight, load
@@ -73,13 +73,13 @@ def truths_of(pairs: Sequence[Pair]) -> np.ndarray:
     return np.array([(int(pair.mismatch), *pair.truth) for pair in pairs])
 
 
-def crossfit(figures: np.ndarray, pairs: Sequence[Pair], seed: int) -> np.ndarray:
+def crossfit(figures: np.ndarray, pairs: Sequence[Pair], ridge: float = RIDGE) -> np.ndarray:
     """Logits (N, ANSWERED) of each pair by heads that never saw its group of products."""
     truth, weight = truths_of(pairs), weights_of(pairs)
     groups = [pair.group for pair in pairs]
     found = np.zeros(truth.shape, np.float32)
     for teach, ask in GroupKFold(_FOLDS).split(figures, groups=groups):
-        found[ask] = logits_of(fit(figures[teach], truth[teach], weight[teach], seed), figures[ask])
+        found[ask] = logits_of(fit(figures[teach], truth[teach], weight[teach], ridge), figures[ask])
     return found
 
 
@@ -129,8 +129,8 @@ def main() -> None:
     judged = np.array([pair.split == "judge" for pair in pairs])
     taught = [pair for pair, out in zip(pairs, judged, strict=True) if not out]
     asked = [pair for pair, out in zip(pairs, judged, strict=True) if out]
-    truth, crossed = truths_of(taught), crossfit(figures[~judged], taught, arguments.seed)
-    heads = fit(figures[~judged], truth, weights_of(taught), arguments.seed)
+    truth, crossed = truths_of(taught), crossfit(figures[~judged], taught)
+    heads = fit(figures[~judged], truth, weights_of(taught))
     platts = tuple(calibrated(crossed[:, k], truth[:, k]) for k in range(len(ANSWERED)))
     match = truth[:, 0] == 0
     scores = [platt.probability(crossed[:, k]) for k, platt in enumerate(platts)]
