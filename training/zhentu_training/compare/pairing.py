@@ -88,14 +88,14 @@ def _real(sights: Sequence[Sight], rng: np.random.Generator) -> Iterator[Pair]:
             colours.setdefault((sight.product, sight.colour), []).append(k)
     for (product, colour), members in colours.items():
         couples = list(combinations(members, 2))
-        for pick in rng.permutation(len(couples))[:10]:
+        for pick in rng.permutation(len(couples))[:8]:
             yield _pair(sights, *couples[pick], "match")
         others = [k for (name, other), rest in colours.items() if name == product and other != colour for k in rest]
-        for k in rng.permutation(others)[:8]:
+        for k in rng.permutation(others)[:5]:
             yield _pair(sights, members[int(rng.integers(len(members)))], int(k), "other colour")
 
 
-def _look_alikes(sights: Sequence[Sight], each: int = 2) -> Iterator[Pair]:
+def _look_alikes(sights: Sequence[Sight], each: int = 1) -> Iterator[Pair]:
     """For every unaltered sight, the most similar ones of other groups of its split and source."""
     plain = [k for k, sight in enumerate(sights) if sight.kind == "match"]
     classes = np.stack([sights[k].classes[-1] for k in plain])
