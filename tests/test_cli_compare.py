@@ -12,6 +12,7 @@ from zhentu.detect.models import samples_folder
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import PictureNotFound
 from zhentu.settings import load_settings
+from zhentu.types import Action, Basis, Category, Threshold
 
 CUP, CAT = (str(samples_folder() / f"genuine_{name}.jpg") for name in ("cup", "cat"))
 
@@ -27,7 +28,8 @@ def test_the_closest_reference_speaks_and_a_heatmap_is_written(tmp_path: Path) -
 
 
 def test_other_goods_exit_with_1_only_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zhentu.detect.compare.Comparer.review_threshold", 0.0)  # everything is other goods
+    nothing_passes = (Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.0, Basis.REFERENCE),)
+    monkeypatch.setattr("zhentu.detect.compare.Comparer.thresholds", nothing_passes)
     alone = CliRunner().invoke(app, ["compare", CUP, "-r", CAT, "--json"])
     score = json.loads(alone.stdout)["score"]
     same = json.loads(CliRunner().invoke(app, ["compare", CUP, "-r", CUP, "--json"]).stdout)["score"]

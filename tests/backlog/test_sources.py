@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from zhentu.backlog import sources
 from zhentu.backlog.ledger import Ledger, Shard
 from zhentu.backlog.sources import find_items
 from zhentu.errors import UsageError
@@ -67,7 +67,7 @@ def test_a_folder_that_cannot_be_read_is_no_empty_folder(monkeypatch: pytest.Mon
     def walk(folder: str, onerror: object) -> list[object]:  # root may read everything, so the refusal is played
         raise onerror(PermissionError(13, "Permission denied", "b/c"))  # type: ignore[operator]
 
-    monkeypatch.setattr(sources.os, "walk", walk)
+    monkeypatch.setattr(os, "walk", walk)
     with pytest.raises(UsageError, match="b/c: the folder cannot be read"):
         find_pictures(["."])
 

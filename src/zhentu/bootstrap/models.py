@@ -9,6 +9,7 @@ from zhentu.detect.compare import Comparer
 from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.models import Manifest, ModelEntry, models_folder
 from zhentu.detect.sessions import has_8bit_products
+from zhentu.errors import UsageError
 from zhentu.settings import Settings
 
 
@@ -25,7 +26,10 @@ def accepted_models(settings: Settings, rescan_below: str = "") -> Mapping[str, 
     Raises UsageError when it is no version.
     """
     entry, folder = find_model(settings)
-    earlier = Manifest.load(folder).since(entry, rescan_below) if rescan_below else ()
+    try:
+        earlier = Manifest.load(folder).since(entry, rescan_below) if rescan_below else ()
+    except UsageError as error:
+        raise UsageError(f"--rescan-below: {error}") from error
     return {each.sha256: each for each in (entry, *earlier)}
 
 
