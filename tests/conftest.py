@@ -61,6 +61,7 @@ def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
         open=True,
         spool_dir=tmp_path / "spool",
         reload_s=0.05,
+        allowed_hosts=("testserver", "a", "load"),
     )
 
 

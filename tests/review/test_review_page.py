@@ -26,7 +26,19 @@ from zhentu.review.appeals import Appeal
 from zhentu.review.items import ReviewOutcome
 from zhentu.screen import Screener
 from zhentu.settings import Settings
-from zhentu.types import CATEGORIES, Action, Evidence, EvidenceKind, Heatmap, Picture, Reason, Role, Trust, Verdict
+from zhentu.types import (
+    CATEGORIES,
+    Action,
+    Evidence,
+    EvidenceKind,
+    Heatmap,
+    Picture,
+    Reason,
+    ReasonKind,
+    Role,
+    Trust,
+    Verdict,
+)
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -260,7 +272,7 @@ def test_an_appeal_shows_the_reference_side_by_side_with_a_swipe(site: Site, pag
 
 
 def test_what_sellers_and_reviewers_write_is_text_and_nothing_else(site: Site, page) -> None:
-    reason = Reason("score_cutout_artifact", Action.REVIEW, XSS, XSS)
+    reason = Reason(ReasonKind.SCORE, "score_cutout_artifact", Action.REVIEW, XSS, XSS)
     made = record(1, seller=XSS, goods=XSS, path=f"{XSS}.png", sha256="e" * 64)
     hostile = replace(
         made,

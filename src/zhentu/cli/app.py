@@ -32,6 +32,7 @@ from zhentu.cli import (
     store,
 )
 from zhentu.errors import ZhentuError
+from zhentu.printable import printable
 
 app = typer.Typer(
     name="zhentu",
@@ -92,7 +93,7 @@ def main() -> None:
     except ZhentuError as error:
         if os.environ.get("ZHENTU_DEBUG", "").lower() in ("1", "true"):
             traceback.print_exc()
-        print(f"zhentu: {error.code}: {error}", file=sys.stderr)
+        print(f"zhentu: {error.code}: {printable(str(error), lines=True)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("zhentu: interrupted", file=sys.stderr)

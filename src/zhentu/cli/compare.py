@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from zhentu.cli.terminal import console, say_json, styled
 from zhentu.errors import ModelError
 from zhentu.settings import load_settings
 from zhentu.types import Answer, Comparison
 
 _SAID = {
-    Answer.SAME: "[green]the same goods[/green] · 商品相符",
-    Answer.CANNOT_TELL: "[yellow]goods of which it cannot be told[/yellow] · 无法判断",
-    Answer.DIFFERS: "[red]other goods[/red] · 商品不符",
+    Answer.SAME: ("the same goods · 商品相符", "green"),
+    Answer.CANNOT_TELL: ("goods of which it cannot be told · 无法判断", "yellow"),
+    Answer.DIFFERS: ("other goods · 商品不符", "red"),
 }
 
 
@@ -61,27 +62,28 @@ def compare(
         stated |= {"answer": found.answer, "agreeing": found.agreeing, "compared": found.compared}
         stated |= {"goods_found": found.goods_found, "model": str(found.model)}
         stated["answers"] = {each.question: {"answer": each.answer, "score": each.score} for each in found.answers}
-        typer.echo(TypeAdapter(dict).dump_json(stated).decode())
+        say_json(TypeAdapter(dict).dump_json(stated).decode())
     else:
-        _say(Console(), picture, reference[place], found, limit)
+        out = console()
+        _say(out, picture, reference[place], found, limit)
         for path in (heatmap, reference_heatmap):
             if path is not None:
-                Console().print(f"where nothing alike was found: {path}", soft_wrap=True)
+                out.print(f"where nothing alike was found: {path}", soft_wrap=True)
     if unlike and fail_on_mismatch:
         raise typer.Exit(1)
 
 
-def _say(console: Console, picture: Path, closest: Path, found: Comparison, limit: float) -> None:
+def _say(out: Console, picture: Path, closest: Path, found: Comparison, limit: float) -> None:
     from zhentu.decide.notices import ANSWER_NAMES, QUESTION_NAMES
 
-    console.print(f"{picture} shows {_SAID[found.answer]}", soft_wrap=True)
-    console.print(
+    out.print(f"{picture} shows", styled(*_SAID[found.answer]), soft_wrap=True)
+    out.print(
         f"mismatch {found.score:.3f} (limit {limit:.3f}), similarity {found.similarity:.2f}, closest reference "
         f"{closest}; {found.agreeing} of {found.compared} references agree; {found.model}",
         soft_wrap=True,
     )
     for each in found.answers:
         name, said = QUESTION_NAMES[each.question], ANSWER_NAMES[each.answer]
-        console.print(f"  {name.en} · {name.zh}: {said.en} · {said.zh} ({each.score:.2f})", soft_wrap=True)
+        out.print(f"  {name.en} · {name.zh}: {said.en} · {said.zh} ({each.score:.2f})", soft_wrap=True)
     if not found.goods_found:
-        console.print("the goods were not found in both pictures: whole pictures were compared", soft_wrap=True)
+        out.print("whole pictures were compared: the goods were not looked for, or not found in both", soft_wrap=True)

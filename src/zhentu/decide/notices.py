@@ -89,16 +89,31 @@ _SAYS: dict[AiState, Words] = {
 }
 
 
+_STATEMENTS: dict[str, Words] = {
+    "c2pa_ai_source_type": Words("a C2PA manifest whose signature holds", "签名成立的 C2PA 清单"),
+    "c2pa_broken_ai_source_type": Words("a C2PA manifest that does not hold", "签名或哈希不成立的 C2PA 清单"),
+    "iptc_digital_source_type": Words("the IPTC digital source type", "IPTC 数字来源类型"),
+    "ai_system_used": Words("an IPTC field about AI", "IPTC 的 AI 字段"),
+    "google_ai_credit": Words("a credit line of Google AI", "Google AI 署名"),
+    "aigc_label": Words("an AIGC label", "AIGC 标识"),
+    "aigc_label_malformed": Words("an AIGC label that does not follow the standard", "不符合标准的 AIGC 标识"),
+    "aigc_label_vendor": Words("a producer's own AI mark", "生产方自有的 AI 标记"),
+    "generator_parameters": Words("what a generator writes", "生成工具写入的内容"),
+    "stealth_parameters": Words("parameters hidden in the pixels", "隐藏在像素中的生成参数"),
+}
+
+
 def provenance_words(evidence: Evidence, action: str) -> Words:
-    """Why something the file or its uploader says asks for an action."""
+    """Why something the file or its uploader says asks for an action: what it is, where it stood, how it reads."""
     after = _NEXT[action]
-    where = f" ({evidence.location})" if evidence.location else ""
     if evidence.name == "declared_ai":
         return Words(f"You declared this picture as AI-made. {after.en}", f"您已声明该图片由 AI 制作。{after.zh}")
-    says = _SAYS[evidence.ai_state or AiState.SUSPECTED]
+    says, what = _SAYS[evidence.ai_state or AiState.SUSPECTED], _STATEMENTS.get(evidence.name)
+    en = ", ".join(filter(None, (what.en if what else "", evidence.location)))
+    zh = "，".join(filter(None, (what.zh if what else "", evidence.location)))
     return Words(
-        f"{says.en}{where}: {evidence.detail}. {after.en}",
-        f"{says.zh}{where}：{evidence.detail}。{after.zh}",
+        f"{says.en}{f' ({en})' if en else ''}: {evidence.detail}. {after.en}",
+        f"{says.zh}{f'（{zh}）' if zh else ''}：{evidence.detail}。{after.zh}",
     )
 
 
@@ -169,4 +184,9 @@ def comparison_words(action: str, comparison: Comparison, threshold: float) -> W
 DEFERRED = Words(
     "The picture could not be checked now; it stays online and is checked as soon as possible.",
     "图片暂时无法检测，可先行展示，系统恢复后将尽快补检。",
+)
+
+UNSCREENABLE = Words(
+    "The picture went online unchecked, and could not be checked afterwards either; a person must look at it.",
+    "图片未经检测即已展示，且事后仍无法完成检测，须由人工复核。",
 )

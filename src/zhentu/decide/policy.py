@@ -123,6 +123,13 @@ def deferred_decision(policy: Policy) -> Decision:
     return _decision(Action.ALLOW, [reason], policy, policy.mode, None, ())
 
 
+def unscreenable_decision(policy: Policy) -> Decision:
+    """What is said of a picture that was let through and then could not be screened: never that it may stay."""
+    words = notices.UNSCREENABLE
+    reason = Reason(ReasonKind.DEFERRED, "screening_impossible", Action.REVIEW, words.en, words.zh)
+    return _decision(Action.REVIEW, [reason], policy, policy.mode, None, ())
+
+
 def declaration(listing: Listing) -> tuple[Evidence, ...]:
     """The uploader's own word as evidence, in the same table as everything else (Art. 6: possibly)."""
     if not listing.declared_ai:

@@ -67,13 +67,31 @@ class PictureFile:
         return PictureFile(payload, hashlib.sha256(payload).hexdigest())
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame of an animation, or a page of a file. index: from 0, of `total`.  shown_s: seconds, 0 where not timed.
+
+    main: it stands for what is shown longest.
+    """
+
+    index: int
+    total: int
+    shown_s: float
+    main: bool
+
+    def __str__(self) -> str:
+        shown = f", shown {self.shown_s:.2f} s" if self.shown_s else ""
+        return f"frame {self.index + 1} of {self.total}{shown}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A decoded picture.
 
     rgb: uint8 array of shape (height, width, 3), sRGB, upright (EXIF orientation applied), alpha composed on white.
     sha256: lowercase hex of the original bytes.  format: "JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "MPO".
-    notes: facts about decoding worth recording, e.g. "alpha composed on white", "first of 12 frames".
+    notes: facts about decoding worth recording, e.g. "alpha composed on white", "first of several frames".
+    frame: which one of an animation or a multi-page file it is; None where there is but one picture.
     """
 
     rgb: npt.NDArray[np.uint8]
@@ -81,6 +99,7 @@ class Picture:
     format: str
     byte_count: int
     notes: tuple[str, ...] = ()
+    frame: Frame | None = None
 
     @property
     def width(self) -> int:
@@ -233,12 +252,17 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the model says about one picture."""
+    """What the model says about one picture.
+
+    frame: which frame it speaks of, where the picture has several: the one that came out worst of `frames_seen`.
+    """
 
     scores: Scores
     model: ModelRef
     basis: Basis = Basis.PICTURE_ALONE
     heatmaps: tuple[Heatmap, ...] = ()
+    frame: Frame | None = None
+    frames_seen: int = 1
 
 
 @dataclass(frozen=True, slots=True)

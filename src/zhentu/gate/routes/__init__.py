@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from zhentu.gate.routes import admin, appeals, banks, batch, jobs, labels, probes, records, screening
+from zhentu.gate.routes import admin, apidocs, appeals, banks, batch, jobs, labels, probes, records, screening
 from zhentu.review.web import pages
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -17,5 +17,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     probes.router,
     banks.router,
     appeals.router,
+    apidocs.router,
     pages.router,
 )

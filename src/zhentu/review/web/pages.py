@@ -85,8 +85,10 @@ def page(request: Request, desk: Here) -> Response:
 
 
 @router.get("/sign-in", response_class=HTMLResponse)
-def sign_in_page(request: Request) -> Response:
-    """Where a key is asked for."""
+def sign_in_page(request: Request, desk: Here, token: str = "") -> Response:
+    """Where a key is asked for. token: of open mode, from the address that `zhentu serve` prints."""
+    if token and desk.open_token:
+        return _begun(request, desk, token)
     return _html(request, "sign_in.html.j2", problem="")
 
 
@@ -94,12 +96,17 @@ def sign_in_page(request: Request) -> Response:
 def sign_in(request: Request, desk: Here, key: Annotated[str, Form()] = "") -> Response:
     """Take a key, give a session."""
     own_site(request)
+    return _begun(request, desk, key)
+
+
+def _begun(request: Request, desk: Desk, key: str) -> Response:
     try:
-        secret = desk.sessions.sign_in(key)
+        secret = desk.sign_in(key)
     except ZhentuError as error:
         return _html(request, "sign_in.html.j2", status=error.http_status, problem=str(error))
     answer = RedirectResponse("/review", 303, _HEADERS)
-    secure = request.url.scheme == "https"
+    # Behind a proxy that ends TLS only the browser knows: it sends the page's origin with the form.
+    secure = "https" in (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
     answer.set_cookie(COOKIE, secret, path="/review", httponly=True, samesite="strict", secure=secure)
     return answer
 

@@ -7,9 +7,8 @@ from enum import StrEnum
 from zhentu.banks.originals import original
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import NotFound, PictureNotFound
-from zhentu.intake.decode import decode
 from zhentu.review.items import ReviewItem
-from zhentu.review.pictures import PREVIEW_SIDE, as_jpeg
+from zhentu.review.pictures import PREVIEW_SIDE, as_jpeg, fitted
 from zhentu.review.web.desk import Desk
 from zhentu.review.web.views import brand_match
 from zhentu.types import Heatmap, Picture, Record
@@ -44,10 +43,9 @@ def _references(desk: Desk, item: ReviewItem, record: Record) -> list[Picture]:
         if match is None:
             raise PictureNotFound("this item has neither photos of the seller's nor a brand original")
         payloads = [original(desk.banks.store, match.entry_id)]
-    return [decode(payload, desk.pictures.limits) for payload in payloads]
+    return [desk.pictures.decoder.decode(payload, desk.pictures.limits) for payload in payloads]
 
 
 def _warm(picture: Picture, heatmap: Heatmap | None) -> bytes:
-    if heatmap is None:
-        raise NotFound("the comparison makes no heatmap")
-    return as_jpeg(overlay(picture, heatmap, PREVIEW_SIDE))
+    """The picture with the heatmap over it; as it is where the comparison gave none for this side."""
+    return as_jpeg(overlay(picture, heatmap, PREVIEW_SIDE) if heatmap else fitted(picture.rgb, PREVIEW_SIDE))

@@ -13,7 +13,6 @@ from zhentu.banks.entries import Match, MatchKind
 from zhentu.banks.originals import original
 from zhentu.decide.notices import ANSWER_NAMES, CATEGORY_NAMES, QUESTION_NAMES, Words
 from zhentu.errors import PictureNotFound
-from zhentu.intake.decode import decode
 from zhentu.review.appeals import Appeal
 from zhentu.review.items import ReviewDecision, ReviewItem, SellerHistory
 from zhentu.review.web.desk import Desk
@@ -154,7 +153,7 @@ def _brand(desk: Desk, record: Record) -> BrandCopy | None:
         comparer = desk.comparer()
         if comparer is not None:
             picture = desk.pictures.picture(record)
-            found = comparer.compare(picture, [decode(payload, desk.pictures.limits)])
+            found = comparer.compare(picture, [desk.pictures.decoder.decode(payload, desk.pictures.limits)])
             comparison = _view_of(found.score, found.similarity, found.answer, found.differing)
         has_picture = True
     except PictureNotFound:
