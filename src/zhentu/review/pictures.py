@@ -158,6 +158,7 @@ class ReviewPictures:
 
 
 def fitted(rgb: npt.NDArray[np.uint8], most: int) -> npt.NDArray[np.uint8]:
+    """Pixels at most `most` a side."""
     height, width = rgb.shape[:2]
     scale = min(most / max(height, width), 1.0)
     if scale == 1.0:
