@@ -181,7 +181,7 @@ class Screener:
             self.policy,
             (*shipped, *compared),
             hits=hits,
-            mismatch=comparison.score if comparison else None,
+            comparison=comparison,
             picture_sha256=sha256,
         )
 
@@ -340,6 +340,19 @@ def _model_evidence(verdict: Verdict | None, earlier: EarlierVerdict | None, set
         yield Evidence(EvidenceKind.MODEL, "model_scores", detail, Trust.MEASURED, score=verdict.scores.forged)
 
 
+def _what_compared(comparison: Comparison, count: int) -> str:
+    parts = [
+        f"{comparison.model}: mismatch {comparison.score:.3f}, similarity {comparison.similarity:.3f} to the closest "
+        f"of {count} references, sha256 {comparison.reference_sha256[:16]}",
+        f"{comparison.agreeing} agree",
+    ]
+    if comparison.differing:
+        parts.append(f"differs: {', '.join(comparison.differing)}")
+    if not comparison.goods_found:
+        parts.append("the goods were not found in both, whole pictures were compared")
+    return "; ".join(parts)[:300]
+
+
 def _frame_words(verdict: Verdict) -> str:
     return f"; {verdict.frame}, the worst of {verdict.frames_seen} looked at" if verdict.frame else ""
 
@@ -349,8 +362,7 @@ def _comparison_evidence(comparison: Comparison | None, count: int, sent: int, i
         yield Evidence(
             EvidenceKind.REFERENCE,
             "reference_comparison",
-            f"{comparison.model}: mismatch {comparison.score:.3f}, similarity {comparison.similarity:.3f} to the "
-            f"closest of {count} references, sha256 {comparison.reference_sha256[:16]}",
+            _what_compared(comparison, count),
             Trust.MEASURED,
             score=comparison.score,
             category=Category.MATERIAL_MISMATCH,

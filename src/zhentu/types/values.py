@@ -15,12 +15,14 @@ from zhentu.types.enums import (
     OUTPUTS,
     Action,
     AiState,
+    Answer,
     BankKind,
     Basis,
     Category,
     EvidenceKind,
     Mode,
     Output,
+    Question,
     ReasonKind,
     Signal,
     Trust,
@@ -208,12 +210,23 @@ class Heatmap:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionAnswer:
+    """One question answered. score: calibrated probability in [0, 1] that it differs."""
+
+    question: Question
+    answer: Answer
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """A picture against reference pictures of the same listing.
+    """A picture against reference pictures of the same listing; the most similar reference speaks.
 
     score: calibrated probability in [0, 1] that the picture shows other goods (material, texture, pattern, colour or
-    construction) than the most similar reference.  similarity: in [0, 1], how well its places are found there again.
-    difference: where nothing alike was found in the reference.
+    construction) than that reference.  similarity: in [0, 1], how well its places are found there again.
+    answer, answers: the same as a word, and question by question.  agreeing: how many of the `compared` references show
+    the same goods.  goods_found: whether the goods were found in both; otherwise a whole picture stood for them.
+    difference, reference_difference: where in the picture and in the reference nothing alike was found in the other.
     """
 
     score: float
@@ -221,6 +234,20 @@ class Comparison:
     reference_sha256: str
     model: ModelRef
     difference: Heatmap | None = None
+    answer: Answer = Answer.CANNOT_TELL
+    answers: tuple[QuestionAnswer, ...] = ()
+    agreeing: int = 0
+    compared: int = 1
+    goods_found: bool = False
+    reference_difference: Heatmap | None = None
+
+    @property
+    def differing(self) -> tuple[Question, ...]:
+        """The questions answered "differs", surest first; empty unless the whole is a mismatch."""
+        if self.answer is not Answer.DIFFERS:
+            return ()
+        found = sorted(self.answers, key=lambda each: -each.score)
+        return tuple(each.question for each in found if each.answer is Answer.DIFFERS)
 
 
 @dataclass(frozen=True, slots=True)
