@@ -46,6 +46,17 @@ class Action(StrEnum):
         return list(Action).index(self)
 
 
+class Profile(StrEnum):
+    """How readily a platform acts: each profile is a set of thresholds with its measured rates.
+
+    careful: few genuine pictures are touched.  strict: more forgeries are found, and more genuine ones looked at.
+    """
+
+    CAREFUL = "careful"
+    BALANCED = "balanced"
+    STRICT = "strict"
+
+
 class Mode(StrEnum):
     """Whether decisions are applied. `shadow` computes and records, and applies `allow`."""
 
@@ -221,7 +232,10 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Calibrated probabilities in [0, 1]: one per label, and `forged` = that any of the five holds."""
+    """Calibrated probabilities in [0, 1]: one per label, and `forged`, the highest of the five.
+
+    That any of the five holds is at least as likely as the likeliest of them; the model knows no more than that.
+    """
 
     material_mismatch: float
     exaggerated_effect: float

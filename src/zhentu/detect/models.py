@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,9 +14,9 @@ from pydantic.dataclasses import dataclass as checked
 
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import ModelError
-from zhentu.types import LABELS, ModelRef
+from zhentu.types import LABELS, Action, Label, ModelRef, Profile
 
-OUTPUTS = (*(label.value for label in LABELS), "forged")
+OUTPUTS = (*(label.value for label in LABELS), "forged")  # of a verdict; the graph gives the five alone
 MANIFEST = "manifest.json"
 
 _STRICT = ConfigDict(extra="forbid")
@@ -31,7 +33,7 @@ class Platt:
 
 @checked(frozen=True, slots=True, config=_STRICT)
 class Golden:
-    """A sample picture of the package and the six scores the model must give it."""
+    """A sample picture of the package and the six scores the model must give it: the five, and `forged`."""
 
     picture: str
     scores: Mapping[str, Probability]
@@ -55,10 +57,41 @@ class TrainingData:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class OperatingPoint:
+    """One threshold and what it did to pictures that the judging heads had not seen, sources weighted alike.
+
+    value: the score from which `action` is asked for.  false_alarms: share of genuine pictures at or over it.
+    recall: share of the category's pictures at or over it.
+    """
+
+    category: Label
+    action: Action
+    value: Probability
+    false_alarms: Probability
+    recall: Probability
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class ProfilePoints:
+    """The thresholds of one profile. false_alarms: share of genuine pictures on which any of them acts."""
+
+    points: tuple[OperatingPoint, ...]
+    false_alarms: Probability
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Keyed "<label>.<action>", as `ModelEntry.thresholds`."""
+        return {f"{each.category.value}.{each.action.value}": each.value for each in self.points}
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class ModelEntry:
     """One model: its file, how pictures are prepared for it, and how its logits are read.
 
-    thresholds are keyed "<label>.<action>", e.g. "cutout_artifact.review".
+    calibration: of each of the five outputs.  prior: the share of forged pictures at which scores are probabilities.
+    thresholds are keyed "<label>.<action>", e.g. "cutout_artifact.review"; as shipped, those of the profile `balanced`.
+    profiles: thresholds for platforms that would rather act seldom, or often, each with its measured rates.
+    stands_out: by how much a place's probability must exceed the ground's for a heatmap to point at it.
     precision: of the arithmetic. int8 needs a processor with 8-bit dot products (VNNI, ARM dotprod) to be fast and
     exact.
     weights: files that the graph needs beside its own.
@@ -81,11 +114,52 @@ class ModelEntry:
     precision: Literal["fp32", "int8"] = "fp32"
     weights: tuple[WeightsFile, ...] = ()
     reference: Mapping[str, tuple[float, ...]] = Field(default_factory=dict)
+    prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    profiles: Mapping[Profile, ProfilePoints] = Field(default_factory=dict)
+    stands_out: Probability = 0.25
 
     @property
     def ref(self) -> ModelRef:
         """Name, version and sha256, as they enter a record."""
         return ModelRef(self.name, self.version, self.sha256)
+
+    def at_prior(self, prior: float) -> ModelEntry:
+        """The model for traffic of which the share `prior` is forged: scores and thresholds move by the same odds.
+
+        The same pictures pass the same thresholds; what changes is that a score is a probability there. The histograms
+        in `reference` cannot be moved bin by bin and are left out.
+        """
+        if not 0 < prior < 1:
+            raise ModelError(f"prior: {prior} is no share of forged pictures; give a number between 0 and 1")
+        odds = _log_odds(prior) - _log_odds(self.prior)
+        if odds == 0:
+            return self
+
+        def moved(p: float) -> float:
+            return p if p in (0.0, 1.0) else 1 / (1 + math.exp(-(_log_odds(p) + odds)))
+
+        return replace(
+            self,
+            prior=prior,
+            calibration={k: Platt(each.slope, each.intercept + odds) for k, each in self.calibration.items()},
+            thresholds={name: moved(value) for name, value in self.thresholds.items()},
+            golden=tuple(Golden(g.picture, {k: moved(p) for k, p in g.scores.items()}) for g in self.golden),
+            profiles={
+                name: replace(each, points=tuple(replace(point, value=moved(point.value)) for point in each.points))
+                for name, each in self.profiles.items()
+            },
+            reference={},
+        )
+
+    def in_profile(self, profile: Profile) -> ModelEntry:
+        """The model with the thresholds of another profile. Raises ModelError where the model ships none."""
+        if profile not in self.profiles:
+            raise ModelError(f"{self.ref}: has no profile {profile}; it has {', '.join(self.profiles) or 'none'}")
+        return replace(self, thresholds=self.profiles[profile].thresholds)
+
+
+def _log_odds(p: float) -> float:
+    return math.log(p / (1 - p))
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -196,9 +270,11 @@ def _problems(entry: ModelEntry) -> list[str]:
     problems = []
     if entry.labels != tuple(label.value for label in LABELS):
         problems.append(f"{entry.ref}: labels must be {', '.join(LABELS)}, in this order")
-    missing = [output for output in OUTPUTS if output not in entry.calibration]
+    missing = [label.value for label in LABELS if label.value not in entry.calibration]
     if missing:
         problems.append(f"{entry.ref}: no calibration for {', '.join(missing)}")
+    if "forged" in entry.calibration:
+        problems.append(f"{entry.ref}: has a calibration for forged, which is the highest of the five; remove it")
     for golden in entry.golden:
         if set(golden.scores) != set(OUTPUTS):
             problems.append(f"{entry.ref}: golden scores of {golden.picture} must be {', '.join(OUTPUTS)}")
