@@ -9,13 +9,25 @@ one not in `known` is left out of the loss (nobody said whether an AI picture al
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+import os
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from zhentu.types import LABELS, Label
+
+EDIT = "pair"  # the recipe of pictures that somebody's generator edited
+
+
+class Origin(StrEnum):
+    """Who made a picture what it is."""
+
+    REAL = "real"  # found so: genuine, or made by somebody's generator
+    EDIT = "edit"  # one of a pair, a genuine picture and what somebody's generator made of it
+    OWN = "own"  # by zhentu-forge
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +52,31 @@ class Sample:
         """Whether any of the five labels holds."""
         return bool(self.labels)
 
+    @property
+    def origin(self) -> Origin:
+        """Who made the picture what it is."""
+        if self.recipe == EDIT:
+            return Origin.EDIT
+        return Origin.OWN if self.recipe else Origin.REAL
+
+    def original(self) -> Sample:
+        """The genuine picture this one was made from, as a row of its own. Only where there is a `pair`."""
+        assert self.pair is not None  # noqa: S101 - callers ask for forgeries alone
+        return replace(
+            self, path=self.pair, labels=frozenset(), known=frozenset(LABELS), mask=None, pair=None, generator=""
+        )
+
     def targets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Target and weight, float32 (6,): five labels, then forged. Weight 0 where the label is not known."""
-        target = np.array([label in self.labels for label in LABELS] + [self.forged], np.float32)
-        weight = np.array([label in self.known for label in LABELS] + [True], np.float32)
-        return target, weight
+        """Target of each of the five and whether it is known, float32 (5,).
+
+        `ai_generated` is learnt from pictures as they are found, never from the project's own forgeries: their networks
+        are few, and what they leave behind is not in today's generators.
+        """
+        target = np.array([label in self.labels for label in LABELS], np.float32)
+        known = np.array([label in self.known for label in LABELS], np.float32)
+        if self.origin is Origin.OWN:
+            known[LABELS.index(Label.AI_GENERATED)] = 0
+        return target, known
 
 
 COLUMNS = tuple(field.name for field in fields(Sample))
@@ -59,7 +91,7 @@ def read_manifest(path: Path) -> list[Sample]:
     unknown = {name for cell in table["labels"] for name in str(cell).split()} - {label.value for label in LABELS}
     if unknown:
         raise ValueError(f"{path}: unknown labels {', '.join(sorted(unknown))}; known: {', '.join(LABELS)}")
-    return [_sample(row, path.parent) for row in table.to_dict("records")]
+    return [_sample(row, path.parent.resolve()) for row in table.to_dict("records")]
 
 
 def write_manifest(samples: list[Sample], path: Path) -> None:
@@ -82,7 +114,7 @@ def _sample(row: dict[str, object], folder: Path) -> Sample:
     labels = frozenset(Label(name) for name in text["labels"].split())
     known = frozenset(Label(name) for name in text["known"].split()) if "known" in row else frozenset(LABELS)
     return Sample(
-        path=folder / text["path"],
+        path=_below(folder, text["path"]),
         split=text["split"],
         source=text["source"],
         product=text["product"] or text["path"],
@@ -91,10 +123,15 @@ def _sample(row: dict[str, object], folder: Path) -> Sample:
         generator=text["generator"],
         labels=labels,
         known=known,
-        mask=folder / text["mask"] if text["mask"] else None,
-        pair=folder / text["pair"] if text["pair"] else None,
+        mask=_below(folder, text["mask"]) if text["mask"] else None,
+        pair=_below(folder, text["pair"]) if text["pair"] else None,
         recipe=text["recipe"],
     )
+
+
+def _below(folder: Path, name: str) -> Path:
+    """Features are kept by path, so a picture has one, however a manifest names it."""
+    return Path(os.path.normpath(folder / name))
 
 
 def _cell(value: object, folder: Path) -> str:

@@ -8,6 +8,7 @@ A run that was stopped goes on where it was; how forgeries are made and written 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,25 +17,21 @@ import pandas as pd
 from tqdm import tqdm
 
 from training.dataset import Sample, read_manifest, write_manifest
+from training.duplicates import same_looks, without_duplicates
+from training.edits import cases_of, pairs_of, strips_of
 from training.forge.base import Materials
 from training.forge.draws import load_sections
 from training.forge.line import Plan, forge_files, forged_sample, recipes_named, stem_of
 from zhentu.types import LABELS, Label
 
 _SAVE_EVERY = 50  # genuine pictures; a killed run goes on from the last saved manifest
-PAIR_LABELS = {  # what the AI edit of a genuine -> edited pair shows besides being generated
-    "material": {Label.MATERIAL_MISMATCH},
-    "colour": {Label.MATERIAL_MISMATCH},
-    "retouch": {Label.EXAGGERATED_EFFECT},
-    "background": {Label.SCENE_DISTORTION},
-}
 
 
 def real_samples(pictures: Path) -> list[Sample]:
     """Rows of the picture folder's own manifest.csv."""
     table = pd.read_csv(pictures / "manifest.csv", dtype=str, keep_default_na=False)
     samples = []
-    for row in table.to_dict("records"):
+    for row in table[table["label"] != "pair"].to_dict("records"):
         genuine = row["label"] == "genuine"
         samples.append(
             Sample(
@@ -55,46 +52,26 @@ def real_samples(pictures: Path) -> list[Sample]:
     return samples
 
 
-def edited_pairs(pictures: Path) -> list[Sample]:
-    """Genuine -> AI-edited pairs of `extras.csv`; every fourth is kept for development."""
-    table = pd.read_csv(pictures / "extras.csv", dtype=str, keep_default_na=False)
-    samples = []
-    for row in table[table["kind"] == "pair"].to_dict("records"):
-        before, after = ((pictures / name).resolve() for name in row["file"].split("|"))
-        number = int(before.stem.split("_")[0])
-        kind, _, generator = row["detail"].partition("/")
-        extra = {label for word, labels in PAIR_LABELS.items() if word in row["detail"].lower() for label in labels}
-        labels = frozenset({Label.AI_GENERATED} | extra)
-        genuine = Sample(
-            path=before,
-            split="dev" if number % 4 == 0 else "train",
-            source="edited-pairs",
-            product=f"pair-{number}",
-            kind=f"pair: {kind}",
-            goods="",
-            generator="",
-            labels=frozenset(),
-            known=frozenset(LABELS),
-            mask=None,
-            pair=None,
-            recipe="pair",
-        )
-        samples += [
-            genuine,
-            replace(genuine, path=after, generator=generator, labels=labels, known=labels, pair=before),
-        ]
-    return samples
-
-
 def _product(row: dict[str, str]) -> str:
     """Variants of the same goods (colours, views) share a name in the shops' demo sets; those stay together."""
     return f"{row['source']}/{row['goods'] or Path(row['file']).stem}"
 
 
+def real_ones(folders: Sequence[Path], out: Path) -> tuple[list[Sample], list[tuple[Sample, Sample]]]:
+    """Real pictures and edited pairs of picture folders, each look once; and what was left out, beside its double."""
+    samples = [sample for folder in folders for sample in real_samples(folder)]
+    for folder in folders:
+        samples += [*pairs_of(folder), *cases_of(folder), *strips_of(folder, out / "strips")]
+    samples = list({sample.path: sample for sample in samples}.values())
+    return without_duplicates(samples, same_looks(samples, out / "looks.csv"))
+
+
 def main() -> None:
     """Write `manifest.csv`, the forged pictures, their masks and sources into --out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, default=Path("../shared/data"), help="folder with manifest.csv")
+    parser.add_argument(
+        "--pictures", type=Path, nargs="+", default=[Path("../shared/data")], help="folders with manifest.csv"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/set"))
     parser.add_argument("--per-picture", type=int, default=3)
     parser.add_argument("--split", choices=["train", "dev", "both"], default="both")
@@ -106,9 +83,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
 
-    pictures = arguments.pictures
     folder = arguments.out / "forged"
-    samples = real_samples(pictures) + edited_pairs(pictures)
+    samples, alike = real_ones(arguments.pictures, arguments.out)
+    for left_out, first in alike:
+        print(f"{left_out.path}: looks like {first.path}, left out")
     genuine = [s for s in samples if not s.forged and s.recipe == "" and arguments.split in ("both", s.split)]
     np.random.default_rng(arguments.seed).shuffle(genuine)  # type: ignore[arg-type]
     genuine = genuine[: arguments.limit or None]
@@ -116,8 +94,8 @@ def main() -> None:
         s.path for s in samples if s.split == "train" and not s.forged and s.kind in ("scene", "room", "lifestyle")
     ]
     materials = Materials(
-        textures=tuple(sorted((pictures / "textures").glob("*"))),
-        cutouts=tuple(sorted((pictures / "cutouts").glob("*"))),
+        textures=tuple(path for root in arguments.pictures for path in sorted((root / "textures").glob("*"))),
+        cutouts=tuple(path for root in arguments.pictures for path in sorted((root / "cutouts").glob("*"))),
         scenes=tuple(scenes),
     )
     train = Plan(

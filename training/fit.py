@@ -1,0 +1,152 @@
+"""Fit what is shipped: the heads on all pictures; fusion, calibration and thresholds on held-out scores.
+
+    python -m training.fit --manifest runs/set/manifest.csv --features runs/features --run runs/reference
+    python -m training.fit --manifest NEW.csv --run runs/tuned --config configs/tune.yaml --start-from models
+
+The run folder keeps the config, heads.npz (the heads), calibration.json (fusion, profiles, drift reference, figures),
+held_out.npz (what heads that never saw a picture's source say of it) and training_data.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.calibrate import all_profiles, fit_fusion, held_out
+from training.config import TrainSpec, load_spec
+from training.crossval import figures_of, folds_for, judged_ai, looks_of
+from training.dataset import Origin, digest
+from training.features import LOOKS, pictures_of
+from training.heads import FittedHead, fit_head, read_tokens, weights_of
+from training.rows import Rows, gather
+from training.start import head_of
+from zhentu.errors import ZhentuError
+from zhentu.gate.drift import references_of
+
+HEADS, CALIBRATION, HELD_OUT = "heads.npz", "calibration.json", "held_out.npz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """What heads and fusions that never saw a row's source say of it, and the truth, so that figures need no features.
+
+    names (paths), road, fold, source (n,).  looks: logits (n, 2, 5).  probabilities, targets, known: (n, 5).
+    """
+
+    names: np.ndarray
+    road: np.ndarray
+    fold: np.ndarray
+    source: np.ndarray
+    looks: np.ndarray
+    probabilities: np.ndarray
+    targets: np.ndarray
+    known: np.ndarray
+
+
+def fit_heads(
+    rows: Rows, spec: TrainSpec, start_from: Path | None = None, teach: tuple[str, ...] = ()
+) -> list[FittedHead]:
+    """Both looks' heads on all rows of the roads that teach.
+
+    start_from: a models folder whose heads they are drawn towards.  teach: then, sources whose labels are learnt, all
+    others remind the head of what it said; empty = all teach.
+    """
+    use = np.isin(rows.road, spec.fit.roads)
+    samples = [sample for sample, chosen in zip(rows.samples, use, strict=True) if chosen]
+    weights = weights_of(samples, rows.targets[use], rows.known[use], spec.fit.source_power, spec.fit.real_share)
+    reminded = np.array([bool(teach) and sample.source not in teach for sample in samples])
+    heads = []
+    for look in LOOKS:
+        look_spec = getattr(spec.fit, look)
+        anchor = None if start_from is None else head_of(start_from, look, spec)
+        x = read_tokens(rows.look(look)[use], look_spec.tokens)
+        told = reminded if anchor is not None else None
+        heads.append(fit_head(x, rows.targets[use], weights, look_spec, spec.seed, anchor, told))
+    return heads
+
+
+def calibrate(rows: Rows, fold: np.ndarray, spec: TrainSpec, run: Path) -> tuple[HeldOut, dict[str, object]]:
+    """Honest scores, and what the manifest entry and the card need of them."""
+    looks = looks_of(rows, fold, spec.fit, spec.seed, run / "kept")
+    weights = weights_of(rows.samples, rows.targets, rows.known, spec.fit.source_power, spec.fit.real_share)
+    fusion = fit_fusion(looks, rows.targets, weights, spec.fit.crop_share, spec.prior)
+    honest = held_out(looks, rows.targets, weights, fold, spec.fit.crop_share, spec.prior)
+    genuine = np.array([sample.origin is Origin.REAL and not sample.forged for sample in rows.samples])
+    source = np.array([sample.source for sample in rows.samples])
+    profiles = all_profiles(spec, honest, rows.targets, weights, genuine, source)
+    native = honest[genuine & (rows.road == spec.fit.roads[0])]
+    content = {
+        "fusion": fusion.weights.tolist(),
+        "calibration": {name: asdict(line) for name, line in fusion.calibration().items()},
+        "prior": spec.prior,
+        "profiles": {name.value: asdict(each) for name, each in profiles.items()},
+        "reference": references_of(np.c_[native, native.max(1)]),
+        "figures": {road: figures_of(judged_ai(rows, honest, road)) for road in dict.fromkeys(rows.road)},
+    }
+    names = np.array([str(sample.path) for sample in rows.samples])
+    held = HeldOut(names, rows.road, fold, source, looks, honest, rows.targets, rows.known)
+    return held, content
+
+
+def save_heads(heads: list[FittedHead], run: Path) -> Path:
+    """heads.npz: weight, bias and, where there is a network, its two layers, by look."""
+    arrays = {}
+    for look, head in zip(LOOKS, heads, strict=True):
+        arrays |= {f"{look}.weight": head.weight, f"{look}.bias": head.bias}
+        arrays |= {f"{look}.deep{k}": value for k, value in enumerate(head.deep or ())}
+    np.savez(run / HEADS, **{name: value.astype(np.float32) for name, value in arrays.items()})
+    return run / HEADS
+
+
+def load_heads(run: Path) -> dict[str, FittedHead]:
+    """What `save_heads` wrote, by look."""
+    with np.load(run / HEADS) as kept:
+        arrays = dict(kept)
+    heads = {}
+    for look in LOOKS:
+        deep = tuple(arrays[f"{look}.deep{k}"] for k in range(4) if f"{look}.deep{k}" in arrays)
+        heads[look] = FittedHead(arrays[f"{look}.weight"], arrays[f"{look}.bias"], deep or None)  # type: ignore[arg-type]
+    return heads
+
+
+def main() -> None:
+    """Fit, calibrate, and write the run folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, nargs="+", required=True)
+    parser.add_argument("--features", type=Path, default=Path("runs/features"))
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
+    parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
+    parser.add_argument("--start-from", type=Path, help="tune: a models folder whose heads are drawn towards")
+    parser.add_argument("--teach", nargs="*", default=[], help="when tuning: sources whose labels are learnt")
+    arguments = parser.parse_args()
+    try:
+        _fit(arguments)
+    except (ZhentuError, FileNotFoundError, ValueError) as error:  # the call, the config or the pictures are at fault
+        sys.exit(str(error))
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    spec, run = load_spec(arguments.config), arguments.run
+    run.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(arguments.config, run / "train.yaml")
+    rows = gather(pictures_of(arguments.manifest), arguments.features, spec.fit.roads)
+    fold = folds_for(rows.samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
+    honest, content = calibrate(rows, fold, spec, run)
+    save_heads(fit_heads(rows, spec, arguments.start_from, tuple(arguments.teach)), run)
+    np.savez(run / HELD_OUT, **asdict(honest))
+    (run / CALIBRATION).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    unique = list({sample.path: sample for sample in rows.samples}.values())
+    record = {"pictures": len(unique), "sources": len({s.source for s in unique}), "digest": digest(unique)}
+    (run / "training_data.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    print(json.dumps({"figures": content["figures"], "profiles": content["profiles"]}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
