@@ -21,6 +21,7 @@ from zhentu.types import FORGERY_CATEGORIES, LABELS, Action, Label, Profile
 _RIDGE = 1e-4
 _SOFTEST = 1e-3  # the smallest slope: more suspicion never lowers a score
 _LEAST_SOURCE = 40  # genuine pictures of a source whose own false alarms are held down
+_UNTAUGHT = -6.0  # log-odds of an output that no picture taught
 _HIGHEST = 0.999  # a threshold that some score can reach
 
 
@@ -44,18 +45,21 @@ class Fusion:
 
 
 def fit_fusion(
-    looks: np.ndarray, targets: np.ndarray, weights: np.ndarray, share: float | None, prior: float = 0.5
+    looks: np.ndarray, targets: np.ndarray, weights: np.ndarray, share: float | None, priors: np.ndarray
 ) -> Fusion:
-    """Looks (n, 2, 5), targets and weights (n, 5). share: of the crops in the sum, None = fitted."""
+    """Looks (n, 2, 5), targets and weights (n, 5). share: of the crops in the sum, None = fitted.
+
+    priors: of each output (5,). An output that nobody taught says no, or it would always be the highest of the five.
+    """
     found = np.zeros((targets.shape[1], 2))
     slopes, intercepts = np.ones(len(found)), np.zeros(len(found))
-    odds = np.log(prior / (1 - prior))
+    odds = np.log(priors / (1 - priors))
     for k in range(len(found)):
         use = weights[:, k] > 0
         values, w = looks[use, :, k], weights[use, k]
         if not use.any() or len(np.unique(targets[use, k])) < 2:
-            found[k] = (1.0, 0.0) if share == 0 else (0.5, 0.5)
-            continue  # nothing is known of this output: its logit stays near nought
+            found[k], intercepts[k] = (1.0, 0.0) if share == 0 else (0.5, 0.5), _UNTAUGHT
+            continue
         scale = np.sqrt(np.maximum(((values - np.average(values, 0, w)) ** 2 * w[:, None]).sum(0) / w.sum(), 1e-12))
         if share is None:
             parts, intercepts[k] = _line(values / scale, targets[use, k], w)
@@ -65,7 +69,7 @@ def fit_fusion(
             found[k] = np.array([1 - share, share]) / scale
             line, intercepts[k] = _line((values @ found[k])[:, None], targets[use, k], w)
             slopes[k] = line[0]
-        intercepts[k] += odds
+        intercepts[k] += odds[k]
     return Fusion(found, slopes, intercepts)
 
 
@@ -90,14 +94,19 @@ def _line(values: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[n
 
 
 def held_out(
-    looks: np.ndarray, targets: np.ndarray, weights: np.ndarray, fold: np.ndarray, share: float | None, prior: float
+    looks: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    fold: np.ndarray,
+    share: float | None,
+    priors: np.ndarray,
 ) -> np.ndarray:
     """Probabilities (n, 5) of each picture from a fusion that was fitted without its fold."""
     said = np.zeros((len(looks), targets.shape[1]))
     for each in np.unique(fold):
         inside = fold == each
         rest = ~inside if (~inside).any() else inside  # one fold alone cannot be left out
-        said[inside] = fit_fusion(looks[rest], targets[rest], weights[rest], share, prior).probabilities(looks[inside])
+        said[inside] = fit_fusion(looks[rest], targets[rest], weights[rest], share, priors).probabilities(looks[inside])
     return said
 
 

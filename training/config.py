@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
@@ -13,7 +14,7 @@ from pydantic.dataclasses import dataclass as checked
 from training.model import BackboneSpec, GraphSpec, TokenSpec
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import ConfigError
-from zhentu.types import Profile
+from zhentu.types import LABELS, Label, Profile
 
 _STRICT = {"extra": "forbid"}
 
@@ -72,7 +73,12 @@ class Risk:
 
 @checked(frozen=True, config=_STRICT)
 class TrainSpec:
-    """All of configs/train.yaml. prior: the share of forged pictures at which scores are probabilities."""
+    """All of configs/train.yaml.
+
+    prior: the share of AI-made pictures at which `ai_generated` is a probability.  category_prior: of each of the four
+    categories, which are rarer: at an even prior a category that is hard to tell would lie near one half for every
+    picture, and so would `forged`, the highest of the five.
+    """
 
     name: str
     version: str
@@ -83,6 +89,7 @@ class TrainSpec:
     locate: LocateSpec = field(default_factory=LocateSpec)
     folds: int = 5
     prior: float = 0.5
+    category_prior: float = 0.1
     profiles: Mapping[Profile, Risk] = field(
         default_factory=lambda: {
             Profile.CAREFUL: Risk(0.002, 0.001),
@@ -90,6 +97,11 @@ class TrainSpec:
             Profile.STRICT: Risk(0.02, 0.02),
         }
     )
+
+    @property
+    def priors(self) -> np.ndarray:
+        """Of each output (5,)."""
+        return np.array([self.prior if label is Label.AI_GENERATED else self.category_prior for label in LABELS])
 
     @property
     def graph(self) -> GraphSpec:

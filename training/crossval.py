@@ -39,9 +39,12 @@ MADE = LABELS.index(Label.AI_GENERATED)
 
 def folds_for(samples: Sequence[Sample], siblings: Path, hashes: Path, spec: TrainSpec) -> np.ndarray:
     """The fold of each sample: by family of sources and by look, labels spread evenly. hashes: kept by `prepare`."""
-    groups = groups_of(samples, load_siblings(siblings), same_looks(samples, hashes))
-    strata = np.array([f"{sample.origin.value} {sample.forged}" for sample in samples])
-    return folds_of(groups, strata, spec.folds, spec.seed)
+    unique = list({sample.path: sample for sample in samples}.values())
+    groups = groups_of(unique, load_siblings(siblings), same_looks(unique, hashes))
+    strata = np.array([f"{sample.origin.value} {sample.forged}" for sample in unique])
+    folds = folds_of(groups, strata, spec.folds, spec.seed)
+    fold = {sample.path: int(each) for sample, each in zip(unique, folds, strict=True)}
+    return np.array([fold[sample.path] for sample in samples])
 
 
 def look_logits(
@@ -83,7 +86,7 @@ def scores_of(rows: Rows, fold: np.ndarray, fit: FitSpec, spec: TrainSpec, kept:
     """Probabilities (n, 5) out of fold, fusion and calibration included."""
     looks = looks_of(rows, fold, fit, spec.seed, kept)
     weights = weights_of(rows.samples, rows.targets, rows.known, fit.source_power, fit.real_share)
-    return held_out(looks, rows.targets, weights, fold, fit.crop_share, spec.prior)
+    return held_out(looks, rows.targets, weights, fold, fit.crop_share, spec.priors)
 
 
 def judged_ai(rows: Rows, probabilities: np.ndarray, road: str) -> Judged:

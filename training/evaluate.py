@@ -20,8 +20,7 @@ from training.card import Figures, write_card
 from training.dataset import Origin, Sample
 from training.features import pictures_of
 from training.figures import auc
-from training.fit import HELD_OUT
-from training.locate import PLACES
+from training.fit import HELD_OUT, PLACES
 from training.plots import plot_curves
 from training.pointing import Pointing, contact_sheet, point
 from training.prepare import real_samples
@@ -38,7 +37,7 @@ from training.tables import (
 )
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry
-from zhentu.types import Label
+from zhentu.types import LABELS, Label
 
 
 def held_out(run: Path, samples: list[Sample]) -> Scored:
@@ -74,9 +73,14 @@ def tables_of(scored: Scored, entry: ModelEntry) -> dict[str, pd.DataFrame]:
         "The categories": category_table(scored),
         "Which category is named first: own forgeries": confusion_table(scored, Origin.OWN),
         "Which category is named first: real edits": confusion_table(scored, Origin.EDIT),
-        "Calibration": error_table(scored),
+        "Calibration": error_table(scored, priors_of(entry)),
     }
     return {title: table for title, table in tables.items() if len(table)}
+
+
+def priors_of(entry: ModelEntry) -> np.ndarray:
+    """Of each output (5,)."""
+    return np.array([entry.prior if label is Label.AI_GENERATED else entry.category_prior for label in LABELS])
 
 
 def _balanced(entry: ModelEntry) -> list:  # type: ignore[type-arg]

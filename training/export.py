@@ -23,8 +23,7 @@ import torch
 from pydantic import TypeAdapter
 
 from training.config import TrainSpec, load_spec
-from training.fit import CALIBRATION, load_heads
-from training.locate import PLACES
+from training.fit import CALIBRATION, PLACES, load_heads
 from training.model import ZhentuModel
 from training.pack import pack, save_with_shared_weights
 from zhentu.detect.detector import Detector
@@ -57,19 +56,12 @@ def assemble(run: Path, spec: TrainSpec) -> ZhentuModel:
     fitted = json.loads((run / CALIBRATION).read_text(encoding="utf-8"))
     with torch.no_grad():
         model.fusion.copy_(torch.tensor(fitted["fusion"]))
-        for look, layer in (("whole", model.whole_place), ("crops", model.crop_place)):
-            weight, bias = _places(run, look, layer)
-            layer.weight.copy_(weight)
-            layer.bias.copy_(bias)
+        if (run / PLACES).is_file():  # where none were fitted no place stands out
+            with np.load(run / PLACES) as places:
+                for look, head in (("whole", model.whole_place), ("crops", model.crop_place)):
+                    head.weight.copy_(torch.from_numpy(places[f"{look}.weight"].ravel()))
+                    head.bias.copy_(torch.from_numpy(places[f"{look}.bias"]))
     return model.eval()
-
-
-def _places(run: Path, look: str, layer: torch.nn.Linear) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight and bias of a look's places; noughts, so that no place stands out, where none were fitted."""
-    if not (run / PLACES).is_file():
-        return torch.zeros_like(layer.weight), torch.zeros_like(layer.bias)
-    with np.load(run / PLACES) as kept:
-        return torch.from_numpy(kept[f"{look}.weight"]), torch.from_numpy(kept[f"{look}.bias"])
 
 
 def to_onnx(model: ZhentuModel, spec: TrainSpec, path: Path) -> None:
@@ -115,6 +107,7 @@ def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[Golden, ...] 
         weights=weights_of(path.with_name(SHARED)),
         reference=fitted["reference"],
         prior=fitted["prior"],
+        category_prior=fitted["category_prior"],
         profiles=profiles,
         stands_out=spec.locate.stands_out,
     )

@@ -113,7 +113,7 @@ def open_encoder(path: Path) -> Encode:
 def extract(
     paths: Sequence[Path], road: str, folder: Path, encode: Encode, spec: ViewSpec, part: tuple[int, int] = (0, 1)
 ) -> list[Path]:
-    """Look at every picture that is in no shard yet; returns those that cannot be read. part (k, n): each n-th shard."""
+    """Look at every picture that is in no shard yet; returns the unreadable ones. part (k, n): each n-th shard."""
     known = set(read_names(folder, road))
     waiting = [path for path in dict.fromkeys(paths) if str(path) not in known]
     shards = [waiting[start : start + _SHARD] for start in range(0, len(waiting), _SHARD)]

@@ -79,13 +79,13 @@ def balanced_accuracy(judged: Judged) -> float:
     return float((said[judged.made].mean() + (~said)[~judged.made].mean()) / 2)
 
 
-def calibration_error(judged: Judged, bins: int = 10) -> float:
-    """Expected calibration error at an even prior, equal-width bins (Guo et al. 2017), sources weighted alike."""
+def calibration_error(judged: Judged, prior: float = 0.5, bins: int = 10) -> float:
+    """Expected calibration error at a prior, equal-width bins (Guo et al. 2017), sources weighted alike."""
     weight = np.zeros(len(judged.score))
-    for side in (True, False):
+    for side, share in ((True, prior), (False, 1 - prior)):
         inside = judged.made == side
         if inside.any():
-            weight[inside] = alike(judged.source[inside]) / 2
+            weight[inside] = alike(judged.source[inside]) * share
     which = np.minimum((judged.score * bins).astype(int), bins - 1)
     gaps = np.abs(np.bincount(which, weight * (judged.score - judged.made), bins))
     return float(gaps.sum() / weight.sum())
@@ -112,14 +112,14 @@ def by_source(judged: Judged) -> tuple[dict[str, float], dict[str, float]]:
 def resampled(judged: Judged, seed: int = 7) -> list[np.ndarray]:
     """Bootstrap over sources, of each class by itself: how often each row counts, one array a draw."""
     rng = np.random.default_rng(seed)
-    parts = [np.unique(judged.source[judged.made == side]) for side in (True, False)]
+    sides = [np.flatnonzero(judged.made == side) for side in (True, False)]
+    parts = [(inside, *np.unique(judged.source[inside], return_inverse=True)) for inside in sides]
     drawn = []
     for _ in range(_DRAWS):
         weight = np.zeros(len(judged.score))
-        for side, sources in zip((True, False), parts, strict=True):
-            times = dict(zip(*np.unique(rng.choice(sources, len(sources)), return_counts=True), strict=True))
-            inside = judged.made == side
-            weight[inside] = [times.get(source, 0) for source in judged.source[inside]]
+        for inside, sources, at in parts:
+            times = np.bincount(rng.integers(0, max(len(sources), 1), len(sources)), minlength=len(sources))
+            weight[inside] = times[at]
         drawn.append(weight)
     return drawn
 

@@ -25,11 +25,11 @@ from training.dataset import Origin, digest
 from training.features import LOOKS, pictures_of
 from training.heads import FittedHead, fit_head, read_tokens, weights_of
 from training.rows import Rows, gather
-from training.start import head_of
+from training.start import head_of, shipped_calibration, shipped_fusion, shipped_places
 from zhentu.errors import ZhentuError
 from zhentu.gate.drift import references_of
 
-HEADS, CALIBRATION, HELD_OUT = "heads.npz", "calibration.json", "held_out.npz"
+HEADS, CALIBRATION, HELD_OUT, PLACES = "heads.npz", "calibration.json", "held_out.npz", "places.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,14 +50,18 @@ class HeldOut:
 
 
 def fit_heads(
-    rows: Rows, spec: TrainSpec, start_from: Path | None = None, teach: tuple[str, ...] = ()
+    rows: Rows,
+    spec: TrainSpec,
+    start_from: Path | None = None,
+    teach: tuple[str, ...] = (),
+    only: np.ndarray | None = None,
 ) -> list[FittedHead]:
-    """Both looks' heads on all rows of the roads that teach.
+    """Both looks' heads on all rows of the roads that teach, or on `only` some of them, bool (n,).
 
     start_from: a models folder whose heads they are drawn towards.  teach: then, sources whose labels are learnt, all
     others remind the head of what it said; empty = all teach.
     """
-    use = np.isin(rows.road, spec.fit.roads)
+    use = np.isin(rows.road, spec.fit.roads) & (True if only is None else only)
     samples = [sample for sample, chosen in zip(rows.samples, use, strict=True) if chosen]
     weights = weights_of(samples, rows.targets[use], rows.known[use], spec.fit.source_power, spec.fit.real_share)
     reminded = np.array([bool(teach) and sample.source not in teach for sample in samples])
@@ -75,8 +79,8 @@ def calibrate(rows: Rows, fold: np.ndarray, spec: TrainSpec, run: Path) -> tuple
     """Honest scores, and what the manifest entry and the card need of them."""
     looks = looks_of(rows, fold, spec.fit, spec.seed, run / "kept")
     weights = weights_of(rows.samples, rows.targets, rows.known, spec.fit.source_power, spec.fit.real_share)
-    fusion = fit_fusion(looks, rows.targets, weights, spec.fit.crop_share, spec.prior)
-    honest = held_out(looks, rows.targets, weights, fold, spec.fit.crop_share, spec.prior)
+    fusion = fit_fusion(looks, rows.targets, weights, spec.fit.crop_share, spec.priors)
+    honest = held_out(looks, rows.targets, weights, fold, spec.fit.crop_share, spec.priors)
     genuine = np.array([sample.origin is Origin.REAL and not sample.forged for sample in rows.samples])
     source = np.array([sample.source for sample in rows.samples])
     profiles = all_profiles(spec, honest, rows.targets, weights, genuine, source)
@@ -85,6 +89,7 @@ def calibrate(rows: Rows, fold: np.ndarray, spec: TrainSpec, run: Path) -> tuple
         "fusion": fusion.weights.tolist(),
         "calibration": {name: asdict(line) for name, line in fusion.calibration().items()},
         "prior": spec.prior,
+        "category_prior": spec.category_prior,
         "profiles": {name.value: asdict(each) for name, each in profiles.items()},
         "reference": references_of(np.c_[native, native.max(1)]),
         "figures": {road: figures_of(judged_ai(rows, honest, road)) for road in dict.fromkeys(rows.road)},
@@ -92,6 +97,21 @@ def calibrate(rows: Rows, fold: np.ndarray, spec: TrainSpec, run: Path) -> tuple
     names = np.array([str(sample.path) for sample in rows.samples])
     held = HeldOut(names, rows.road, fold, source, looks, honest, rows.targets, rows.known)
     return held, content
+
+
+def tuned(rows: Rows, fold: np.ndarray, spec: TrainSpec, start_from: Path, teach: tuple[str, ...]) -> HeldOut:
+    """Honest scores of tuned heads: each row by heads tuned without its fold, read by the shipped fusion."""
+    shipped = shipped_fusion(start_from)
+    looks = np.zeros((len(rows), 2, rows.targets.shape[1]), np.float32)
+    for each in np.unique(fold):
+        rest, inside = (fold != each) if (fold != each).any() else fold == each, fold == each
+        for k, head in enumerate(fit_heads(rows, spec, start_from, teach, rest)):
+            x = read_tokens(rows.look(LOOKS[k])[inside], getattr(spec.fit, LOOKS[k]).tokens)
+            looks[inside, k] = head.logits(x)
+    names = np.array([str(sample.path) for sample in rows.samples])
+    source = np.array([sample.source for sample in rows.samples])
+    said = shipped.probabilities(looks)
+    return HeldOut(names, rows.road, fold, source, looks, said, rows.targets, rows.known)
 
 
 def save_heads(heads: list[FittedHead], run: Path) -> Path:
@@ -138,14 +158,19 @@ def _fit(arguments: argparse.Namespace) -> None:
     shutil.copyfile(arguments.config, run / "train.yaml")
     rows = gather(pictures_of(arguments.manifest), arguments.features, spec.fit.roads)
     fold = folds_for(rows.samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
-    honest, content = calibrate(rows, fold, spec, run)
-    save_heads(fit_heads(rows, spec, arguments.start_from, tuple(arguments.teach)), run)
+    start, teach = arguments.start_from, tuple(arguments.teach)
+    if start is None:
+        honest, content = calibrate(rows, fold, spec, run)
+    else:  # one person's decisions set no thresholds: fusion, calibration and places are those of what was shipped
+        honest, content = tuned(rows, fold, spec, start, teach), shipped_calibration(start)
+        np.savez(run / PLACES, judged=np.array([], str), **shipped_places(start))
+    save_heads(fit_heads(rows, spec, start, teach), run)
     np.savez(run / HELD_OUT, **asdict(honest))
     (run / CALIBRATION).write_text(json.dumps(content, indent=1), encoding="utf-8")
     unique = list({sample.path: sample for sample in rows.samples}.values())
     record = {"pictures": len(unique), "sources": len({s.source for s in unique}), "digest": digest(unique)}
     (run / "training_data.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    print(json.dumps({"figures": content["figures"], "profiles": content["profiles"]}, indent=1))
+    print(json.dumps({name: content.get(name) for name in ("figures", "profiles")}, indent=1))
 
 
 if __name__ == "__main__":

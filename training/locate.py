@@ -24,13 +24,13 @@ from training.config import LocateSpec, LookSpec, TrainSpec, load_spec
 from training.crossval import folds_for
 from training.dataset import Sample, read_manifest
 from training.features import LOOKS
+from training.fit import PLACES
 from training.heads import FittedHead, fit_head
 from training.model import Branch
 from zhentu.detect.views import Box, Views, make_views
 from zhentu.errors import PictureError
 from zhentu.intake.decode import decode
 
-PLACES = "places.npz"
 JUDGED_FOLD = 0
 _FORGED, _CLEAN = 0.5, 0.02  # shares of a place that is forged; in between it teaches nothing
 _SHARD = 32  # pictures

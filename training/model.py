@@ -120,6 +120,21 @@ class Head(nn.Module):
         return logits if self.deep is None else (logits + self.deep(features)) / 2
 
 
+class PlaceHead(nn.Module):
+    """Patch tokens (B, places, D) -> log-odds (B, places) that a place was forged.
+
+    Written as a sum, not as a product of matrices, so that the exported graph keeps the weights under their names.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(1))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """See the class."""
+        return (tokens * self.weight).sum(2) + self.bias
+
+
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
     """Shape of the serving graph: what the heads read, sizes of their networks, blocks of the places' head."""
@@ -145,7 +160,7 @@ class ZhentuModel(nn.Module):
         self.whole = Head(width * len(spec.whole.places), spec.whole_hidden)
         self.crops = Head(width * len(spec.crops.places), spec.crops_hidden)
         places = width * len(spec.place_blocks)
-        self.whole_place, self.crop_place = nn.Linear(places, 1), nn.Linear(places, 1)
+        self.whole_place, self.crop_place = PlaceHead(places), PlaceHead(places)
         self.fusion = nn.Parameter(torch.full((len(LABELS), 2), 0.5))
 
     def forward(self, whole: Tensor, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,7 +176,7 @@ class ZhentuModel(nn.Module):
         logits = (torch.cat(looks).T * self.fusion).sum(1)
         places = torch.cat(patches, 2)
         maps = self.whole_place(places[:1]), self.crop_place(places[1:])
-        whole_map, crop_maps = (each.squeeze(2).unflatten(1, self.encoder.grid) for each in maps)
+        whole_map, crop_maps = (each.unflatten(1, self.encoder.grid) for each in maps)
         return logits, whole_map[0], crop_maps
 
 

@@ -73,7 +73,7 @@ def main() -> None:
         "--pictures", type=Path, nargs="+", default=[Path("../shared/data")], help="folders with manifest.csv"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/set"))
-    parser.add_argument("--per-picture", type=int, default=3)
+    parser.add_argument("--per-picture", type=int, default=3, help="forgeries of each; 0 = forge none")
     parser.add_argument("--split", choices=["train", "dev", "both"], default="both")
     parser.add_argument("--recipes", nargs="*", default=[], help="only these recipes or families")
     parser.add_argument("--forge-config", type=Path, help="changes to configs/forge.yaml")
@@ -85,11 +85,13 @@ def main() -> None:
 
     folder = arguments.out / "forged"
     samples, alike = real_ones(arguments.pictures, arguments.out)
-    for left_out, first in alike:
-        print(f"{left_out.path}: looks like {first.path}, left out")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    doubles = [f"{left_out.path},{first.path}\n" for left_out, first in alike]
+    (arguments.out / "doubles.csv").write_text("left out,looks like\n" + "".join(doubles), encoding="utf-8")
+    print(f"{len(alike)} pictures look like others and are left out, see {arguments.out / 'doubles.csv'}")
     genuine = [s for s in samples if not s.forged and s.recipe == "" and arguments.split in ("both", s.split)]
     np.random.default_rng(arguments.seed).shuffle(genuine)  # type: ignore[arg-type]
-    genuine = genuine[: arguments.limit or None]
+    genuine = genuine[: arguments.limit or None] if arguments.per_picture else []
     scenes = [
         s.path for s in samples if s.split == "train" and not s.forged and s.kind in ("scene", "room", "lifestyle")
     ]

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import numpy_helper
+from pydantic import TypeAdapter
 
+from training.calibrate import Fusion
 from training.config import TrainSpec
 from training.heads import FittedHead
-from zhentu.detect.models import MANIFEST, Manifest
+from zhentu.detect.models import MANIFEST, Manifest, ModelEntry
 from zhentu.errors import UsageError
 from zhentu.types import LABELS
 
@@ -41,13 +43,46 @@ def head_of(folder: Path, look: str, spec: TrainSpec) -> FittedHead:
     return FittedHead(weight, bias, tuple(deep) or None)  # type: ignore[arg-type]
 
 
-def _initialisers(folder: Path) -> dict[str, np.ndarray]:
+def shipped_fusion(folder: Path) -> Fusion:
+    """How the model in a models folder adds its looks, and reads the sum."""
+    entry, arrays = _entry(folder), _initialisers(folder)
+    lines = [entry.calibration[label.value] for label in LABELS]
+    slopes, intercepts = (np.array([getattr(line, part) for line in lines]) for part in ("slope", "intercept"))
+    return Fusion(np.array(arrays["fusion"], np.float64), slopes, intercepts)
+
+
+def shipped_calibration(folder: Path) -> dict[str, object]:
+    """The content of calibration.json, as `training.fit` writes it, of the model in a models folder."""
+    entry, fusion = _entry(folder), shipped_fusion(folder)
+    plain: dict[str, object] = TypeAdapter(ModelEntry).dump_python(entry, mode="json")
+    kept = {name: plain[name] for name in ("calibration", "prior", "category_prior", "profiles", "reference")}
+    return {"fusion": fusion.weights.tolist(), **kept}
+
+
+def shipped_places(folder: Path) -> dict[str, np.ndarray]:
+    """Weights and biases of the places' heads, as `training.locate` writes them."""
+    arrays, found = _initialisers(folder), {}
+    for look, head in (("whole", "whole_place"), ("crops", "crop_place")):
+        for part in ("weight", "bias"):
+            # The exporter keeps equal tensors once: what is missing equals the other look's, noughts of no fit.
+            other = "crop_place" if head == "whole_place" else "whole_place"
+            value = arrays.get(f"{head}.{part}", arrays.get(f"{other}.{part}"))
+            if value is None:
+                raise UsageError(f"{folder}: its graph holds no head for places; it is of another version of zhentu")
+            found[f"{look}.{part}"] = np.array(value, np.float32)
+    return found
+
+
+def _entry(folder: Path) -> ModelEntry:
     if not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder}: is no models folder (no {MANIFEST})")
     manifest = Manifest.load(folder)
     entry = manifest.entry(manifest.active)
     # An int8 graph keeps the heads in floating point, but the fp32 one is what was fitted.
-    entry = manifest.in_floating_point(entry) or entry
-    graph = onnx.load(str(folder / entry.file), load_external_data=False).graph
+    return manifest.in_floating_point(entry) or entry
+
+
+def _initialisers(folder: Path) -> dict[str, np.ndarray]:
+    graph = onnx.load(str(folder / _entry(folder).file), load_external_data=False).graph
     inside = [each for each in graph.initializer if each.data_location != onnx.TensorProto.EXTERNAL]
     return {each.name: numpy_helper.to_array(each) for each in inside}

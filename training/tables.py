@@ -144,19 +144,19 @@ def confusion_table(scored: Scored, origin: Origin) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def error_table(scored: Scored) -> pd.DataFrame:
-    """Expected calibration error out of fold, at an even prior."""
+def error_table(scored: Scored, priors: np.ndarray) -> pd.DataFrame:
+    """Expected calibration error out of fold, at each output's prior (5,); of `forged` at that of `ai_generated`."""
     rows = []
     genuine = scored.where(Origin.REAL, False)
     for name, column, own in _calibrated(scored):
         judged = against(scored, own, genuine, column)
-        rows.append({"output": name, "pictures": f"{genuine.sum()} + {own.sum()}",
-                     "ECE": f"{calibration_error(judged):.3f}"})  # fmt: skip
+        rows.append({"output": name, "pictures": f"{genuine.sum()} + {own.sum()}", "prior": f"{priors[column]:g}",
+                     "ECE": f"{calibration_error(judged, priors[column]):.3f}"})  # fmt: skip
     any_made = scored.where(Origin.REAL, True) | scored.where(Origin.EDIT, True) | scored.where(Origin.OWN, True)
     use = genuine | any_made
     judged = Judged(scored.probabilities[use].max(1), any_made[use], scored.sources[use])
-    rows.append({"output": "forged", "pictures": f"{genuine.sum()} + {any_made.sum()}",
-                 "ECE": f"{calibration_error(judged):.3f}"})  # fmt: skip
+    rows.append({"output": "forged", "pictures": f"{genuine.sum()} + {any_made.sum()}", "prior": f"{priors[_MADE]:g}",
+                 "ECE": f"{calibration_error(judged, priors[_MADE]):.3f}"})  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -19,7 +19,6 @@ from training.export import assemble, parity
 from training.features import pictures_of, read_features
 from training.fit import load_heads
 from training.model import FeatureEncoder
-from training.pack import emulated, to_integer_products
 from training.start import head_of
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, samples_folder
@@ -131,5 +130,3 @@ def test_the_graph_holds_one_encoder(line: Path) -> None:
     graph = onnx.load(str(line / "models" / Manifest.load(line / "models").active_entry.file)).graph
     norms = [node for node in graph.node if node.op_type == "LayerNormalization"]
     assert len(norms) <= 2 * SPEC.backbone.depth + 1
-    assert emulated
-    assert to_integer_products

@@ -88,7 +88,8 @@ class ProfilePoints:
 class ModelEntry:
     """One model: its file, how pictures are prepared for it, and how its logits are read.
 
-    calibration: of each of the five outputs.  prior: the share of forged pictures at which scores are probabilities.
+    calibration: of each of the five outputs.  prior: the share of AI-made pictures at which the
+    score of ai_generated is a probability; category_prior: of each of the four others.
     thresholds are keyed "<label>.<action>", e.g. "cutout_artifact.review"; as shipped, those of the profile `balanced`.
     profiles: thresholds for platforms that would rather act seldom, or often, each with its measured rates.
     stands_out: by how much a place's probability must exceed the ground's for a heatmap to point at it.
@@ -115,6 +116,7 @@ class ModelEntry:
     weights: tuple[WeightsFile, ...] = ()
     reference: Mapping[str, tuple[float, ...]] = Field(default_factory=dict)
     prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    category_prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
     profiles: Mapping[Profile, ProfilePoints] = Field(default_factory=dict)
     stands_out: Probability = 0.25
 
@@ -124,13 +126,13 @@ class ModelEntry:
         return ModelRef(self.name, self.version, self.sha256)
 
     def at_prior(self, prior: float) -> ModelEntry:
-        """The model for traffic of which the share `prior` is forged: scores and thresholds move by the same odds.
+        """The model for traffic of which the share `prior` is AI-made: scores and thresholds move by the same odds.
 
         The same pictures pass the same thresholds; what changes is that a score is a probability there. The histograms
         in `reference` cannot be moved bin by bin and are left out.
         """
         if not 0 < prior < 1:
-            raise ModelError(f"prior: {prior} is no share of forged pictures; give a number between 0 and 1")
+            raise ModelError(f"prior: {prior} is no share of AI-made pictures; give a number between 0 and 1")
         odds = _log_odds(prior) - _log_odds(self.prior)
         if odds == 0:
             return self
@@ -141,6 +143,7 @@ class ModelEntry:
         return replace(
             self,
             prior=prior,
+            category_prior=moved(self.category_prior),
             calibration={k: Platt(each.slope, each.intercept + odds) for k, each in self.calibration.items()},
             thresholds={name: moved(value) for name, value in self.thresholds.items()},
             golden=tuple(Golden(g.picture, {k: moved(p) for k, p in g.scores.items()}) for g in self.golden),
