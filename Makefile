@@ -31,10 +31,10 @@ SMOKE ?= runs/smoke
 train-smoke: $(VENV)/.test ## the whole training line on the sample pictures, under two minutes; the model is worth nothing
 	rm -rf $(SMOKE)
 	$(BIN)/zhentu-forge src/zhentu/samples/genuine_*.jpg $(SMOKE)/train --per-picture 6
-	$(BIN)/python -m training.features --manifest $(SMOKE)/train/manifest.csv --features $(SMOKE)/features --config configs/train-smoke.yaml
-	$(BIN)/python -m training.fit --manifest $(SMOKE)/train/manifest.csv --features $(SMOKE)/features --run $(SMOKE)/run --config configs/train-smoke.yaml
-	$(BIN)/python -m training.locate --manifest $(SMOKE)/train/manifest.csv --features $(SMOKE)/features --run $(SMOKE)/run
-	$(BIN)/python -m training.export --run $(SMOKE)/run --models $(SMOKE)/models
+	$(BIN)/python -m zhentu_training.features --manifest $(SMOKE)/train/manifest.csv --features $(SMOKE)/features --config configs/train-smoke.yaml
+	$(BIN)/python -m zhentu_training.fit --manifest $(SMOKE)/train/manifest.csv --features $(SMOKE)/features --run $(SMOKE)/run --config configs/train-smoke.yaml
+	$(BIN)/python -m zhentu_training.locate --manifest $(SMOKE)/train/manifest.csv --features $(SMOKE)/features --run $(SMOKE)/run
+	$(BIN)/python -m zhentu_training.export --run $(SMOKE)/run --models $(SMOKE)/models
 	ZHENTU_MODELS_DIR=$(SMOKE)/models $(BIN)/zhentu model verify
 
 clean:

@@ -20,12 +20,11 @@ from sqlalchemy import insert
 
 from zhentu.banks.bank import Banks
 from zhentu.banks.entries import Bank
-from zhentu.banks.hashing import Fingerprint
 from zhentu.banks.index import distances
 from zhentu.banks.schema import bank_entries
 from zhentu.banks.store import BankStore
 from zhentu.record.database import Database, now
-from zhentu.types import BankKind
+from zhentu.types import BankKind, Fingerprint
 
 _CHUNK = 20_000
 

@@ -24,18 +24,19 @@ import numpy as np
 import psutil
 from loadgen import ROOT, Outcomes, drive, environment, form, free_port, gate_command, pictures, started
 
-from zhentu.bootstrap import build_screener
+from zhentu.bootstrap.screener import build_screener
 from zhentu.settings import load_settings
+from zhentu.types import Inquiry
 
 
 def bare(payloads: list[bytes]) -> np.ndarray:
     """Seconds of each bare pipeline call, in this process, one after another."""
     screener = build_screener(load_settings())
-    screener.screen(payloads[0])
+    screener.screen(Inquiry.of(payloads[0]))
     took = []
     for payload in payloads:
         began = time.perf_counter()
-        screener.screen(payload)
+        screener.screen(Inquiry.of(payload))
         took.append(time.perf_counter() - began)
     return np.array(took)
 

@@ -38,11 +38,12 @@ import numpy.typing as npt
 from PIL import Image
 from scanning import ROOT, cpu_seconds, environment, scan_command
 
-from zhentu.bootstrap import build_screener
+from zhentu.bootstrap.screener import build_screener
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import samples_folder
 from zhentu.detect.views import Views, choose_boxes, make_views
 from zhentu.settings import load_settings
+from zhentu.types import Inquiry
 
 SIZES = ((1300, 1600), (1280, 1600), (1300, 1560), (1600, 1300))  # width, height
 
@@ -124,7 +125,7 @@ def threads(paths: list[Path]) -> Cost:
     screener = build_screener(load_settings())
 
     def screen(path: Path) -> None:
-        screener.screen(path.read_bytes(), str(path))
+        screener.screen(Inquiry.of(path.read_bytes(), str(path)))
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return cost_of(lambda: list(pool.map(screen, paths)))

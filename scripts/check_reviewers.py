@@ -24,12 +24,12 @@ from pathlib import Path
 from sqlalchemy import select
 
 from zhentu.errors import ReviewConflict
+from zhentu.ids import new_id
 from zhentu.record import audit
-from zhentu.record.codec import new_record_id
 from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
 from zhentu.review.fill import Filler, FillSettings
-from zhentu.review.items import Outcome
+from zhentu.review.items import ReviewOutcome
 from zhentu.review.queue import ReviewQueue
 from zhentu.review.schema import review_decisions, review_items
 from zhentu.types import Action, Decision, Listing, Mode, ModelRef, Record, Scores, Verdict
@@ -43,7 +43,7 @@ def record(number: int) -> Record:
     scores = Scores(*(random.random() for _ in range(6)))
     decision = Decision(Action.REVIEW, Action.REVIEW, Mode.ENFORCE, (), "check", "0" * 64)
     return Record(
-        new_record_id(),
+        new_id(),
         datetime.now(UTC),
         f"{number}.jpg",
         digest,
@@ -74,7 +74,7 @@ def work(url: str, name: str, slow: bool) -> None:
         if slow:
             time.sleep(3600)
         for item in items:
-            outcome = rng.choice(list(Outcome))
+            outcome = rng.choice(list(ReviewOutcome))
             try:
                 queue.decide(item.item_id, name, outcome)
                 if rng.random() < 0.05:  # the network ate the answer: the browser sends the decision again

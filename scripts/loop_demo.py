@@ -24,16 +24,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from zhentu.bootstrap import build_screener, build_store, find_model
-from zhentu.desk import open_desk
+from zhentu.bootstrap.desk import open_desk
+from zhentu.bootstrap.models import find_model
+from zhentu.bootstrap.screener import build_screener
+from zhentu.bootstrap.stores import build_store
 from zhentu.detect.models import Manifest, models_folder
 from zhentu.errors import PictureError
 from zhentu.intake.decode import decode
 from zhentu.record.history import ModelHistory
 from zhentu.review.compare import auc
-from zhentu.review.items import Outcome
+from zhentu.review.items import ReviewOutcome
 from zhentu.settings import Settings, load_settings
-from zhentu.types import Action, Listing
+from zhentu.types import Action, Inquiry, Listing
 
 _SIDE = 512
 _MISTAKES = 1 / 25
@@ -90,7 +92,7 @@ def rehearsal(base: Path, path: Path, count: int) -> Path:
 
     Tuning on the new pictures alone would forget; a head that is drawn towards what it was needs few of the old ones.
     """
-    from training.dataset import read_manifest, write_manifest
+    from zhentu_training.dataset import read_manifest, write_manifest
 
     samples = read_manifest(base)
     train = [sample for sample in samples if sample.split == "train"]
@@ -103,9 +105,9 @@ def rehearsal(base: Path, path: Path, count: int) -> Path:
 def review(settings: Settings, folder: Path, truth: dict[str, bool]) -> int:
     """Screen, queue, and decide through the queue as two reviewers would; how many decisions were mistakes."""
     rng, mistakes = np.random.default_rng(11), 0
-    line, store = build_screener(settings, settings.worker_count), build_store(settings)
+    screener, store = build_screener(settings, settings.worker_count), build_store(settings)
     for name in truth:
-        record = line.screen((folder / name).read_bytes(), name, Listing(goods="loop"))
+        record = screener.screen(Inquiry.of((folder / name).read_bytes(), name, Listing(goods="loop"))).record
         # What the model misses is looked at as a sample would be; all of it, so that the demo stays small.
         store.append(replace(record, decision=replace(record.decision, action=Action.REVIEW)))
     store.close()
@@ -116,8 +118,8 @@ def review(settings: Settings, folder: Path, truth: dict[str, bool]) -> int:
                 forged = truth[desk.store.get(item.record_id).path]
                 wrong = rng.random() < _MISTAKES
                 mistakes += wrong
-                outcome = Outcome.UPHOLD if forged != wrong else Outcome.OVERTURN
-                category = "cutout_artifact" if outcome is Outcome.UPHOLD else ""
+                outcome = ReviewOutcome.UPHOLD if forged != wrong else ReviewOutcome.OVERTURN
+                category = "cutout_artifact" if outcome is ReviewOutcome.UPHOLD else ""
                 desk.queue.decide(item.item_id, reviewer, outcome, category)
             if desk.queue.counts().open == 0:
                 break
@@ -148,15 +150,16 @@ class Measured:
 
 def measure(settings: Settings, model: str, folder: Path, truth: dict[str, bool], base: Path) -> Measured:
     """A model on new pictures, and on real pictures of the base's dev split."""
-    from training.dataset import read_manifest
+    from zhentu_training.dataset import read_manifest
 
-    line = build_screener(settings.model_copy(update={"model": model}), settings.worker_count)
+    screener = build_screener(settings.model_copy(update={"model": model}), settings.worker_count)
     flagged = {}
     for name in truth:
-        flagged[name] = line.screen((folder / name).read_bytes()).decision.action is not Action.ALLOW
+        record = screener.screen(Inquiry.of((folder / name).read_bytes())).record
+        flagged[name] = record.decision.action is not Action.ALLOW
     dev = [sample for sample in read_manifest(base) if sample.split == "dev" and not sample.recipe]
     dev = [dev[place] for place in np.random.default_rng(1).permutation(len(dev))[:_DEV]]
-    scores = np.array([line.detector.detect(decode(sample.path.read_bytes())).scores.forged for sample in dev])
+    scores = np.array([screener.detector.detect(decode(sample.path.read_bytes())).scores.forged for sample in dev])
     return Measured(flagged, scores, np.array([sample.forged for sample in dev]))
 
 
@@ -215,9 +218,11 @@ def main() -> None:
     run = work / "run"
     manifest = str(work / "set" / "manifest.csv")
     pictures = ["--manifest", manifest, "--config", str(arguments.config), "--features", str(work / "features")]
-    _python("training.features", *pictures)
-    _python("training.fit", *pictures, "--run", str(run), "--start-from", str(arguments.models), "--teach", "review")
-    _python("training.export", "--run", str(run), "--models", str(work / "models"))
+    _python("zhentu_training.features", *pictures)
+    _python(
+        "zhentu_training.fit", *pictures, "--run", str(run), "--start-from", str(arguments.models), "--teach", "review"
+    )
+    _python("zhentu_training.export", "--run", str(run), "--models", str(work / "models"))
     after = Manifest.load(work / "models").active
     told += [_zhentu("model", "compare", before, after), _zhentu("model", "promote", after)]
     measured = [measure(settings, name, work / "unseen", unseen, arguments.base) for name in (before, after)]

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from skimage import data
 
-from training.forge.base import Materials
-from training.forge.masks import foreground_mask
-from training.forge.registry import forge
+from zhentu_training.forge.base import Materials
+from zhentu_training.forge.masks import foreground_mask
+from zhentu_training.forge.registry import forge
 
 OUT = Path("src/zhentu/samples")
 GENUINE = {

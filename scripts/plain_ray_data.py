@@ -14,8 +14,9 @@ from typing import Any
 
 import ray
 
-from zhentu.bootstrap import build_screener
+from zhentu.bootstrap.screener import build_screener
 from zhentu.settings import load_settings
+from zhentu.types import Inquiry
 
 
 class Screen:
@@ -26,7 +27,7 @@ class Screen:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """One picture."""
-        record = self._screener.screen(row["bytes"], row["path"])
+        record = self._screener.screen(Inquiry.of(row["bytes"], row["path"])).record
         scores = record.verdict.scores.as_dict() if record.verdict else {}
         return {"path": row["path"], "sha256": record.picture_sha256, "action": record.decision.action.value, **scores}
 

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from zhentu.detect.models import OUTPUTS, Manifest, ModelEntry
-from zhentu.types import LABELS, ModelRef, Picture, Scores, Verdict
+from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.types import (
+    CATEGORIES,
+    FORGERY_CATEGORIES,
+    OUTPUTS,
+    Action,
+    Basis,
+    Category,
+    Comparison,
+    ModelRef,
+    Picture,
+    Scores,
+    Threshold,
+    Verdict,
+)
 
 WHOLE, CROP = 32, 16
 
@@ -68,16 +82,16 @@ def tiny_graph() -> onnx.ModelProto:
 
 
 def manifest_of(content: bytes) -> dict[str, object]:
-    thresholds = {f"{label.value}.review": 0.9 for label in LABELS[:4]} | {"ai_generated.label": 0.8}
+    levels = [(each, "review", 0.9) for each in FORGERY_CATEGORIES] + [(Category.AI_GENERATED, "label", 0.8)]
     entry = {
         "name": "tiny",
         "version": "1",
         "file": "tiny.onnx",
         "sha256": hashlib.sha256(content).hexdigest(),
-        "labels": [label.value for label in LABELS],
+        "labels": [label.value for label in CATEGORIES],
         "views": {"whole_size": WHOLE, "crop_size": CROP, "crop_count": 3},
-        "calibration": {label.value: {"slope": 1.0, "intercept": 0.0} for label in LABELS},
-        "thresholds": thresholds,
+        "calibration": {category.value: {"slope": 1.0, "intercept": 0.0} for category in CATEGORIES},
+        "thresholds": [{"category": name, "action": action, "value": value} for name, action, value in levels],
         "golden": [],
         "training_data": {"digest": "0" * 64, "pictures": 0, "sources": 0},
         "created": "2026-11-24",
@@ -109,3 +123,27 @@ class FakeDetector:
 def verdict(score: float = 0.1, **scores: float) -> Verdict:
     values = dict.fromkeys(OUTPUTS, score) | scores
     return Verdict(Scores(**values), ModelRef("tiny", "1", "0" * 64))
+
+
+def thresholds(levels: Mapping[str, Mapping[str, float]]) -> tuple[Threshold, ...]:
+    """Thresholds as policy.yaml would write them: {"cutout_artifact": {"review": 0.5}}."""
+    return tuple(
+        Threshold(Category(category), Action(action), value)
+        for category, actions in levels.items()
+        for action, value in actions.items()
+    )
+
+
+class FakeComparer:
+    """Says how unlike a picture is to its references, and notes how many there were."""
+
+    def __init__(self, score: float = 0.8, similarity: float = 0.3) -> None:
+        self.score, self.similarity = score, similarity
+        self.model = ModelRef("compare", "1", "c" * 64)
+        self.thresholds = (Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.5, Basis.REFERENCE),)
+        self.compared: list[int] = []
+
+    def compare(self, picture: Picture, references: Sequence[Picture]) -> Comparison:
+        assert references
+        self.compared.append(len(references))
+        return Comparison(self.score, self.similarity, references[0].sha256, self.model)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from fakes import verdict
+from fakes import thresholds, verdict
 from pictures import waves
 
-from zhentu.banks.hashing import Fingerprint, colour_signature, pdq_hash
+from zhentu.banks.hashing import colour_signature, pdq_hash
 from zhentu.decide.policy import decide
-from zhentu.record.codec import new_record_id
-from zhentu.types import Action, Decision, Listing, Mode, Picture, Record
+from zhentu.ids import new_id
+from zhentu.types import Action, Decision, Fingerprint, Listing, Mode, Picture, Record
+
+SHIPPED = thresholds({"cutout_artifact": {"review": 0.9}, "ai_generated": {"label": 0.8}})
 
 
 def record(
@@ -27,11 +29,13 @@ def record(
     """A record as the gate writes it; `policy` decides where it is given."""
     said = verdict(score, **scores)
     listing = Listing(f"listing-{number}", seller, goods, f"goods {number}")
-    decision = Decision(action, action, Mode.ENFORCE, (), "test", "0" * 64, None, {"cutout_artifact.review": 0.9})
+    decision = Decision(
+        action, action, Mode.ENFORCE, (), "test", "0" * 64, None, thresholds({"cutout_artifact": {"review": 0.9}})
+    )
     if policy is not None:
-        decision = decide(said, (), listing, policy, {"cutout_artifact.review": 0.9, "ai_generated.label": 0.8})
+        decision = decide(said, (), listing, policy, SHIPPED)
     return Record(
-        record_id=new_record_id(),
+        record_id=new_id(),
         created_at=datetime.now(UTC) + timedelta(microseconds=number),
         path=path or f"{number}.png",
         picture_sha256=sha256 or f"{number * 2654435761 % 2**32:08x}" * 8,
@@ -48,7 +52,7 @@ def record(
     )
 
 
-def print_of(record: Record) -> Fingerprint:
+def fingerprint_of(record: Record) -> Fingerprint:
     """A look of its own per listing number, ten numbers alike."""
     rgb = waves(64, 64, int(record.listing.listing_id.split("-")[1]) // 10)
     return Fingerprint(record.picture_sha256, *pdq_hash(rgb), colour_signature(rgb))

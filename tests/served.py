@@ -15,8 +15,9 @@ from fakes import FakeDetector
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from zhentu.bootstrap import Screener, build_screener
+from zhentu.bootstrap.screener import build_screener
 from zhentu.gate.app import create_app
+from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import Picture, Verdict
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from zhentu.bootstrap import find_model
+from zhentu.bootstrap.models import find_model
 from zhentu.cli.app import app
 from zhentu.detect.models import samples_folder
 from zhentu.detect.sessions import has_8bit_products
@@ -53,7 +53,7 @@ def test_8_bit_products_are_read_off_the_processor(tmp_path: Path, flags: str, a
 
 
 def test_a_processor_without_them_gets_floating_point_unless_a_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zhentu.bootstrap.has_8bit_products", lambda: False)
+    monkeypatch.setattr("zhentu.bootstrap.models.has_8bit_products", lambda: False)
     settings = load_settings(environment={})
     assert find_model(settings)[0].precision == "fp32"
     named = settings.model_copy(update={"model": "zhentu-int8"})

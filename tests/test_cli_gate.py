@@ -13,16 +13,16 @@ import pytest
 from conftest import encoded, photo
 from typer.testing import CliRunner
 
-from zhentu.bootstrap import build_screener
+from zhentu.bootstrap.screener import build_screener
 from zhentu.cli.app import app
-from zhentu.detect.models import OUTPUTS, Manifest, ModelEntry
+from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.record.database import Database
 from zhentu.record.keys import KeyStore
 from zhentu.record.outbox import MessageState, Outbox, new_message
 from zhentu.record.spool import Spool
-from zhentu.record.store import Kept, RecordStore
+from zhentu.record.store import RecordStore, RecordWrite
 from zhentu.settings import load_settings
-from zhentu.types import Listing
+from zhentu.types import OUTPUTS, Inquiry, Listing
 
 run = CliRunner().invoke
 
@@ -38,7 +38,7 @@ def database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: ModelEntry)
 
 def screened(seller: str, seed: int = 1):
     payload = encoded(photo(seed=seed), "JPEG")
-    return build_screener(load_settings()).screen(payload, listing=Listing(seller_id=seller))
+    return build_screener(load_settings()).screen(Inquiry.of(payload, listing=Listing(seller_id=seller))).record
 
 
 def test_a_key_is_created_listed_and_revoked(database: Database) -> None:
@@ -93,7 +93,7 @@ def test_a_prune_that_says_not_what_is_refused(options: list[str]) -> None:
 def test_the_spool_is_replayed(database: Database) -> None:
     spool = Spool(load_settings().spool_dir)
     record = screened("S1")
-    spool.put(Kept(record))
+    spool.put(RecordWrite(record))
     spool._file.close()  # its process has died
     assert "1 decisions" in run(app, ["spool", "replay"]).stdout
     assert RecordStore(database).get(record.record_id) == record

@@ -5,61 +5,36 @@ from dataclasses import dataclass, replace
 
 import pytest
 from conftest import encoded, photo
-from fakes import FakeDetector, verdict
+from fakes import FakeComparer, FakeDetector, verdict
 
 from zhentu.decide.policy import Policy
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import PictureCorrupt, PictureTruncated
 from zhentu.intake.decode import DecodeLimits
-from zhentu.screen import screen
+from zhentu.screen import Screener
 from zhentu.types import (
     Action,
     BankHit,
     BankKind,
     Basis,
+    EarlierVerdict,
     EvidenceKind,
+    Fingerprint,
+    Inquiry,
     Listing,
     Mode,
-    ModelRef,
-    Picture,
+    PictureFile,
     Record,
     Signal,
-    Verdict,
 )
-
-COMPARER = ModelRef("compare", "1", "0" * 64)
 
 
 @dataclass
 class FakeBank:
     hits: tuple[BankHit, ...] = ()
 
-    def lookup(self, picture: Picture, listing: Listing) -> tuple[BankHit, ...]:
+    def lookup(self, fingerprint: Fingerprint, listing: Listing) -> tuple[BankHit, ...]:
         return self.hits
-
-
-@dataclass
-class FakeComparison:
-    score: float = 0.8
-    similarity: float = 0.3
-    reference_sha256: str = "f" * 64
-    model: ModelRef = COMPARER
-
-
-class FakeComparer:
-    review_threshold = 0.5
-
-    def compare(self, picture: Picture, references: Sequence[Picture]) -> FakeComparison:
-        assert references
-        return FakeComparison()
-
-
-@dataclass
-class FakeKnown:
-    said: Verdict
-
-    def verdict_for(self, sha256: str, model_sha256: str) -> tuple[str, Verdict] | None:
-        return ("r1", self.said)
 
 
 @pytest.fixture
@@ -68,10 +43,12 @@ def detector(entry: ModelEntry) -> FakeDetector:
 
 
 @pytest.fixture
-def line(detector: FakeDetector, policy: Policy):
-    def run(payload: bytes = b"", **options: object) -> Record:
-        chosen = {"detector": detector, "policy": policy, "limits": DecodeLimits()} | options
-        return screen(payload or encoded(photo(), "JPEG"), **chosen)
+def look(detector: FakeDetector, policy: Policy):
+    def run(payload: bytes = b"", references: Sequence[bytes] = (), earlier: EarlierVerdict | None = None, **parts):
+        screener = replace(Screener(detector, policy, DecodeLimits()), **parts)
+        inquiry = Inquiry.of(payload or encoded(photo(), "JPEG"))
+        files = tuple(map(PictureFile.of, references))
+        return screener.screen(replace(inquiry, references=files, earlier=earlier)).record
 
     return run
 
@@ -80,30 +57,30 @@ def names(record: Record) -> list[str]:
     return [each.name for each in record.evidence]
 
 
-def test_each_step_leaves_evidence_in_order(line) -> None:
-    record = line(bank=FakeBank(), comparer=FakeComparer(), references=[encoded(photo(seed=2), "PNG")])
+def test_each_step_leaves_evidence_in_order(look) -> None:
+    record = look(bank=FakeBank(), comparer=FakeComparer(), references=[encoded(photo(seed=2), "PNG")])
     assert names(record) == ["bank_no_match", "model_scores", "reference_comparison"]
     assert record.verdict.basis is Basis.REFERENCE
     assert record.decision.action is Action.REVIEW
 
 
 @pytest.mark.parametrize("kind", [BankKind.KNOWN_BAD, BankKind.ALLOWED])
-def test_a_picture_whose_bytes_a_bank_holds_is_not_shown_to_the_model(line, detector, kind: BankKind) -> None:
-    record = line(bank=FakeBank((BankHit("b", kind, "7", Signal.SHA256, note="seen in May"),)))
+def test_a_picture_whose_bytes_a_bank_holds_is_not_shown_to_the_model(look, detector, kind: BankKind) -> None:
+    record = look(bank=FakeBank((BankHit("b", kind, "7", Signal.SHA256, note="seen in May"),)))
     assert (detector.asked, record.verdict) == (0, None)
     assert names(record) == [f"bank_{kind.value}", "model_not_asked"]
     assert "seen in May" in record.evidence[0].detail
 
 
-def test_a_similar_picture_is_still_shown_to_the_model(line, detector) -> None:
-    record = line(bank=FakeBank((BankHit("b", BankKind.ALLOWED, "7", Signal.PDQ, 12),)))
+def test_a_similar_picture_is_still_shown_to_the_model(look, detector) -> None:
+    record = look(bank=FakeBank((BankHit("b", BankKind.ALLOWED, "7", Signal.PDQ, 12),)))
     assert detector.asked == 1
     assert "12 of 256 bits" in record.evidence[0].detail
 
 
-def test_bytes_that_were_scored_before_are_not_scored_again(line, detector) -> None:
+def test_bytes_that_were_scored_before_are_not_scored_again(look, detector) -> None:
     earlier = replace(verdict(0.95), basis=Basis.REFERENCE)
-    record = line(known=FakeKnown(earlier))
+    record = look(earlier=EarlierVerdict("r1", earlier, detector.entry.thresholds))
     assert detector.asked == 0
     assert record.verdict.scores == earlier.scores
     assert record.verdict.basis is Basis.PICTURE_ALONE
@@ -112,18 +89,20 @@ def test_bytes_that_were_scored_before_are_not_scored_again(line, detector) -> N
     assert record.decision.action is Action.REVIEW
 
 
-def test_references_without_a_comparison_are_said_to_be_unused(line) -> None:
-    record = line(references=[encoded(photo(seed=2), "PNG")])
+def test_references_without_a_comparison_are_said_to_be_unused(look) -> None:
+    record = look(references=[encoded(photo(seed=2), "PNG")])
     assert names(record)[-1] == "reference_not_compared"
     assert record.verdict.basis is Basis.PICTURE_ALONE
 
 
-def test_a_broken_reference_is_named_as_one(line) -> None:
+def test_a_broken_reference_is_named_as_one(look) -> None:
     with pytest.raises((PictureTruncated, PictureCorrupt), match="reference picture"):
-        line(comparer=FakeComparer(), references=[encoded(photo((300, 300)), "JPEG")[:900]])
+        look(comparer=FakeComparer(), references=[encoded(photo((300, 300)), "JPEG")[:900]])
 
 
-def test_switched_off_nothing_is_asked(line, detector, policy: Policy) -> None:
+def test_switched_off_nothing_is_asked(look, detector, policy: Policy) -> None:
     hit = BankHit("b", BankKind.KNOWN_BAD, "7", Signal.SHA256)
-    record = line(bank=FakeBank((hit,)), policy=replace(policy, mode=Mode.OFF), known=FakeKnown(verdict(1.0)))
+    record = look(
+        bank=FakeBank((hit,)), policy=replace(policy, mode=Mode.OFF), earlier=EarlierVerdict("r1", verdict(1.0), ())
+    )
     assert (detector.asked, names(record), record.decision.action) == (0, [], Action.ALLOW)

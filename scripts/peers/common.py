@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnxruntime as ort
 
-from zhentu.bootstrap import find_model
+from zhentu.bootstrap.models import find_model
 from zhentu.detect.detector import Detector
 from zhentu.settings import load_settings
 

@@ -10,6 +10,7 @@ ZhentuError                      internal_error           500  1
 │   ├── UnsupportedFormat        unsupported_format       415  1
 │   └── LabelUnwritable          label_unwritable         422  1   (this format or file cannot take the label)
 ├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
+├── RecordUnreadable             record_unreadable        500  1   (a row that this release cannot read)
 ├── SourceUnreadable             source_unreadable        502  1   (the source failed, again and again)
 ├── UsageError                   usage_error              400  2   (the call is at fault)
 │   ├── ConfigError              config_error             400  2   (every problem of a config at once)
@@ -50,6 +51,12 @@ class PictureError(ZhentuError):
 
     code = "picture_error"
     http_status = 422
+
+
+class RecordUnreadable(ZhentuError):
+    """A record in the store that this release cannot read: damaged, or written by a later release."""
+
+    code = "record_unreadable"
 
 
 class PictureEmpty(PictureError):

@@ -1,44 +1,57 @@
-"""The straight line: bytes -> picture -> evidence -> verdict -> decision -> record, and nothing else.
+"""The straight line: inquiry -> picture -> evidence -> verdict -> decision -> screening, and nothing else.
 
 A cascade, cheapest and surest first; each step leaves evidence: exact hash and banks, what the file says of itself,
-the model, the comparison with references, the policy. A picture whose bytes are known is not shown to the model again.
+the model, the comparison with references, the policy. A picture is decoded once, and whose bytes are known is not shown
+to the model again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
+from zhentu.banks.hashing import fingerprint_of
 from zhentu.decide.policy import Policy, decide, declaration
 from zhentu.detect.models import ModelEntry
+from zhentu.digest import digest_of
 from zhentu.errors import PictureError
-from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.ids import new_id
+from zhentu.intake.decode import DECODING_VERSION, DecodeLimits, decode
 from zhentu.intake.provenance import read_provenance
-from zhentu.record.codec import new_record_id
 from zhentu.types import (
     BankHit,
     BankKind,
     Basis,
+    Category,
+    Comparison,
+    Decision,
+    EarlierVerdict,
     Evidence,
     EvidenceKind,
+    Fingerprint,
+    Inquiry,
     Listing,
     Mode,
     ModelRef,
     Picture,
+    PictureFile,
     Record,
+    Screening,
     Signal,
+    Threshold,
     Trust,
     Verdict,
 )
 
 _SETTLING = (BankKind.KNOWN_BAD, BankKind.ALLOWED)  # an exact hit in one of these says more than any score
+_OF_THE_LISTING = (EvidenceKind.DECLARATION, EvidenceKind.REFERENCE, EvidenceKind.HASH)  # not of the bytes
 
 
 class DetectorPort(Protocol):
-    """What the line needs of a detector."""
+    """What screening needs of a detector."""
 
     @property
     def entry(self) -> ModelEntry:
@@ -51,9 +64,9 @@ class DetectorPort(Protocol):
 
 
 class BankPort(Protocol):
-    """Banks of known pictures, as the line asks them; several threads may ask at once."""
+    """Banks of known pictures; several threads may ask at once."""
 
-    def lookup(self, picture: Picture, listing: Listing) -> tuple[BankHit, ...]:
+    def lookup(self, fingerprint: Fingerprint, listing: Listing) -> tuple[BankHit, ...]:
         """Every entry the picture matches, surest first; empty when it is in no bank. Raises StoreError."""
         ...
 
@@ -68,123 +81,192 @@ class VersionedBank(Protocol):
         ...
 
 
-class ComparisonPort(Protocol):
-    """What a comparison says. score: calibrated probability in [0, 1] of a material mismatch."""
-
-    @property
-    def score(self) -> float:
-        """Probability of a material mismatch with the closest reference."""
-        ...
-
-    @property
-    def similarity(self) -> float:
-        """Likeness to the closest reference, in [-1, 1]."""
-        ...
-
-    @property
-    def reference_sha256(self) -> str:
-        """Which reference was closest."""
-        ...
-
-    @property
-    def model(self) -> ModelRef:
-        """What compared."""
-        ...
-
-
 class ComparerPort(Protocol):
     """Compares a picture with pictures known to show the real goods."""
 
     @property
-    def review_threshold(self) -> float:
-        """The score shipped with the comparison as the limit for review."""
+    def model(self) -> ModelRef:
+        """Which model compares."""
         ...
 
-    def compare(self, picture: Picture, references: Sequence[Picture]) -> ComparisonPort:
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """The limits that ship with it, of basis REFERENCE."""
+        ...
+
+    def compare(self, picture: Picture, references: Sequence[Picture]) -> Comparison:
         """Compare with at least one reference."""
         ...
 
 
-class KnownPort(Protocol):
-    """What was said of the same bytes before."""
+@dataclass(frozen=True, slots=True)
+class Screener:
+    """Everything that screening works with, built once; several threads may screen at once. It stores nothing."""
 
-    def verdict_for(self, sha256: str, model_sha256: str) -> tuple[str, Verdict] | None:
-        """Record id and verdict of an earlier screening of these bytes by this model, None when there is none."""
-        ...
+    detector: DetectorPort
+    policy: Policy
+    limits: DecodeLimits
+    bank: BankPort | None = None
+    comparer: ComparerPort | None = None
+    c2pa_anchors: str = ""
+
+    def screen(self, inquiry: Inquiry) -> Screening:
+        """Screen one picture. Raises PictureError when it, or a reference, cannot be decoded."""
+        began = time.perf_counter()
+        picture = decode(inquiry.file.payload, self.limits, inquiry.file.sha256)
+        if self.policy.mode is Mode.OFF:
+            evidence = (*self._provenance(inquiry, picture), *declaration(inquiry.listing))
+            decision = self.decide(None, evidence, inquiry.listing, picture.sha256)
+            return Screening(_record(inquiry, picture, None, evidence, decision, began), picture)
+        fingerprint = fingerprint_of(picture)
+        hits = self.bank.lookup(fingerprint, inquiry.listing) if self.bank else ()
+        settled = any(hit.signal is Signal.SHA256 and hit.kind in _SETTLING for hit in hits)
+        earlier = None if settled or inquiry.with_heatmaps else inquiry.earlier
+        verdict = None if settled else self._verdict(picture, earlier, inquiry.with_heatmaps)
+        references = self._references(inquiry)
+        comparison = self.comparer.compare(picture, references) if self.comparer and references else None
+        if verdict is not None and comparison is not None:
+            verdict = replace(verdict, basis=Basis.REFERENCE)
+        evidence = (
+            *_bank_evidence(hits, asked=self.bank is not None),
+            *self._provenance(inquiry, picture),
+            *declaration(inquiry.listing),
+            *_model_evidence(verdict, earlier, settled),
+            *_comparison_evidence(comparison, len(references), len(inquiry.references), self.comparer is not None),
+        )
+        shipped = earlier.thresholds if earlier else self.detector.entry.thresholds
+        decision = self.decide(verdict, evidence, inquiry.listing, picture.sha256, shipped, hits, comparison)
+        record = _record(inquiry, picture, verdict, evidence, decision, began)
+        return Screening(record, picture, fingerprint, hits, comparison, len(references) if comparison else 0)
+
+    def decide(
+        self,
+        verdict: Verdict | None,
+        evidence: Sequence[Evidence],
+        listing: Listing,
+        sha256: str,
+        shipped: Sequence[Threshold] = (),
+        hits: Sequence[BankHit] = (),
+        comparison: Comparison | None = None,
+    ) -> Decision:
+        """What the policy says of what was found. shipped: thresholds of the model that spoke."""
+        compared = self.comparer.thresholds if self.comparer else ()
+        return decide(
+            verdict,
+            evidence,
+            listing,
+            self.policy,
+            (*shipped, *compared),
+            hits=hits,
+            mismatch=comparison.score if comparison else None,
+            picture_sha256=sha256,
+        )
+
+    def decide_again(self, screening: Screening, verdict: Verdict, shipped: Sequence[Threshold]) -> Decision:
+        """What the decision would be if another model had spoken; everything else as it was found."""
+        record = screening.record
+        verdict = replace(verdict, basis=Basis.REFERENCE if screening.comparison else Basis.PICTURE_ALONE)
+        return self.decide(
+            verdict,
+            record.evidence,
+            record.listing,
+            record.picture_sha256,
+            shipped,
+            screening.hits,
+            screening.comparison,
+        )
+
+    def for_listing(self, record: Record, path: str, listing: Listing, shipped: Sequence[Threshold]) -> Record:
+        """A record for the same bytes in another place, listing or policy, made without looking at the picture again.
+
+        The verdict and what the file says of itself are the same. Not for pictures that banks or references are asked
+        about. shipped: thresholds of the model that spoke.
+        """
+        began = time.perf_counter()
+        verdict = record.verdict and replace(record.verdict, basis=Basis.PICTURE_ALONE)
+        kept = (each for each in record.evidence if each.kind not in _OF_THE_LISTING)
+        evidence = (*kept, *declaration(listing))
+        return replace(
+            record,
+            record_id=new_id(),
+            created_at=datetime.now(UTC),
+            path=path,
+            listing=listing,
+            verdict=verdict,
+            evidence=evidence,
+            decision=self.decide(verdict, evidence, listing, record.picture_sha256, shipped),
+            latency_ms=(time.perf_counter() - began) * 1e3,
+        )
+
+    def digest(self, model: ModelEntry | None = None) -> str:
+        """Everything that decides besides the picture and what is asked of it, as one sha256 in hex.
+
+        The same digest means that the same inquiry gets the same decision: what was decided may be repeated from the
+        store. model: the one that spoke; the one in force by default.
+        """
+        entry = model or self.detector.entry
+        return digest_of(
+            {
+                "model": [str(entry.ref), entry.sha256, entry.views, entry.calibration, entry.thresholds],
+                "comparison": [self.comparer.model, self.comparer.thresholds] if self.comparer else [],
+                "policy": self.policy.sha256,
+                "banks": self.bank.version if isinstance(self.bank, VersionedBank) else "",
+                "trust lists": self.c2pa_anchors,
+                "decoding": [DECODING_VERSION, self.limits],
+            }
+        )
+
+    def _verdict(self, picture: Picture, earlier: EarlierVerdict | None, with_heatmaps: bool) -> Verdict:
+        if earlier is not None:
+            return replace(earlier.verdict, basis=Basis.PICTURE_ALONE)
+        return self.detector.detect(picture, with_heatmaps)
+
+    def _references(self, inquiry: Inquiry) -> list[Picture]:
+        if self.comparer is None:
+            return []
+        pictures = []
+        for file in inquiry.references:
+            try:
+                pictures.append(self._reference(file))
+            except PictureError:
+                if not inquiry.skip_broken_references:
+                    raise
+        return pictures
+
+    def _reference(self, file: PictureFile) -> Picture:
+        try:
+            return decode(file.payload, self.limits, file.sha256)
+        except PictureError as error:
+            raise type(error)(f"reference picture: {error}") from error
+
+    def _provenance(self, inquiry: Inquiry, picture: Picture) -> tuple[Evidence, ...]:
+        return tuple(read_provenance(inquiry.file.payload, picture.format, self.c2pa_anchors))
 
 
-def screen(
-    payload: bytes,
-    *,
-    detector: DetectorPort,
-    policy: Policy,
-    limits: DecodeLimits,
-    path: str = "",
-    listing: Listing | None = None,
-    with_heatmaps: bool = False,
-    references: Sequence[bytes] = (),
-    bank: BankPort | None = None,
-    comparer: ComparerPort | None = None,
-    known: KnownPort | None = None,
-    c2pa_anchors: str = "",
+def _record(
+    inquiry: Inquiry,
+    picture: Picture,
+    verdict: Verdict | None,
+    evidence: tuple[Evidence, ...],
+    decision: Decision,
+    began: float,
 ) -> Record:
-    """Screen one picture. Raises PictureError when it cannot be decoded; nothing is stored here."""
-    began = time.perf_counter()
-    listing = listing or Listing()
-    picture = decode(payload, limits)
-    off = policy.mode is Mode.OFF
-    hits = bank.lookup(picture, listing) if bank and not off else ()
-    settled = any(hit.signal is Signal.SHA256 and hit.kind in _SETTLING for hit in hits)
-    earlier = None if off or settled or not known else known.verdict_for(picture.sha256, detector.entry.sha256)
-    verdict: Verdict | None = None
-    if earlier is not None and not with_heatmaps:
-        verdict = replace(earlier[1], basis=Basis.PICTURE_ALONE)
-    elif not off and not settled:
-        verdict = detector.detect(picture, with_heatmaps)
-    comparison = None
-    if references and comparer and not off:
-        comparison = comparer.compare(picture, [_reference(each, limits) for each in references])
-        verdict = verdict and replace(verdict, basis=Basis.REFERENCE)
-    evidence = (
-        *_bank_evidence(hits, asked=bank is not None and not off),
-        *read_provenance(payload, picture.format, c2pa_anchors),
-        *declaration(listing),
-        *_model_evidence(verdict, earlier[0] if earlier and not with_heatmaps else "", settled),
-        *_comparison_evidence(comparison, len(references), off),
-    )
-    decision = decide(
-        verdict,
-        evidence,
-        listing,
-        policy,
-        {**detector.entry.thresholds, **({"comparison.review": comparer.review_threshold} if comparer else {})},
-        hits=hits,
-        mismatch=comparison.score if comparison else None,
-        picture_sha256=picture.sha256,
-    )
     return Record(
-        record_id=new_record_id(),
+        record_id=new_id(),
         created_at=datetime.now(UTC),
-        path=path,
+        path=inquiry.path,
         picture_sha256=picture.sha256,
         picture_format=picture.format,
         width=picture.width,
         height=picture.height,
         byte_count=picture.byte_count,
         notes=picture.notes,
-        listing=listing,
+        listing=inquiry.listing,
         verdict=verdict,
         evidence=evidence,
         decision=decision,
         latency_ms=(time.perf_counter() - began) * 1e3,
     )
-
-
-def _reference(payload: bytes, limits: DecodeLimits) -> Picture:
-    try:
-        return decode(payload, limits)
-    except PictureError as error:
-        raise type(error)(f"reference picture: {error}") from error
 
 
 def _bank_evidence(hits: Sequence[BankHit], asked: bool) -> Iterator[Evidence]:
@@ -197,7 +279,7 @@ def _bank_evidence(hits: Sequence[BankHit], asked: bool) -> Iterator[Evidence]:
         yield Evidence(EvidenceKind.HASH, "bank_no_match", "no bank knows this picture", Trust.MEASURED)
 
 
-def _model_evidence(verdict: Verdict | None, earlier: str, settled: bool) -> Iterator[Evidence]:
+def _model_evidence(verdict: Verdict | None, earlier: EarlierVerdict | None, settled: bool) -> Iterator[Evidence]:
     if settled:
         yield Evidence(
             EvidenceKind.MODEL,
@@ -205,21 +287,27 @@ def _model_evidence(verdict: Verdict | None, earlier: str, settled: bool) -> Ite
             "a bank knows these very bytes; the model was not run",
             Trust.MEASURED,
         )
-    elif verdict is not None and earlier:
-        detail = f"the same bytes were scored by {verdict.model} before, in record {earlier}; the model was not run"
+    elif verdict is not None and earlier is not None:
+        before = f"the same bytes were scored by {verdict.model} before, in record {earlier.record_id}"
+        detail = f"{before}; the model was not run"
         yield Evidence(EvidenceKind.HASH, "known_picture", detail, Trust.MEASURED, score=verdict.scores.forged)
     elif verdict is not None:
         detail = f"{verdict.model} gives {verdict.scores.forged:.3f} that any of the five holds"
         yield Evidence(EvidenceKind.MODEL, "model_scores", detail, Trust.MEASURED, score=verdict.scores.forged)
 
 
-def _comparison_evidence(comparison: ComparisonPort | None, count: int, off: bool) -> Iterator[Evidence]:
+def _comparison_evidence(comparison: Comparison | None, count: int, sent: int, installed: bool) -> Iterator[Evidence]:
     if comparison is not None:
-        detail = (
+        yield Evidence(
+            EvidenceKind.REFERENCE,
+            "reference_comparison",
             f"{comparison.model}: mismatch {comparison.score:.3f}, similarity {comparison.similarity:.3f} to the "
-            f"closest of {count} references, sha256 {comparison.reference_sha256[:16]}"
+            f"closest of {count} references, sha256 {comparison.reference_sha256[:16]}",
+            Trust.MEASURED,
+            score=comparison.score,
+            category=Category.MATERIAL_MISMATCH,
         )
-        yield Evidence(EvidenceKind.REFERENCE, "reference_comparison", detail, Trust.MEASURED, score=comparison.score)
-    elif count and not off:
-        detail = f"{count} reference pictures were sent, and no comparison is installed: they were not used"
+    elif sent:
+        why = "none could be decoded" if installed else "no comparison is installed"
+        detail = f"{sent} reference pictures were sent, and {why}: they were not used"
         yield Evidence(EvidenceKind.REFERENCE, "reference_not_compared", detail, Trust.MEASURED)

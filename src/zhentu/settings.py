@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from zhentu.errors import ConfigError
 from zhentu.types import Action, OnError
+from zhentu.validation import problems_of
 
 PREFIX = "ZHENTU_"
 _CODE = r"^[\x21\x23-\x5b\x5d-\x7e]*$"  # characters of AIGC label fields, GB 45438-2025 Annex E
@@ -154,9 +155,7 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     try:
         settings = Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
-        problems += [
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']} (got {each['input']!r})" for each in error.errors()
-        ]
+        problems += problems_of(error, with_input=True)
     if problems:
         raise ConfigError(str(path) if path else "settings", problems)
     return settings

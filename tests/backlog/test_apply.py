@@ -11,10 +11,10 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from zhentu.backlog.apply import Applier, ApplyReport, ApplySpec
-from zhentu.backlog.jobs import JobPlace
 from zhentu.backlog.reading import Reader
 from zhentu.backlog.scan import ScanJob, run_scan
-from zhentu.bootstrap import build_store
+from zhentu.backlog.scan_job import JobPlace
+from zhentu.bootstrap.stores import build_store
 from zhentu.cli.app import app
 from zhentu.decide.policy_file import default_policy_path
 from zhentu.errors import UsageError

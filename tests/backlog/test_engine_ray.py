@@ -15,8 +15,8 @@ from conftest import encoded, photo
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan import ScanJob, run_scan
 from zhentu.banks.entries import Bank, NewEntry
-from zhentu.banks.hashing import fingerprint
-from zhentu.bootstrap import build_banks, build_store
+from zhentu.banks.hashing import fingerprint_of
+from zhentu.bootstrap.stores import build_banks, build_store
 from zhentu.errors import DependencyError
 from zhentu.intake.decode import decode
 from zhentu.settings import Settings
@@ -84,7 +84,9 @@ def test_a_killed_node_costs_no_picture_and_rows_are_those_of_the_local_engine(
         with closing(build_store(each)) as store:
             banks = build_banks(store)
             banks.put_bank(Bank("bad", BankKind.KNOWN_BAD), "ann")
-            banks.add("bad", [NewEntry.of(fingerprint(decode((pictures / "0100.jpg").read_bytes())), "review")], "ann")
+            banks.add(
+                "bad", [NewEntry.of(fingerprint_of(decode((pictures / "0100.jpg").read_bytes())), "review")], "ann"
+            )
     job = ScanJob((str(pictures),), tmp_path / "ray.csv", engine="ray", ray_address=nodes.address)
     summary = run_scan(job, settings, seen)
     assert nodes.killed.is_set()

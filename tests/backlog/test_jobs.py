@@ -10,10 +10,10 @@ from conftest import encoded, photo
 from typer.testing import CliRunner
 
 from zhentu.backlog.estimate import estimate
-from zhentu.backlog.jobs import JobLock, JobPlace, ScanJob
 from zhentu.backlog.metrics import ScanMetrics
 from zhentu.backlog.scan import _calm as calm
 from zhentu.backlog.scan import resume_scan, run_scan
+from zhentu.backlog.scan_job import JobLock, JobPlace, ScanJob
 from zhentu.cli.app import app
 from zhentu.cli.show import Rate, duration
 from zhentu.errors import UsageError

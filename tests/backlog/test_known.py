@@ -10,23 +10,24 @@ from pathlib import Path
 
 import pytest
 from conftest import encoded, photo
-from fakes import FakeDetector
+from fakes import FakeComparer, FakeDetector
 
+from zhentu.backlog.batch_writer import BatchWriter
 from zhentu.backlog.items import Item, Numbered
-from zhentu.backlog.keeping import Keeper
 from zhentu.backlog.known import Claims, KnownPictures
 from zhentu.backlog.ledger import Ledger, Shard
-from zhentu.backlog.picture import Outcome, PictureWork
+from zhentu.backlog.picture import PictureOutcome, PictureWork
 from zhentu.backlog.reading import Reader
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.sources import Found
-from zhentu.bootstrap import Screener, accepted_models, build_screener
+from zhentu.bootstrap.models import accepted_models
+from zhentu.bootstrap.screener import build_screener
 from zhentu.errors import UsageError
 from zhentu.record.database import Database
 from zhentu.record.known import KnownStore
-from zhentu.screen import ComparerPort
+from zhentu.screen import ComparerPort, Screener
 from zhentu.settings import Settings
-from zhentu.types import Listing, ModelRef, Picture
+from zhentu.types import Listing, Picture
 
 
 @dataclass
@@ -45,18 +46,18 @@ class Scanner:
         folder = self.folder / str(self.jobs)
         folder.mkdir()
         store, entry = KnownStore(self.database), self.detector.entry
-        models = {entry.sha256: entry.thresholds} | dict.fromkeys(accepted, entry.thresholds)
+        models = {sha256: replace(entry, sha256=sha256) for sha256 in (entry.sha256, *accepted)}
         with closing(Ledger(folder, folder)) as ledger, closing(Claims(folder / "claims.db")) as claims:
             ledger.list_items([Found(0, "", item) for item in items], Shard(), None)
-            known = KnownPictures(store, claims, list(models), self.screener.policy.sha256)
             screener = replace(self.screener, detector=self.detector, comparer=self.comparer)
+            known = KnownPictures(store, claims, {sha256: screener.digest(each) for sha256, each in models.items()})
             work = PictureWork(screener, Reader(screener.limits), known, models)
-            with Keeper(store, ledger) as keeper:
+            with BatchWriter(store, ledger) as writer:
                 while ledger.left:
                     claims.clear()
                     for outcome in work(list(ledger.to_do())):
-                        keeper.keep(outcome)
-                    keeper.flush()
+                        writer.keep(outcome)
+                    writer.flush()
             return [row for _, row in ledger.rows()]
 
 
@@ -110,7 +111,7 @@ def test_another_listing_or_policy_is_decided_anew_without_scoring(scanner: Scan
     declared = replace(copies[0], listing=Listing("L", declared_ai=True))
     (row,) = scanner.scan(declared)
     assert "declaration_declared_ai" in row.reasons
-    lenient = replace(scanner.screener.policy, sha256="f" * 64, thresholds={})
+    lenient = replace(scanner.screener.policy, sha256="f" * 64, limits={})
     scanner.screener = replace(scanner.screener, policy=lenient)
     (row,) = scanner.scan(copies[0])
     assert (row.action, row.known, scanner.detector.asked) == ("allow", True, 1)
@@ -135,33 +136,12 @@ def test_versions_from_the_one_named_count_as_known(settings: Settings, tmp_path
     path.write_text(json.dumps(manifest))
     assert set(accepted_models(settings)) == {entry["sha256"]}
     assert set(accepted_models(settings, "0.10")) == {entry["sha256"], "b" * 64}
-    with pytest.raises(UsageError, match="--rescan-below"):
+    with pytest.raises(UsageError, match="newest"):
         accepted_models(settings, "newest")
 
 
-@dataclass(frozen=True)
-class Unlike:
-    score: float
-    similarity: float = 0.1
-    reference_sha256: str = "0" * 64
-    model: ModelRef = ModelRef("comparer", "1", "c" * 64)  # noqa: RUF009 - frozen
-
-
-class Comparer:
-    """Finds every picture unlike its references."""
-
-    review_threshold = 0.5
-
-    def __init__(self) -> None:
-        self.compared: list[int] = []
-
-    def compare(self, picture: Picture, references: Sequence[Picture]) -> Unlike:
-        self.compared.append(len(references))
-        return Unlike(0.97)
-
-
 def test_references_are_compared_and_what_cannot_be_read_is_left_out(scanner: Scanner, copies: list[Item]) -> None:
-    scanner.comparer, scanner.detector.score = Comparer(), 0.1
+    scanner.comparer, scanner.detector.score = FakeComparer(0.97), 0.1
     item = replace(copies[0], references=(copies[1].path, "/nowhere.jpg"))
     (row,) = scanner.scan(item)
     (alone,) = scanner.scan(copies[0])
@@ -179,7 +159,9 @@ def test_the_fingerprint_is_in_the_row_where_there_is_something_to_see(scanner: 
 
 def test_outcomes_of_one_chunk_keep_their_order(scanner: Scanner, copies: list[Item]) -> None:
     work = PictureWork(replace(scanner.screener, detector=scanner.detector), Reader(scanner.screener.limits), None, {})
-    outcomes: list[Outcome] = work([Numbered(7, copies[0]), Numbered(8, Item("/nowhere.jpg")), Numbered(9, copies[2])])
+    outcomes: list[PictureOutcome] = work(
+        [Numbered(7, copies[0]), Numbered(8, Item("/nowhere.jpg")), Numbered(9, copies[2])]
+    )
     assert [(each.seq, each.row.error if each.row else None) for each in outcomes] == [
         (7, ""),
         (8, "picture_not_found"),

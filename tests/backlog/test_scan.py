@@ -15,7 +15,7 @@ from hostile import write_hostile
 
 from zhentu.backlog.rows import COLUMNS, ScanRow
 from zhentu.backlog.scan import ScanJob, run_scan
-from zhentu.bootstrap import build_store
+from zhentu.bootstrap.stores import build_store
 from zhentu.decide.policy_file import default_policy_path
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import UsageError

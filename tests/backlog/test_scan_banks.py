@@ -13,8 +13,8 @@ from PIL import Image
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan import ScanJob, run_scan
 from zhentu.banks.entries import Bank, NewEntry
-from zhentu.banks.hashing import fingerprint
-from zhentu.bootstrap import build_banks, build_store
+from zhentu.banks.hashing import fingerprint_of
+from zhentu.bootstrap.stores import build_banks, build_store
 from zhentu.decide.policy_file import default_policy_path
 from zhentu.intake.decode import decode
 from zhentu.settings import Settings
@@ -36,7 +36,7 @@ def know(settings: Settings, bank: Bank, *paths: Path) -> None:
     with closing(build_store(settings)) as store:
         banks = build_banks(store)
         banks.put_bank(bank, "ann")
-        prints = [fingerprint(decode(path.read_bytes())) for path in paths]
+        prints = [fingerprint_of(decode(path.read_bytes())) for path in paths]
         banks.add(bank.name, [NewEntry.of(each, "review") for each in prints], "ann")
 
 

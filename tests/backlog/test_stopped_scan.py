@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import encoded, photo
 
-from zhentu.bootstrap import build_store
+from zhentu.bootstrap.stores import build_store
 from zhentu.settings import Settings
 
 PICTURES = 700

@@ -13,11 +13,12 @@ from fakes import FakeDetector
 from served import listening
 from starlette.testclient import TestClient
 
-from zhentu.bootstrap import Screener, build_screener
+from zhentu.bootstrap.screener import build_screener
 from zhentu.client import AsyncClient
 from zhentu.gate.app import create_app
+from zhentu.screen import Screener
 from zhentu.settings import Settings
-from zhentu.types import Action, OnError
+from zhentu.types import Action, Category, OnError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "example_pipeline.py"
 
@@ -35,7 +36,7 @@ def strict(settings: Settings, score: float) -> Screener:
     """A gate whose model gives every picture one score, and whose policy blocks from 0.9."""
     built = build_screener(settings)
     limits = {Action.REVIEW: 0.5, Action.BLOCK: 0.9}
-    policy = replace(built.policy, thresholds={"cutout_artifact": limits})
+    policy = replace(built.policy, limits={(Category.CUTOUT_ARTIFACT, ""): limits})
     return replace(built, detector=FakeDetector(built.detector.entry, score), policy=policy)
 
 

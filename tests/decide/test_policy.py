@@ -4,26 +4,29 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from fakes import verdict
+from fakes import thresholds, verdict
 
 from zhentu.decide.policy import Policy, decide, declaration, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy, parse_policy
 from zhentu.errors import ConfigError
 from zhentu.types import (
-    LABELS,
+    FORGERY_CATEGORIES,
     Action,
     AiState,
     BankHit,
     BankKind,
+    Basis,
+    Category,
     Evidence,
     EvidenceKind,
     Listing,
     Mode,
     Signal,
+    Threshold,
     Trust,
 )
 
-SHIPPED = {f"{label.value}.review": 0.9 for label in LABELS[:4]} | {"ai_generated.label": 0.8}
+SHIPPED = thresholds({each: {"review": 0.9} for each in FORGERY_CATEGORIES} | {"ai_generated": {"label": 0.8}})
 GOOD = 'version: "1"\nmode: enforce\nthresholds:\n  cutout_artifact: {review: 0.5, block: 0.9}\n'
 
 
@@ -43,9 +46,9 @@ def test_nothing_found_allows(policy: Policy) -> None:
     assert [reason.code for reason in decision.reasons] == ["nothing_found"]
 
 
-@pytest.mark.parametrize("label", LABELS[:4])
-def test_a_forgery_score_at_the_shipped_threshold_asks_for_review(policy: Policy, label: str) -> None:
-    decision = decide(verdict(0.1, **{label: 0.9}), (), Listing(), policy, SHIPPED)
+@pytest.mark.parametrize("category", FORGERY_CATEGORIES)
+def test_a_forgery_score_at_the_shipped_threshold_asks_for_review(policy: Policy, category: str) -> None:
+    decision = decide(verdict(0.1, **{category: 0.9}), (), Listing(), policy, SHIPPED)
     assert decision.action is Action.REVIEW
     assert decision.reasons[0].score == decision.reasons[0].threshold == 0.9
 
@@ -105,19 +108,19 @@ def test_evidence_without_a_state_asks_for_nothing(policy: Policy) -> None:
 
 def test_the_gravest_action_wins_and_every_reason_is_kept() -> None:
     policy = parse_policy(GOOD, "p")
-    decision = decide(verdict(0.1, cutout_artifact=0.95), (evidence(),), Listing(), policy, {})
+    decision = decide(verdict(0.1, cutout_artifact=0.95), (evidence(),), Listing(), policy, ())
     assert decision.action is Action.BLOCK
-    assert decision.thresholds == {"cutout_artifact.review": 0.5, "cutout_artifact.block": 0.9}
+    assert decision.thresholds == thresholds({"cutout_artifact": {"review": 0.5, "block": 0.9}})
 
 
 def test_goods_have_their_own_threshold_and_fall_back() -> None:
     policy = parse_policy(GOOD + '  "cutout_artifact:jewelry": {review: 0.8}\n', "p")
     seen = {
-        goods: decide(verdict(0.1, cutout_artifact=0.7), (), Listing(goods=goods), policy, {}).action
+        goods: decide(verdict(0.1, cutout_artifact=0.7), (), Listing(goods=goods), policy, ()).action
         for goods in ("jewelry", "apparel")
     }
     assert seen == {"jewelry": Action.ALLOW, "apparel": Action.REVIEW}
-    high = decide(verdict(0.1, cutout_artifact=0.95), (), Listing(goods="jewelry"), policy, {})
+    high = decide(verdict(0.1, cutout_artifact=0.95), (), Listing(goods="jewelry"), policy, ())
     assert high.action is Action.BLOCK
 
 
@@ -141,8 +144,8 @@ def test_every_reason_speaks_both_languages(policy: Policy) -> None:
 
 def test_a_model_threshold_that_does_not_exist_is_found() -> None:
     policy = parse_policy(GOOD.replace("0.5", "model"), "p")
-    assert "cutout_artifact.review" in unresolved(policy, {})[0]
-    assert unresolved(policy, {"cutout_artifact.review": 0.5}) == []
+    assert "cutout_artifact.review" in unresolved(policy, ())[0]
+    assert unresolved(policy, thresholds({"cutout_artifact": {"review": 0.5}})) == []
     assert unresolved(load_policy(default_policy_path()), SHIPPED) == []
 
 
@@ -199,7 +202,8 @@ def test_a_policy_that_blocks_on_likeness_or_has_wrong_shares_is_refused() -> No
 
 
 def test_a_mismatch_with_the_references_asks_for_review(policy: Policy) -> None:
-    shipped = {**SHIPPED, "comparison.review": 0.5}
+    compared = Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.5, Basis.REFERENCE)
+    shipped = (*SHIPPED, compared)
     decision = decide(verdict(0.1), (), Listing(), policy, shipped, mismatch=0.7)
     assert (decision.action, decision.reasons[0].code) == (Action.REVIEW, "comparison_material_mismatch")
     assert decide(verdict(0.1), (), Listing(), policy, shipped, mismatch=0.2).action is Action.ALLOW

@@ -17,7 +17,7 @@ from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.detect.views import Box
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
-from zhentu.types import LABELS, Heatmap, Label, Picture, Profile, Scores
+from zhentu.types import CATEGORIES, Action, Category, Heatmap, Picture, Profile, Scores
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_calibration_stretches_the_logit(folder: Path, picture: Picture) -> None
 @pytest.mark.parametrize("logits", [[-4, 1, 0, 2, -9], [3, -3, -3, -3, -3], [-5, -5, -5, -5, -4.9]])
 def test_forged_is_the_highest_of_the_five(entry: ModelEntry, folder: Path, logits: list[float]) -> None:
     scores = Detector(entry, folder).scores_of(np.array(logits, np.float32))
-    five = [scores.of(label) for label in LABELS]
+    five = [scores.of(category) for category in CATEGORIES]
     assert scores.forged == max(five) == pytest.approx(1 / (1 + np.exp(-max(logits))))
 
 
@@ -116,17 +116,18 @@ def test_a_graph_of_six_logits_is_refused_in_words(entry: ModelEntry, folder: Pa
 
 
 def test_another_prior_moves_scores_and_thresholds_alike(folder: Path, picture: Picture) -> None:
-    point = {"category": "ai_generated", "action": "label", "value": 0.8, "false_alarms": 0.01, "recall": 0.7}
+    threshold = {"category": "ai_generated", "action": "label", "value": 0.8}
+    point = {"threshold": threshold, "false_alarms": 0.01, "recall": 0.7}
     change(folder, profiles={"balanced": {"points": [point], "false_alarms": 0.01}})
     here = Manifest.load(folder).active_entry
     there = here.at_prior(0.05)
     scores = [Detector(each, folder).detect(picture).scores.ai_generated for each in (here, there)]
     odds = [p / (1 - p) for p in scores]
     assert odds[1] / odds[0] == pytest.approx(0.05 / 0.95, rel=1e-4)
-    moved = there.thresholds["ai_generated.label"]
+    (moved,) = (each.value for each in there.thresholds if each.action is Action.LABEL)
     assert moved / (1 - moved) == pytest.approx(0.8 / 0.2 * 0.05 / 0.95)
-    assert there.in_profile(Profile.BALANCED).thresholds["ai_generated.label"] == pytest.approx(moved)
-    assert there.at_prior(0.5).thresholds["ai_generated.label"] == pytest.approx(0.8)
+    assert [each.value for each in there.in_profile(Profile.BALANCED).thresholds] == pytest.approx([moved])
+    assert there.at_prior(0.5).in_profile(Profile.BALANCED).thresholds[0].value == pytest.approx(0.8)
     with pytest.raises(ModelError, match="between 0 and 1"):
         here.at_prior(0.0)
 
@@ -181,14 +182,14 @@ def test_where_no_place_stands_out_the_map_says_everywhere() -> None:
 
 def test_the_picture_shows_through_where_nothing_is_seen(picture: Picture) -> None:
     grid = np.zeros((8, 12), np.float32)
-    assert (overlay(picture, Heatmap(grid, Label.AI_GENERATED)) == picture.rgb).all()
+    assert (overlay(picture, Heatmap(grid, Category.AI_GENERATED)) == picture.rgb).all()
     grid[:, :3] = 1.0
-    drawn = overlay(picture, Heatmap(grid, Label.AI_GENERATED))
+    drawn = overlay(picture, Heatmap(grid, Category.AI_GENERATED))
     assert (drawn[:, -20:] == picture.rgb[:, -20:]).all()
     assert (drawn[:, :10] != picture.rgb[:, :10]).any()
 
 
-def test_heatmaps_cover_every_label_and_render_as_png(entry: ModelEntry, folder: Path, picture: Picture) -> None:
+def test_heatmaps_cover_every_category_and_render_as_png(entry: ModelEntry, folder: Path, picture: Picture) -> None:
     heatmaps = Detector(entry, folder).detect(picture, with_heatmaps=True).heatmaps
-    assert [each.label for each in heatmaps] == list(LABELS)
+    assert [each.category for each in heatmaps] == list(CATEGORIES)
     assert decode(render(picture, heatmaps[0])).width == picture.width

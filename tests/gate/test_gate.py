@@ -142,7 +142,7 @@ def test_the_heatmap_needs_the_picture_to_be_kept(settings: Settings, tmp_path: 
     for chosen, status in ((settings, 404), (kept, 200)):
         with TestClient(create_app(chosen)) as client:
             body = client.post("/v1/screen", files=picture(), data={"title": str(status)}).json()
-            answer = client.get(f"/v1/records/{body['record_id']}/heatmap.png?label=cutout_artifact")
+            answer = client.get(f"/v1/records/{body['record_id']}/heatmap.png?category=cutout_artifact")
             assert answer.status_code == status
     assert answer.content.startswith(b"\x89PNG")
     assert answer.headers["x-zhentu-model"] == "tiny@1"

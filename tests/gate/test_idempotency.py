@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from fastapi.testclient import TestClient
 from served import picture
+
+from zhentu.intake.fetch import Outbound
 
 KEY = {"Idempotency-Key": "order-1"}
 
@@ -46,3 +51,22 @@ def test_a_key_that_is_none_is_refused(client: TestClient) -> None:
     for key in ("", "a b", "x" * 256):
         answer = client.post("/v1/screen", files=picture(), headers={"Idempotency-Key": key})
         assert answer.status_code == 400, key
+
+
+def test_a_key_for_another_reference_url_is_an_error_too(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fetched(self: Outbound, url: str) -> bytes:
+        return picture(7)["picture"][1]
+
+    monkeypatch.setattr(Outbound, "get_picture", fetched)
+    first = client.post("/v1/screen", files=picture(), data={"reference_url": "https://a.example/1.jpg"}, headers=KEY)
+    again = client.post("/v1/screen", files=picture(), data={"reference_url": "https://a.example/2.jpg"}, headers=KEY)
+    assert (first.status_code, again.status_code, again.json()["code"]) == (200, 409, "idempotency_conflict")
+
+
+def test_the_key_wins_where_the_content_was_answered_by_another_record(client: TestClient) -> None:
+    keyed = client.post("/v1/screen", files=picture(), headers=KEY).json()["record_id"]
+    gate = client.app.state.gate
+    gate.active.screener = replace(gate.active.screener, policy=replace(gate.active.screener.policy, sha256="f" * 64))
+    fresh = client.post("/v1/screen", files=picture()).json()["record_id"]
+    assert fresh != keyed
+    assert client.post("/v1/screen", files=picture(), headers=KEY).json()["record_id"] == keyed

@@ -12,12 +12,13 @@ from postgres import Postgres, binaries
 from served import listening, picture, slow_app, until
 from sqlalchemy import select, update
 
-from zhentu.bootstrap import Screener, build_screener
+from zhentu.bootstrap.screener import build_screener
 from zhentu.errors import StoreError
 from zhentu.gate.app import create_app
 from zhentu.record.database import Database, now
 from zhentu.record.schema import job_pictures, records
 from zhentu.record.store import RecordStore
+from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import OnError, Record
 
@@ -58,7 +59,7 @@ def test_decisions_made_while_the_store_is_down_are_written_when_it_is_back(
     assert (ready.status_code, ready.json()["code"]) == (503, "store_unavailable")
     assert client.get("/livez").status_code == 200
     database.down = False
-    until(lambda: client.app.state.gate.keeper.spool.waiting() == 0)
+    until(lambda: client.app.state.gate.spooled.spool.waiting() == 0)
     assert sorted(kept(database)) == sorted(set(ids))
     assert client.get(f"/v1/records/{ids[0]}").status_code == 200
     assert client.get("/readyz").status_code == 200
@@ -154,7 +155,7 @@ def test_postgresql_stopped_and_started_again_loses_no_decision(settings: Settin
         assert [each.status_code for each in down] == [200] * 4
         ids += [each.json()["record_id"] for each in down]
         durable.start()
-        until(lambda: app.state.gate.keeper.spool.waiting() == 0, 20)
+        until(lambda: app.state.gate.spooled.spool.waiting() == 0, 20)
         until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200, 20)
         ids.append(post(6).json()["record_id"])
     check = Database(url)

@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fakes import verdict
+from fakes import thresholds, verdict
 
 from zhentu.decide.policy import Policy, decide, declaration
 from zhentu.errors import ConfigError
+from zhentu.ids import new_id
 from zhentu.mark.notices import LANGUAGES, Audience, Notices
-from zhentu.record.codec import new_record_id
 from zhentu.types import (
     FORGERY_CATEGORIES,
     Action,
@@ -25,7 +25,7 @@ from zhentu.types import (
     Trust,
 )
 
-THRESHOLDS = {f"{label.value}.review": 0.9 for label in FORGERY_CATEGORIES} | {"ai_generated.label": 0.8}
+THRESHOLDS = thresholds({each: {"review": 0.9} for each in FORGERY_CATEGORIES} | {"ai_generated": {"label": 0.8}})
 FACT = Evidence(
     EvidenceKind.PROVENANCE, "ai_system_used", "AISystemUsed: <b>Gen</b>", Trust.DECLARED, "XMP", AiState.IS
 )
@@ -39,7 +39,7 @@ def record(policy: Policy, evidence: tuple[Evidence, ...] = (), declared: bool =
     said = verdict(0.1, **scores)
     decision = decide(said, found, listing, policy, THRESHOLDS)
     return Record(
-        new_record_id(), datetime.now(UTC), "a.jpg", "0" * 64, "JPEG", 9, 9, 9, (), listing, said, found, decision, 1.0
+        new_id(), datetime.now(UTC), "a.jpg", "0" * 64, "JPEG", 9, 9, 9, (), listing, said, found, decision, 1.0
     )
 
 

@@ -16,25 +16,26 @@ from sqlalchemy.exc import IntegrityError
 from zhentu.decide.policy import Policy
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import IdempotencyConflict, RecordNotFound, StoreError
+from zhentu.ids import new_id
 from zhentu.intake.decode import DecodeLimits
 from zhentu.record import retention
-from zhentu.record.codec import new_record_id
 from zhentu.record.database import Database
-from zhentu.record.jobs import JobKind, JobRequest, JobStore, new_job
+from zhentu.record.job_store import JobKind, JobRequest, JobStore, new_job
 from zhentu.record.outbox import Outbox, new_message
 from zhentu.record.pictures import PictureStore
 from zhentu.record.schema import records, retention_log, retention_pass
 from zhentu.record.spool import Spool
-from zhentu.record.store import Claim, Kept, RecordStore
-from zhentu.screen import screen
-from zhentu.types import Listing, Record
+from zhentu.record.store import Claim, RecordStore, RecordWrite
+from zhentu.screen import Screener
+from zhentu.types import Inquiry, Listing, Record
 
 
 @pytest.fixture
 def record(entry: ModelEntry, policy: Policy) -> Record:
     listing = Listing("L1", "S1", declared_attributes={"material": "cotton"})
     payload = encoded(photo(), "JPEG")
-    return screen(payload, detector=FakeDetector(entry), policy=policy, limits=DecodeLimits(), listing=listing)
+    screener = Screener(FakeDetector(entry), policy, DecodeLimits())
+    return screener.screen(Inquiry.of(payload, listing=listing)).record
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def store(database: Database) -> RecordStore:
 
 
 def again(record: Record, **changes: object) -> Record:
-    return replace(record, record_id=new_record_id(), **changes)
+    return replace(record, record_id=new_id(), **changes)
 
 
 def claim(name: str, asked: str = "a") -> Claim:
@@ -51,23 +52,34 @@ def claim(name: str, asked: str = "a") -> Claim:
 
 
 def test_the_first_record_of_a_claim_answers_the_second(store: RecordStore, record: Record) -> None:
-    assert store.keep(Kept(record, (claim("1"),))) == record
-    assert store.keep(Kept(again(record), (claim("1"),))) == record
+    assert store.keep(RecordWrite(record, (claim("1"),))) == record
+    assert store.keep(RecordWrite(again(record), (claim("1"),))) == record
     assert store.answered([claim("1")]) == record
     assert store.answered([claim("2")]) is None
 
 
 def test_a_claim_for_another_request_is_a_conflict(store: RecordStore, record: Record) -> None:
-    store.keep(Kept(record, (claim("1", "a"),)))
+    store.keep(RecordWrite(record, (claim("1", "a"),)))
     with pytest.raises(IdempotencyConflict):
-        store.keep(Kept(again(record), (claim("1", "b"), claim("2"))))
+        store.keep(RecordWrite(again(record), (claim("1", "b"), claim("2"))))
     with pytest.raises(IdempotencyConflict):
         store.answered([claim("1", "b")])
 
 
+def test_the_first_claim_wins_where_they_disagree(store: RecordStore, record: Record) -> None:
+    other = again(record)
+    for name in "0f":  # whatever sorts first
+        keyed, content = claim(name, "a"), claim("7", "7")
+        store.keep(RecordWrite(again(record), (keyed,)))
+        if name == "0":
+            store.keep(RecordWrite(other, (content,)))
+        assert store.answered([content, keyed]) == other
+        assert store.answered([keyed, content]) != other
+
+
 def test_a_new_key_for_an_answered_request_stands_for_it_from_then_on(store: RecordStore, record: Record) -> None:
     content, key = claim("c", "c"), claim("k", "c")
-    store.keep(Kept(record, (content,)))
+    store.keep(RecordWrite(record, (content,)))
     assert store.answered([key, content]) == record
     with pytest.raises(IdempotencyConflict):
         store.answered([Claim(key.claim, "d" * 64)])
@@ -78,7 +90,7 @@ def test_of_concurrent_duplicates_one_record_remains(store: RecordStore, record:
 
     def run() -> None:
         start.wait()
-        kept.append(store.keep(Kept(again(record), (claim("1"),))).record_id)
+        kept.append(store.keep(RecordWrite(again(record), (claim("1"),))).record_id)
 
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:
@@ -95,9 +107,9 @@ def test_record_message_and_deferred_picture_are_written_together_or_not_at_all(
 ) -> None:
     job = new_job(JobKind.DEFERRED, [JobRequest("a.jpg", Listing(), b"x")])
     messages = (new_message("picture.screened", "https://a.example", "{}"),)
-    store.keep(Kept(record, (), messages, job))
+    store.keep(RecordWrite(record, (), messages, job))
     with pytest.raises(StoreError):
-        store.keep(Kept(record, (), (new_message("picture.screened", "https://a.example", "{}"),)))
+        store.keep(RecordWrite(record, (), (new_message("picture.screened", "https://a.example", "{}"),)))
     assert (Outbox(database).waiting(), JobStore(database).waiting()) == (1, 1)
 
 
@@ -111,9 +123,9 @@ def test_the_verdict_of_the_same_bytes_and_model_is_found(store: RecordStore, re
 
 def test_what_was_spooled_is_written_once(tmp_path: Path, store: RecordStore, record: Record) -> None:
     spool = Spool(tmp_path / "spool")
-    kept = Kept(record, (claim("1"),), (new_message("k", "https://a.example", "{}"),))
+    kept = RecordWrite(record, (claim("1"),), (new_message("k", "https://a.example", "{}"),))
     spool.put(kept)
-    spool.put(Kept(again(record), (claim("1"),)))  # the same request, answered twice while the store was down
+    spool.put(RecordWrite(again(record), (claim("1"),)))  # the same request, answered twice while the store was down
     assert spool.waiting() == 2
     store.keep_late(kept)  # a replay that was killed after writing the first
     assert spool.replay(store) == 2
@@ -128,7 +140,7 @@ def test_the_spool_of_a_dead_process_is_replayed_by_the_next(
     tmp_path: Path, store: RecordStore, record: Record
 ) -> None:
     dead = Spool(tmp_path)
-    dead.put(Kept(record))
+    dead.put(RecordWrite(record))
     living = Spool(tmp_path)
     assert living.replay(store) == 0, "its owner still lives"
     dead._file.write(b'{"record": {"half a li')  # killed while writing
@@ -140,14 +152,14 @@ def test_the_spool_of_a_dead_process_is_replayed_by_the_next(
 def test_a_spool_that_cannot_be_written_is_an_error(tmp_path: Path, record: Record) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="nothing was decided"):
-        Spool(tmp_path / "file" / "spool").put(Kept(record))
+        Spool(tmp_path / "file" / "spool").put(RecordWrite(record))
 
 
 def test_old_records_are_pruned_with_their_claims(store: RecordStore, database: Database, record: Record) -> None:
     old = again(record, created_at=datetime.now(UTC) - timedelta(days=200))
     fresh = again(record)
-    store.keep(Kept(old, (claim("1"),)))
-    store.keep(Kept(fresh, (claim("2"),)))
+    store.keep(RecordWrite(old, (claim("1"),)))
+    store.keep(RecordWrite(fresh, (claim("2"),)))
     moment = datetime.now(UTC) - timedelta(days=100)
     assert retention.count(database, before=moment) == 1
     assert retention.prune_before(database, moment) == (), "the picture still has a record"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from zhentu.errors import NotFound, UsageError
 from zhentu.record.database import Database, now
 from zhentu.record.history import ModelHistory
-from zhentu.record.jobs import ItemState, JobKind, JobRequest, JobStore, new_job
+from zhentu.record.job_store import ItemState, JobKind, JobRequest, JobStore, decode_request, new_job
 from zhentu.record.outbox import BACK_OFF_S, MessageState, Outbox, new_message
 from zhentu.record.schema import job_pictures, outbox
 from zhentu.types import Listing
@@ -122,3 +122,28 @@ def test_a_rollback_finds_the_model_before(database: Database) -> None:
     assert history.previous() == "", "before the first choice the settings decided"
     history.use("b@1")
     assert (history.current(), history.previous()) == ("b@1", "a@1")
+
+
+@pytest.mark.parametrize("end", ["done", "failed"])
+def test_bytes_of_a_job_go_when_its_picture_is_settled_and_so_do_its_references(database: Database, end: str) -> None:
+    store = JobStore(database)
+    store.put(new_job(JobKind.DEFERRED, [JobRequest("a.jpg", Listing("L1"), b"picture", references=(b"reference",))]))
+    task = store.take(60)
+    assert (task.request.payload, task.request.references) == (b"picture", (b"reference",))
+    _ = store.done(task, "r1") if end == "done" else store.failed(task, "picture_corrupt", "broken")
+    with database.begin() as connection:
+        row = connection.execute(select(job_pictures)).one()
+    kept = decode_request(row.request)
+    assert (row.payload, kept.references, kept.listing.listing_id) == (None, (), "L1")
+
+
+def test_a_row_that_cannot_be_read_keeps_no_other_waiting(database: Database) -> None:
+    store = JobStore(database)
+    broken = new_job(JobKind.JOB, [JobRequest("a.jpg", Listing(), b"1")])
+    store.put(broken)
+    with database.begin() as connection:
+        connection.execute(update(job_pictures).values(request="{}"))
+    store.put(new_job(JobKind.JOB, [JobRequest("b.jpg", Listing(), b"2")]))
+    taken = [store.take(60), store.take(60)]
+    assert [task.request.name for task in taken if task] == ["b.jpg"]
+    assert store.status(broken.job_id).items[0].error_code == "job_unreadable"

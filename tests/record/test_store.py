@@ -13,12 +13,13 @@ from sqlalchemy.exc import DatabaseError
 from zhentu.decide.policy import Policy
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import RecordNotFound, StoreError
+from zhentu.ids import new_id
 from zhentu.intake.decode import DecodeLimits
-from zhentu.record.codec import decode_record, encode_record, new_record_id
+from zhentu.record.codec import decode_record, encode_record
 from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
-from zhentu.screen import screen
-from zhentu.types import Action, Listing, Record
+from zhentu.screen import Screener
+from zhentu.types import Action, Inquiry, Listing, Record
 
 
 @pytest.fixture
@@ -30,18 +31,12 @@ def url(database_url: str) -> str:
 @pytest.fixture
 def record(entry: ModelEntry, policy: Policy) -> Record:
     listing = Listing("L1", "S1", "apparel", "衬衫 shirt", declared_ai=True)
-    return screen(
-        encoded(photo(), "JPEG"),
-        detector=FakeDetector(entry, 0.95),
-        policy=policy,
-        limits=DecodeLimits(),
-        path="a/b.jpg",
-        listing=listing,
-    )
+    screener = Screener(FakeDetector(entry, 0.95), policy, DecodeLimits())
+    return screener.screen(Inquiry.of(encoded(photo(), "JPEG"), "a/b.jpg", listing)).record
 
 
 def renewed(record: Record) -> Record:
-    return replace(record, record_id=new_record_id())
+    return replace(record, record_id=new_id())
 
 
 def test_a_record_survives_the_round_trip_exactly(record: Record) -> None:

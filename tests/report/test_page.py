@@ -10,7 +10,7 @@ from fakes import tiny_model
 from PIL import Image
 
 from zhentu.backlog.scan import ScanJob, run_scan
-from zhentu.bootstrap import build_screener
+from zhentu.bootstrap.screener import build_screener
 from zhentu.detect.models import samples_folder
 from zhentu.errors import UsageError
 from zhentu.report.page import write_report

@@ -5,44 +5,29 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from conftest import encoded
-from fakes import FakeDetector
+from fakes import FakeComparer, FakeDetector
 from fastapi.testclient import TestClient
 from pictures import recoloured, waves
 from PIL import Image
 from sqlalchemy import text
 
-from zhentu.bootstrap import Screener, limits_of
+from zhentu.bootstrap.screener import limits_of
 from zhentu.errors import ReviewConflict
 from zhentu.gate.app import create_app
 from zhentu.record import audit
 from zhentu.record.keys import KeyStore
 from zhentu.record.outbox import Outbox
-from zhentu.review.items import ItemKind, Outcome
+from zhentu.review.items import ItemKind, ReviewOutcome
+from zhentu.screen import Screener
 from zhentu.types import Role
 
 
 def png(seed: int = 1, form: str = "PNG") -> bytes:
     return encoded(Image.fromarray(waves(120, 160, seed)), form)
-
-
-@dataclass(frozen=True)
-class Compared:
-    score: float = 0.12
-    similarity: float = 0.9
-    reference_sha256: str = "a" * 64
-    model: str = "pair@1"
-
-
-class FakeComparer:
-    review_threshold = 0.5
-
-    def compare(self, picture, references):
-        assert references
-        return Compared()
 
 
 @pytest.fixture
@@ -56,7 +41,7 @@ def client(settings, entry, policy, tmp_path) -> Iterator[TestClient]:
             "review_second_ratio": 0.0,
         }
     )
-    line = Screener(FakeDetector(entry, 0.95), policy, limits_of(settings), comparer=FakeComparer())
+    line = Screener(FakeDetector(entry, 0.95), policy, limits_of(settings), comparer=FakeComparer(0.12, 0.9))
     with TestClient(create_app(settings, lambda _: line)) as opened:
         keys = KeyStore(opened.app.state.desk.store.database)
         for role in Role:
@@ -87,7 +72,7 @@ def test_an_appeal_is_compared_reviewed_by_somebody_else_and_called_back(client:
     desk = client.app.state.desk
     desk.filler.fill()
     (first,) = desk.queue.claim("ann")
-    desk.queue.decide(first.item_id, "ann", Outcome.UPHOLD)
+    desk.queue.decide(first.item_id, "ann", ReviewOutcome.UPHOLD)
     answer = appeal(client, record_id)
     assert answer.status_code == 201
     body = answer.json()
@@ -96,7 +81,7 @@ def test_an_appeal_is_compared_reviewed_by_somebody_else_and_called_back(client:
     assert desk.queue.claim("ann") == ()
     (item,) = desk.queue.claim("bob")
     assert item.kind is ItemKind.APPEAL
-    desk.queue.decide(item.item_id, "bob", Outcome.OVERTURN, note="genuine photos")
+    desk.queue.decide(item.item_id, "bob", ReviewOutcome.OVERTURN, note="genuine photos")
     closed = client.get(f"/v1/appeals/{body['appeal_id']}", headers=auth(client, "screen")).json()
     assert (closed["state"], closed["outcome_reason"]) == ("overturned", "genuine photos")
     (message,) = Outbox(desk.store.database).list()
@@ -108,7 +93,7 @@ def test_an_overturned_picture_passes_the_next_time(client: TestClient, record_i
     desk = client.app.state.desk
     appeal(client, record_id, 0)
     (item,) = [each for each in desk.queue.claim("bob") if each.kind is ItemKind.APPEAL]
-    desk.queue.decide(item.item_id, "bob", Outcome.OVERTURN)
+    desk.queue.decide(item.item_id, "bob", ReviewOutcome.OVERTURN)
     desk.banks.refresh()
     answer = client.post("/v1/screen", files={"picture": ("b.png", png())}, headers=auth(client, "screen"))
     assert answer.json()["action"] == "allow"
@@ -119,7 +104,7 @@ def test_undoing_the_outcome_opens_the_appeal_again_and_says_so(client: TestClie
     desk = client.app.state.desk
     appeal(client, record_id, 0)
     (item,) = desk.queue.claim("bob")
-    desk.queue.decide(item.item_id, "bob", Outcome.UPHOLD)
+    desk.queue.decide(item.item_id, "bob", ReviewOutcome.UPHOLD)
     desk.queue.undo("bob")
     assert {message.kind for message in Outbox(desk.store.database).list()} == {"appeal.decided", "appeal.reopened"}
     assert desk.queue.counts().appeals_open == 1
@@ -131,7 +116,7 @@ def test_an_appeal_takes_the_place_of_the_first_look_that_still_waits(client: Te
     (waiting,) = desk.queue.claim("ann")
     appeal(client, record_id, 0)
     with pytest.raises(ReviewConflict):
-        desk.queue.decide(waiting.item_id, "ann", Outcome.UPHOLD)
+        desk.queue.decide(waiting.item_id, "ann", ReviewOutcome.UPHOLD)
     (item,) = desk.queue.claim("ann")
     assert item.kind is ItemKind.APPEAL
 
@@ -172,7 +157,7 @@ def test_the_statement_of_reasons_names_grounds_and_redress_but_no_reviewer(clie
     desk = client.app.state.desk
     desk.filler.fill()
     (item,) = desk.queue.claim("ann-secret-name")
-    desk.queue.decide(item.item_id, "ann-secret-name", Outcome.UPHOLD, "scene_distortion", "two shadows")
+    desk.queue.decide(item.item_id, "ann-secret-name", ReviewOutcome.UPHOLD, "scene_distortion", "two shadows")
     answer = client.get(f"/v1/records/{record_id}/statement", headers=auth(client, "screen"))
     body = answer.json()
     assert body["reasons"][0]["zh"]

@@ -17,7 +17,7 @@ from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
 from zhentu.review.compare import auc, compare_models, mcnemar
 from zhentu.review.fill import Filler, FillSettings
-from zhentu.review.items import Outcome
+from zhentu.review.items import ReviewOutcome
 from zhentu.review.labels import export_manifest
 from zhentu.review.learning import cohen_kappa, statistics, wilson
 from zhentu.review.pictures import FolderFetch, ReviewPictures
@@ -36,7 +36,7 @@ class Shop:
         self.database = Database(f"sqlite:///{folder}/r.db")
         self.store, self.queue = RecordStore(self.database), ReviewQueue(self.database)
         self.pictures = ReviewPictures(self.database, [FolderFetch((self.folder,), LIMITS)], LIMITS)
-        self.filler = Filler(self.database, self.pictures.print_of, FillSettings(second_ratio=0))
+        self.filler = Filler(self.database, self.pictures.fingerprint_of, FillSettings(second_ratio=0))
 
     def picture(self, number: int, keep: bool = True) -> str:
         path = self.folder / f"{number}.png"
@@ -48,7 +48,7 @@ class Shop:
         self.store.append(made)
         return made.record_id
 
-    def decide(self, reviewer: str, **outcomes: Outcome) -> None:
+    def decide(self, reviewer: str, **outcomes: ReviewOutcome) -> None:
         self.filler.fill()
         for item in self.queue.claim(reviewer, count=20):
             outcome = outcomes.get(f"n{item.listing_id.split('-')[1]}")
@@ -58,7 +58,7 @@ class Shop:
                 self.queue.skip(item.item_id, reviewer)
 
     def second(self) -> None:
-        Filler(self.database, self.pictures.print_of, FillSettings(second_ratio=1.0)).fill()
+        Filler(self.database, self.pictures.fingerprint_of, FillSettings(second_ratio=1.0)).fill()
 
 
 @pytest.fixture
@@ -72,18 +72,18 @@ def rows_of(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def test_decisions_become_a_manifest_that_training_reads(shop: Shop, tmp_path: Path):
-    dataset = pytest.importorskip("training.dataset", reason="needs the [train] extra")
+    dataset = pytest.importorskip("zhentu_training.dataset", reason="needs the [train] extra")
     forged, honest, disputed, wrong, lost = (shop.picture(number, number != 5) for number in range(1, 6))
     shop.decide(
         "ann",
-        n1=Outcome.UPHOLD,
-        n2=Outcome.OVERTURN,
-        n3=Outcome.UPHOLD,
-        n4=Outcome.WRONG_PICTURE,
-        n5=Outcome.UPHOLD,
+        n1=ReviewOutcome.UPHOLD,
+        n2=ReviewOutcome.OVERTURN,
+        n3=ReviewOutcome.UPHOLD,
+        n4=ReviewOutcome.WRONG_PICTURE,
+        n5=ReviewOutcome.UPHOLD,
     )
     shop.second()
-    shop.decide("bob", n1=Outcome.UPHOLD, n3=Outcome.OVERTURN)
+    shop.decide("bob", n1=ReviewOutcome.UPHOLD, n3=ReviewOutcome.OVERTURN)
     made = export_manifest(shop.store, shop.pictures, tmp_path / "out", dev_ratio=0)
     assert (made.written, made.missing, made.unclear) == (3, 1, 1)
     rows = rows_of(tmp_path / "out")
@@ -106,11 +106,11 @@ def test_an_appeal_stands_above_what_was_said_before(shop: Shop, tmp_path: Path)
     from zhentu.review.appeals import Appeals
 
     record_id = shop.picture(1)
-    shop.decide("ann", n1=Outcome.UPHOLD)
+    shop.decide("ann", n1=ReviewOutcome.UPHOLD)
     appeals = Appeals(shop.store, shop.pictures)
     shop.queue = ReviewQueue(shop.database, appeals.decided, appeals.undone)
     appeals.open(record_id, "it is real")
-    shop.decide("bob", n1=Outcome.OVERTURN)
+    shop.decide("bob", n1=ReviewOutcome.OVERTURN)
     export_manifest(shop.store, shop.pictures, tmp_path / "out")
     row = rows_of(tmp_path / "out")[record_id]
     assert (row["review"], row["labels"], row["decisions"]) == ("appeal", "", "2")
@@ -118,7 +118,7 @@ def test_an_appeal_stands_above_what_was_said_before(shop: Shop, tmp_path: Path)
 
 def test_rows_of_another_manifest_come_first_with_paths_that_still_lead_there(shop: Shop, tmp_path: Path):
     shop.picture(1)
-    shop.decide("ann", n1=Outcome.UPHOLD)
+    shop.decide("ann", n1=ReviewOutcome.UPHOLD)
     base = tmp_path / "base" / "manifest.csv"
     base.parent.mkdir()
     base.write_text("path,labels,source,split,pair\na.jpg,cutout_artifact,web,train,b.jpg\n", encoding="utf-8")
@@ -136,7 +136,7 @@ def test_rows_of_another_manifest_come_first_with_paths_that_still_lead_there(sh
 def test_near_duplicates_are_never_split_between_training_and_development(shop: Shop, tmp_path: Path):
     for number in range(1, 9):
         shop.picture(number)
-    decided = {f"n{number}": Outcome.UPHOLD for number in range(1, 9)}
+    decided = {f"n{number}": ReviewOutcome.UPHOLD for number in range(1, 9)}
     shop.decide("ann", **decided)
     shop.second()
     shop.decide("bob", **{name: outcome for name, outcome in decided.items() if name != "n1"})
@@ -157,10 +157,10 @@ def test_near_duplicates_are_never_split_between_training_and_development(shop: 
 def test_agreement_precision_and_reviewers_on_the_dashboard(shop: Shop):
     for number in range(1, 13):
         shop.picture(number)
-    first = {f"n{number}": Outcome.UPHOLD if number <= 8 else Outcome.OVERTURN for number in range(1, 13)}
+    first = {f"n{number}": ReviewOutcome.UPHOLD if number <= 8 else ReviewOutcome.OVERTURN for number in range(1, 13)}
     shop.decide("ann", **first)
     shop.second()
-    shop.decide("bob", **first | {"n1": Outcome.OVERTURN, "n12": Outcome.UPHOLD})
+    shop.decide("bob", **first | {"n1": ReviewOutcome.OVERTURN, "n12": ReviewOutcome.UPHOLD})
     found = statistics(shop.database)
     assert (found.agreement.pairs, found.agreement.same) == (12, 10)
     assert found.agreement.kappa == pytest.approx(0.625)
@@ -198,7 +198,10 @@ def test_the_better_of_two_models_is_found_on_decided_pictures(shop: Shop, entry
         shop.picture(number)
         means[number] = waves(80, 90, number).mean()
     limit = float(np.median(list(means.values())))
-    shop.decide("ann", **{f"n{n}": Outcome.UPHOLD if mean > limit else Outcome.OVERTURN for n, mean in means.items()})
+    shop.decide(
+        "ann",
+        **{f"n{n}": ReviewOutcome.UPHOLD if mean > limit else ReviewOutcome.OVERTURN for n, mean in means.items()},
+    )
     good, blind = ByBrightness(entry, limit, "2"), ByBrightness(entry, 0, "1")
     found = compare_models(shop.store, shop.pictures, good, blind, policy)
     assert (found.a.recall, found.a.alarms, found.a.auc) == (1.0, 0, 1.0)

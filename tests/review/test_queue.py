@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from review_fixtures import no_print, print_of, record
+from review_fixtures import fingerprint_of, no_print, record
+from sqlalchemy import insert, select
 
 from zhentu.banks.bank import Banks
 from zhentu.banks.store import BankStore
 from zhentu.errors import NotFound, ReviewConflict, UsageError
+from zhentu.ids import new_id
 from zhentu.record import audit
 from zhentu.record.database import Database, now
+from zhentu.record.schema import records
 from zhentu.record.store import RecordStore
 from zhentu.review.fill import Filler, FillSettings
-from zhentu.review.items import Filters, ItemKind, Order, Outcome
+from zhentu.review.items import Filters, ItemKind, Order, ReviewOutcome
 from zhentu.review.queue import LEASE, ReviewQueue
-from zhentu.types import Action
+from zhentu.review.schema import review_items
+from zhentu.types import Action, Basis, Category, Evidence, EvidenceKind, Threshold, Trust
 
 NO_SECOND = FillSettings(second_ratio=0)
 
@@ -37,8 +42,8 @@ def queue(database: Database, clock: Clock) -> ReviewQueue:
     return ReviewQueue(database, clock=clock)
 
 
-def fill(database: Database, *records, settings=NO_SECOND, prints=no_print) -> int:
-    RecordStore(database).append_many(records)
+def fill(database: Database, *made, settings=NO_SECOND, prints=no_print) -> int:
+    RecordStore(database).append_many(made)
     return Filler(database, prints, settings).fill()
 
 
@@ -67,7 +72,7 @@ def test_a_lease_that_runs_out_gives_the_item_to_somebody_else(database: Databas
     (again,) = queue.claim("bob")
     assert again.item_id == item.item_id
     with pytest.raises(ReviewConflict, match="lease"):
-        queue.decide(item.item_id, "ann", Outcome.UPHOLD)
+        queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD)
 
 
 def test_a_sign_of_life_keeps_a_lease(database: Database, queue: ReviewQueue, clock: Clock):
@@ -82,10 +87,10 @@ def test_a_sign_of_life_keeps_a_lease(database: Database, queue: ReviewQueue, cl
 def test_an_item_is_decided_once_and_a_repeated_request_changes_nothing(database: Database, queue: ReviewQueue):
     fill(database, record(1))
     (item,) = queue.claim("ann")
-    first = queue.decide(item.item_id, "ann", Outcome.UPHOLD, "scene_distortion", "three legs")
-    assert queue.decide(item.item_id, "ann", Outcome.UPHOLD) == first
+    first = queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD, "scene_distortion", "three legs")
+    assert queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD) == first
     with pytest.raises(ReviewConflict, match="decided already"):
-        queue.decide(item.item_id, "bob", Outcome.OVERTURN)
+        queue.decide(item.item_id, "bob", ReviewOutcome.OVERTURN)
     assert queue.decisions_for(item.record_id) == (first,)
     assert first.category == "scene_distortion"
 
@@ -94,27 +99,27 @@ def test_nobody_decides_what_they_do_not_hold(database: Database, queue: ReviewQ
     fill(database, record(1))
     (item,) = queue.claim("ann")
     with pytest.raises(ReviewConflict):
-        queue.decide(item.item_id, "bob", Outcome.UPHOLD)
+        queue.decide(item.item_id, "bob", ReviewOutcome.UPHOLD)
     with pytest.raises(NotFound):
-        queue.decide("nothing", "bob", Outcome.UPHOLD)
+        queue.decide("nothing", "bob", ReviewOutcome.UPHOLD)
     with pytest.raises(UsageError, match="category 'fake'"):
-        queue.decide(item.item_id, "ann", Outcome.UPHOLD, "fake")
+        queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD, "fake")
 
 
 def test_undo_gives_the_item_back_and_takes_the_picture_out_of_the_allowed_bank(database: Database, queue: ReviewQueue):
-    fill(database, record(1), prints=print_of)
+    fill(database, record(1), prints=fingerprint_of)
     banks = Banks(BankStore(database))
     (item,) = queue.claim("ann")
-    queue.decide(item.item_id, "ann", Outcome.OVERTURN)
+    queue.decide(item.item_id, "ann", ReviewOutcome.OVERTURN)
     banks.refresh()
     assert banks.state().entries["allowed"] == 1
     (undone,) = queue.undo("ann")
-    assert undone.outcome is Outcome.OVERTURN
+    assert undone.outcome is ReviewOutcome.OVERTURN
     banks.refresh()
     assert banks.state().entries["allowed"] == 0
     assert queue.decisions_for(item.record_id) == ()
     assert queue.claim("bob") == ()
-    assert queue.decide(item.item_id, "ann", Outcome.UPHOLD).outcome is Outcome.UPHOLD
+    assert queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD).outcome is ReviewOutcome.UPHOLD
     queue.undo("ann")
     with pytest.raises(ReviewConflict, match="nothing to undo"):
         queue.undo("ann")
@@ -122,26 +127,28 @@ def test_undo_gives_the_item_back_and_takes_the_picture_out_of_the_allowed_bank(
 
 def test_an_overturned_picture_is_never_stopped_again(database: Database, queue: ReviewQueue):
     honest = record(1)
-    fill(database, honest, prints=print_of)
+    fill(database, honest, prints=fingerprint_of)
     (item,) = queue.claim("ann")
-    queue.decide(item.item_id, "ann", Outcome.OVERTURN)
-    (match,) = Banks(BankStore(database)).match(print_of(honest))
+    queue.decide(item.item_id, "ann", ReviewOutcome.OVERTURN)
+    (match,) = Banks(BankStore(database)).match(fingerprint_of(honest))
     assert (match.bank.name, match.how.value) == ("allowed", "exact")
-    assert Banks(BankStore(database)).match(print_of(record(2))) == ()  # near-duplicates only after confirmation
+    assert Banks(BankStore(database)).match(fingerprint_of(record(2))) == ()  # near-duplicates only after confirmation
 
 
 def test_a_near_duplicate_group_is_decided_at_once_but_for_what_others_hold(database: Database, queue: ReviewQueue):
-    fill(database, *(record(number) for number in range(12)), prints=print_of)
+    fill(database, *(record(number) for number in range(12)), prints=fingerprint_of)
     (held,) = queue.claim("bob", count=1)
     mine = [item for item in queue.claim("ann", count=12) if item.group_id == held.group_id]
     assert len(mine) == 9  # numbers 0 to 9 look alike, one is bob's
-    decided = queue.decide_group(held.group_id, "ann", Outcome.OVERTURN)
+    decided = queue.decide_group(held.group_id, "ann", ReviewOutcome.OVERTURN)
     assert len(decided) == 9
     assert queue.item(held.item_id).decided_at is None
-    (match,) = (each for each in Banks(BankStore(database)).match(print_of(record(7))) if each.how.value == "exact")
+    (match,) = (
+        each for each in Banks(BankStore(database)).match(fingerprint_of(record(7))) if each.how.value == "exact"
+    )
     assert match.bank.name == "allowed"
     assert len(queue.undo("ann")) == 9
-    queue.decide(held.item_id, "bob", Outcome.UPHOLD)
+    queue.decide(held.item_id, "bob", ReviewOutcome.UPHOLD)
 
 
 def test_a_skipped_item_goes_to_somebody_else_and_comes_back_later(
@@ -162,7 +169,7 @@ def test_filters_and_orders(database: Database, queue: ReviewQueue):
         database,
         record(10, 0.95, seller="a", goods="shoes", cutout_artifact=0.99),
         record(20, 0.50, seller="b", goods="apparel", scene_distortion=0.97),
-        prints=print_of,
+        prints=fingerprint_of,
     )
 
     def numbers(**fields: object) -> list[str]:
@@ -183,7 +190,7 @@ def test_filters_and_orders(database: Database, queue: ReviewQueue):
 def test_a_share_of_decisions_is_looked_at_by_somebody_else(database: Database, queue: ReviewQueue):
     fill(database, *(record(number) for number in range(4)))
     for item in queue.claim("ann", count=4):
-        queue.decide(item.item_id, "ann", Outcome.UPHOLD)
+        queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD)
     assert fill(database, settings=FillSettings(second_ratio=1.0)) == 4
     assert fill(database, settings=FillSettings(second_ratio=1.0)) == 0
     assert queue.claim("ann") == ()  # not by the first reviewer
@@ -200,7 +207,7 @@ def test_a_sample_of_what_passed_shows_what_the_model_misses(database: Database,
 
 def test_the_history_of_a_seller(database: Database, queue: ReviewQueue):
     fill(database, *(record(number) for number in range(4)), record(9, action=Action.ALLOW))
-    outcomes = [Outcome.UPHOLD, Outcome.OVERTURN, Outcome.WRONG_PICTURE]
+    outcomes = [ReviewOutcome.UPHOLD, ReviewOutcome.OVERTURN, ReviewOutcome.WRONG_PICTURE]
     for item, outcome in zip(queue.claim("ann", count=3), outcomes, strict=True):
         queue.decide(item.item_id, "ann", outcome)
     history = queue.seller("shop")
@@ -210,7 +217,7 @@ def test_the_history_of_a_seller(database: Database, queue: ReviewQueue):
 def test_who_saw_and_decided_what_is_audited(database: Database, queue: ReviewQueue):
     fill(database, record(1))
     (item,) = queue.claim("ann")
-    queue.decide(item.item_id, "ann", Outcome.UPHOLD, note="fringes")
+    queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD, note="fringes")
     queue.undo("ann")
     entries = list(audit.entries(database, f"item:{item.item_id}"))
     assert [(each.actor, each.act) for each in entries] == [
@@ -220,3 +227,23 @@ def test_who_saw_and_decided_what_is_audited(database: Database, queue: ReviewQu
     ]
     assert '"model": "tiny@1"' in entries[1].facts
     assert audit.verify(database).broken_at is None
+
+
+def test_a_record_that_was_compared_with_references_enters_the_queue(database: Database):
+    compared = Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.5, Basis.REFERENCE)
+    made = record(1)
+    found = Evidence(EvidenceKind.REFERENCE, "reference_comparison", "mismatch 0.52", Trust.MEASURED, score=0.52)
+    decision = replace(made.decision, thresholds=(compared,))
+    RecordStore(database).append(replace(made, evidence=(found,), decision=decision))
+    assert Filler(database, no_print).fill() == 1
+    with database.begin() as connection:
+        assert connection.execute(select(review_items.c.uncertainty)).scalar_one() == pytest.approx(0.92)
+
+
+def test_a_record_nobody_can_read_stops_no_other(database: Database):
+    RecordStore(database).append_many([record(1), record(2)])
+    with database.begin() as connection:
+        row = dict(connection.execute(select(records).limit(1)).one()._mapping)
+        row |= {"record_id": new_id(), "body": "{}"}
+        connection.execute(insert(records).values(row))
+    assert Filler(database, no_print).fill() == 2

@@ -15,7 +15,7 @@ from zhentu.cli.app import app
 from zhentu.intake.decode import DecodeLimits, decode
 from zhentu.record.history import ModelHistory
 from zhentu.record.store import RecordStore
-from zhentu.review.items import Outcome
+from zhentu.review.items import ReviewOutcome
 from zhentu.review.queue import ReviewQueue
 
 
@@ -43,7 +43,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordStore:
 def decide_all(store: RecordStore) -> None:
     queue = ReviewQueue(store.database)
     for item in queue.claim("ann"):
-        queue.decide(item.item_id, "ann", Outcome.UPHOLD)
+        queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD)
 
 
 def test_from_the_queue_to_a_manifest_and_a_promotion(store: RecordStore, tmp_path: Path):

@@ -16,16 +16,17 @@ from fakes import FakeDetector, tiny_model
 from pictures import waves
 from review_fixtures import record
 
-from zhentu.bootstrap import Screener, limits_of
+from zhentu.bootstrap.screener import limits_of
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.gate.app import create_app
 from zhentu.intake.decode import decode
 from zhentu.record.keys import KeyStore
 from zhentu.record.store import RecordStore
 from zhentu.review.appeals import Appeal
-from zhentu.review.items import Outcome
+from zhentu.review.items import ReviewOutcome
+from zhentu.screen import Screener
 from zhentu.settings import Settings
-from zhentu.types import LABELS, Action, Evidence, EvidenceKind, Heatmap, Picture, Reason, Role, Trust, Verdict
+from zhentu.types import CATEGORIES, Action, Evidence, EvidenceKind, Heatmap, Picture, Reason, Role, Trust, Verdict
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -40,7 +41,7 @@ class WarmDetector(FakeDetector):
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
         grid = cv2.GaussianBlur(waves(12, 16, 9)[..., 0], (5, 5), 0).astype("float32") / 255
-        maps = tuple(Heatmap(grid, label) for label in LABELS) if with_heatmaps else ()
+        maps = tuple(Heatmap(grid, label) for label in CATEGORIES) if with_heatmaps else ()
         return replace(super().detect(picture), heatmaps=maps)
 
 
@@ -209,10 +210,10 @@ def test_a_reviewer_clears_twenty_items_by_keyboard_alone(site: Site, page) -> N
     page.wait_for_selector(".empty h1")
     outcomes = [each.outcome for record_id in ids for each in site.desk.queue.decisions_for(record_id)]
     assert len(outcomes) == 20
-    assert {outcome: outcomes.count(outcome) for outcome in Outcome} == {
-        Outcome.UPHOLD: 12,
-        Outcome.OVERTURN: 4,
-        Outcome.WRONG_PICTURE: 4,
+    assert {outcome: outcomes.count(outcome) for outcome in ReviewOutcome} == {
+        ReviewOutcome.UPHOLD: 12,
+        ReviewOutcome.OVERTURN: 4,
+        ReviewOutcome.WRONG_PICTURE: 4,
     }
 
 
@@ -232,7 +233,7 @@ def test_a_near_duplicate_group_is_decided_with_two_keys_in_chinese(site: Site, 
     page.keyboard.press("o")
     until(page, "document.getElementById('status').textContent.startsWith('5 ')")
     decisions = [site.desk.queue.decisions_for(record_id)[0] for record_id in ids]
-    assert {each.outcome for each in decisions} == {Outcome.OVERTURN}
+    assert {each.outcome for each in decisions} == {ReviewOutcome.OVERTURN}
     assert {each.note for each in decisions} == {"实拍图一致 uoz"}
 
 
@@ -272,7 +273,7 @@ def test_what_sellers_and_reviewers_write_is_text_and_nothing_else(site: Site, p
     site.desk.filler.fill()
     queue = site.desk.queue
     (item,) = [each for each in queue.claim("bob", count=20) if each.record_id == hostile.record_id]
-    queue.decide(item.item_id, "bob", Outcome.UPHOLD, note=XSS)
+    queue.decide(item.item_id, "bob", ReviewOutcome.UPHOLD, note=XSS)
     site.desk.appeals.open(hostile.record_id, XSS)
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: dialogs.append(dialog.message))

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.config import TrainSpec, load_spec
-from training.dataset import EDIT, Sample, write_manifest
 from zhentu.detect.models import samples_folder
-from zhentu.types import LABELS, Label
+from zhentu.types import CATEGORIES, Category
+from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.dataset import EDIT, Sample, write_manifest
 
 SPEC = load_spec(Path("configs/train-smoke.yaml"))
 
@@ -19,7 +19,7 @@ SPEC = load_spec(Path("configs/train-smoke.yaml"))
 def genuine(name: str, source: str, path: Path | None = None) -> Sample:
     return Sample(
         path or samples_folder() / name, "train", source, name, "", "", "",
-        frozenset(), frozenset(LABELS), None, None, "",
+        frozenset(), frozenset(CATEGORIES), None, None, "",
     )  # fmt: skip
 
 
@@ -27,10 +27,10 @@ def smoke_samples(folder: Path) -> list[Sample]:
     """Genuine pictures of two shops, AI-made ones of two galleries, own forgeries with masks, one edited pair."""
     names = [path.name for path in sorted(samples_folder().glob("genuine_*.jpg"))]
     samples = [genuine(name, f"shop {k % 2}") for k, name in enumerate(names)]
-    for k, label in enumerate(LABELS):
+    for k, label in enumerate(CATEGORIES):
         path = samples_folder() / f"forged_{label.value}.jpg"
         made = replace(samples[k], path=path, labels=frozenset({label}))
-        if label is Label.AI_GENERATED:
+        if label is Category.AI_GENERATED:
             only = frozenset({label})
             samples += [replace(made, known=only, source="gallery 0"), _brighter(made, folder)]
         else:
@@ -41,13 +41,13 @@ def smoke_samples(folder: Path) -> list[Sample]:
             cv2.imwrite(str(mask), drawn)
             samples.append(replace(made, mask=mask, pair=samples[k].path, recipe="scene.swap"))
     before = replace(samples[0], path=_copy(samples[0].path, folder, 12), source="edit pairs", recipe=EDIT)
-    labels = frozenset({Label.AI_GENERATED, Label.SCENE_DISTORTION})
+    labels = frozenset({Category.AI_GENERATED, Category.SCENE_DISTORTION})
     after = _copy(samples[1].path, folder, -20)
     return [*samples, before, replace(before, path=after, labels=labels, known=labels, pair=before.path)]
 
 
 def _brighter(sample: Sample, folder: Path) -> Sample:
-    only = frozenset({Label.AI_GENERATED})
+    only = frozenset({Category.AI_GENERATED})
     return replace(sample, path=_copy(sample.path, folder, 40), known=only, source="gallery 1")
 
 

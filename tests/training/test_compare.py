@@ -8,17 +8,18 @@ import pytest
 import torch
 from skimage import data
 
-from training.compare import pairs
-from training.compare.export import export
-from training.compare.model import FIGURES, Comparison
-from training.compare.train import calibrated, report, review_threshold
-from training.export import add_to_manifest
-from training.forge.base import Materials
-from training.model import BackboneSpec
+from zhentu.detect.calibration import Platt
 from zhentu.detect.compare import Comparer
-from zhentu.detect.models import Manifest, Platt, TrainingData, models_folder, samples_folder
+from zhentu.detect.models import Manifest, TrainingData, models_folder, samples_folder
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
+from zhentu_training.compare import pairs
+from zhentu_training.compare.export import export
+from zhentu_training.compare.model import FIGURES, Comparison
+from zhentu_training.compare.train import calibrated, report, review_threshold
+from zhentu_training.export import add_to_manifest
+from zhentu_training.forge.base import Materials
+from zhentu_training.model import BackboneSpec
 
 TINY = BackboneSpec("test_vit", "none", depth=6)
 

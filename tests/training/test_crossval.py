@@ -7,22 +7,31 @@ import numpy as np
 import pytest
 from smoke import genuine
 
-from training.calibrate import fit_fusion, held_out, profile_points
-from training.config import LookSpec, Risk, load_designs, load_spec
-from training.dataset import EDIT, Origin, Sample
-from training.duplicates import same_looks, without_duplicates
-from training.figures import Judged, alike, auc, balanced_accuracy, calibration_error, quantile, recall, resampled
-from training.folds import folds_of, groups_of, load_siblings
-from training.heads import FittedHead, fit_head, weights_of
 from zhentu.detect.models import samples_folder
 from zhentu.errors import ConfigError
-from zhentu.types import LABELS, Action, Label
+from zhentu.types import CATEGORIES, Action, Category
+from zhentu_training.calibrate import fit_fusion, held_out, profile_points
+from zhentu_training.config import LookSpec, Risk, load_designs, load_spec
+from zhentu_training.dataset import EDIT, Origin, Sample
+from zhentu_training.duplicates import same_looks, without_duplicates
+from zhentu_training.figures import (
+    Judged,
+    alike,
+    auc,
+    balanced_accuracy,
+    calibration_error,
+    quantile,
+    recall,
+    resampled,
+)
+from zhentu_training.folds import folds_of, groups_of, load_siblings
+from zhentu_training.heads import FittedHead, fit_head, weights_of
 
-MADE = LABELS.index(Label.AI_GENERATED)
+MADE = CATEGORIES.index(Category.AI_GENERATED)
 EVEN = np.full(5, 0.5)
 
 
-def of(source: str, labels: frozenset[Label] = frozenset(), recipe: str = "") -> Sample:
+def of(source: str, labels: frozenset[Category] = frozenset(), recipe: str = "") -> Sample:
     return replace(genuine("genuine_cup.jpg", source), labels=labels, recipe=recipe)
 
 
@@ -63,7 +72,7 @@ def test_a_picture_saved_again_is_a_double_and_a_forgery_of_our_own_is_not(tmp_p
     again = tmp_path / "again.jpg"
     Image.open(samples_folder() / "genuine_cat.jpg").save(again, quality=60)
     samples = [genuine("genuine_cat.jpg", "a"), genuine("", "b", again), genuine("genuine_cup.jpg", "b")]
-    samples.append(replace(samples[1], recipe="effect.glow", labels=frozenset({Label.EXAGGERATED_EFFECT})))
+    samples.append(replace(samples[1], recipe="effect.glow", labels=frozenset({Category.EXAGGERATED_EFFECT})))
     pairs = same_looks(samples, tmp_path / "looks.csv")
     assert pairs == [(0, 1)]
     assert same_looks(samples, tmp_path / "looks.csv") == pairs, "read back from the kept hashes"
@@ -73,7 +82,7 @@ def test_a_picture_saved_again_is_a_double_and_a_forgery_of_our_own_is_not(tmp_p
 
 
 def test_an_ai_picture_that_looks_like_a_genuine_one_stays() -> None:
-    samples = [of("a"), of("b", frozenset({Label.AI_GENERATED}))]
+    samples = [of("a"), of("b", frozenset({Category.AI_GENERATED}))]
     assert without_duplicates(samples, [(0, 1)]) == (samples, [])
 
 
@@ -161,9 +170,9 @@ def test_thresholds_of_a_profile_keep_their_risk_on_the_genuine() -> None:
     targets = np.repeat(made[:, None], 5, 1).astype(float)
     source = rng.integers(0, 12, 4000).astype(str)
     points = profile_points(p, targets, targets, ~made, source, Risk(label=0.02, review=0.03))
-    alarms = {(point.category, point.action): point.false_alarms for point in points.points}
-    assert alarms[Label.AI_GENERATED, Action.LABEL] <= 0.02
-    limits = np.array([point.value for point in points.points])
+    alarms = {(each.threshold.category, each.threshold.action): each.false_alarms for each in points.points}
+    assert alarms[Category.AI_GENERATED, Action.LABEL] <= 0.02
+    limits = np.array([each.value for each in points.thresholds])
     clean = p[~made]
     assert ((clean[:, :4] >= limits[:4]).any(1) * alike(source[~made])).sum() <= 0.03 + 1e-9
     assert ((clean[:, :4] >= limits[:4]).any(1) * alike(source[~made])).sum() > 0.02, "the risk is used"
@@ -178,7 +187,7 @@ def test_no_single_source_is_acted_on_more_than_the_profile_allows() -> None:
     p[:100] += rng.random((100, 5)) * 0.5  # a shop whose pictures look forged
     none = np.zeros((1000, 5))
     points = profile_points(p, none, none, np.ones(1000, bool), source, Risk(0.05, 0.05, worst_source=0.02))
-    limit = points.points[MADE].value
+    limit = points.thresholds[MADE].value
     assert (p[:100, MADE] >= limit).mean() <= 0.02
 
 
@@ -213,7 +222,7 @@ def test_a_tuned_head_stays_where_the_new_pictures_say_nothing() -> None:
 
 
 def test_classes_weigh_alike_and_real_edits_have_their_share_however_few() -> None:
-    effect = frozenset({Label.EXAGGERATED_EFFECT})
+    effect = frozenset({Category.EXAGGERATED_EFFECT})
     samples = [*[of("a")] * 8, of("b"), *[of("a", effect, "effect.glow")] * 20, of("edits", effect, EDIT)]
     assert [sample.origin for sample in (samples[0], samples[-2], samples[-1])] == [
         Origin.REAL,
@@ -222,14 +231,14 @@ def test_classes_weigh_alike_and_real_edits_have_their_share_however_few() -> No
     ]
     targets, known = (np.stack(part) for part in zip(*(sample.targets() for sample in samples), strict=True))
     weights = weights_of(samples, targets, known, -0.5, 0.7)
-    column = LABELS.index(Label.EXAGGERATED_EFFECT)
+    column = CATEGORIES.index(Category.EXAGGERATED_EFFECT)
     assert weights[:9, column].sum() == pytest.approx(0.5)
     assert weights[-1, column] == pytest.approx(0.35)
     assert weights[8, column] / weights[0, column] == pytest.approx(8**0.5)
 
 
 def test_own_forgeries_teach_nothing_about_ai_generated() -> None:
-    sample = of("a", frozenset({Label.AI_GENERATED}), "reconstruct.tiny")
+    sample = of("a", frozenset({Category.AI_GENERATED}), "reconstruct.tiny")
     _, known = sample.targets()
     assert known.tolist() == [1, 1, 1, 1, 0]
     _, known = replace(sample, recipe="").targets()

@@ -13,18 +13,18 @@ import pytest
 import torch
 from smoke import smoke_manifest
 
-from training import export, features, fit, locate
-from training.config import load_spec
-from training.export import assemble, parity
-from training.features import pictures_of, read_features
-from training.fit import load_heads
-from training.model import FeatureEncoder
-from training.start import head_of
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, samples_folder
 from zhentu.errors import UsageError
 from zhentu.intake.decode import decode
-from zhentu.types import LABELS, Profile
+from zhentu.types import CATEGORIES, Profile
+from zhentu_training import export, features, fit, locate
+from zhentu_training.config import load_spec
+from zhentu_training.export import assemble, parity
+from zhentu_training.features import pictures_of, read_features
+from zhentu_training.fit import load_heads
+from zhentu_training.model import FeatureEncoder
+from zhentu_training.start import head_of
 
 CONFIG = Path("configs/train-smoke.yaml")
 SPEC = load_spec(CONFIG)
@@ -58,7 +58,7 @@ def test_the_served_model_says_what_torch_says(line: Path) -> None:
     assert parity(assemble(line / "run", SPEC), detector, sorted(samples_folder().glob("*.jpg")), SPEC) < 1e-3
     assert detector.verify_golden(samples_folder()) < 1e-4
     verdict = detector.detect(decode((samples_folder() / "genuine_cup.jpg").read_bytes()), with_heatmaps=True)
-    assert verdict.scores.forged == max(verdict.scores.of(label) for label in LABELS)
+    assert verdict.scores.forged == max(verdict.scores.of(category) for category in CATEGORIES)
     assert len({float(heat.grid.max()) for heat in verdict.heatmaps}) > 1
 
 
@@ -82,9 +82,9 @@ def test_the_manifest_entry_holds_prior_profiles_and_the_balanced_thresholds(lin
     entry = Manifest.load(line / "models").active_entry
     assert entry.prior == 0.5
     assert set(entry.profiles) == set(Profile)
-    assert dict(entry.thresholds) == entry.profiles[Profile.BALANCED].thresholds
+    assert entry.thresholds == entry.profiles[Profile.BALANCED].thresholds
     careful, strict = entry.profiles[Profile.CAREFUL], entry.profiles[Profile.STRICT]
-    assert all(a.value >= b.value for a, b in zip(careful.points, strict.points, strict=True))
+    assert all(a.value >= b.value for a, b in zip(careful.thresholds, strict.thresholds, strict=True))
     assert entry.training_data.pictures == len({s.path for s in pictures_of([line / "set" / "manifest.csv"])})
 
 

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from skimage import data
 
-from training.forge.base import Materials, NotApplicable
-from training.forge.masks import foreground_mask
-from training.forge.registry import RECIPES, forge
-from training.forge.tiny import KINDS, round_trip, train
-from zhentu.types import Label
+from zhentu.types import Category
+from zhentu_training.forge.base import Materials, NotApplicable
+from zhentu_training.forge.masks import foreground_mask
+from zhentu_training.forge.registry import RECIPES, forge
+from zhentu_training.forge.tiny import KINDS, round_trip, train
 
 LOCAL = [name for name in RECIPES if name.startswith(("material.", "scene.bent", "scene.new", "cutout.pasted"))]
 EXPECTED = {
-    "material": Label.MATERIAL_MISMATCH,
-    "effect": Label.EXAGGERATED_EFFECT,
-    "scene": Label.SCENE_DISTORTION,
-    "cutout": Label.CUTOUT_ARTIFACT,
-    "reconstruct": Label.AI_GENERATED,
+    "material": Category.MATERIAL_MISMATCH,
+    "effect": Category.EXAGGERATED_EFFECT,
+    "scene": Category.SCENE_DISTORTION,
+    "cutout": Category.CUTOUT_ARTIFACT,
+    "reconstruct": Category.AI_GENERATED,
 }
 
 

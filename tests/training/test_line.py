@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training.dataset import read_manifest
-from training.forge.draws import load_sections
-from training.forge.registry import RECIPES
 from zhentu.detect.models import samples_folder
 from zhentu.errors import ConfigError
+from zhentu_training.dataset import read_manifest
+from zhentu_training.forge.draws import load_sections
+from zhentu_training.forge.registry import RECIPES
 
 GENUINE = sorted(samples_folder().glob("genuine_*.jpg"))
 FAST = ["material", "effect", "scene", "cutout", "negatives"]
@@ -21,7 +21,7 @@ FAST = ["material", "effect", "scene", "cutout", "negatives"]
 
 def forge(out: Path, *options: str, pictures: list[Path] | None = None) -> subprocess.CompletedProcess[str]:
     named = [str(path) for path in pictures or GENUINE[:2]]
-    command = [sys.executable, "-m", "training.forge.cli", *named, str(out), *options]
+    command = [sys.executable, "-m", "zhentu_training.forge.cli", *named, str(out), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

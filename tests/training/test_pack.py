@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from training.pack import emulated, pack, save_with_shared_weights, to_integer_products
 from zhentu.detect.sessions import has_8bit_products
+from zhentu_training.pack import emulated, pack, save_with_shared_weights, to_integer_products
 
 
 class Wide(nn.Module):

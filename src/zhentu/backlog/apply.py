@@ -10,17 +10,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from zhentu.atomic import whole_file, write_whole
 from zhentu.backlog.groups import Grouper
-from zhentu.backlog.jobs import JobPlace
 from zhentu.backlog.ledger import Ledger
 from zhentu.backlog.reading import Reader, filesystem_of, is_url
 from zhentu.backlog.rows import ScanRow
+from zhentu.backlog.scan_job import JobPlace
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.record.applied import Applied, AppliedState, AppliedTable, Kind
 from zhentu.record.outbox import Message, new_message
@@ -145,7 +145,7 @@ class Applier:
         if hashlib.sha256(payload).hexdigest() != row.sha256:
             raise UsageError(f"{action.path}: changed since the scan; scan it again")
         labelled = self._spec.label(payload, AiState(row.ai_state or AiState.SUSPECTED))
-        write_whole(action.target, labelled)
+        write_copy(action.target, labelled)
         return hashlib.sha256(labelled).hexdigest()
 
     def _take_back(self, action: Applied, row: ScanRow) -> None:
@@ -168,8 +168,7 @@ class Applier:
         written = []
         for kind, name in lists.items():
             path = folder / name
-            beside = folder / f".{name}.writing"
-            with beside.open("w", encoding="utf-8", newline="") as stream:
+            with whole_file(path) as beside, beside.open("w", encoding="utf-8", newline="") as stream:
                 writer = csv.writer(stream, lineterminator="\n")
                 writer.writerow(("path", "listing_id", "seller_id", "sha256", "record_id", "reasons", "group", "state"))
                 states = (AppliedState.PLANNED, AppliedState.DONE)
@@ -178,9 +177,6 @@ class Applier:
                         if action.kind is kind:
                             place = (row.path, row.listing_id, row.seller_id, row.sha256, row.record_id, row.reasons)
                             writer.writerow((*place, groups.get(seq, ""), action.state.value))
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.replace(path)
             written.append(path)
         return tuple(written)
 
@@ -209,7 +205,7 @@ def _message(kind: str, action: Applied, row: ScanRow) -> Message:
     return new_message(kind, action.target, json.dumps(body, ensure_ascii=False))
 
 
-def write_whole(target: str, payload: bytes) -> None:
+def write_copy(target: str, payload: bytes) -> None:
     """Write a file or object: it is there complete, or not at all. Raises OSError."""
     if is_url(target):
         system, path = filesystem_of(target)
@@ -217,12 +213,7 @@ def write_whole(target: str, payload: bytes) -> None:
         return
     file = Path(target)
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.writing")
-    with beside.open("wb") as stream:
-        stream.write(payload)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
+    write_whole(file, payload)
 
 
 def remove_if_ours(target: str, sha256: str, reader: Reader) -> None:

@@ -21,13 +21,13 @@ from typing import Any, Generic, TypeVar
 from zhentu.errors import DependencyError
 
 Task = TypeVar("Task")
-Outcome = TypeVar("Outcome")
+Done = TypeVar("Done")
 
 _AHEAD = 3  # chunks per worker that may wait: enough to keep cores busy, few enough to bound memory
 _work: Callable[[Any], Any] | None = None  # of a worker process; None in every other
 
 
-class ProcessPool(Generic[Task, Outcome]):
+class ProcessPool(Generic[Task, Done]):
     """`map` over processes that survives their deaths.
 
     build: makes a worker's function of a chunk of tasks, once in each worker; it, tasks and outcomes are pickled.
@@ -36,20 +36,20 @@ class ProcessPool(Generic[Task, Outcome]):
 
     def __init__(
         self,
-        build: Callable[[], Callable[[Sequence[Task]], list[Outcome]]],
+        build: Callable[[], Callable[[Sequence[Task]], list[Done]]],
         workers: int,
-        crashed: Callable[[Task], Outcome],
+        crashed: Callable[[Task], Done],
     ) -> None:
         self._build, self._workers, self._crashed = build, workers, crashed
         self._pool = self._start(workers)
 
-    def outcomes(self, chunks: Iterable[Sequence[Task]]) -> Generator[Outcome, None, None]:
+    def outcomes(self, chunks: Iterable[Sequence[Task]]) -> Generator[Done, None, None]:
         """Outcomes in the order of the tasks, a bounded number under way at any time.
 
         Raises DependencyError when workers cannot even start. Close the iterator to end early.
         """
         pending = iter(chunks)
-        waiting: deque[tuple[Sequence[Task], Future[list[Outcome]]]] = deque()
+        waiting: deque[tuple[Sequence[Task], Future[list[Done]]]] = deque()
         try:
             while True:
                 for chunk in islice(pending, _AHEAD * self._workers - len(waiting)):
@@ -74,7 +74,7 @@ class ProcessPool(Generic[Task, Outcome]):
         """End the processes; what has begun is finished."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one_by_one(self, suspects: Iterable[tuple[Sequence[Task], Future[list[Outcome]]]]) -> Iterator[Outcome]:
+    def _one_by_one(self, suspects: Iterable[tuple[Sequence[Task], Future[list[Done]]]]) -> Iterator[Done]:
         """When a worker died, its task is one of those under way; alone in a process each shows whether it is it."""
         pool = self._started()
         try:
@@ -121,11 +121,11 @@ class ProcessPool(Generic[Task, Outcome]):
 
 
 def in_order(
-    build: Callable[[], Callable[[Sequence[Task]], list[Outcome]]],
+    build: Callable[[], Callable[[Sequence[Task]], list[Done]]],
     chunks: Iterable[Sequence[Task]],
     workers: int,
-    crashed: Callable[[Task], Outcome],
-) -> Generator[Outcome, None, None]:
+    crashed: Callable[[Task], Done],
+) -> Generator[Done, None, None]:
     """`ProcessPool.outcomes` with a pool of its own."""
     pool = ProcessPool(build, workers, crashed)
     try:

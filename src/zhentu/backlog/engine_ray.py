@@ -26,11 +26,10 @@ import pyarrow as pa
 from zhentu.backlog.engine_local import ProcessPool
 from zhentu.backlog.items import Numbered
 from zhentu.backlog.known import Answer, Question
-from zhentu.backlog.picture import Outcome, WorkSpec, build_known, build_line, build_work, crashed
-from zhentu.banks.hashing import Fingerprint, fingerprint
-from zhentu.bootstrap import build_banks
+from zhentu.backlog.picture import PictureOutcome, WorkSpec, build_known, build_scan_screener, build_work, crashed
+from zhentu.bootstrap.stores import build_banks
 from zhentu.errors import DependencyError, StoreError
-from zhentu.types import BankHit, Listing, Picture
+from zhentu.types import BankHit, Fingerprint, Listing
 
 _log = logging.getLogger(__name__)
 _BLOCK = 64  # items of one Ray task: some seconds of work, so that its overhead is small and a lost one costs little
@@ -42,7 +41,7 @@ _WINDOW = 20_000  # items handed to Ray Data at once: bounds what lies in the ob
 
 def over_cluster(
     spec: WorkSpec, todo: Iterable[Numbered], address: str, workers: int = 0
-) -> Generator[Outcome, None, None]:
+) -> Generator[PictureOutcome, None, None]:
     """Outcomes in any order; those of a lost node are missing, and their items are still to be done.
 
     address: "auto", "host:port" or "ray://host:port".  workers: cores to use, 0 = all of the cluster.
@@ -98,7 +97,7 @@ def _oracle(ray: Any, spec: WorkSpec) -> Any:
 
 def _over_window(
     ray: Any, spec: WorkSpec, window: list[Numbered], oracle: Any, workers: int
-) -> Generator[Outcome, None, None]:
+) -> Generator[PictureOutcome, None, None]:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it reports each lost block with a traceback
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -137,15 +136,15 @@ class _Oracle:
 
     def __init__(self, spec: WorkSpec) -> None:
         self._banks = build_banks(spec.settings) if spec.banks else None
-        self._known = build_known(spec, build_line(spec, self._banks))
+        self._known = build_known(spec, build_scan_screener(spec, self._banks))
 
     def ask(self, question: Question) -> Answer:
         """What is known of a picture."""
         return self._known.ask(question)
 
-    def hits(self, print_: Fingerprint, seller_id: str) -> tuple[BankHit, ...]:
+    def hits(self, fingerprint: Fingerprint, seller_id: str) -> tuple[BankHit, ...]:
         """What the banks say of a fingerprint."""
-        return self._banks.hits(print_, seller_id) if self._banks else ()
+        return self._banks.hits(fingerprint, seller_id) if self._banks else ()
 
     def bank_version(self) -> str:
         """Of the banks as this actor asks them: they stay as they were when the job began."""
@@ -202,15 +201,15 @@ class _Asker:
 
 
 class _AskedBanks:
-    """The oracle's banks, as a worker's line asks them: fingerprints travel, pictures do not."""
+    """The oracle's banks, as a worker asks them: fingerprints travel, pictures do not."""
 
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
         self._version: str | None = None
 
-    def lookup(self, picture: Picture, listing: Listing) -> tuple[BankHit, ...]:
+    def lookup(self, fingerprint: Fingerprint, listing: Listing) -> tuple[BankHit, ...]:
         """See `Banks.lookup`."""
-        return self._asker.call("hits", fingerprint(picture), listing.seller_id)  # type: ignore[no-any-return]
+        return self._asker.call("hits", fingerprint, listing.seller_id)  # type: ignore[no-any-return]
 
     @property
     def version(self) -> str:
@@ -226,7 +225,8 @@ class _OnNode:
     def __init__(self, spec: WorkSpec, oracle: Any) -> None:
         asker = _Relay(oracle).asker if oracle is not None else None
         bank = _AskedBanks(asker) if asker is not None else None
-        self._pool: ProcessPool[Numbered, Outcome] = ProcessPool(partial(build_work, spec, asker, bank), 1, crashed)
+        build = partial(build_work, spec, asker, bank)
+        self._pool: ProcessPool[Numbered, PictureOutcome] = ProcessPool(build, 1, crashed)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         items = [pickle.loads(packed.as_py()) for packed in batch.column("item")]  # noqa: S301 - our own driver wrote it

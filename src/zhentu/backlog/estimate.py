@@ -10,11 +10,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from zhentu.backlog.jobs import ScanJob
 from zhentu.backlog.ledger import Ledger
-from zhentu.backlog.picture import Outcome, WorkSpec, build_work
+from zhentu.backlog.picture import PictureOutcome, WorkSpec, build_work
+from zhentu.backlog.scan_job import ScanJob
 from zhentu.backlog.sources import find_items
-from zhentu.bootstrap import accepted_models, build_store
+from zhentu.bootstrap.models import accepted_models
+from zhentu.bootstrap.stores import build_store
 from zhentu.settings import Settings
 
 _SAMPLE = 48
@@ -74,7 +75,7 @@ def estimate(job: ScanJob, settings: Settings, sample: int = _SAMPLE) -> Estimat
         work = build_work(spec)
         work(chosen[:_WARM_UP])  # the first pictures pay for memory that later ones use again
         began = time.perf_counter()
-        outcomes: list[Outcome] = work(chosen)
+        outcomes: list[PictureOutcome] = work(chosen)
         seconds = time.perf_counter() - began
     rows = [outcome.row for outcome in outcomes if outcome.row]
     return Estimate(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from zhentu.record.known import KnownStore, Look, decision_digest
-from zhentu.types import Listing, Record
+from zhentu.record.known import KnownStore, decision_digest
+from zhentu.types import Fingerprint, Listing, Record
 
 _WAIT_S = 30.0  # for another worker's claim to be written
 
@@ -37,14 +37,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """record, look: set where the standing is `scored` or `decided`."""
+    """record: set where the standing is `scored` or `decided`; fingerprint: there too, unless a bank decided alone."""
 
     standing: Standing
     record: Record | None = None
-    look: Look = field(default_factory=Look)
+    fingerprint: Fingerprint | None = None
 
 
-class KnownPort(Protocol):
+class KnownPicturesPort(Protocol):
     """Knows pictures; each worker has its own, or asks a shared one over the network."""
 
     def ask(self, question: Question) -> Answer:
@@ -85,28 +85,25 @@ class Claims:
 class KnownPictures:
     """What the store and this run's claims know.
 
-    models: sha256 of the models whose scores count, see `--rescan-below`.  rules: what decides besides the scores.
-    banks: whether banks may have decided alone, without any scores.
+    rules: by sha256 of each model whose scores count (see `--rescan-below`), the digest of what decides with it.
+    alone: the digest of what decides where banks may have decided alone, without any scores; "" without banks.
     """
 
-    def __init__(
-        self, store: KnownStore, claims: Claims, models: Collection[str], rules: str, banks: bool = False
-    ) -> None:
-        self._store, self._claims, self._models, self._rules = store, claims, sorted(models), rules
-        self._banks = banks
+    def __init__(self, store: KnownStore, claims: Claims, rules: Mapping[str, str], alone: str = "") -> None:
+        self._store, self._claims, self._rules, self._alone = store, claims, dict(sorted(rules.items())), alone
 
     def ask(self, question: Question) -> Answer:
         """What is known of a picture; where its bytes are new, they are the caller's to score."""
-        known = self._store.verdict(question.sha256, self._models)
+        known = self._store.verdict(question.sha256, list(self._rules))
         if known and known.record.verdict:
-            record = self._store.decision(digest_of(question, known.record.verdict.model.sha256, self._rules))
+            record = self._store.decision(digest_for(question, self._rules[known.record.verdict.model.sha256]))
             standing = Standing.DECIDED if record else Standing.SCORED
-            return Answer(standing, record or known.record, known.look)
-        if self._banks and (record := self._store.decision(digest_of(question, "", self._rules))):
+            return Answer(standing, record or known.record, known.fingerprint)
+        if self._alone and (record := self._store.decision(digest_for(question, self._alone))):
             return Answer(Standing.DECIDED, record)
         return Answer(Standing.NEW if self._claims.take(question.sha256, question.seq) else Standing.UNDER_WAY)
 
 
-def digest_of(question: Question, model: str, rules: str) -> str:
-    """The decision a question asks for, by this model and these rules."""
-    return decision_digest(question.sha256, model, rules, question.path, question.listing, question.references)
+def digest_for(question: Question, rules: str) -> str:
+    """The decision a question asks for, under these rules."""
+    return decision_digest(question.sha256, rules, question.path, question.listing, question.references)

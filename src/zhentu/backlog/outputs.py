@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, fields
 from itertools import islice
@@ -14,6 +13,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zhentu.atomic import whole_file
 from zhentu.backlog.rows import COLUMNS, ScanRow
 from zhentu.errors import UsageError
 
@@ -52,27 +52,25 @@ def is_folder(path: Path) -> bool:
 
 def write_rows(rows: Iterable[ScanRow], path: Path) -> None:
     """Write all rows; the file appears complete or not at all."""
-    beside = path.with_name(f".{path.name}.writing")
-    if path.suffix == ".parquet":
-        with pq.ParquetWriter(beside, SCHEMA) as writer:
-            pending = iter(rows)
-            while group := list(islice(pending, _ROW_GROUP)):
-                columns = zip(*(astuple(row) for row in group), strict=True)
-                writer.write_table(pa.table([list(column) for column in columns], schema=SCHEMA))
-    else:
+    with whole_file(path) as beside:
+        if path.suffix == ".parquet":
+            with pq.ParquetWriter(beside, SCHEMA) as writer:
+                pending = iter(rows)
+                while group := list(islice(pending, _ROW_GROUP)):
+                    columns = zip(*(astuple(row) for row in group), strict=True)
+                    writer.write_table(pa.table([list(column) for column in columns], schema=SCHEMA))
+            return
         with beside.open("w", encoding="utf-8", newline="") as stream:
-            writer = RowWriter(stream, path.suffix.lstrip("."))
+            lines = RowWriter(stream, path.suffix.lstrip("."))
             for row in rows:
-                writer.write(row)
-    _move(beside, path)
+                lines.write(row)
 
 
 def write_part(rows: Sequence[tuple[int, ScanRow]], path: Path) -> None:
     """Write numbered rows as one Parquet file, which appears complete or not at all."""
-    beside = path.with_name(f".{path.name}.writing")
     columns = [list(column) for column in zip(*((*astuple(row), seq) for seq, row in rows), strict=True)]
-    pq.write_table(pa.table(columns, schema=PART_SCHEMA), beside)
-    _move(beside, path)
+    with whole_file(path) as beside:
+        pq.write_table(pa.table(columns, schema=PART_SCHEMA), beside)
 
 
 def read_part(path: Path, batch: int = 256) -> Iterator[tuple[int, ScanRow]]:
@@ -94,12 +92,6 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
         return [{name: row[name] for name in columns} for row in found]
     except (OSError, ValueError, TypeError, KeyError, csv.Error, pa.ArrowException) as error:
         raise UsageError(f"{path}: is no output of a scan ({error}); make one: zhentu scan -o rows.csv") from error
-
-
-def _move(beside: Path, path: Path) -> None:
-    with beside.open("rb") as stream:
-        os.fsync(stream.fileno())
-    beside.replace(path)
 
 
 class RowWriter:

@@ -2,47 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from zhentu.backlog.items import Numbered
-from zhentu.backlog.known import Answer, Claims, KnownPictures, KnownPort, Question, Standing, digest_of
+from zhentu.backlog.known import Answer, Claims, KnownPictures, KnownPicturesPort, Question, Standing, digest_for
 from zhentu.backlog.reading import Reader, is_url
 from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error, row_of_record
-from zhentu.banks.hashing import LEAST_QUALITY, colour_signature, pdq_hash
-from zhentu.bootstrap import Screener, build_banks, build_screener
-from zhentu.decide.policy import decide, declaration
+from zhentu.bootstrap.screener import build_screener
+from zhentu.bootstrap.stores import build_banks
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import StoreError, ZhentuError
-from zhentu.intake.decode import decode
-from zhentu.record.codec import new_record_id
 from zhentu.record.database import Database
-from zhentu.record.known import KnownStore, Look, Screened
-from zhentu.screen import BankPort, DetectorPort
+from zhentu.record.known import KnownStore, ScannedRecord
+from zhentu.screen import BankPort, Screener
 from zhentu.settings import Settings
-from zhentu.types import Basis, EvidenceKind, Picture, Record, Verdict
+from zhentu.types import EarlierVerdict, Fingerprint, Inquiry, PictureFile, Record
 
-_OF_THE_LISTING = (EvidenceKind.DECLARATION, EvidenceKind.REFERENCE, EvidenceKind.HASH)  # not of the bytes
 _READS_AHEAD = 8  # pictures fetched at once by each worker while it scores; hides the latency of object stores
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PictureOutcome:
     """What came of one picture.
 
     row: None where the same bytes are being scored elsewhere; the picture is done again in the next pass.
-    screened: a new record, None where there is none. byte_count: bytes read from the source.
+    scanned: a new record, None where there is none. byte_count: bytes read from the source.
     """
 
     seq: int
     row: ScanRow | None
-    screened: Screened | None = None
+    scanned: ScannedRecord | None = None
     byte_count: int = 0
 
 
@@ -50,13 +43,13 @@ class Outcome:
 class WorkSpec:
     """Everything a worker needs to begin; picklable.
 
-    accepted: thresholds by model sha256 of every model whose known scores count.
+    accepted: models whose known scores count, by the sha256 of their files.
     store: whether known pictures are asked for at all. banks: whether the store's banks are, too.
     reads_per_second: of this worker, 0 = no limit.
     """
 
     settings: Settings
-    accepted: Mapping[str, Mapping[str, float]]
+    accepted: Mapping[str, ModelEntry]
     claims: Path
     store: bool
     banks: bool = False
@@ -64,24 +57,24 @@ class WorkSpec:
     attempts: int = 5
 
 
-def crashed(numbered: Numbered) -> Outcome:
+def crashed(numbered: Numbered) -> PictureOutcome:
     """The outcome of a picture whose worker died on it."""
-    return Outcome(numbered.seq, row_of_crash(numbered.item))
+    return PictureOutcome(numbered.seq, row_of_crash(numbered.item))
 
 
 def build_work(
-    spec: WorkSpec, known: KnownPort | None = None, bank: BankPort | None = None
-) -> Callable[[Sequence[Numbered]], list[Outcome]]:
+    spec: WorkSpec, known: KnownPicturesPort | None = None, bank: BankPort | None = None
+) -> Callable[[Sequence[Numbered]], list[PictureOutcome]]:
     """The function of one worker. known, bank: who to ask instead of the store itself, e.g. across a cluster."""
-    screener = build_line(spec, bank)
+    screener = build_scan_screener(spec, bank)
     if known is None and spec.store:
         known = build_known(spec, screener)
     reader = Reader(screener.limits, spec.reads_per_second, spec.attempts)
     return PictureWork(screener, reader, known, spec.accepted)
 
 
-def build_line(spec: WorkSpec, bank: BankPort | None = None) -> Screener:
-    """The line as a backlog goes through it: with the store's banks where there are any. Raises StoreError."""
+def build_scan_screener(spec: WorkSpec, bank: BankPort | None = None) -> Screener:
+    """The screener of a worker: with the store's banks where there are any. Raises StoreError."""
     screener = build_screener(spec.settings)
     if not spec.banks:
         return screener
@@ -91,12 +84,8 @@ def build_line(spec: WorkSpec, bank: BankPort | None = None) -> Screener:
 def build_known(spec: WorkSpec, screener: Screener) -> KnownPictures:
     """What the store and the claims of this run know. Raises StoreError."""
     store = KnownStore(Database(spec.settings.store_url))
-    return KnownPictures(store, Claims(spec.claims), list(spec.accepted), rules_of(screener), spec.banks)
-
-
-def rules_of(screener: Screener) -> str:
-    """What decides besides the scores: the policy, and the banks where there are any."""
-    return screener.policy.sha256 + screener.bank_version
+    rules = {sha256: screener.digest(entry) for sha256, entry in spec.accepted.items()}
+    return KnownPictures(store, Claims(spec.claims), rules, screener.digest() if spec.banks else "")
 
 
 class PictureWork:
@@ -106,15 +95,13 @@ class PictureWork:
         self,
         screener: Screener,
         reader: Reader,
-        known: KnownPort | None,
-        accepted: Mapping[str, Mapping[str, float]],
+        known: KnownPicturesPort | None,
+        accepted: Mapping[str, ModelEntry],
     ) -> None:
-        self._looking = _Looking(screener.detector)
-        self._screener = replace(screener, detector=self._looking)
-        self._reader, self._known, self._accepted = reader, known, accepted
+        self._screener, self._reader, self._known, self._accepted = screener, reader, known, accepted
         self._threads = ThreadPoolExecutor(_READS_AHEAD, "read")
 
-    def __call__(self, chunk: Sequence[Numbered]) -> list[Outcome]:
+    def __call__(self, chunk: Sequence[Numbered]) -> list[PictureOutcome]:
         """The outcomes of a few pictures, in their order. Raises StoreError; nothing else."""
         return [self._one(numbered, read) for numbered, read in self._payloads(chunk)]
 
@@ -131,121 +118,58 @@ class PictureWork:
             if future is not None:
                 yield numbered, future.result
 
-    def _one(self, numbered: Numbered, read: Callable[[], bytes]) -> Outcome:
+    def _one(self, numbered: Numbered, read: Callable[[], bytes]) -> PictureOutcome:
         item, sha256, size = numbered.item, "", 0
         try:
-            payload = read()
-            size = len(payload)
-            began = time.perf_counter()
-            sha256 = hashlib.sha256(payload).hexdigest()
+            file = PictureFile.of(read())
+            sha256, size = file.sha256, len(file.payload)
             references = item.references if self._screener.comparer else ()
             question = Question(numbered.seq, sha256, plain(item.path), item.listing, references)
             answer = self._known.ask(question) if self._known else Answer(Standing.NEW)
             if answer.standing is Standing.UNDER_WAY:
-                return Outcome(numbered.seq, None, None, size)
+                return PictureOutcome(numbered.seq, None, None, size)
             if answer.standing is Standing.NEW:
-                return self._screen(question, payload)
-            return self._take_over(question, answer, payload, began)
+                return self._screen(question, file)
+            return self._take_over(question, answer, file)
         except StoreError:
             raise  # no fault of the picture: the scan stops, and goes on when the store is back
         except ZhentuError as error:
-            return Outcome(numbered.seq, row_of_error(item, error, sha256), None, size)
+            return PictureOutcome(numbered.seq, row_of_error(item, error, sha256), None, size)
         except Exception as error:  # one picture must never end a night's scan; the row says what happened
-            return Outcome(numbered.seq, row_of_error(item, error, sha256), None, size)
+            return PictureOutcome(numbered.seq, row_of_error(item, error, sha256), None, size)
 
-    def _screen(self, question: Question, payload: bytes) -> Outcome:
-        references = self._pictures(question.references)
-        self._looking.look = Look()
-        record = self._screener.screen(payload, question.path, question.listing, references=references)
-        look, model = self._looking.look, record.verdict.model.sha256 if record.verdict else ""
-        screened = Screened(record, self._digest(question, model), look if record.verdict else None)
-        return Outcome(question.seq, row_of_record(record, False, look, len(references)), screened, len(payload))
+    def _screen(self, question: Question, file: PictureFile, earlier: EarlierVerdict | None = None) -> PictureOutcome:
+        """Look at the picture; the model is not asked where it spoke before."""
+        files = tuple(self._reference_files(question.references))
+        inquiry = Inquiry(file, question.path, question.listing, files, skip_broken_references=True, earlier=earlier)
+        screening = self._screener.screen(inquiry)
+        row = row_of_record(screening.record, earlier is not None, screening.fingerprint, screening.compared)
+        return self._outcome(question, file, row, screening.record, screening.fingerprint if not earlier else None)
 
-    def _take_over(self, question: Question, answer: Answer, payload: bytes, began: float) -> Outcome:
-        record, size = answer.record, len(payload)
+    def _take_over(self, question: Question, answer: Answer, file: PictureFile) -> PictureOutcome:
+        record = answer.record
         if record is None or (record.verdict is None and answer.standing is not Standing.DECIDED):
             raise ZhentuError("a known picture came without its verdict; the store was changed by hand")
-        if answer.standing is Standing.DECIDED:
-            compared = len(question.references)
-            return Outcome(question.seq, row_of_record(record, True, answer.look, compared), None, size)
-        if self._screener.bank or question.references:  # these look at the pixels; the model is not asked all the same
-            references = self._pictures(question.references)
-            record = self._screener.screen(
-                payload, question.path, question.listing, references=references, known=_Earlier(record)
-            )
-            compared = len(references)
-        else:
-            record, compared = self._decide_anew(question, record, began), 0
-        model = record.verdict.model.sha256 if record.verdict else ""
-        row = row_of_record(record, True, answer.look, compared)
-        return Outcome(question.seq, row, Screened(record, self._digest(question, model)), size)
+        if answer.standing is Standing.DECIDED or record.verdict is None:
+            row = row_of_record(record, True, answer.fingerprint, len(question.references))
+            return PictureOutcome(question.seq, row, None, len(file.payload))
+        thresholds = self._accepted[record.verdict.model.sha256].thresholds
+        if self._screener.bank or question.references:  # these look at the pixels
+            return self._screen(question, file, EarlierVerdict(record.record_id, record.verdict, thresholds))
+        record = self._screener.for_listing(record, question.path, question.listing, thresholds)
+        return self._outcome(question, file, row_of_record(record, True, answer.fingerprint), record, None)
 
-    def _decide_anew(self, question: Question, record: Record, began: float) -> Record:
-        """Another place, listing or policy: the verdict and what the file says of itself are the same."""
-        if record.verdict is None:
-            return record
-        verdict = replace(record.verdict, basis=Basis.PICTURE_ALONE)
-        kept = (each for each in record.evidence if each.kind not in _OF_THE_LISTING)
-        evidence = (*kept, *declaration(question.listing))
-        decision = decide(
-            verdict,
-            evidence,
-            question.listing,
-            self._screener.policy,
-            self._accepted[verdict.model.sha256],
-            picture_sha256=record.picture_sha256,
-        )
-        return replace(
-            record,
-            record_id=new_record_id(),
-            created_at=datetime.now(UTC),
-            path=question.path,
-            listing=question.listing,
-            verdict=verdict,
-            evidence=evidence,
-            decision=decision,
-            latency_ms=(time.perf_counter() - began) * 1e3,
-        )
+    def _outcome(
+        self, question: Question, file: PictureFile, row: ScanRow, record: Record, measured: Fingerprint | None
+    ) -> PictureOutcome:
+        """measured: the fingerprint, where the verdict is new and is to be found again."""
+        entry = self._accepted.get(record.verdict.model.sha256) if record.verdict else None
+        digest = digest_for(question, self._screener.digest(entry))
+        scanned = ScannedRecord(record, digest, measured if record.verdict else None)
+        return PictureOutcome(question.seq, row, scanned, len(file.payload))
 
-    def _pictures(self, paths: Sequence[str]) -> list[bytes]:
+    def _reference_files(self, paths: Sequence[str]) -> Iterator[PictureFile]:
         """References that can be read; a picture is judged alone where none can."""
-        payloads = []
         for path in paths:
             with suppress(ZhentuError):
-                payload = self._reader.read(path)
-                decode(payload, self._screener.limits)
-                payloads.append(payload)
-        return payloads
-
-    def _digest(self, question: Question, model: str) -> str:
-        return digest_of(question, model, rules_of(self._screener))
-
-
-class _Earlier:
-    """The verdict of a record, for the line to take over."""
-
-    def __init__(self, record: Record) -> None:
-        self._record = record
-
-    def verdict_for(self, sha256: str, model_sha256: str) -> tuple[str, Verdict] | None:
-        """Its record and verdict, whichever accepted model spoke."""
-        return (self._record.record_id, self._record.verdict) if self._record.verdict else None
-
-
-class _Looking:
-    """A detector that also takes the fingerprint: it is the one place that sees the decoded picture."""
-
-    def __init__(self, detector: DetectorPort) -> None:
-        self._detector = detector
-        self.look = Look()
-
-    @property
-    def entry(self) -> ModelEntry:
-        """The manifest entry of the detector inside."""
-        return self._detector.entry
-
-    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        """The verdict of the detector inside; `look` is that of this picture."""
-        pdq, quality = pdq_hash(picture.rgb)
-        self.look = Look(pdq.hex() if quality >= LEAST_QUALITY else "", colour_signature(picture.rgb).hex())
-        return self._detector.detect(picture, with_heatmaps)
+                yield PictureFile.of(self._reader.read(path))

@@ -8,8 +8,7 @@ from typing import Any
 
 from zhentu.backlog.items import Item
 from zhentu.errors import ZhentuError
-from zhentu.record.known import Look
-from zhentu.types import Record
+from zhentu.types import Fingerprint, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,7 @@ class ScanRow:
     known: scored before, in this scan or an earlier one; its bytes were not scored again.
     pdq, colour: fingerprint of the look (see banks/hashing.py) in hex, "" below the least quality.
     references: how many pictures of the real goods it was compared with.
+    categories: which of the five the reasons speak of, joined by ";".
     """
 
     path: str
@@ -50,6 +50,7 @@ class ScanRow:
     pdq: str = ""
     colour: str = ""
     references: int = 0
+    categories: str = ""
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -64,7 +65,9 @@ class ScanRow:
 COLUMNS = tuple(field.name for field in fields(ScanRow))
 
 
-def row_of_record(record: Record, known: bool = False, look: Look | None = None, references: int = 0) -> ScanRow:
+def row_of_record(
+    record: Record, known: bool = False, fingerprint: Fingerprint | None = None, references: int = 0
+) -> ScanRow:
     """The row of a screened picture."""
     verdict, decision = record.verdict, record.decision
     scores: dict[str, Any] = (
@@ -86,9 +89,10 @@ def row_of_record(record: Record, known: bool = False, look: Look | None = None,
         seller_id=record.listing.seller_id,
         goods=record.listing.goods,
         known=known,
-        pdq=look.pdq if look else "",
-        colour=look.colour if look else "",
+        pdq=fingerprint.pdq.hex() if fingerprint and fingerprint.usable else "",
+        colour=fingerprint.colour.hex() if fingerprint else "",
         references=references,
+        categories=";".join(dict.fromkeys(reason.category for reason in decision.reasons if reason.category)),
         **scores,
     )
 

@@ -13,23 +13,27 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from zhentu.backlog.batch_writer import BatchWriter
 from zhentu.backlog.engine_local import ProcessPool
 from zhentu.backlog.groups import Grouper
 from zhentu.backlog.items import Numbered
-from zhentu.backlog.jobs import JobLock, JobPlace, OutputClaim, ScanJob, new_place
-from zhentu.backlog.keeping import Keeper
 from zhentu.backlog.known import Claims
 from zhentu.backlog.ledger import Ledger, Shard
 from zhentu.backlog.outputs import check_output, is_folder, write_rows
-from zhentu.backlog.picture import Outcome, WorkSpec, build_work, crashed
+from zhentu.backlog.picture import PictureOutcome, WorkSpec, build_work, crashed
 from zhentu.backlog.rows import ScanRow
+from zhentu.backlog.scan_job import JobLock, JobPlace, OutputClaim, ScanJob, new_place
 from zhentu.backlog.sources import find_items
-from zhentu.backlog.summary import InForce, ScanSummary, Tally
-from zhentu.bootstrap import accepted_models, build_banks, build_screener, build_store
+from zhentu.backlog.summary import ScanRules, ScanSummary, Tally
+from zhentu.banks.bank import Banks
+from zhentu.bootstrap.models import accepted_models
+from zhentu.bootstrap.screener import build_screener
+from zhentu.bootstrap.stores import build_banks, build_store
 from zhentu.detect.sessions import give_back_memory
 from zhentu.errors import DependencyError, UsageError, ZhentuError
 from zhentu.record.known import KnownStore
 from zhentu.record.scan_jobs import JobRecord, JobState, JobTable
+from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
 
 __all__ = ["ScanJob", "ScanProgress", "ScanSummary", "Shard", "resume_scan", "run_scan"]
@@ -58,30 +62,30 @@ def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None) -> S
     """
     if job.output:
         check_output(job.output)
-    in_force = _checked(settings)
+    rules = _checked(settings, job)
     with ExitStack() as stack:
-        place, claim = _place(job, settings, _versions(in_force, job), stack)
-        return _Run(place, job, settings, in_force, claim, stack).finish(on_row, list_again=True)
+        place, claim = _place(job, settings, _versions(rules, job), stack)
+        return _Run(place, job, settings, rules, claim, stack).finish(on_row, list_again=True)
 
 
 def resume_scan(place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow | None = None) -> ScanSummary:
     """Finish a job as it was listed. job: its description, with how it is to run now (workers, engine, limits of pace).
 
-    Raises UsageError when model or policy have changed since: its rows would not be comparable.
+    Raises UsageError when something that decides has changed since: its rows would not be comparable.
     """
     place.check_folder()
-    in_force = _checked(settings)
-    if place.versions != _versions(in_force, job):
+    rules = _checked(settings, job)
+    if place.versions != _versions(rules, job):
         raise UsageError(
-            f"{place.job_id} was begun with {place.versions.split(' goods ')[0]}; now another model or policy is in "
-            "force. Give the scan command again: pictures that need nothing new are taken over"
+            f"{place.job_id} was begun with {place.versions}; now another model, comparison, policy, bank or "
+            "trust list decides. Give the scan command again: pictures that need nothing new are taken over"
         )
     with ExitStack() as stack:
         claim = None
         if job.output:
             claim = OutputClaim(settings.jobs_folder, job.output)
             stack.callback(claim.close)
-        return _Run(place, job, settings, in_force, claim, stack).finish(on_row, list_again=False)
+        return _Run(place, job, settings, rules, claim, stack).finish(on_row, list_again=False)
 
 
 def _place(job: ScanJob, settings: Settings, versions: str, stack: ExitStack) -> tuple[JobPlace, OutputClaim | None]:
@@ -104,24 +108,32 @@ def _same_pictures(one: ScanJob, other: ScanJob) -> bool:
     return (one.sources, one.limit, one.shard) == (other.sources, other.limit, other.shard)
 
 
-def _checked(settings: Settings) -> InForce:
-    """What is in force, checked here and not in a worker; the model is let go again, the workers have their own.
+def _checked(settings: Settings, job: ScanJob) -> ScanRules:
+    """What decides, checked here and not in a worker; the model is let go again, the workers have their own.
 
-    Raises ModelError, ConfigError.
+    Raises ModelError, ConfigError, StoreError.
     """
     screener = build_screener(settings, settings.worker_count, golden=True)  # no worker runs yet: every core is free
-    in_force = InForce(screener.detector.entry, screener.policy, screener.limits)
+    if job.store:
+        with closing(build_store(settings)) as store:
+            banks = _banks_with_entries(store)
+        screener = replace(screener, bank=banks)
+    rules = ScanRules(screener.detector.entry.ref, screener.policy, screener.digest())
     del screener
     give_back_memory()
-    return in_force
+    return rules
 
 
-def _versions(in_force: InForce, job: ScanJob) -> str:
-    """The same in one line."""
-    model, policy = in_force.model, in_force.policy
+def _banks_with_entries(store: RecordStore) -> Banks | None:
+    """The store's banks, None where they are all empty: then no picture need be looked up."""
+    banks = build_banks(store)
+    return banks if any(banks.state().entries.values()) else None
+
+
+def _versions(rules: ScanRules, job: ScanJob) -> str:
+    """The same in one line, the job's own wishes included."""
     known = f" from {job.rescan_below}" if job.rescan_below else ""
-    rules = f"policy {policy.version} {policy.sha256}"
-    return f"{model.ref} {model.sha256}{known} {rules} goods {job.goods!r} {in_force.limits}"
+    return f"{rules.model}{known} policy {rules.policy.version} goods {job.goods!r} rules {rules.digest}"
 
 
 class _Run:
@@ -132,11 +144,11 @@ class _Run:
         place: JobPlace,
         job: ScanJob,
         settings: Settings,
-        in_force: InForce,
+        rules: ScanRules,
         claim: OutputClaim | None,
         stack: ExitStack,
     ) -> None:
-        self._place, self._job, self._settings, self._in_force = place, job, settings, in_force
+        self._place, self._job, self._settings, self._rules = place, job, settings, rules
         self._claim, self._stack = claim, stack
         lock = JobLock(place)
         stack.callback(lock.close)
@@ -145,7 +157,7 @@ class _Run:
         self._store = stack.enter_context(closing(build_store(settings))) if job.store else None
         kept = self._store is not None and job.output is not None
         self._table = JobTable(self._store.database) if self._store and kept else None
-        self._tally = Tally(in_force, job.goods)
+        self._tally = Tally(rules, job.goods)
         self._total, self._reported = 0, 0.0
 
     def finish(self, on_row: OnRow | None, list_again: bool) -> ScanSummary:
@@ -179,15 +191,15 @@ class _Run:
 
     def _begin(self) -> None:
         if self._table:
-            place, in_force = self._place, self._in_force
+            place, rules = self._place, self._rules
             self._table.begin(
                 JobRecord(
                     place.job_id,
                     str(place.folder),
                     socket.gethostname(),
                     self._job.sources,
-                    str(in_force.model.ref),
-                    in_force.policy.version,
+                    str(rules.model),
+                    rules.policy.version,
                     place.started_at,
                 )
             )
@@ -201,17 +213,17 @@ class _Run:
         self._stack.callback(Claims.remove, self._place.claims)
         claims = self._stack.enter_context(closing(Claims(self._place.claims)))
         known = KnownStore(self._store.database) if self._store else None
-        keeper = self._stack.enter_context(Keeper(known, self._ledger))
+        writer = self._stack.enter_context(BatchWriter(known, self._ledger))
         engine = self._engine(spec)
         while left := self._ledger.left:
             claims.clear()
             with closing(engine(left)) as outcomes:
                 for outcome in outcomes:
                     self._tally.byte_count += outcome.byte_count
-                    keeper.keep(outcome)
+                    writer.keep(outcome)
                     if outcome.row:
                         self._count(outcome.row, on_row)
-            keeper.flush()
+            writer.flush()
             if self._ledger.left == left:
                 raise DependencyError("no worker finished anything; look at the cluster, then resume the job")
 
@@ -220,7 +232,7 @@ class _Run:
         workers = self.workers
         accepted = accepted_models(self._settings, job.rescan_below)
         pace = job.reads_per_second / max(workers, 1)
-        banks = self._store is not None and any(build_banks(self._store).state().entries.values())
+        banks = self._store is not None and _banks_with_entries(self._store) is not None
         return WorkSpec(
             self._settings, accepted, self._place.claims, job.store, banks, reads_per_second=pace, attempts=job.attempts
         )
@@ -230,14 +242,14 @@ class _Run:
         """Processes at work on this machine."""
         return min(self._job.workers or self._settings.worker_count, max(self._total, 1))
 
-    def _engine(self, spec: WorkSpec) -> Callable[[int], Generator[Outcome, None, None]]:
+    def _engine(self, spec: WorkSpec) -> Callable[[int], Generator[PictureOutcome, None, None]]:
         if self._job.engine == "ray":
             from zhentu.backlog.engine_ray import over_cluster
 
             return lambda _: over_cluster(spec, self._to_do(), self._job.ray_address, self._job.workers)
-        pools: list[ProcessPool[Numbered, Outcome]] = []
+        pools: list[ProcessPool[Numbered, PictureOutcome]] = []
 
-        def local(left: int) -> Generator[Outcome, None, None]:
+        def local(left: int) -> Generator[PictureOutcome, None, None]:
             if not pools:  # started when there is work, and kept for later passes
                 pools.append(ProcessPool(partial(build_work, spec), self.workers, crashed))
                 self._stack.callback(pools[0].close)

@@ -5,13 +5,10 @@ Everything is yielded one by one: nothing here grows with the backlog. The ledge
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
 
 import fsspec
 
@@ -19,10 +16,8 @@ from zhentu.backlog.items import Item
 from zhentu.backlog.manifests import is_manifest, read_manifest, read_query
 from zhentu.backlog.reading import filesystem_of, is_url
 from zhentu.errors import UsageError
+from zhentu.intake.find import SUFFIXES, local_pictures, nothing_found
 
-SUFFIXES = frozenset(  # what zhentu decodes
-    [".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".mpo"]
-)
 QUERY = "sql:"
 
 
@@ -52,16 +47,7 @@ def find_items(sources: Iterable[str], database: str = "", goods: str = "") -> I
                 item = replace(item, listing=replace(item.listing, goods=goods))
             yield Found(number, sort_by, item)
         if empty:
-            raise UsageError(
-                f"{source}: no pictures found; name a file, a folder, a glob, a manifest or a URL "
-                f"(in folders these suffixes count: {', '.join(sorted(SUFFIXES))})"
-            )
-
-
-def find_pictures(sources: Iterable[str]) -> list[str]:
-    """The paths of `find_items` in order, each once, in memory: for a handful of pictures, not for a backlog."""
-    found = sorted(find_items(sources), key=lambda each: (each.source, each.sort_by))
-    return list(dict.fromkeys(each.item.path for each in found))
+            raise nothing_found(source)
 
 
 def _expand(source: str, database: str) -> Iterator[tuple[str, Item]]:
@@ -77,27 +63,12 @@ def _expand(source: str, database: str) -> Iterator[tuple[str, Item]]:
 
 
 def _expand_local(source: str) -> Iterator[tuple[str, Item]]:
-    if Path(source).is_dir():
-        yield from _walk(source)
-    elif Path(source).is_file() and is_manifest(source):
+    if Path(source).is_file() and is_manifest(source):
         with Path(source).open("rb") as stream:
             for item in read_manifest(stream, source):
                 yield "", _beside(item, Path(source).parent)
-    elif os.path.lexists(source):  # a broken link too: its row says so
-        yield _plain(str(Path(source)))
     else:
-        for match in glob.iglob(source, recursive=True):
-            if Path(match).is_dir():
-                yield from _walk(match)
-            else:
-                yield _plain(str(Path(match)))
-
-
-def _walk(folder: str) -> Iterator[tuple[str, Item]]:
-    for parent, _, names in os.walk(folder, onerror=_unreadable):
-        for name in names:
-            if Path(name).suffix.lower() in SUFFIXES:
-                yield _plain(str(Path(parent, name)))
+        yield from map(_plain, local_pictures(source))
 
 
 def _expand_url(source: str) -> Iterator[tuple[str, Item]]:
@@ -148,9 +119,3 @@ def _under(item: Item, folder: str) -> Item:
         return path if is_url(path) or path.startswith("/") else f"{folder}/{path}"
 
     return replace(item, path=place(item.path), references=tuple(map(place, item.references)))
-
-
-def _unreadable(error: OSError) -> NoReturn:
-    raise UsageError(
-        f"{error.filename}: the folder cannot be read: {error.strerror}; allow it or leave it out"
-    ) from error

@@ -13,9 +13,7 @@ from zhentu.backlog.groups import Group
 from zhentu.backlog.ledger import Breakdown
 from zhentu.backlog.rows import ScanRow
 from zhentu.decide.policy import Policy
-from zhentu.detect.models import ModelEntry
-from zhentu.intake.decode import DecodeLimits
-from zhentu.types import LABELS, Action
+from zhentu.types import CATEGORIES, OUTPUTS, Action, ModelRef
 
 WORST_KEPT = 60  # pictures a report may show
 UNREADABLE_KEPT = 500  # rows a report lists
@@ -24,7 +22,7 @@ BINS = 20  # of the score histograms
 
 @dataclass(frozen=True, slots=True)
 class ScanSummary:
-    """What a scan found. by_label counts reasons that ask for an action; histograms hold 20 equal bins from 0 to 1.
+    """What a scan found. by_category counts reasons that ask for an action; histograms hold 20 equal bins from 0 to 1.
 
     resumed: rows taken over from an earlier, interrupted run.  known: pictures whose bytes were scored before.
     worst: gravest action first, then the highest score.  groups: near-duplicates among pictures that ask for an action.
@@ -35,7 +33,7 @@ class ScanSummary:
     pictures: int
     resumed: int
     by_action: Mapping[str, int]
-    by_label: Mapping[str, int]
+    by_category: Mapping[str, int]
     by_error: Mapping[str, int]
     histograms: Mapping[str, tuple[int, ...]]
     worst: tuple[ScanRow, ...]
@@ -62,24 +60,24 @@ class ScanSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
-    """What the rows of a scan depend on besides the pictures."""
+class ScanRules:
+    """What the rows of a scan depend on besides the pictures. digest: `Screener.digest`, of all that decides."""
 
-    model: ModelEntry
+    model: ModelRef
     policy: Policy
-    limits: DecodeLimits
+    digest: str
 
 
 class Tally:
     """Counts rows one by one."""
 
-    def __init__(self, in_force: InForce, goods: str) -> None:
-        self._in_force, self._goods = in_force, goods
+    def __init__(self, rules: ScanRules, goods: str) -> None:
+        self._rules, self._goods = rules, goods
         self.done = self.resumed = self.known = self.byte_count = 0
         self._actions: Counter[str] = Counter({action.value: 0 for action in Action})
-        self._labels: Counter[str] = Counter({label.value: 0 for label in LABELS})
+        self._categories: Counter[str] = Counter({category.value: 0 for category in CATEGORIES})
         self._errors: Counter[str] = Counter()
-        self._histograms = {name: [0] * BINS for name in (*(label.value for label in LABELS), "forged")}
+        self._histograms = {output.value: [0] * BINS for output in OUTPUTS}
         self._worst: list[tuple[tuple[int, float, int], ScanRow]] = []
         self._unreadable: list[ScanRow] = []
         self._started_at, self._began = datetime.now(UTC), time.perf_counter()
@@ -95,8 +93,7 @@ class Tally:
                 self._unreadable.append(row)
             return
         self._actions[row.action] += 1
-        for label in _labels_named(row.reasons):
-            self._labels[label] += 1
+        self._categories.update(filter(None, row.categories.split(";")))
         for name, bins in self._histograms.items():
             score = getattr(row, name)
             if score is not None:
@@ -112,17 +109,17 @@ class Tally:
 
     def summary(self) -> ScanSummary:
         """All counts so far."""
-        policy = self._in_force.policy
+        policy = self._rules.policy
         return ScanSummary(
             pictures=self.done,
             resumed=self.resumed,
             by_action=dict(self._actions),
-            by_label=dict(self._labels),
+            by_category=dict(self._categories),
             by_error=dict(self._errors.most_common()),
             histograms={name: tuple(bins) for name, bins in self._histograms.items()},
             worst=tuple(row for _, row in sorted(self._worst, key=lambda each: each[0], reverse=True)),
             unreadable=tuple(self._unreadable),
-            model=str(self._in_force.model.ref),
+            model=str(self._rules.model),
             policy_version=policy.version,
             mode=policy.mode.value,
             goods=self._goods,
@@ -131,11 +128,3 @@ class Tally:
             known=self.known,
             byte_count=self.byte_count,
         )
-
-
-def _labels_named(reasons: str) -> set[str]:
-    """Labels that reason codes speak of; what the file or its uploader says is about AI generation."""
-    named = {code.removeprefix("score_") for code in reasons.split(";")} & {label.value for label in LABELS}
-    if any(code.startswith(("provenance_", "declaration_")) for code in reasons.split(";")):
-        named.add("ai_generated")
-    return named

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from zhentu.banks.entries import Bank, BankState, Match, MatchKind, NewEntry
-from zhentu.banks.hashing import MATCH_DISTANCE, Fingerprint, colour_distance, fingerprint
+from zhentu.banks.hashing import MATCH_DISTANCE, colour_distance
 from zhentu.banks.index import distances
 from zhentu.banks.snapshot import Snapshot
 from zhentu.banks.store import BankStore, Changes
 from zhentu.errors import StoreError
-from zhentu.types import BankHit, BankKind, Listing, Picture, Signal
+from zhentu.types import BankHit, BankKind, Fingerprint, Listing, Signal
 
 _log = logging.getLogger(__name__)
 _SEEN = 20_000  # fingerprints that wait for the next refresh; while the database is down the oldest are forgotten
@@ -58,26 +58,25 @@ class Banks:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def match(self, print_: Fingerprint, seller_id: str = "") -> tuple[Match, ...]:
+    def match(self, fingerprint: Fingerprint, seller_id: str = "") -> tuple[Match, ...]:
         """Every entry in force that the picture matches, surest first.
 
         A brand's own sellers use its originals freely: no match for them.
         """
-        found = self._snapshot.match(print_, self._clock())
+        found = self._snapshot.match(fingerprint, self._clock())
         return tuple(each for each in found if not (seller_id and seller_id in each.bank.owners))
 
-    def lookup(self, picture: Picture, listing: Listing) -> tuple[BankHit, ...]:
+    def lookup(self, fingerprint: Fingerprint, listing: Listing) -> tuple[BankHit, ...]:
         """The same in the words of a BankPort; needs no database, which may be down while the gate goes on.
 
-        The picture's fingerprint is kept, at the next refresh, for dry runs and near-duplicate groups.
+        The fingerprint is kept, at the next refresh, for dry runs and near-duplicate groups.
         """
-        print_ = fingerprint(picture)
-        self._seen.append(print_)
-        return self.hits(print_, listing.seller_id)
+        self._seen.append(fingerprint)
+        return self.hits(fingerprint, listing.seller_id)
 
-    def hits(self, print_: Fingerprint, seller_id: str = "") -> tuple[BankHit, ...]:
-        """What `lookup` says of a picture whose fingerprint somebody else took."""
-        return tuple(self._hit(match) for match in self.match(print_, seller_id))
+    def hits(self, fingerprint: Fingerprint, seller_id: str = "") -> tuple[BankHit, ...]:
+        """What `lookup` says, without keeping the fingerprint."""
+        return tuple(self._hit(match) for match in self.match(fingerprint, seller_id))
 
     @property
     def version(self) -> str:
@@ -138,7 +137,7 @@ class Banks:
         counts = dict.fromkeys(MatchKind, 0)
         looked_at, examples = 0, []
         sought = np.frombuffer(entry.pdq, np.uint8) if entry.pdq else None
-        for page in self.store.prints_seen():
+        for page in self.store.fingerprints_seen():
             looked_at += len(page)
             bits = np.full(len(page), 255, np.uint8)
             if sought is not None:
@@ -173,8 +172,8 @@ class Banks:
     def _keep_seen(self) -> None:
         seen = {}
         while self._seen:
-            print_ = self._seen.popleft()
-            seen[print_.sha256] = print_
+            fingerprint = self._seen.popleft()
+            seen[fingerprint.sha256] = fingerprint
         self.store.remember(list(seen.values()))
 
     def _keep_fresh(self) -> None:
@@ -189,13 +188,13 @@ def _first(changes: Changes) -> Snapshot:
     return Snapshot(changes.banks, changes.names, changes.columns, changes.revision)
 
 
-def _would_match(entry: NewEntry, bank: Bank, print_: Fingerprint, distance: int) -> MatchKind | None:
-    if entry.sha256 and entry.sha256 == print_.sha256:
+def _would_match(entry: NewEntry, bank: Bank, fingerprint: Fingerprint, distance: int) -> MatchKind | None:
+    if entry.sha256 and entry.sha256 == fingerprint.sha256:
         return MatchKind.EXACT
-    if not entry.pdq or not print_.usable or distance > min(bank.threshold, MATCH_DISTANCE):
+    if not entry.pdq or not fingerprint.usable or distance > min(bank.threshold, MATCH_DISTANCE):
         return None
     if not entry.colour:
         return MatchKind.UNCONFIRMED
-    if colour_distance(entry.colour, print_.colour) <= bank.colour_limit:
+    if colour_distance(entry.colour, fingerprint.colour) <= bank.colour_limit:
         return MatchKind.NEAR
     return MatchKind.ALTERED if bank.kind is BankKind.BRAND_ORIGINAL else None

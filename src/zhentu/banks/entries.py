@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from zhentu.banks.hashing import COLOUR_BYTES, HASH_BYTES, LEAST_QUALITY, MATCH_DISTANCE, Fingerprint
+from zhentu.banks.hashing import COLOUR_BYTES, HASH_BYTES, MATCH_DISTANCE
 from zhentu.errors import UsageError
-from zhentu.types import BankKind
+from zhentu.sampling import Purpose, place_of
+from zhentu.types import LEAST_QUALITY, BankKind, Fingerprint
 
 COLOUR_LIMIT = 0.15  # recompressed and resized copies stay below 0.05, recoloured goods lie above 0.25
 
@@ -57,8 +58,7 @@ class Bank:
 
     def asks(self, sha256: str) -> bool:
         """Whether this bank is asked about the picture, under its enabled ratio; the same answer every time."""
-        share = int(sha256[:8] or "0", 16) / 2**32
-        return share < self.enabled_ratio
+        return place_of(sha256, Purpose.BANK, self.name) < self.enabled_ratio
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,15 @@ compares both bit by bit.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from zhentu.types import Picture
+from zhentu.types import Fingerprint, Picture
 
 MATCH_DISTANCE = 31  # of 256 bits: the published threshold for "the same picture"
-LEAST_QUALITY = 50  # of 100: hashes of flatter pictures match at random and are discarded
 HASH_BYTES = 32
 COLOUR_BYTES = 48
 
@@ -30,35 +27,10 @@ _COLOUR_SIDE = 4
 _COLOUR_SCALE = 441.673  # sqrt(3) * 255: the distance from black to white
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What a bank compares. sha256: lowercase hex of the bytes.
-
-    pdq: 32 bytes, most significant bit first, so that `pdq.hex()` is the text form that hash-sharing tools use.
-    quality: 0..100; below LEAST_QUALITY the hash says nothing.
-    colour: 48 bytes, mean sRGB of 4 x 4 cells, row by row.
-    """
-
-    sha256: str
-    pdq: bytes
-    quality: int
-    colour: bytes
-
-    @property
-    def usable(self) -> bool:
-        """Whether the look can be compared at all."""
-        return self.quality >= LEAST_QUALITY
-
-
-def fingerprint(picture: Picture) -> Fingerprint:
+def fingerprint_of(picture: Picture) -> Fingerprint:
     """The fingerprint of a decoded picture; a few milliseconds."""
     pdq, quality = pdq_hash(picture.rgb)
     return Fingerprint(picture.sha256, pdq, quality, colour_signature(picture.rgb))
-
-
-def sha256_hex(payload: bytes) -> str:
-    """Lowercase hex of the bytes' sha256."""
-    return hashlib.sha256(payload).hexdigest()
 
 
 def pdq_hash(rgb: npt.NDArray[np.uint8]) -> tuple[bytes, int]:

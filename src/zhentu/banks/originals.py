@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 
 from zhentu.banks.bank import Banks
 from zhentu.banks.entries import NewEntry
-from zhentu.banks.hashing import fingerprint
+from zhentu.banks.hashing import fingerprint_of
 from zhentu.banks.schema import bank_pictures
 from zhentu.banks.store import BankStore
 from zhentu.errors import PictureNotFound
@@ -23,7 +23,7 @@ def add_picture(banks: Banks, bank: str, picture: Picture, by: str, entry: NewEn
 
     Only a brand's own pictures are kept, encoded anew; of others a bank holds fingerprints. Raises UsageError.
     """
-    added = banks.add(bank, [entry or NewEntry.of(fingerprint(picture), by)], by)
+    added = banks.add(bank, [entry or NewEntry.of(fingerprint_of(picture), by)], by)
     if added and banks.store.bank(bank).kind is BankKind.BRAND_ORIGINAL:
         with banks.store.database.begin() as connection:
             connection.execute(insert(bank_pictures).values(entry_id=added[0], jpeg=_jpeg(picture)))

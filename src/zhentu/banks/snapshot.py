@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from zhentu.banks.entries import Bank, BankState, Match, MatchKind
-from zhentu.banks.hashing import COLOUR_BYTES, HASH_BYTES, Fingerprint, colour_distance
+from zhentu.banks.hashing import COLOUR_BYTES, HASH_BYTES, colour_distance
 from zhentu.banks.index import HashIndex, distances
-from zhentu.types import BankKind
+from zhentu.types import BankKind, Fingerprint
 
 _TAIL = 20_000  # entries searched one by one before a new index is worth building
 
@@ -101,10 +101,10 @@ class Snapshot:
         new._index, new._looks, new._by_sha, new._sorted_sha = self._index, self._looks, self._by_sha, self._sorted_sha
         return new
 
-    def match(self, print_: Fingerprint, at: float) -> tuple[Match, ...]:
+    def match(self, fingerprint: Fingerprint, at: float) -> tuple[Match, ...]:
         """Every entry in force that the picture matches, surest first. at: seconds since 1970."""
-        found = {match.entry_id: match for match in self._near(print_, at)} if print_.usable else {}
-        found |= {match.entry_id: match for match in self._exact(print_, at)}
+        found = {match.entry_id: match for match in self._near(fingerprint, at)} if fingerprint.usable else {}
+        found |= {match.entry_id: match for match in self._exact(fingerprint, at)}
         order = list(MatchKind)
         return tuple(sorted(found.values(), key=lambda each: (order.index(each.how), each.distance, each.entry_id)))
 
@@ -118,8 +118,8 @@ class Snapshot:
             held -= self._main.pdq.nbytes
         return BankState(self.revision, held, counts)
 
-    def _exact(self, print_: Fingerprint, at: float) -> list[Match]:
-        sought = np.frombuffer(bytes.fromhex(print_.sha256), np.uint8)
+    def _exact(self, fingerprint: Fingerprint, at: float) -> list[Match]:
+        sought = np.frombuffer(bytes.fromhex(fingerprint.sha256), np.uint8)
         key = _key(sought[None])[0]
         first, end = (int(np.searchsorted(self._sorted_sha, key, side)) for side in ("left", "right"))
         places = self._by_sha[first:end]
@@ -130,34 +130,35 @@ class Snapshot:
             for columns, place in rows
             if columns.has_sha256[place]
             and bytes(columns.sha256[place]) == bytes(sought)
-            and (bank := self._bank(columns, place, print_, at))
+            and (bank := self._bank(columns, place, fingerprint, at))
         ]
 
-    def _near(self, print_: Fingerprint, at: float) -> list[Match]:
+    def _near(self, fingerprint: Fingerprint, at: float) -> list[Match]:
         widest = max((bank.threshold for bank in self.banks.values()), default=0)
-        places, bits = self._index.within(print_.pdq, widest)
+        places, bits = self._index.within(fingerprint.pdq, widest)
         rows = [(self._main, int(place), int(bit)) for place, bit in zip(self._looks[places], bits, strict=True)]
         rows = [row for row in rows if self._alive[row[1]]]
-        tail_bits = distances(np.ascontiguousarray(self._tail.pdq).view(np.uint64), np.frombuffer(print_.pdq, np.uint8))
+        tail = np.ascontiguousarray(self._tail.pdq).view(np.uint64)
+        tail_bits = distances(tail, np.frombuffer(fingerprint.pdq, np.uint8))
         rows += [(self._tail, int(place), int(tail_bits[place])) for place in np.flatnonzero(tail_bits <= widest)]
         found = []
         for columns, place, distance in rows:
-            bank = self._bank(columns, place, print_, at)
+            bank = self._bank(columns, place, fingerprint, at)
             if bank is None or not columns.has_pdq[place] or distance > bank.threshold:
                 continue
             how, apart = MatchKind.UNCONFIRMED, None
             if columns.has_colour[place]:
-                apart = colour_distance(bytes(columns.colour[place]), print_.colour)
+                apart = colour_distance(bytes(columns.colour[place]), fingerprint.colour)
                 how = MatchKind.NEAR if apart <= bank.colour_limit else MatchKind.ALTERED
             if how is MatchKind.ALTERED and bank.kind is not BankKind.BRAND_ORIGINAL:
                 continue  # the same shape in other colours is another picture
             found.append(Match(bank, int(columns.entry_id[place]), how, distance, apart))
         return found
 
-    def _bank(self, columns: Columns, place: int, print_: Fingerprint, at: float) -> Bank | None:
+    def _bank(self, columns: Columns, place: int, fingerprint: Fingerprint, at: float) -> Bank | None:
         """The bank of a row, None where the row is not in force for this picture."""
         bank = self.banks.get(self.names[columns.bank[place]])
-        in_force = bank is not None and columns.expires[place] > at and bank.asks(print_.sha256)
+        in_force = bank is not None and columns.expires[place] > at and bank.asks(fingerprint.sha256)
         return bank if in_force else None
 
 

@@ -13,13 +13,13 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from zhentu.banks.entries import Bank, Entry, NewEntry
-from zhentu.banks.hashing import COLOUR_BYTES, HASH_BYTES, Fingerprint
+from zhentu.banks.hashing import COLOUR_BYTES, HASH_BYTES
 from zhentu.banks.schema import bank_entries, bank_revision, banks, prints
 from zhentu.banks.snapshot import Columns
 from zhentu.errors import UsageError
 from zhentu.record import audit
 from zhentu.record.database import Database, aware, now
-from zhentu.types import BankKind
+from zhentu.types import BankKind, Fingerprint
 
 _CHUNK = 500  # entries a statement
 _PAGE = 50_000  # rows a fetch
@@ -152,13 +152,13 @@ class BankStore:
         with self.database.begin() as connection:
             connection.execute(dialect.insert(prints).on_conflict_do_nothing(), rows)
 
-    def print_of(self, sha256: str) -> Fingerprint | None:
+    def fingerprint_of(self, sha256: str) -> Fingerprint | None:
         """The fingerprint of a picture seen before."""
         with self.database.begin() as connection:
             row = connection.execute(select(prints).where(prints.c.sha256 == sha256)).one_or_none()
         return None if row is None else Fingerprint(row.sha256, row.pdq, row.quality, row.colour)
 
-    def prints_seen(self) -> Iterator[list[Fingerprint]]:
+    def fingerprints_seen(self) -> Iterator[list[Fingerprint]]:
         """Every fingerprint kept, newest first, page by page."""
         query = select(prints).order_by(prints.c.seen_at.desc())
         with self.database.begin() as connection:

@@ -34,10 +34,11 @@ def apply(
     Example: zhentu apply 20261124-204500-ab12cd --enforce
     """
     from zhentu.backlog.apply import Applier, ApplySpec
-    from zhentu.backlog.jobs import JobLock
     from zhentu.backlog.reading import Reader
-    from zhentu.bootstrap import build_store, limits_of
-    from zhentu.labelling import label_spec
+    from zhentu.backlog.scan_job import JobLock
+    from zhentu.bootstrap.labels import label_spec
+    from zhentu.bootstrap.screener import limits_of
+    from zhentu.bootstrap.stores import build_store
     from zhentu.mark.label import label_picture
     from zhentu.record.applied import AppliedState, AppliedTable
 

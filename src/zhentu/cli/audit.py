@@ -24,7 +24,7 @@ def verify(
 
     Example: zhentu audit verify
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record import audit
 
     with open_database(load_settings()) as database:
@@ -44,7 +44,7 @@ def export(
 
     Example: zhentu audit export --output audit.jsonl
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record import audit
 
     with open_database(load_settings()) as database:

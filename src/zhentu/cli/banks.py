@@ -20,8 +20,7 @@ from zhentu.types import BankKind
 
 if TYPE_CHECKING:
     from zhentu.banks.bank import Banks
-    from zhentu.banks.hashing import Fingerprint
-    from zhentu.types import Picture
+    from zhentu.types import Fingerprint, Picture
 
 bank_app = typer.Typer(help="Banks of known pictures: known-bad, allowed, brand originals.", no_args_is_help=True)
 
@@ -104,14 +103,14 @@ def add(
     Example: zhentu bank add bad forged.jpg --source review
     """
     from zhentu.banks.entries import NewEntry
-    from zhentu.banks.hashing import fingerprint
+    from zhentu.banks.hashing import fingerprint_of
     from zhentu.banks.originals import add_picture
 
     banks, added = _open(), list[int]()
     expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
     decoded = [_picture(path) for path in pictures]  # all are read before any is added
     for picture in decoded:
-        entry = NewEntry.of(fingerprint(picture), source, seller, note, expires)
+        entry = NewEntry.of(fingerprint_of(picture), source, seller, note, expires)
         added += add_picture(banks, name, picture, _who(), entry)
     typer.echo(f"added {len(added)} of {len(decoded)} (the bank held the others): {' '.join(map(str, added))}")
 
@@ -220,19 +219,19 @@ def export_csv(
 
 
 def _open() -> Banks:
-    from zhentu.bootstrap import build_banks
+    from zhentu.bootstrap.stores import build_banks
 
     return build_banks(load_settings())
 
 
 def _print(path: Path) -> Fingerprint:
-    from zhentu.banks.hashing import fingerprint
+    from zhentu.banks.hashing import fingerprint_of
 
-    return fingerprint(_picture(path))
+    return fingerprint_of(_picture(path))
 
 
 def _picture(path: Path) -> Picture:
-    from zhentu.bootstrap import limits_of
+    from zhentu.bootstrap.screener import limits_of
     from zhentu.intake.decode import decode, read_file
 
     limits = limits_of(load_settings())

@@ -27,7 +27,8 @@ def compare(
     """
     from pydantic import TypeAdapter
 
-    from zhentu.bootstrap import build_comparer, limits_of
+    from zhentu.bootstrap.models import build_comparer
+    from zhentu.bootstrap.screener import limits_of
     from zhentu.detect.heatmap import render
     from zhentu.intake.decode import decode, read_file
 
@@ -40,19 +41,20 @@ def compare(
     references = [decode(read_file(path, limits), limits) for path in reference]
     found = comparer.compare(shown, references)
     closest = reference[[each.sha256 for each in references].index(found.reference_sha256)]
-    unlike = found.score >= comparer.review_threshold
+    limit = min(threshold.value for threshold in comparer.thresholds)
+    unlike = found.score >= limit
     if heatmap is not None and found.difference is not None:
         heatmap.write_bytes(render(shown, found.difference))
     if json:
         stated = {"score": found.score, "similarity": found.similarity, "reference": str(closest)}
-        stated |= {"reference_sha256": found.reference_sha256, "threshold": comparer.review_threshold}
+        stated |= {"reference_sha256": found.reference_sha256, "threshold": limit}
         typer.echo(TypeAdapter(dict).dump_json(stated | {"mismatch": unlike, "model": str(found.model)}).decode())
     else:
         words = ("[red]other goods[/red] · 商品不符", "[green]the same goods[/green] · 商品相符")[not unlike]
         console = Console()
         console.print(f"{picture} shows {words}", soft_wrap=True)
         console.print(
-            f"mismatch {found.score:.3f} (limit {comparer.review_threshold:.3f}), similarity {found.similarity:.2f}, "
+            f"mismatch {found.score:.3f} (limit {limit:.3f}), similarity {found.similarity:.2f}, "
             f"closest reference {closest}; {found.model}",
             soft_wrap=True,
         )

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from zhentu.settings import load_settings
-from zhentu.types import LABELS, Record
+from zhentu.types import OUTPUTS, Basis, Inquiry, Record, Threshold
 
 _BAR = 24  # characters of a full score bar
 
@@ -37,23 +37,24 @@ def inspect(
 
 
 def _screened(path: Path, heatmap: Path | None) -> Record:
-    from zhentu.bootstrap import build_screener
+    from zhentu.bootstrap.screener import build_screener
     from zhentu.detect.heatmap import render
-    from zhentu.intake.decode import decode, read_file
+    from zhentu.intake.decode import read_file
 
     screener = build_screener(load_settings())
     payload = read_file(path, screener.limits)
-    record = screener.screen(payload, str(path), with_heatmaps=True)
-    if record.verdict and record.verdict.heatmaps:
-        strongest = max(record.verdict.heatmaps, key=lambda each: record.verdict.scores.of(each.label))  # type: ignore[union-attr]
+    screening = screener.screen(Inquiry.of(payload, str(path), with_heatmaps=True))
+    verdict = screening.record.verdict
+    if verdict and verdict.heatmaps:
+        strongest = max(verdict.heatmaps, key=lambda each: verdict.scores.of(each.category))
         target = heatmap or Path(f"{path.stem}.heatmap.png")
-        target.write_bytes(render(decode(payload, screener.limits), strongest))
-        Console(stderr=True).print(f"heatmap of {strongest.label.value}: {target}", soft_wrap=True)
-    return record
+        target.write_bytes(render(screening.picture, strongest))
+        Console(stderr=True).print(f"heatmap of {strongest.category.value}: {target}", soft_wrap=True)
+    return screening.record
 
 
 def _recorded(record_id: str) -> Record:
-    from zhentu.bootstrap import build_store
+    from zhentu.bootstrap.stores import build_store
 
     store = build_store(load_settings())
     try:
@@ -88,18 +89,19 @@ def _show(record: Record, console: Console) -> None:
 
 def _scores(record: Record) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("label", "score", "", "thresholds"):
+    for name in ("category", "score", "", "thresholds"):
         table.add_column(name)
     scores = record.verdict.scores if record.verdict else None
-    for label in (*LABELS, None):
-        name = label.value if label else "forged"
-        score = scores.as_dict()[name] if scores else 0.0
-        limits = [
-            f"{key.split('.')[1]} {level:.2f}"
-            for key, level in record.decision.thresholds.items()
-            if key.startswith(f"{name}.")
-        ]
-        passed = any(score >= level for key, level in record.decision.thresholds.items() if key.startswith(f"{name}."))
+    for output in OUTPUTS:
+        score = scores.of(output) if scores else 0.0
+        held = [each for each in record.decision.thresholds if each.category.value == output.value]
+        passed = any(score >= each.value for each in held if each.basis is Basis.PICTURE_ALONE)
         bar = "█" * round(score * _BAR)
-        table.add_row(name, f"{score:.3f}", f"[{'red' if passed else 'green'}]{bar}[/]", ", ".join(limits))
+        limits = ", ".join(f"{_named(each)} {each.value:.2f}" for each in held)
+        table.add_row(output.value, f"{score:.3f}", f"[{'red' if passed else 'green'}]{bar}[/]", limits)
     return table
+
+
+def _named(threshold: Threshold) -> str:
+    compared = threshold.basis is Basis.REFERENCE
+    return f"{threshold.action.value}{' (compared)' if compared else ''}"

@@ -33,7 +33,7 @@ def jobs(
 
     Example: zhentu jobs
     """
-    from zhentu.bootstrap import build_store
+    from zhentu.bootstrap.stores import build_store
     from zhentu.record.scan_jobs import JobTable
 
     settings = load_settings()
@@ -61,7 +61,7 @@ def jobs(
 
 def _seen(job: JobRecord) -> JobRecord:
     """A job that was killed could not say so itself; its lock tells, on the machine it ran on."""
-    from zhentu.backlog.jobs import is_running
+    from zhentu.backlog.scan_job import is_running
     from zhentu.record.scan_jobs import JobRecord, JobState
 
     if job.state is JobState.RUNNING and job.host == socket.gethostname() and not is_running(Path(job.folder)):
@@ -89,7 +89,7 @@ def _table(found: list[JobRecord]) -> Table:
 
 
 def _show(job: JobRecord, console: Console) -> None:
-    from zhentu.backlog.jobs import JobPlace
+    from zhentu.backlog.scan_job import JobPlace
     from zhentu.record.scan_jobs import JobState
 
     if job.error:
@@ -114,7 +114,7 @@ def _show(job: JobRecord, console: Console) -> None:
 
 
 def _remove(job: JobRecord, table: JobTable) -> None:
-    from zhentu.backlog.jobs import JobPlace
+    from zhentu.backlog.scan_job import JobPlace
     from zhentu.record.scan_jobs import JobState
 
     if job.state is JobState.RUNNING:

@@ -26,7 +26,7 @@ def create(
 
     Example: zhentu keys create upload-pipeline --role screen
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record.keys import KeyStore
 
     with open_database(load_settings()) as database:
@@ -41,7 +41,7 @@ def list_keys() -> None:
 
     Example: zhentu keys list
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record.keys import KeyStore
 
     with open_database(load_settings()) as database:
@@ -62,7 +62,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, see `zhentu
 
     Example: zhentu keys revoke 3f2a90c1d4e5
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record.keys import KeyStore
 
     with open_database(load_settings()) as database:

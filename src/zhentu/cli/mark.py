@@ -12,9 +12,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from zhentu.atomic import write_whole
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
-from zhentu.types import AiState
+from zhentu.types import AiState, Inquiry
+from zhentu.validation import problems_of
 
 _COLUMNS = ("path", "ai_state", "applied")
 
@@ -80,9 +82,9 @@ def mark(
 
 
 def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) -> int:
-    from zhentu.bootstrap import build_screener, limits_of
+    from zhentu.bootstrap.labels import label_spec
+    from zhentu.bootstrap.screener import build_screener, limits_of
     from zhentu.intake.decode import read_file
-    from zhentu.labelling import label_spec
     from zhentu.mark import label_picture
 
     spec = label_spec(settings, implicit=implicit)
@@ -94,7 +96,7 @@ def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) 
             payload = read_file(job.path, limits)
             state = job.state
             if state is None and screener is not None:
-                state = screener.screen(payload, str(job.path)).decision.ai_state
+                state = screener.screen(Inquiry.of(payload, str(job.path))).record.decision.ai_state
             if state is None:
                 _say({"path": str(job.path), "state": None}, f"{job.path}: no label owed", as_json)
                 continue
@@ -121,10 +123,10 @@ def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) 
 
 
 def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
-    from zhentu.backlog.sources import find_pictures
-    from zhentu.bootstrap import limits_of
+    from zhentu.bootstrap.labels import read_anchors
+    from zhentu.bootstrap.screener import limits_of
     from zhentu.intake.decode import read_file
-    from zhentu.labelling import read_anchors
+    from zhentu.intake.find import find_pictures
     from zhentu.mark.verify import verify_labels
 
     limits, anchors = limits_of(settings), read_anchors(settings)
@@ -160,7 +162,7 @@ def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
 
 
 def _jobs(sources: list[str], output: Path, state: State, rows: bool) -> Iterator[_Job]:
-    from zhentu.backlog.sources import find_pictures
+    from zhentu.intake.find import find_pictures
 
     if not rows:
         named = None if state is State.AUTO else AiState[state.name]
@@ -200,11 +202,9 @@ def _inside(path: Path) -> Path:
 
 def _keep(target: Path, payload: bytes) -> None:
     """Write beside and move into place: an interrupted run leaves no half picture."""
-    beside = target.with_name(f".{target.name}.writing")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(payload)
-        beside.replace(target)
+        write_whole(target, payload)
     except OSError as error:
         raise UsageError(f"{target}: cannot be written: {error.strerror or error}") from error
 
@@ -220,4 +220,4 @@ def _with(settings: Settings, changed: dict[str, object]) -> Settings:
     try:
         return Settings.model_validate({**settings.model_dump(), **changed})
     except ValidationError as error:
-        raise UsageError("; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())) from error
+        raise UsageError("; ".join(problems_of(error))) from error

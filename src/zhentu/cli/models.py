@@ -55,7 +55,7 @@ def use_model(
 
     Example: zhentu model use zhentu@0.1.0
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record.history import ModelHistory
 
     settings = load_settings()
@@ -72,7 +72,7 @@ def roll_back_model() -> None:
 
     Example: zhentu model rollback
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record.history import ModelHistory
 
     settings = load_settings()
@@ -99,8 +99,9 @@ def set_reference(
     from dataclasses import replace
 
     from zhentu.backlog.outputs import read_columns
-    from zhentu.detect.models import OUTPUTS, Manifest, models_folder
-    from zhentu.gate.drift import LEAST, references_of
+    from zhentu.detect.drift import LEAST, references_of
+    from zhentu.detect.models import Manifest, models_folder
+    from zhentu.types import OUTPUTS
 
     folder = load_settings().models_dir or models_folder()
     manifest = Manifest.load(folder)
@@ -166,7 +167,7 @@ def _runtime() -> str:
 
 
 def _model_sound(settings: Settings) -> str:
-    from zhentu.bootstrap import find_model
+    from zhentu.bootstrap.models import find_model
     from zhentu.detect.detector import Detector
     from zhentu.detect.models import samples_folder
 
@@ -176,7 +177,7 @@ def _model_sound(settings: Settings) -> str:
 
 
 def _policy_sound(settings: Settings, file: Path | None) -> str:
-    from zhentu.bootstrap import find_model
+    from zhentu.bootstrap.models import find_model
     from zhentu.decide.policy import unresolved
     from zhentu.decide.policy_file import default_policy_path, load_policy
     from zhentu.errors import ConfigError
@@ -190,7 +191,7 @@ def _policy_sound(settings: Settings, file: Path | None) -> str:
 
 
 def _labels_sound(settings: Settings) -> str:
-    from zhentu.labelling import build_notices, read_anchors, signing_key
+    from zhentu.bootstrap.labels import build_notices, read_anchors, signing_key
 
     build_notices(settings)
     signs = "signs C2PA anew" if signing_key(settings) else "no C2PA key"
@@ -200,8 +201,9 @@ def _labels_sound(settings: Settings) -> str:
 
 def _drift(settings: Settings) -> str:
     """Population stability index of the latest recorded scores against the model's reference, the worst output."""
-    from zhentu.bootstrap import build_store, find_model
-    from zhentu.gate.drift import LEAST, ScoreWindow
+    from zhentu.bootstrap.models import find_model
+    from zhentu.bootstrap.stores import build_store
+    from zhentu.detect.drift import LEAST, ScoreWindow
 
     entry, _ = find_model(settings)
     store, window, count = build_store(settings), ScoreWindow(), 0
@@ -222,7 +224,7 @@ def _drift(settings: Settings) -> str:
 
 
 def _store_sound(settings: Settings) -> str:
-    from zhentu.bootstrap import build_store
+    from zhentu.bootstrap.stores import build_store
     from zhentu.record.history import ModelHistory
 
     store = build_store(settings)

@@ -35,7 +35,8 @@ def promote(
 
     Example: zhentu model promote zhentu@0.2.0
     """
-    from zhentu.bootstrap import find_model, open_database
+    from zhentu.bootstrap.models import find_model
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record import audit
     from zhentu.record.history import ModelHistory
 
@@ -57,8 +58,8 @@ def promote(
 
 
 def _compared(settings: Settings, a: str, b: str) -> ModelComparison:
-    from zhentu.bootstrap import build_screener
-    from zhentu.desk import open_desk
+    from zhentu.bootstrap.desk import open_desk
+    from zhentu.bootstrap.screener import build_screener
     from zhentu.review.compare import compare_models
 
     first, second = (

@@ -30,7 +30,7 @@ def prune(
 
     Example: zhentu records prune --older-than-days 180 --dry-run
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record import retention
     from zhentu.record.pictures import PictureStore
 
@@ -57,7 +57,7 @@ def replay() -> None:
 
     Example: zhentu spool replay
     """
-    from zhentu.bootstrap import build_store
+    from zhentu.bootstrap.stores import build_store
     from zhentu.record.spool import Spool
 
     settings = load_settings()
@@ -78,7 +78,7 @@ def list_messages(
 
     Example: zhentu webhooks list --state dead
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record.outbox import Outbox
 
     with open_database(load_settings()) as database:
@@ -100,7 +100,7 @@ def replay_messages(
 
     Example: zhentu webhooks replay
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.record.outbox import Outbox
 
     with open_database(load_settings()) as database:

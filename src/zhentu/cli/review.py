@@ -18,7 +18,7 @@ def fill() -> None:
 
     Example: zhentu review fill
     """
-    from zhentu.desk import open_desk
+    from zhentu.bootstrap.desk import open_desk
 
     with open_desk(load_settings()) as desk:
         made = desk.filler.fill()
@@ -34,13 +34,13 @@ def export(
         Path | None, typer.Option(help="A training manifest whose rows come first, so that a model learns from both.")
     ] = None,
 ) -> None:
-    """Write a training manifest from decisions; `python -m training.fit --manifest` takes it as it is.
+    """Write a training manifest from decisions; `python -m zhentu_training.fit --manifest` takes it as it is.
 
     The column `review` says single, double (two reviewers agree), appeal or disputed; the last is not trained on.
 
     Example: zhentu review export runs/reviewed --add-to runs/set/manifest.csv
     """
-    from zhentu.desk import open_desk
+    from zhentu.bootstrap.desk import open_desk
     from zhentu.review.labels import export_manifest
 
     with open_desk(load_settings()) as desk:
@@ -58,7 +58,7 @@ def agreement() -> None:
 
     Example: zhentu review agreement
     """
-    from zhentu.bootstrap import open_database
+    from zhentu.bootstrap.stores import open_database
     from zhentu.review.learning import statistics
 
     with open_database(load_settings()) as database:

@@ -18,9 +18,9 @@ from zhentu.settings import Settings, load_settings
 from zhentu.types import Action
 
 if TYPE_CHECKING:
-    from zhentu.backlog.jobs import JobPlace
     from zhentu.backlog.rows import ScanRow
     from zhentu.backlog.scan import ScanJob, ScanProgress, ScanSummary, Shard
+    from zhentu.backlog.scan_job import JobPlace
 
 _TABLE_ROWS = 200  # a terminal table beyond that helps nobody; the output file has all
 
@@ -89,7 +89,7 @@ def scan(
 
     Example: zhentu scan pictures/ --output rows.csv --report report.html
     """
-    from zhentu.backlog.jobs import ScanJob
+    from zhentu.backlog.scan_job import ScanJob
 
     settings = load_settings()
     pace: dict[str, Any] = {
@@ -139,7 +139,7 @@ def demo(
 
     Example: zhentu demo
     """
-    from zhentu.backlog.jobs import ScanJob
+    from zhentu.backlog.scan_job import ScanJob
     from zhentu.detect.models import samples_folder
 
     job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
@@ -150,13 +150,13 @@ def demo(
 
 def find_job(name: str, settings: Settings) -> JobPlace:
     """A job by its identifier, the beginning of it, or its folder. Raises UsageError, RecordNotFound."""
-    from zhentu.backlog.jobs import JobPlace
+    from zhentu.backlog.scan_job import JobPlace
 
     if (Path(name) / "job.json").is_file():
         return JobPlace.load(Path(name))
     if (settings.jobs_folder / name / "job.json").is_file():
         return JobPlace.load(settings.jobs_folder / name)
-    from zhentu.bootstrap import build_store
+    from zhentu.bootstrap.stores import build_store
     from zhentu.record.scan_jobs import JobTable
 
     with contextlib.closing(build_store(settings)) as store:
@@ -195,7 +195,7 @@ def _scan_and_show(
         print_table(shown, summary)
     if report is not None:
         from zhentu.backlog.reading import Reader
-        from zhentu.bootstrap import build_screener
+        from zhentu.bootstrap.screener import build_screener
         from zhentu.report.page import write_report
 
         screener = build_screener(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zhentu.types import AiState, BankHit, BankKind, Evidence, Label, Signal
+from zhentu.types import AiState, BankHit, BankKind, Category, Evidence, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,33 +15,33 @@ class Words:
     zh: str
 
 
-LABEL_NAMES: dict[Label, Words] = {
-    Label.MATERIAL_MISMATCH: Words("Material or style mismatch", "材质/款式不符"),
-    Label.EXAGGERATED_EFFECT: Words("Exaggerated effect", "效果失真或夸大"),
-    Label.SCENE_DISTORTION: Words("Distorted scene", "场景失真"),
-    Label.CUTOUT_ARTIFACT: Words("Visible cut-out", "抠图贴图失真"),
-    Label.AI_GENERATED: Words("AI-generated", "AI 生成"),
+CATEGORY_NAMES: dict[Category, Words] = {
+    Category.MATERIAL_MISMATCH: Words("Material or style mismatch", "材质/款式不符"),
+    Category.EXAGGERATED_EFFECT: Words("Exaggerated effect", "效果失真或夸大"),
+    Category.SCENE_DISTORTION: Words("Distorted scene", "场景失真"),
+    Category.CUTOUT_ARTIFACT: Words("Visible cut-out", "抠图贴图失真"),
+    Category.AI_GENERATED: Words("AI-generated", "AI 生成"),
 }
 
-_SEEN: dict[Label, Words] = {
-    Label.MATERIAL_MISMATCH: Words(
+_SEEN: dict[Category, Words] = {
+    Category.MATERIAL_MISMATCH: Words(
         "The fabric, surface, colour pattern or print of the goods looks replaced by editing; buyers may receive goods "
         "of another material or style.",
         "商品的面料、质感、花色或印花疑似经过替换，买家收到的商品材质或款式可能与图片不符。",
     ),
-    Label.EXAGGERATED_EFFECT: Words(
+    Category.EXAGGERATED_EFFECT: Words(
         "The look of the goods or of the skin seems pushed by retouching beyond what they can show.",
         "商品或皮肤的效果疑似经过过度修饰，超出真实可达到的程度。",
     ),
-    Label.SCENE_DISTORTION: Words(
+    Category.SCENE_DISTORTION: Words(
         "The scene, its size relations, light or shapes look impossible or put together.",
         "场景、比例、光线或形状疑似不真实或由多张图片拼合。",
     ),
-    Label.CUTOUT_ARTIFACT: Words(
+    Category.CUTOUT_ARTIFACT: Words(
         "The goods look cut out and pasted: rough edges, fringes, or pixels that do not match the background.",
         "商品疑似抠图后粘贴：边缘粗糙、有杂边，或与背景画质不一致。",
     ),
-    Label.AI_GENERATED: Words(
+    Category.AI_GENERATED: Words(
         "The picture carries traces of AI generation. That is no offence, but it must be labelled.",
         "图片带有 AI 生成的痕迹。这并不违规，但必须加以标识。",
     ),
@@ -71,9 +71,9 @@ MODE_OFF = Words("Screening is switched off by policy.", "策略已关闭图片�
 NOTHING_FOUND = Words("Nothing that needs action was found.", "未发现需要处理的问题。")
 
 
-def score_words(label: Label, action: str, score: float, threshold: float) -> Words:
+def score_words(category: Category, action: str, score: float, threshold: float) -> Words:
     """Why a score asks for an action, with both figures, and what happens next."""
-    seen, after = _SEEN[label], _NEXT[action]
+    seen, after = _SEEN[category], _NEXT[action]
     return Words(
         f"{seen.en} (score {score:.2f}, limit {threshold:.2f}) {after.en}",
         f"{seen.zh}（得分 {score:.2f}，阈值 {threshold:.2f}）{after.zh}",

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from zhentu.decide import notices
+from zhentu.sampling import Purpose, place_of
 from zhentu.types import (
-    LABELS,
+    CATEGORIES,
     Action,
     AiState,
     BankHit,
     BankKind,
+    Basis,
+    Category,
     Decision,
     Evidence,
     EvidenceKind,
-    Label,
     Listing,
     Mode,
     Reason,
+    ReasonKind,
     Signal,
+    Threshold,
     Trust,
     Verdict,
 )
 
-MODEL = "model"  # a threshold: the one shipped with the model
-OFF = "off"  # a threshold: this action is never asked for
-Threshold = float | str
+
+class LimitWord(StrEnum):
+    """What may stand in a policy instead of a number."""
+
+    MODEL = "model"  # the threshold shipped with the model
+    OFF = "off"  # this action is never asked for
+
+
+Limit = float | LimitWord
 ACTIONS = (Action.LABEL, Action.REVIEW, Action.BLOCK)
 # A perceptual match ignores colour, so it may ask for label or review, never for block.
 BANK_KEYS = (*(kind.value for kind in BankKind), *(f"{kind.value}_similar" for kind in BankKind))
@@ -35,7 +46,7 @@ UNSIGNED = (Trust.DECLARED, Trust.FORGEABLE)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A checked policy. thresholds: by "<label>" or "<label>:<goods>", then by action.
+    """A checked policy. limits: of scores, by forgery and goods category ("" = all goods), then by action.
 
     rollout: percent of pictures, 0..100, on which `enforce` is in force; the others are decided in shadow.
     banks: by BANK_KEYS.  comparison: limits of the mismatch score against references, by action.
@@ -44,19 +55,21 @@ class Policy:
     version: str
     sha256: str
     mode: Mode
-    thresholds: Mapping[str, Mapping[Action, Threshold]]
+    limits: Mapping[tuple[Category, str], Mapping[Action, Limit]]
     provenance: Mapping[Trust, Action]
     rollout: float = 100.0
     banks: Mapping[str, Action] = field(default_factory=dict)
-    comparison: Mapping[Action, Threshold] = field(default_factory=dict)
+    comparison: Mapping[Action, Limit] = field(default_factory=dict)
 
-    def threshold(self, label: Label, goods: str, action: Action) -> Threshold:
-        """The threshold in force: the goods category's own, else the forgery category's, else off."""
-        for key in (f"{label.value}:{goods}", label.value):
-            found = self.thresholds.get(key, {}).get(action)
-            if found is not None:
-                return found
-        return OFF
+    def thresholds(self, category: Category, goods: str, shipped: Sequence[Threshold]) -> tuple[Threshold, ...]:
+        """What a category's score is held against, the mildest action first. shipped: thresholds of the model."""
+        own, general = self.limits.get((category, goods), {}), self.limits.get((category, ""), {})
+        limits = {action: own.get(action, general.get(action, LimitWord.OFF)) for action in ACTIONS}
+        return _resolved(limits, category, Basis.PICTURE_ALONE, shipped)
+
+    def comparison_thresholds(self, shipped: Sequence[Threshold]) -> tuple[Threshold, ...]:
+        """What the mismatch against references is held against, the mildest action first."""
+        return _resolved(self.comparison, Category.MATERIAL_MISMATCH, Basis.REFERENCE, shipped)
 
 
 def decide(
@@ -64,7 +77,7 @@ def decide(
     evidence: Sequence[Evidence],
     listing: Listing,
     policy: Policy,
-    model_thresholds: Mapping[str, float],
+    shipped: Sequence[Threshold],
     *,
     hits: Sequence[BankHit] = (),
     mismatch: float | None = None,
@@ -72,34 +85,37 @@ def decide(
 ) -> Decision:
     """What the policy says of one picture.
 
-    model_thresholds: shipped thresholds by "<label>.<action>" and "comparison.review".  hits: entries of banks it
-    matches.  mismatch: score against reference pictures in [0, 1], None where none was compared.  picture_sha256: its
-    place in the roll-out.
+    shipped: the thresholds that came with the model and with the comparison.  hits: entries of banks it matches.
+    mismatch: score against reference pictures in [0, 1], None where none was compared.  picture_sha256: decides whether
+    it is part of the roll-out.
     The gravest action asked for wins; every reason is kept. In shadow mode, and outside the roll-out, the action is
     recorded and `applied` is allow.
     """
     mode = _mode(policy, picture_sha256)
     if policy.mode is Mode.OFF:
         words = notices.MODE_OFF
-        return _decision(Action.ALLOW, [Reason("mode_off", Action.ALLOW, words.en, words.zh)], policy, mode, None, {})
-    used: dict[str, float] = {}
+        reason = Reason(ReasonKind.MODE_OFF, "mode_off", Action.ALLOW, words.en, words.zh)
+        return _decision(Action.ALLOW, [reason], policy, mode, None, ())
+    used: list[Threshold] = []
     reasons = _bank_reasons(hits, policy) + _provenance_reasons(evidence, policy)
     if verdict is not None:
-        reasons += _score_reasons(verdict, listing.goods, policy, model_thresholds, used)
+        reasons += _score_reasons(verdict, listing.goods, policy, shipped, used)
     if mismatch is not None:
-        reasons += _comparison_reasons(mismatch, policy, model_thresholds, used)
+        held = policy.comparison_thresholds(shipped)
+        used += held
+        reasons += _comparison_reasons(mismatch, held)
     action = max((reason.action for reason in reasons), key=lambda each: each.severity, default=Action.ALLOW)
     if not reasons:
         words = notices.NOTHING_FOUND
-        reasons = [Reason("nothing_found", Action.ALLOW, words.en, words.zh)]
+        reasons = [Reason(ReasonKind.NOTHING_FOUND, "nothing_found", Action.ALLOW, words.en, words.zh)]
     return _decision(action, reasons, policy, mode, _ai_state(evidence, reasons), used)
 
 
 def deferred_decision(policy: Policy) -> Decision:
     """What is said of a picture that is let through because it cannot be screened now (`on_error`)."""
     words = notices.DEFERRED
-    reason = Reason("screening_deferred", Action.ALLOW, words.en, words.zh)
-    return _decision(Action.ALLOW, [reason], policy, policy.mode, None, {})
+    reason = Reason(ReasonKind.DEFERRED, "screening_deferred", Action.ALLOW, words.en, words.zh)
+    return _decision(Action.ALLOW, [reason], policy, policy.mode, None, ())
 
 
 def declaration(listing: Listing) -> tuple[Evidence, ...]:
@@ -114,17 +130,20 @@ def declaration(listing: Listing) -> tuple[Evidence, ...]:
             trust=Trust.DECLARED,
             location="upload form",
             ai_state=AiState.POSSIBLY,
+            category=Category.AI_GENERATED,
         ),
     )
 
 
-def unresolved(policy: Policy, model_thresholds: Mapping[str, float]) -> list[str]:
+def unresolved(policy: Policy, shipped: Sequence[Threshold]) -> list[str]:
     """Thresholds that say `model` where the model ships none; one sentence each, empty when all is well."""
+    there = {(each.category, each.action) for each in shipped if each.basis is Basis.PICTURE_ALONE}
     return [
-        f"thresholds.{key}.{action.value}: is `model`, but the model ships none for it; give a number or `off`"
-        for key, actions in policy.thresholds.items()
-        for action, threshold in actions.items()
-        if threshold == MODEL and f"{key.split(':')[0]}.{action.value}" not in model_thresholds
+        f"thresholds.{category.value}{':' if goods else ''}{goods}.{action.value}: is `model`, but the model ships "
+        "none for it; give a number or `off`"
+        for (category, goods), limits in policy.limits.items()
+        for action, limit in limits.items()
+        if limit is LimitWord.MODEL and (category, action) not in there
     ]
 
 
@@ -133,12 +152,24 @@ def bank_key(hit: BankHit) -> str:
     return hit.kind.value if hit.signal is Signal.SHA256 else f"{hit.kind.value}_similar"
 
 
+def _resolved(
+    limits: Mapping[Action, Limit], category: Category, basis: Basis, shipped: Sequence[Threshold]
+) -> tuple[Threshold, ...]:
+    """Numbers as they are, `model` as shipped for this category and basis, `off` left out."""
+    found = []
+    for action in ACTIONS:
+        limit = limits.get(action, LimitWord.OFF)
+        if limit is LimitWord.MODEL:
+            found += [each for each in shipped if (each.category, each.action, each.basis) == (category, action, basis)]
+        elif not isinstance(limit, LimitWord):
+            found.append(Threshold(category, action, float(limit), basis))
+    return tuple(found)
+
+
 def _mode(policy: Policy, sha256: str) -> Mode:
-    # The same picture always falls on the same side, and a larger share keeps everything a smaller one had.
     if policy.mode is not Mode.ENFORCE or policy.rollout >= 100:
         return policy.mode
-    place = int(sha256[:8] or "0", 16) / 2**32 * 100
-    return Mode.ENFORCE if place < policy.rollout else Mode.SHADOW
+    return Mode.ENFORCE if place_of(sha256, Purpose.ROLLOUT) * 100 < policy.rollout else Mode.SHADOW
 
 
 def _bank_reasons(hits: Sequence[BankHit], policy: Policy) -> list[Reason]:
@@ -147,28 +178,23 @@ def _bank_reasons(hits: Sequence[BankHit], policy: Policy) -> list[Reason]:
         action = policy.banks.get(bank_key(hit), Action.ALLOW)
         if action is not Action.ALLOW:
             words = notices.bank_words(hit, action.value)
-            reasons.append(Reason(f"bank_{bank_key(hit)}", action, words.en, words.zh))
+            reasons.append(Reason(ReasonKind.BANK, f"bank_{bank_key(hit)}", action, words.en, words.zh))
     return reasons
 
 
-def _comparison_reasons(
-    mismatch: float, policy: Policy, model_thresholds: Mapping[str, float], used: dict[str, float]
-) -> list[Reason]:
-    passed = []
-    for action in ACTIONS:
-        number = policy.comparison.get(action, OFF)
-        if number == MODEL:
-            number = model_thresholds.get(f"comparison.{action.value}", OFF)
-        if isinstance(number, float | int):
-            used[f"comparison.{action.value}"] = float(number)
-            if mismatch >= number:
-                passed.append((action, float(number)))
-    if not passed:
+def _comparison_reasons(mismatch: float, held: Sequence[Threshold]) -> list[Reason]:
+    passed = _gravest_passed(mismatch, held)
+    if passed is None:
         return []
-    action, number = max(passed, key=lambda pair: pair[0].severity)
-    words = notices.comparison_words(action.value, mismatch, number)
-    label = Label.MATERIAL_MISMATCH
-    return [Reason("comparison_material_mismatch", action, words.en, words.zh, label, mismatch, number)]
+    words = notices.comparison_words(passed.action.value, mismatch, passed.value)
+    code, category = f"comparison_{passed.category.value}", passed.category
+    kind = ReasonKind.COMPARISON
+    return [Reason(kind, code, passed.action, words.en, words.zh, category, mismatch, passed.value)]
+
+
+def _gravest_passed(score: float, held: Sequence[Threshold]) -> Threshold | None:
+    passed = [each for each in held if score >= each.value]
+    return max(passed, key=lambda each: each.action.severity, default=None)
 
 
 def _provenance_reasons(evidence: Sequence[Evidence], policy: Policy) -> list[Reason]:
@@ -180,29 +206,24 @@ def _provenance_reasons(evidence: Sequence[Evidence], policy: Policy) -> list[Re
         if action is Action.ALLOW:
             continue
         words = notices.provenance_words(each, action.value)
-        reasons.append(Reason(f"{each.kind.value}_{each.name}", action, words.en, words.zh, Label.AI_GENERATED))
+        kind = ReasonKind.DECLARATION if each.kind is EvidenceKind.DECLARATION else ReasonKind.PROVENANCE
+        code = f"{each.kind.value}_{each.name}"
+        reasons.append(Reason(kind, code, action, words.en, words.zh, Category.AI_GENERATED))
     return reasons
 
 
 def _score_reasons(
-    verdict: Verdict, goods: str, policy: Policy, model_thresholds: Mapping[str, float], used: dict[str, float]
+    verdict: Verdict, goods: str, policy: Policy, shipped: Sequence[Threshold], used: list[Threshold]
 ) -> list[Reason]:
     reasons = []
-    for label in LABELS:
-        score = verdict.scores.of(label)
-        passed: list[tuple[Action, float]] = []
-        for action in ACTIONS:
-            threshold = policy.threshold(label, goods, action)
-            number = model_thresholds.get(f"{label.value}.{action.value}") if threshold == MODEL else threshold
-            if not isinstance(number, float | int):
-                continue
-            used[f"{label.value}.{action.value}"] = float(number)
-            if score >= number:
-                passed.append((action, float(number)))
-        if passed:
-            action, number = max(passed, key=lambda pair: pair[0].severity)
-            words = notices.score_words(label, action.value, score, number)
-            reasons.append(Reason(f"score_{label.value}", action, words.en, words.zh, label, score, number))
+    for category in CATEGORIES:
+        score, held = verdict.scores.of(category), policy.thresholds(category, goods, shipped)
+        used += held
+        passed = _gravest_passed(score, held)
+        if passed is not None:
+            words = notices.score_words(category, passed.action.value, score, passed.value)
+            code, kind = f"score_{category.value}", ReasonKind.SCORE
+            reasons.append(Reason(kind, code, passed.action, words.en, words.zh, category, score, passed.value))
     return reasons
 
 
@@ -212,7 +233,7 @@ def _ai_state(evidence: Sequence[Evidence], reasons: Sequence[Reason]) -> AiStat
     An AIGC label's own value is carried through as evidence. The surest state (lowest number) wins.
     """
     states = [each.ai_state for each in evidence if each.ai_state is not None]
-    if any(reason.code == f"score_{Label.AI_GENERATED.value}" for reason in reasons):
+    if any((each.kind, each.category) == (ReasonKind.SCORE, Category.AI_GENERATED) for each in reasons):
         states.append(AiState.SUSPECTED)
     return min(states, default=None)
 
@@ -223,7 +244,7 @@ def _decision(
     policy: Policy,
     mode: Mode,
     ai_state: AiState | None,
-    used: Mapping[str, float],
+    used: Sequence[Threshold],
 ) -> Decision:
     return Decision(
         action=action,
@@ -233,5 +254,5 @@ def _decision(
         policy_version=policy.version,
         policy_sha256=policy.sha256,
         ai_state=ai_state,
-        thresholds=dict(used),
+        thresholds=tuple(used),
     )

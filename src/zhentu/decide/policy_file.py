@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from zhentu.decide.policy import ACTIONS, BANK_KEYS, MODEL, OFF, UNSIGNED, Policy, Threshold
+from zhentu.decide.policy import ACTIONS, BANK_KEYS, UNSIGNED, Limit, LimitWord, Policy
 from zhentu.errors import ConfigError
-from zhentu.types import LABELS, Action, Mode, Trust
+from zhentu.types import CATEGORIES, Action, Category, Mode, Trust
 
 _KEYS = ("version", "mode", "rollout", "thresholds", "comparison", "banks", "provenance")
 _TRUSTS = (Trust.SIGNED, Trust.DECLARED, Trust.FORGEABLE)
@@ -61,7 +61,7 @@ def parse_policy(text: str, source: str) -> Policy:
 
 def _mode(value: object, problems: list[str]) -> Mode:
     if value is False:  # YAML reads a bare `off` as false
-        value = OFF
+        value = Mode.OFF.value
     names = [mode.value for mode in Mode]
     if value not in names:
         problems.append(f"mode: {value!r} is not one of {', '.join(names)}{_hint(value, names)}")
@@ -95,35 +95,35 @@ def _banks(section: object, problems: list[str]) -> Mapping[str, Action]:
     return chosen
 
 
-def _comparison(section: object, problems: list[str]) -> Mapping[Action, Threshold]:
+def _comparison(section: object, problems: list[str]) -> Mapping[Action, Limit]:
     actions = [action.value for action in ACTIONS]
     if not isinstance(section, dict):
         problems.append(f"comparison: must be a mapping from {', '.join(actions)} to thresholds")
         return {}
     problems += _unknown(section, actions, "comparison.")
-    limits: dict[Action, Threshold] = {}
+    limits: dict[Action, Limit] = {}
     for name, value in section.items():
         if name not in actions:
             continue
-        if value == MODEL and name != Action.REVIEW.value:
+        if value == LimitWord.MODEL and name != Action.REVIEW.value:
             problems.append(f"comparison.{name}: comparisons ship a threshold for review only; give a number or `off`")
         else:
-            limits[Action(name)] = _threshold(value, f"comparison.{name}", problems)
+            limits[Action(name)] = _limit(value, f"comparison.{name}", problems)
     problems += _order(limits, "comparison")
     return limits
 
 
-def _thresholds(section: object, problems: list[str]) -> Mapping[str, Mapping[Action, Threshold]]:
+def _thresholds(section: object, problems: list[str]) -> Mapping[tuple[Category, str], Mapping[Action, Limit]]:
     if not isinstance(section, dict):
         problems.append("thresholds: must be a mapping from forgery category to actions")
         return {}
-    labels, actions = [label.value for label in LABELS], [action.value for action in ACTIONS]
-    thresholds: dict[str, dict[Action, Threshold]] = {}
+    categories, actions = [category.value for category in CATEGORIES], [action.value for action in ACTIONS]
+    limits: dict[tuple[Category, str], dict[Action, Limit]] = {}
     for key, entry in section.items():
-        label, _, goods = str(key).partition(":")
+        category, _, goods = str(key).partition(":")
         path = f"thresholds.{key}"
-        if label not in labels:
-            problems.append(f"{path}: unknown forgery category{_hint(label, labels)}")
+        if category not in categories:
+            problems.append(f"{path}: unknown forgery category{_hint(category, categories)}")
             continue
         if ":" in str(key) and not goods:
             problems.append(f"{path}: no goods category after the colon")
@@ -131,27 +131,25 @@ def _thresholds(section: object, problems: list[str]) -> Mapping[str, Mapping[Ac
             problems.append(f"{path}: must be a mapping from {', '.join(actions)} to thresholds")
             continue
         problems += _unknown(entry, actions, f"{path}.")
-        thresholds[str(key)] = {
-            Action(name): _threshold(value, f"{path}.{name}", problems)
-            for name, value in entry.items()
-            if name in actions
+        found = limits[Category(category), goods] = {
+            Action(name): _limit(value, f"{path}.{name}", problems) for name, value in entry.items() if name in actions
         }
-        problems += _order(thresholds[str(key)], path)
-    return thresholds
+        problems += _order(found, path)
+    return limits
 
 
-def _threshold(value: object, path: str, problems: list[str]) -> Threshold:
-    if value is False or value == OFF:
-        return OFF
-    if value == MODEL:
-        return MODEL
+def _limit(value: object, path: str, problems: list[str]) -> Limit:
+    if value is False or value == LimitWord.OFF:
+        return LimitWord.OFF
+    if value == LimitWord.MODEL:
+        return LimitWord.MODEL
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         return float(value)
     problems.append(f"{path}: {value!r} is not a number from 0 to 1, `model` or `off`")
-    return OFF
+    return LimitWord.OFF
 
 
-def _order(entry: Mapping[Action, Threshold], path: str) -> list[str]:
+def _order(entry: Mapping[Action, Limit], path: str) -> list[str]:
     numbers = [(action, entry[action]) for action in ACTIONS if isinstance(entry.get(action), float)]
     return [
         f"{path}: {graver.value} at {high} would come before {milder.value} at {low}; "

@@ -14,7 +14,7 @@ from zhentu.detect.sessions import open_session
 from zhentu.detect.views import whole_view
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
-from zhentu.types import Comparison, Heatmap, Label, ModelRef, Picture
+from zhentu.types import Category, Comparison, Heatmap, ModelRef, Picture, Threshold
 
 MOST_REFERENCES = 16
 GOLDEN_TOLERANCE = 5e-3  # of a probability: processors round differently
@@ -46,9 +46,9 @@ class Comparer:
         return self._entry.ref
 
     @property
-    def review_threshold(self) -> float:
-        """The score that at most one in a hundred true matches reaches."""
-        return self._entry.review_threshold
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """The limit for review: the score that at most one in a hundred true matches reaches."""
+        return self._entry.thresholds
 
     def compare(self, picture: Picture, references: Sequence[Picture]) -> Comparison:
         """How likely the picture shows other goods than the references; the most similar reference speaks.
@@ -60,8 +60,7 @@ class Comparer:
             raise UsageError(f"{len(references)} references were given; give 1 to {MOST_REFERENCES}")
         views = np.stack([whole_view(each.rgb, self._entry.view_size) for each in (picture, *references)])
         logits, likeness, maps = self._opened().run(("logits", "likeness", "map"), {"views": views})
-        platt = self._entry.calibration
-        scores = 1 / (1 + np.exp(-(platt.slope * np.asarray(logits, np.float64) + platt.intercept)))
+        scores = self._entry.calibration.probability(np.asarray(logits))
         best = int(np.argmin(scores))
         return Comparison(
             score=float(scores[best]),
@@ -69,7 +68,7 @@ class Comparer:
             reference_sha256=references[best].sha256,
             model=self.model,
             # Where nothing alike was found in the reference.
-            difference=Heatmap((1 - np.asarray(maps)[best]).clip(0, 1).astype(np.float32), Label.MATERIAL_MISMATCH),
+            difference=Heatmap((1 - np.asarray(maps)[best]).clip(0, 1).astype(np.float32), Category.MATERIAL_MISMATCH),
         )
 
     def _opened(self) -> ort.InferenceSession:

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from zhentu.detect.calibration import sigmoid
 from zhentu.detect.heatmap import heatmaps_of, place_map
 from zhentu.detect.models import ModelEntry
 from zhentu.detect.sessions import open_session
 from zhentu.detect.views import Views, make_views
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
-from zhentu.types import LABELS, Heatmap, ModelRef, Picture, Scores, Verdict
+from zhentu.types import CATEGORIES, Heatmap, ModelRef, Picture, Scores, Verdict
 
 # Of a probability: processors round differently, int8 more so; an altered model, or int8 on a processor whose 8-bit
 # sums overflow, is further off.
@@ -35,8 +36,8 @@ class Detector:
         self, entry: ModelEntry, folder: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
     ) -> None:
         self._entry = entry
-        self._slope = np.array([entry.calibration[label.value].slope for label in LABELS])
-        self._intercept = np.array([entry.calibration[label.value].intercept for label in LABELS])
+        self._slope = np.array([entry.calibration[label.value].slope for label in CATEGORIES])
+        self._intercept = np.array([entry.calibration[label.value].intercept for label in CATEGORIES])
         self._session = _open(entry, folder, threads, providers)
 
     @property
@@ -50,13 +51,13 @@ class Detector:
         return self._entry
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        """Score one picture; heatmaps, one per label, only where asked for."""
+        """Score one picture; heatmaps, one per category, only where asked for."""
         views = make_views(picture.rgb, self._entry.views)
         logits, whole_map, crop_maps = self.run(views)
         scores = self.scores_of(logits)
         heatmaps: tuple[Heatmap, ...] = ()
         if with_heatmaps:
-            maps, size = (_sigmoid(whole_map), _sigmoid(crop_maps)), self._entry.views.crop_size
+            maps, size = (sigmoid(whole_map), sigmoid(crop_maps)), self._entry.views.crop_size
             places = place_map(*maps, views.boxes, size, picture.height, picture.width)
             heatmaps = heatmaps_of(places, scores, self._entry.stands_out)
         return Verdict(scores=scores, model=self.model, heatmaps=heatmaps)
@@ -72,8 +73,8 @@ class Detector:
         `forged`, that any of the five holds, is the highest of them: the least it can be, P(any) >= P(one), and
         the most that is known, because pictures of several offences are too rare to learn how these go together.
         """
-        five = _sigmoid(self._slope * logits + self._intercept)
-        named = {label.value: float(p) for label, p in zip(LABELS, five, strict=True)}
+        five = sigmoid(self._slope * logits + self._intercept)
+        named = {label.value: float(p) for label, p in zip(CATEGORIES, five, strict=True)}
         return Scores(**named, forged=max(named.values()))
 
     def verify_golden(self, samples: Path) -> float:
@@ -96,10 +97,6 @@ class Detector:
         return worst
 
 
-def _sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60))))
-
-
 def _open(entry: ModelEntry, folder: Path, threads: int, providers: Sequence[str]) -> ort.InferenceSession:
     session = open_session(folder / entry.file, entry.sha256, entry.weights, threads, providers)
     expected = {"whole": entry.views.whole_size, "crops": entry.views.crop_size}
@@ -109,7 +106,7 @@ def _open(entry: ModelEntry, folder: Path, threads: int, providers: Sequence[str
         raise ModelError(
             f"{entry.file}: graph takes {sorted(shapes)} and gives {tuple(given)}; expected {_INPUTS}, {_GRAPH_OUTPUTS}"
         )
-    if given["logits"] != [len(LABELS)]:
+    if given["logits"] != [len(CATEGORIES)]:
         raise ModelError(
             f"{entry.file}: graph gives logits of shape {given['logits']}, expected is one for each of the five "
             "outputs; it is a model of another version of zhentu: take one that belongs to this version"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zhentu.detect.views import Box
-from zhentu.types import LABELS, Heatmap, Picture, Scores
+from zhentu.types import CATEGORIES, Heatmap, Picture, Scores
 
 LONG_SIDE = 48  # cells of a heatmap along the longer side of the picture
 _RENDER_SIDE = 1024  # pixels
@@ -49,7 +49,7 @@ def place_map(
 
 
 def heatmaps_of(places: npt.NDArray[np.float32], scores: Scores, stands_out: float) -> tuple[Heatmap, ...]:
-    """One heatmap per label: its score where the picture looks most forged, 0 on the ground.
+    """One heatmap per category: its score where the picture looks most forged, 0 on the ground.
 
     Where no place exceeds the ground by `stands_out` the picture was made or changed as a whole, or not at all: the map
     then is the score everywhere, instead of a place that nobody found.
@@ -57,7 +57,9 @@ def heatmaps_of(places: npt.NDArray[np.float32], scores: Scores, stands_out: flo
     ground = float(np.quantile(places, _GROUND))
     height = float(places.max()) - ground
     shape = (places - ground).clip(0) / height if height >= max(stands_out, 1e-6) else np.ones_like(places)
-    return tuple(Heatmap((scores.of(label) * shape).astype(np.float32).clip(0, 1), label) for label in LABELS)
+    return tuple(
+        Heatmap((scores.of(category) * shape).astype(np.float32).clip(0, 1), category) for category in CATEGORIES
+    )
 
 
 def overlay(picture: Picture, heatmap: Heatmap, max_side: int = _RENDER_SIDE) -> npt.NDArray[np.uint8]:

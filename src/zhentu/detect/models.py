@@ -9,26 +9,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
+from zhentu.atomic import write_whole
+from zhentu.detect.calibration import Platt
 from zhentu.detect.views import ViewSpec
-from zhentu.errors import ModelError
-from zhentu.types import LABELS, Action, Label, ModelRef, Profile
+from zhentu.errors import ModelError, UsageError
+from zhentu.types import CATEGORIES, OUTPUTS, Action, Basis, Category, ModelRef, Output, Profile, Threshold
+from zhentu.validation import problems_of
 
-OUTPUTS = (*(label.value for label in LABELS), "forged")  # of a verdict; the graph gives the five alone
 MANIFEST = "manifest.json"
 
 _STRICT = ConfigDict(extra="forbid")
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-@checked(frozen=True, slots=True, config=_STRICT)
-class Platt:
-    """Calibration of one output: p = sigmoid(slope * logit + intercept) (Platt 1999)."""
+def _from_keys(value: object) -> object:
+    """Thresholds as manifests of zhentu 0.1 and 0.2 name them: {"cutout_artifact.review": 0.9}."""
+    if not isinstance(value, Mapping):
+        return value
+    split = [(*str(key).partition(".")[::2], number) for key, number in value.items()]
+    return [{"category": category, "action": action, "value": number} for category, action, number in split]
 
-    slope: Annotated[float, Field(gt=0)]
-    intercept: float
+
+def _in_range(thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
+    for each in thresholds:
+        if not 0 <= each.value <= 1:
+            raise ValueError(f"{each.category.value} {each.action.value} is {each.value}, it must be 0 to 1")
+    return thresholds
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -36,7 +46,7 @@ class Golden:
     """A sample picture of the package and the six scores the model must give it: the five, and `forged`."""
 
     picture: str
-    scores: Mapping[str, Probability]
+    scores: Mapping[Output, Probability]
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -60,13 +70,10 @@ class TrainingData:
 class OperatingPoint:
     """One threshold and what it did to pictures that the judging heads had not seen, sources weighted alike.
 
-    value: the score from which `action` is asked for.  false_alarms: share of genuine pictures at or over it.
-    recall: share of the category's pictures at or over it.
+    false_alarms: share of genuine pictures at or over it.  recall: share of the category's pictures at or over it.
     """
 
-    category: Label
-    action: Action
-    value: Probability
+    threshold: Threshold
     false_alarms: Probability
     recall: Probability
 
@@ -79,18 +86,18 @@ class ProfilePoints:
     false_alarms: Probability
 
     @property
-    def thresholds(self) -> dict[str, float]:
-        """Keyed "<label>.<action>", as `ModelEntry.thresholds`."""
-        return {f"{each.category.value}.{each.action.value}": each.value for each in self.points}
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """As they stand in `ModelEntry.thresholds` where this profile is chosen."""
+        return tuple(each.threshold for each in self.points)
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
 class ModelEntry:
     """One model: its file, how pictures are prepared for it, and how its logits are read.
 
-    calibration: of each of the five outputs.  prior: the share of AI-made pictures at which the
-    score of ai_generated is a probability; category_prior: of each of the four others.
-    thresholds are keyed "<label>.<action>", e.g. "cutout_artifact.review"; as shipped, those of the profile `balanced`.
+    calibration: of each of the five.  prior: the share of AI-made pictures at which the score of ai_generated is a
+    probability; category_prior: of each of the four others.
+    thresholds: as shipped, those of the profile `balanced`.
     profiles: thresholds for platforms that would rather act seldom, or often, each with its measured rates.
     stands_out: by how much a place's probability must exceed the ground's for a heatmap to point at it.
     precision: of the arithmetic. int8 needs a processor with 8-bit dot products (VNNI, ARM dotprod) to be fast and
@@ -103,10 +110,10 @@ class ModelEntry:
     version: str
     file: str
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    labels: tuple[str, ...]
+    labels: tuple[Category, ...]
     views: ViewSpec
-    calibration: Mapping[str, Platt]
-    thresholds: Mapping[str, Probability]
+    calibration: Mapping[Category, Platt]
+    thresholds: Annotated[tuple[Threshold, ...], BeforeValidator(_from_keys), AfterValidator(_in_range)]
     golden: tuple[Golden, ...]
     training_data: TrainingData
     created: str
@@ -114,7 +121,7 @@ class ModelEntry:
     notes: str = ""
     precision: Literal["fp32", "int8"] = "fp32"
     weights: tuple[WeightsFile, ...] = ()
-    reference: Mapping[str, tuple[float, ...]] = Field(default_factory=dict)
+    reference: Mapping[Output, tuple[float, ...]] = Field(default_factory=dict)
     prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
     category_prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
     profiles: Mapping[Profile, ProfilePoints] = Field(default_factory=dict)
@@ -140,15 +147,18 @@ class ModelEntry:
         def moved(p: float) -> float:
             return p if p in (0.0, 1.0) else 1 / (1 + math.exp(-(_log_odds(p) + odds)))
 
+        def all_moved(thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
+            return tuple(replace(each, value=moved(each.value)) for each in thresholds)
+
         return replace(
             self,
             prior=prior,
             category_prior=moved(self.category_prior),
             calibration={k: Platt(each.slope, each.intercept + odds) for k, each in self.calibration.items()},
-            thresholds={name: moved(value) for name, value in self.thresholds.items()},
+            thresholds=all_moved(self.thresholds),
             golden=tuple(Golden(g.picture, {k: moved(p) for k, p in g.scores.items()}) for g in self.golden),
             profiles={
-                name: replace(each, points=tuple(replace(point, value=moved(point.value)) for point in each.points))
+                name: replace(each, points=tuple(_at(point, moved(point.threshold.value)) for point in each.points))
                 for name, each in self.profiles.items()
             },
             reference={},
@@ -159,6 +169,10 @@ class ModelEntry:
         if profile not in self.profiles:
             raise ModelError(f"{self.ref}: has no profile {profile}; it has {', '.join(self.profiles) or 'none'}")
         return replace(self, thresholds=self.profiles[profile].thresholds)
+
+
+def _at(point: OperatingPoint, value: float) -> OperatingPoint:
+    return replace(point, threshold=replace(point.threshold, value=value))
 
 
 def _log_odds(p: float) -> float:
@@ -195,6 +209,11 @@ class ComparerEntry:
     licence: str
 
     @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """What ships with the comparison: a limit for review, of the mismatch against references."""
+        return (Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, self.review_threshold, Basis.REFERENCE),)
+
+    @property
     def ref(self) -> ModelRef:
         """Name, version and sha256, as they enter a record."""
         return ModelRef(self.name, self.version, self.sha256)
@@ -223,8 +242,7 @@ class Manifest:
         except json.JSONDecodeError as error:
             raise ModelError(f"{path}: not JSON: {error}") from error
         except ValidationError as error:
-            problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-            raise ModelError(f"{path}: " + "; ".join(problems)) from error
+            raise ModelError(f"{path}: " + "; ".join(problems_of(error))) from error
         problems = [problem for entry in manifest.models for problem in _problems(entry)]
         if problems:
             raise ModelError(f"{path}: " + "; ".join(problems))
@@ -236,10 +254,8 @@ class Manifest:
     def save(self, folder: Path) -> Path:
         """Write `manifest.json`, whole or not at all. Raises ModelError when the folder cannot be written."""
         path = folder / MANIFEST
-        beside = path.with_suffix(".tmp")
         try:
-            beside.write_bytes(TypeAdapter(Manifest).dump_json(self, indent=1) + b"\n")
-            beside.replace(path)
+            write_whole(path, TypeAdapter(Manifest).dump_json(self, indent=1) + b"\n")
         except OSError as error:
             raise ModelError(f"{path}: cannot be written: {error.strerror}; name a folder of your own") from error
         return path
@@ -248,6 +264,25 @@ class Manifest:
     def comparer(self) -> ComparerEntry | None:
         """The active comparer, None where there is none."""
         return next((each for each in self.comparers if str(each.ref) == self.active_comparer), None)
+
+    def chosen(self, name: str | None, has_8bit_products: bool) -> ModelEntry:
+        """The model called `name`, or the active one. Raises ModelError.
+
+        Where none is named and the active one calculates with 8-bit integers, a processor without 8-bit dot products
+        gets the same model in floating point: there it is the faster one, and exact.
+        """
+        entry = self.entry(name or self.active)
+        if not name and entry.precision == "int8" and not has_8bit_products:
+            return self.in_floating_point(entry) or entry
+        return entry
+
+    def since(self, entry: ModelEntry, version: str) -> tuple[ModelEntry, ...]:
+        """Models called as `entry` from a version on. Raises UsageError when it is no version."""
+        try:
+            least = Version(version)
+            return tuple(each for each in self.models if each.name == entry.name and Version(each.version) >= least)
+        except InvalidVersion as error:
+            raise UsageError(f"{error}; give a version such as 0.2.0") from error
 
     def in_floating_point(self, entry: ModelEntry) -> ModelEntry | None:
         """The listed fp32 model of the same version that an int8 model was made from, None where it is not listed."""
@@ -271,13 +306,11 @@ class Manifest:
 
 def _problems(entry: ModelEntry) -> list[str]:
     problems = []
-    if entry.labels != tuple(label.value for label in LABELS):
-        problems.append(f"{entry.ref}: labels must be {', '.join(LABELS)}, in this order")
-    missing = [label.value for label in LABELS if label.value not in entry.calibration]
+    if entry.labels != CATEGORIES:
+        problems.append(f"{entry.ref}: labels must be {', '.join(CATEGORIES)}, in this order")
+    missing = [category for category in CATEGORIES if category not in entry.calibration]
     if missing:
         problems.append(f"{entry.ref}: no calibration for {', '.join(missing)}")
-    if "forged" in entry.calibration:
-        problems.append(f"{entry.ref}: has a calibration for forged, which is the highest of the five; remove it")
     for golden in entry.golden:
         if set(golden.scores) != set(OUTPUTS):
             problems.append(f"{entry.ref}: golden scores of {golden.picture} must be {', '.join(OUTPUTS)}")

@@ -16,35 +16,38 @@ from starlette.routing import Route
 
 from zhentu import __version__
 from zhentu.banks.bank import Banks
-from zhentu.bootstrap import Screener, build_banks, build_screener, build_store
-from zhentu.desk import build_desk
+from zhentu.bootstrap.desk import build_desk
+from zhentu.bootstrap.screener import build_screener
+from zhentu.bootstrap.stores import build_banks, build_store
 from zhentu.errors import ConfigError, UsageError, ZhentuError
+from zhentu.gate.active import ActiveScreener
 from zhentu.gate.auth import Doorkeeper, is_loopback
 from zhentu.gate.background import Background
 from zhentu.gate.capacity import Capacity
 from zhentu.gate.context import Gate
 from zhentu.gate.deliver import Deliverer
 from zhentu.gate.flights import Flights
-from zhentu.gate.inforce import InForce
-from zhentu.gate.jobs import JobRunner
-from zhentu.gate.keeper import Keeper
-from zhentu.gate.line import Line
+from zhentu.gate.job_runner import JobRunner
 from zhentu.gate.metrics import GateMetrics
 from zhentu.gate.middleware import BodyLimits, Surround
 from zhentu.gate.problems import of_http, response_of
 from zhentu.gate.requests import UrlSubmission
 from zhentu.gate.schemas import ProblemAnswer
+from zhentu.gate.service import ScreeningService
+from zhentu.gate.spooled_store import SpooledStore
 from zhentu.gate.tracing import Tracing
 from zhentu.intake.fetch import FetchLimits, Outbound
 from zhentu.record.history import ModelHistory
-from zhentu.record.jobs import JobStore
+from zhentu.record.job_store import JobStore
 from zhentu.record.keys import KeyStore
 from zhentu.record.outbox import Outbox
 from zhentu.record.pictures import PictureStore
 from zhentu.record.shadow import ShadowStore
 from zhentu.record.spool import Spool
 from zhentu.record.store import RecordStore
+from zhentu.screen import Screener
 from zhentu.settings import Settings
+from zhentu.validation import problems_of
 
 _build_screener = partial(build_screener, golden=True)
 _FORM_OVERHEAD = 64 * 1024  # bytes of multipart framing and fields beside the pictures
@@ -71,7 +74,7 @@ def create_app(
             store = await asyncio.to_thread(make_store, settings)
             banks = await asyncio.to_thread(build_banks, store)
             gate = await asyncio.to_thread(_gate, settings, store, _with_banks(make_screener, banks), metrics)
-            desk = await asyncio.to_thread(build_desk, settings, store, banks, lambda: gate.in_force.screener)
+            desk = await asyncio.to_thread(build_desk, settings, store, banks, lambda: gate.active.screener)
         except ZhentuError as error:
             app.state.failed = error  # `zhentu serve` says it in one line and with its exit code
             raise
@@ -80,11 +83,11 @@ def create_app(
         banks.start()
         yield
         gate.capacity.drain()
-        await asyncio.gather(*gate.line.asides, return_exceptions=True)
+        await asyncio.gather(*gate.service.asides, return_exceptions=True)
         await asyncio.to_thread(gate.capacity.close)
         await asyncio.to_thread(banks.stop)
         await gate.background.stop()
-        await asyncio.to_thread(gate.keeper.spool.close)
+        await asyncio.to_thread(gate.spooled.spool.close)
         await asyncio.to_thread(store.close)
         await asyncio.to_thread(tracing.close)
 
@@ -113,18 +116,20 @@ def _gate(
 ) -> Gate:
     database = store.database
     door = Doorkeeper(KeyStore(database), settings)
-    in_force = InForce(settings, make_screener, ModelHistory(database), metrics.stages.labels("model").observe)
-    keeper = Keeper(store, Spool(settings.spool_dir))
+    active = ActiveScreener(settings, make_screener, ModelHistory(database), metrics.stages.labels("model").observe)
+    spooled = SpooledStore(store, Spool(settings.spool_dir))
     capacity = Capacity(settings.worker_count, settings.queue_size, settings.deadline_s)
     limits = FetchLimits(settings.fetch_ports, settings.fetch_allow, settings.fetch_timeout_s, settings.max_bytes)
     outbound, pictures, jobs = Outbound(limits), PictureStore(settings.picture_store), JobStore(database)
     shadow = ShadowStore(database)
-    line = Line(settings, in_force, keeper, shadow, capacity, outbound, pictures, metrics, Flights(), set())
+    service = ScreeningService(
+        settings, active, spooled, shadow, capacity, outbound, pictures, metrics, Flights(), set()
+    )
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
     deliverer = Deliverer(Outbox(database), outbound, secret, metrics)
-    runner = JobRunner(line, jobs, store)
-    background = Background(in_force, keeper, runner, deliverer, metrics, settings.reload_s)
-    return Gate(settings, store, keeper, in_force, capacity, line, jobs, pictures, door, metrics, background)
+    runner = JobRunner(service, jobs, store)
+    background = Background(active, spooled, runner, deliverer, metrics, settings.reload_s)
+    return Gate(settings, store, spooled, active, capacity, service, jobs, pictures, door, metrics, background)
 
 
 def _check(settings: Settings) -> None:
@@ -175,8 +180,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
-    wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-    return await _problem(request, UsageError(wrong))
+    return await _problem(request, UsageError("; ".join(problems_of(error))))
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -8,11 +8,11 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from zhentu.errors import DeadlineExceeded, DependencyError, Overloaded, ZhentuError
+from zhentu.gate.active import ActiveScreener
 from zhentu.gate.deliver import Deliverer
-from zhentu.gate.inforce import InForce
-from zhentu.gate.jobs import JobRunner
-from zhentu.gate.keeper import Keeper
+from zhentu.gate.job_runner import JobRunner
 from zhentu.gate.metrics import GateMetrics
+from zhentu.gate.spooled_store import SpooledStore
 
 _TICK_S = 0.5
 _log = logging.getLogger("zhentu.gate")
@@ -23,14 +23,14 @@ class Background:
 
     def __init__(
         self,
-        in_force: InForce,
-        keeper: Keeper,
+        active: ActiveScreener,
+        spooled: SpooledStore,
         jobs: JobRunner,
         deliverer: Deliverer,
         metrics: GateMetrics,
         reload_s: float,
     ) -> None:
-        self._in_force, self._keeper, self._jobs, self._deliverer = in_force, keeper, jobs, deliverer
+        self._active, self._spooled, self._jobs, self._deliverer = active, spooled, jobs, deliverer
         self._metrics, self._reload_s = metrics, reload_s
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -56,7 +56,7 @@ class Background:
 
     def show_versions(self) -> None:
         """Say in the metrics what is in force."""
-        active, shadow = self._in_force.screener, self._in_force.shadow
+        active, shadow = self._active.screener, self._active.shadow
         self._metrics.versions.clear()
         self._metrics.versions.labels(
             str(active.detector.entry.ref),
@@ -67,27 +67,27 @@ class Background:
 
     async def _replay(self) -> bool:
         try:
-            done = await asyncio.to_thread(self._keeper.replay)
+            done = await asyncio.to_thread(self._spooled.replay)
         except DependencyError:
             self._metrics.store_up.set(0)
             return False
         finally:
-            self._metrics.spooled.set(self._keeper.spool.waiting())
+            self._metrics.spooled.set(self._spooled.spool.waiting())
         self._metrics.store_up.set(1)
         if done:
             _log.info("the store is back: %d decisions were written from the spool", done)
         return False
 
     async def _follow(self) -> bool:
-        before = self._in_force.screener.detector.entry.ref
-        if await asyncio.to_thread(self._in_force.look):
+        before = self._active.screener.detector.entry.ref
+        if await asyncio.to_thread(self._active.refresh):
             self.show_versions()
-            if self._in_force.screener.detector.entry.ref != before:
+            if self._active.screener.detector.entry.ref != before:
                 self._metrics.window.clear()
         return False
 
     async def _measure(self) -> bool:
-        reference = self._in_force.screener.detector.entry.reference
+        reference = self._active.screener.detector.entry.reference
         for output, index in (await asyncio.to_thread(self._metrics.window.indices, reference)).items():
             self._metrics.drift.labels(output).set(index)
         self._metrics.jobs.set(await asyncio.to_thread(self._jobs.store.waiting))

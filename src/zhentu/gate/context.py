@@ -11,20 +11,20 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from zhentu.errors import ClientGone
+from zhentu.gate.active import ActiveScreener
 from zhentu.gate.auth import Caller, Doorkeeper, token_of
 from zhentu.gate.background import Background
 from zhentu.gate.capacity import Capacity
-from zhentu.gate.inforce import InForce
-from zhentu.gate.keeper import Keeper
-from zhentu.gate.line import Line
 from zhentu.gate.metrics import GateMetrics
-from zhentu.record.jobs import JobStore
+from zhentu.gate.service import ScreeningService
+from zhentu.gate.spooled_store import SpooledStore
+from zhentu.record.job_store import JobStore
 from zhentu.record.pictures import PictureStore
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
 from zhentu.types import Role
 
-Outcome = TypeVar("Outcome")
+Answer = TypeVar("Answer")
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: zt_..., see `zhentu keys create`.")
 
@@ -35,10 +35,10 @@ class Gate:
 
     settings: Settings
     store: RecordStore
-    keeper: Keeper
-    in_force: InForce
+    spooled: SpooledStore
+    active: ActiveScreener
     capacity: Capacity
-    line: Line
+    service: ScreeningService
     jobs: JobStore
     pictures: PictureStore
     door: Doorkeeper
@@ -71,7 +71,7 @@ Administers = Annotated[Caller, Depends(needs(Role.ADMIN))]
 TheGate = Annotated[Gate, Depends(gate_of)]
 
 
-async def unless_gone(request: Request, work: Awaitable[Outcome]) -> Outcome:
+async def unless_gone(request: Request, work: Awaitable[Answer]) -> Answer:
     """What `work` gives; it is cancelled when the client goes. The body must have been read. Raises ClientGone."""
     task = asyncio.ensure_future(work)
     watcher = asyncio.create_task(_gone(request))

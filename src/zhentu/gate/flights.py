@@ -6,21 +6,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-Outcome = TypeVar("Outcome")
+Shared = TypeVar("Shared")
 
 
-class _Flight(Generic[Outcome]):
-    def __init__(self, task: asyncio.Task[Outcome]) -> None:
+class _Flight(Generic[Shared]):
+    def __init__(self, task: asyncio.Task[Shared]) -> None:
         self.task, self.waiting = task, 0
 
 
-class Flights(Generic[Outcome]):
+class Flights(Generic[Shared]):
     """Work under way by key; use it from one event loop. Work is cancelled when the last who waits for it leaves."""
 
     def __init__(self) -> None:
-        self._by_key: dict[str, _Flight[Outcome]] = {}
+        self._by_key: dict[str, _Flight[Shared]] = {}
 
-    async def join(self, key: str, begin: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    async def join(self, key: str, begin: Callable[[], Awaitable[Shared]]) -> Shared:
         """What the work under `key` gives; `begin` starts it where there is none. Its errors reach everyone."""
         flight = self._by_key.get(key)
         if flight is None:
@@ -36,10 +36,10 @@ class Flights(Generic[Outcome]):
                 self._land(key, flight)
                 flight.task.cancel()
 
-    def _land(self, key: str, flight: _Flight[Outcome]) -> None:
+    def _land(self, key: str, flight: _Flight[Shared]) -> None:
         if self._by_key.get(key) is flight:
             del self._by_key[key]
 
 
-async def _run(begin: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def _run(begin: Callable[[], Awaitable[Shared]]) -> Shared:
     return await begin()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from zhentu.gate.drift import ScoreWindow
+from zhentu.detect.drift import ScoreWindow
 from zhentu.gate.tracing import Tracing
 from zhentu.types import Record
 

@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from zhentu.errors import PictureTooLarge, UnsupportedFormat, UsageError
 from zhentu.types import Listing
+from zhentu.validation import problems_of
 
 MOST_REFERENCES = 8
 Model = TypeVar("Model", bound=BaseModel)
@@ -214,7 +215,7 @@ def _listing_of(values: dict[str, Any]) -> Listing:
     try:
         return ListingFields.model_validate(values).listing()
     except ValidationError as error:
-        raise UsageError(_sentence(error)) from error
+        raise UsageError("; ".join(problems_of(error, whole="body"))) from error
 
 
 def _listings(text: str, count: int) -> list[Listing]:
@@ -233,11 +234,7 @@ def _parsed(model: type[Model], body: bytes) -> Model:
     try:
         return model.model_validate_json(body, strict=True)
     except ValidationError as error:
-        raise UsageError(_sentence(error)) from error
-
-
-def _sentence(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in error.errors()[:10])
+        raise UsageError("; ".join(problems_of(error, whole="body"))) from error
 
 
 def _check_count(count: int, most: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from zhentu.decide.notices import AI_LABEL, AI_NOTICES
-from zhentu.types import Record
+from zhentu.types import ReasonKind, Record
 
 
 class ReasonAnswer(BaseModel):
@@ -161,7 +161,7 @@ def answer_of(record: Record) -> ScreenAnswer:
         else NoticeAnswer(state=int(state), en=AI_NOTICES[state].en, zh=AI_NOTICES[state].zh),
         label=None if state is None else LabelAnswer(en=AI_LABEL.en, zh=AI_LABEL.zh, aigc_label=str(int(state))),
         basis=verdict.basis.value if verdict else "",
-        deferred=any(each.code == "screening_deferred" for each in decision.reasons),
+        deferred=any(each.kind is ReasonKind.DEFERRED for each in decision.reasons),
         model=str(verdict.model) if verdict else "",
         policy=decision.policy_version,
         latency_ms=record.latency_ms,

@@ -29,6 +29,7 @@ from zhentu.errors import (
 )
 from zhentu.types import Picture
 
+DECODING_VERSION = 1  # raise it when the same bytes would give other pixels; part of what decides
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # Pillow reads MPO through its JPEG plugin
 _TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth recording: a second file may hide there
 _TRUNCATED_WORDS = ("truncated", "unexpected end", "premature", "not enough", "broken png", "incomplete", "eof")
@@ -56,8 +57,8 @@ def read_file(path: Path, limits: DecodeLimits) -> bytes:
         raise PictureNotFound(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def decode(payload: bytes, limits: DecodeLimits | None = None) -> Picture:
-    """Decode one picture to uint8 sRGB, upright, alpha composed on white.
+def decode(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> Picture:
+    """Decode one picture to uint8 sRGB, upright, alpha composed on white. sha256: of the bytes, where it is known.
 
     Raises PictureEmpty, PictureTooLarge, PictureTooSmall, PictureTruncated, PictureCorrupt or UnsupportedFormat.
     """
@@ -84,7 +85,7 @@ def decode(payload: bytes, limits: DecodeLimits | None = None) -> Picture:
             raise _broken(error) from error
     return Picture(
         rgb=rgb,
-        sha256=hashlib.sha256(payload).hexdigest(),
+        sha256=sha256 or hashlib.sha256(payload).hexdigest(),
         format=image_format,
         byte_count=len(payload),
         notes=tuple(notes),

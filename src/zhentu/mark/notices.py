@@ -109,17 +109,17 @@ class Notices:
         decision = record.decision
         enforced = decision.mode is Mode.ENFORCE
         state = decision.ai_state if enforced else None  # owed by law, whatever action the policy takes
-        altered = {each.label: each for each in decision.reasons if each.label in FORGERY_CATEGORIES and enforced}
+        altered = {each.category: each for each in decision.reasons if each.category in FORGERY_CATEGORIES and enforced}
         values = self._values(record)
         names = [state.name.lower()] if state else []
         lines = [self._text(language, f"{audience}.{name}", values) for name in names]
         lines += [
-            self._text(language, f"{audience}.{label.value}", {**values, "score": each.score})
-            for label, each in altered.items()
-            if label
+            self._text(language, f"{audience}.{category.value}", {**values, "score": each.score})
+            for category, each in altered.items()
+            if category
         ]
         if audience is Audience.SELLER and enforced:  # e.g. a match in a bank; its words were made with the decision
-            others = [each for each in decision.reasons if each.label is None and each.action is not Action.ALLOW]
+            others = [each for each in decision.reasons if each.category is None and each.action is not Action.ALLOW]
             lines += [each.zh if language == "zh" else each.en for each in others]
         needed = bool(lines)
         if not needed:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
-import uuid_utils
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from zhentu.types import Record
-
-
-def new_record_id() -> str:
-    """UUIDv7 (RFC 9562): sorts by time, unique without coordination."""
-    return str(uuid_utils.uuid7())
+from zhentu.errors import RecordUnreadable
+from zhentu.types import Basis, Category, ReasonKind, Record
+from zhentu.validation import problems_of
 
 
 def encode_record(record: Record) -> str:
@@ -24,8 +22,52 @@ def encode_record(record: Record) -> str:
 
 
 def decode_record(text: str | bytes) -> Record:
-    """The record a text stands for. Raises pydantic.ValidationError when it is none."""
-    return _adapter().validate_json(text)
+    """The record a text stands for, of this release or the one before. Raises RecordUnreadable."""
+    try:
+        return _adapter().validate_json(text)
+    except ValidationError as error:
+        first = error
+    upgraded = _from_first_release(text)
+    try:
+        if upgraded is not None:
+            return _adapter().validate_json(json.dumps(upgraded))
+    except ValidationError as error:
+        first = error
+    raise RecordUnreadable("; ".join(["a record of the store cannot be read", *problems_of(first)])) from first
+
+
+def _from_first_release(text: str | bytes) -> dict[str, Any] | None:
+    """A record as zhentu 0.1 wrote it, with what it said in texts said in fields; None where it is no such record.
+
+    There thresholds were a mapping {"cutout_artifact.review": 0.9}, and reasons had a code and a label alone.
+    """
+    try:
+        record = json.loads(text)
+        decision = record["decision"]
+        decision["thresholds"] = [_threshold(key, value) for key, value in decision["thresholds"].items()]
+        for reason in decision["reasons"]:
+            reason["kind"] = _kind(reason["code"])
+            reason["category"] = reason.pop("label", None)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return dict(record)
+
+
+def _threshold(key: str, value: float) -> dict[str, object]:
+    category, _, action = key.partition(".")
+    if category == "comparison":
+        compared = {"category": Category.MATERIAL_MISMATCH.value, "basis": Basis.REFERENCE.value}
+        return {"action": action, "value": value, **compared}
+    return {"category": category, "action": action, "value": value}
+
+
+def _kind(code: str) -> str:
+    whole = {
+        "mode_off": ReasonKind.MODE_OFF,
+        "nothing_found": ReasonKind.NOTHING_FOUND,
+        "screening_deferred": ReasonKind.DEFERRED,
+    }
+    return whole[code].value if code in whole else code.partition("_")[0]
 
 
 @lru_cache(maxsize=1)

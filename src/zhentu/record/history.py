@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import uuid_utils
 from sqlalchemy import insert, select
 
 from zhentu.errors import UsageError
+from zhentu.ids import new_id
 from zhentu.record.database import Database, aware, now
 from zhentu.record.schema import in_force
 
@@ -32,9 +32,7 @@ class ModelHistory:
     def use(self, name: str) -> None:
         """Put a model in force."""
         with self._database.begin() as connection:
-            connection.execute(
-                insert(in_force).values(change_id=str(uuid_utils.uuid7()), kind=_MODEL, name=name, changed_at=now())
-            )
+            connection.execute(insert(in_force).values(change_id=new_id(), kind=_MODEL, name=name, changed_at=now()))
 
     def current(self) -> str | None:
         """The model in force, None while nobody has chosen one."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from sqlalchemy import Column, Index, String, Table, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from zhentu.digest import digest_of
 from zhentu.record.codec import decode_record
 from zhentu.record.database import Database
 from zhentu.record.schema import metadata, records
 from zhentu.record.store import row_of
-from zhentu.types import Listing, Record
+from zhentu.types import LEAST_QUALITY, Fingerprint, Listing, Record
 
 known_verdicts = Table(
     "known_verdicts",
@@ -35,46 +34,32 @@ known_decisions = Table(
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The fingerprint of a picture's look in hex (banks/hashing.py): PDQ, and colour; "" where it says nothing."""
-
-    pdq: str = ""
-    colour: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class KnownVerdict:
-    """A picture's newest accepted verdict: the record that holds it, and the look measured with it."""
+    """A picture's newest accepted verdict: the record that holds it, and the fingerprint measured with it."""
 
     record: Record
-    look: Look
+    fingerprint: Fingerprint
 
 
 @dataclass(frozen=True, slots=True)
-class Screened:
+class ScannedRecord:
     """A record to keep, and what lets it be found again.
 
-    decision_digest: see `decision_digest`.  look: set when the verdict is new, None when it was taken over.
+    decision_digest: see `decision_digest`.  fingerprint: set when the verdict is new, None when it was taken over.
     """
 
     record: Record
     decision_digest: str
-    look: Look | None = None
+    fingerprint: Fingerprint | None = None
 
 
-def decision_digest(
-    sha256: str, model_sha256: str, rules: str, path: str, listing: Listing, references: Iterable[str] = ()
-) -> str:
+def decision_digest(sha256: str, rules: str, path: str, listing: Listing, references: Iterable[str] = ()) -> str:
     """What a decision depends on, as one sha256 in hex; the same digest means the same decision.
 
-    rules: a text that changes with the policy and the banks.
+    rules: `Screener.digest`, for the model that spoke.
     """
-    parts = [sha256, model_sha256, rules, path, [_stable(each) for each in astuple(listing)], list(references)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _stable(value: object) -> object:
-    return sorted(value.items()) if isinstance(value, dict) else value
+    facts = {"picture": sha256, "rules": rules, "path": path, "listing": listing, "references": list(references)}
+    return digest_of(facts)
 
 
 class KnownStore:
@@ -94,7 +79,11 @@ class KnownStore:
         )
         with self.database.begin() as connection:
             found = connection.execute(query).one_or_none()
-        return None if found is None else KnownVerdict(decode_record(found.body), Look(found.pdq, found.colour))
+        return (
+            None
+            if found is None
+            else KnownVerdict(decode_record(found.body), _fingerprint(sha256, found.pdq, found.colour))
+        )
 
     def decision(self, digest: str) -> Record | None:
         """The record of exactly this decision, None when it was never taken."""
@@ -107,7 +96,7 @@ class KnownStore:
             body = connection.execute(query).scalar()
         return None if body is None else decode_record(body)
 
-    def keep(self, screened: Iterable[Screened]) -> None:
+    def keep(self, screened: Iterable[ScannedRecord]) -> None:
         """Write records and what finds them again in one transaction: all or none."""
         batch = list(screened)
         if not batch:
@@ -117,11 +106,11 @@ class KnownStore:
                 "picture_sha256": each.record.picture_sha256,
                 "model_sha256": each.record.verdict.model.sha256,
                 "record_id": each.record.record_id,
-                "pdq": each.look.pdq,
-                "colour": each.look.colour,
+                "pdq": each.fingerprint.pdq.hex() if each.fingerprint.usable else "",
+                "colour": each.fingerprint.colour.hex(),
             }
             for each in batch
-            if each.look is not None and each.record.verdict is not None
+            if each.fingerprint is not None and each.record.verdict is not None
         ]
         decisions = [{"digest": each.decision_digest, "record_id": each.record.record_id} for each in batch]
         # Another scan of the same store may have been first; its answer is as good.
@@ -131,3 +120,8 @@ class KnownStore:
             if verdicts:
                 connection.execute(new(known_verdicts).on_conflict_do_nothing(), verdicts)
             connection.execute(new(known_decisions).on_conflict_do_nothing(), decisions)
+
+
+def _fingerprint(sha256: str, pdq: str, colour: str) -> Fingerprint:
+    """As stored: the quality itself is not, only whether it sufficed."""
+    return Fingerprint(sha256, bytes.fromhex(pdq), LEAST_QUALITY if pdq else 0, bytes.fromhex(colour))

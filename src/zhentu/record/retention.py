@@ -10,11 +10,11 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-import uuid_utils
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
+from zhentu.ids import new_id
 from zhentu.record.database import Database, now
-from zhentu.record.jobs import ItemState
+from zhentu.record.job_store import ItemState
 from zhentu.record.outbox import MessageState
 from zhentu.record.schema import (
     claims,
@@ -82,7 +82,7 @@ def _prune(database: Database, condition: ColumnElement[bool], scope: str) -> tu
             ids = [row.record_id for row in found]
             pictures |= {row.picture_sha256 for row in found}
             total += len(ids)
-            pass_id = str(uuid_utils.uuid7())
+            pass_id = new_id()
             connection.execute(insert(retention_pass).values(pass_id=pass_id))
             for table in (records, claims, shadow_verdicts):
                 connection.execute(delete(table).where(table.c.record_id.in_(ids)))
@@ -92,9 +92,7 @@ def _prune(database: Database, condition: ColumnElement[bool], scope: str) -> tu
             connection.execute(delete(retention_pass).where(retention_pass.c.pass_id == pass_id))
     with database.begin() as connection:
         connection.execute(
-            insert(retention_log).values(
-                prune_id=str(uuid_utils.uuid7()), pruned_at=now(), scope=scope, record_count=total
-            )
+            insert(retention_log).values(prune_id=new_id(), pruned_at=now(), scope=scope, record_count=total)
         )
     return _without_record(database, sorted(pictures))
 

@@ -57,7 +57,7 @@ retention_log = Table(
     Column("record_count", Integer, nullable=False),
 )
 
-# Which record answered a request: by Idempotency-Key, and by the content of the request; see claims.py.
+# Which record answered a request: by Idempotency-Key, and by the content of the request; see store.py.
 claims = Table(
     "claims",
     metadata,

@@ -13,7 +13,7 @@ from zhentu.types import Action, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class ShadowAgreement:
     """How often a shadow model and the active one would act differently."""
 
     model: str
@@ -42,7 +42,7 @@ class ShadowStore:
                 )
             )
 
-    def agreements(self) -> tuple[Agreement, ...]:
+    def agreements(self) -> tuple[ShadowAgreement, ...]:
         """One row a shadow model."""
         table = shadow_verdicts
         query = select(table.c.model, table.c.disagrees, func.count()).group_by(table.c.model, table.c.disagrees)
@@ -52,4 +52,4 @@ class ShadowStore:
                 pair = counts.setdefault(model, [0, 0])
                 pair[0] += number
                 pair[1] += number if disagrees else 0
-        return tuple(Agreement(model, compared, differ) for model, (compared, differ) in sorted(counts.items()))
+        return tuple(ShadowAgreement(model, compared, differ) for model, (compared, differ) in sorted(counts.items()))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ import uuid_utils
 from pydantic import TypeAdapter, ValidationError
 
 from zhentu.errors import StoreError
-from zhentu.record.store import Kept, RecordStore
+from zhentu.record.codec import decode_record, encode_record
+from zhentu.record.store import RecordStore, RecordWrite
 
 _SUFFIX = ".jsonl"
 
@@ -35,9 +37,9 @@ class Spool:
         self._file: BufferedRandom | None = None
         self._count = 0
 
-    def put(self, kept: Kept) -> None:
+    def put(self, write: RecordWrite) -> None:
         """Write one decision durably (fsync) before it is answered."""
-        line = _adapter().dump_json(kept) + b"\n"
+        line = _adapter().dump_json(write) + b"\n"
         with self._lock:
             try:
                 file = self._own()
@@ -90,8 +92,7 @@ def _drain(file: BufferedRandom, store: RecordStore) -> int:
     done = 0
     for line in file:
         with contextlib.suppress(ValidationError):  # the last line of a process that died while writing it
-            kept = _adapter().validate_json(line)
-            store.keep_late(kept)
+            store.keep_late(decode_write(line))
             done += 1
     file.seek(0)
     file.truncate()
@@ -116,6 +117,18 @@ def _orphan(path: Path) -> Iterator[BufferedRandom | None]:
         yield file
 
 
+def decode_write(line: bytes) -> RecordWrite:
+    """What a line of the spool stands for, of this release or the one before. Raises ValidationError."""
+    try:
+        return _adapter().validate_json(line)
+    except ValidationError:
+        content = json.loads(line) if line.endswith(b"\n") else None
+        if not isinstance(content, dict) or not isinstance(content.get("record"), dict):
+            raise
+        content["record"] = json.loads(encode_record(decode_record(json.dumps(content["record"]))))
+        return _adapter().validate_json(json.dumps(content))
+
+
 @lru_cache(maxsize=1)
-def _adapter() -> TypeAdapter[Kept]:
-    return TypeAdapter(Kept)
+def _adapter() -> TypeAdapter[RecordWrite]:
+    return TypeAdapter(RecordWrite)

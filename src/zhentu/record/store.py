@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from zhentu.errors import IdempotencyConflict, RecordNotFound, StoreError
 from zhentu.record.codec import decode_record, encode_record
 from zhentu.record.database import Database
-from zhentu.record.jobs import Job, write_job
+from zhentu.record.job_store import Job, write_job
 from zhentu.record.outbox import Message, write_messages
 from zhentu.record.schema import claims, records
 from zhentu.types import Action, Record, Scores, Verdict
@@ -30,7 +30,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RecordWrite:
     """A record and what must be written with it or not at all. deferred: the picture, where it is screened later."""
 
     record: Record
@@ -63,7 +63,7 @@ class RecordStore:
         except IntegrityError as error:
             raise StoreError("a record with this identifier is in the store; records are append-only") from error
 
-    def keep(self, kept: Kept) -> Record:
+    def keep(self, write: RecordWrite) -> Record:
         """Write a record with everything that belongs to it in one transaction, once.
 
         Returns the record that answers the request: this one, or the earlier one where somebody else came first.
@@ -71,37 +71,40 @@ class RecordStore:
         """
         try:
             with self.database.begin() as connection:
-                if kept.claims:
-                    connection.execute(insert(claims), [_claim_row(each, kept.record) for each in kept.claims])
-                connection.execute(insert(records), row_of(kept.record))
-                write_messages(connection, kept.messages)
-                if kept.deferred is not None:
-                    write_job(connection, kept.deferred)
+                if write.claims:
+                    connection.execute(insert(claims), [_claim_row(each, write.record) for each in write.claims])
+                connection.execute(insert(records), row_of(write.record))
+                write_messages(connection, write.messages)
+                if write.deferred is not None:
+                    write_job(connection, write.deferred)
         except IntegrityError as error:
-            earlier = self.answered(kept.claims)
+            earlier = self.answered(write.claims)
             if earlier is None:
                 raise StoreError("a record with this identifier is in the store; records are append-only") from error
             return earlier
-        return kept.record
+        return write.record
 
-    def keep_late(self, kept: Kept) -> None:
+    def keep_late(self, write: RecordWrite) -> None:
         """Write what was answered while the store was down. Writing it twice, or after another claim, is harmless."""
         with self.database.begin() as connection:
-            found = connection.execute(select(records.c.record_id).where(records.c.record_id == kept.record.record_id))
+            found = connection.execute(select(records.c.record_id).where(records.c.record_id == write.record.record_id))
             if found.first() is not None:
                 return
-            made = [each.claim for each in kept.claims]
+            made = [each.claim for each in write.claims]
             taken = set(connection.execute(select(claims.c.claim).where(claims.c.claim.in_(made))).scalars())
-            rows = [_claim_row(each, kept.record) for each in kept.claims if each.claim not in taken]
+            rows = [_claim_row(each, write.record) for each in write.claims if each.claim not in taken]
             if rows:
                 connection.execute(insert(claims), rows)
-            connection.execute(insert(records), row_of(kept.record))
-            write_messages(connection, kept.messages)
-            if kept.deferred is not None:
-                write_job(connection, kept.deferred)
+            connection.execute(insert(records), row_of(write.record))
+            write_messages(connection, write.messages)
+            if write.deferred is not None:
+                write_job(connection, write.deferred)
 
     def answered(self, made: Sequence[Claim]) -> Record | None:
-        """The record that answered this request before. Raises IdempotencyConflict; see `Claim`."""
+        """The record that answered this request before; the first of `made` that is known wins.
+
+        Raises IdempotencyConflict where any of them was made for another content; see `Claim`.
+        """
         if not made:
             return None
         query = (
@@ -117,7 +120,7 @@ class RecordStore:
                 raise IdempotencyConflict("this Idempotency-Key was used for another request; use a new key")
         if not found:
             return None
-        record = decode_record(next(iter(found.values())).body)
+        record = decode_record(next(found[each.claim] for each in made if each.claim in found).body)
         missing = [each for each in made if each.claim not in found]
         if missing:  # a new key for a request that was answered: from now on the key stands for it
             with contextlib.suppress(IntegrityError), self.database.begin() as connection:

@@ -6,7 +6,6 @@ import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -14,38 +13,34 @@ import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu import __version__
-from zhentu.decide.notices import LABEL_NAMES, Words
-from zhentu.decide.policy import ACTIONS, MODEL, Policy
+from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import UsageError, ZhentuError
-from zhentu.intake.decode import DecodeLimits, decode, read_file
+from zhentu.intake.decode import decode, read_file
 from zhentu.report.charts import Histogram, histogram
-from zhentu.report.sections import Row, Summary, by_category, counted, group_cards, write_tables
-from zhentu.report.words import ACTION_WORDS, ANY_LABEL, ERROR_WORDS, MODE_WORDS, NOT_READABLE, UNNAMED
-from zhentu.screen import DetectorPort, screen
-from zhentu.types import LABELS, Action, Label, Listing, Picture, Record
+from zhentu.report.sections import Row, Summary, category_bars, counted, group_cards, write_tables
+from zhentu.report.words import ACTION_WORDS, ANY_CATEGORY, ERROR_WORDS, MODE_WORDS, NOT_READABLE, UNNAMED
+from zhentu.screen import Screener
+from zhentu.types import (
+    CATEGORIES,
+    Action,
+    Category,
+    Inquiry,
+    Listing,
+    Output,
+    Picture,
+    Record,
+    Screening,
+)
 
 _THUMBNAIL = 360  # pixels, long side
 _FLAGGED_SHOWN = 48  # pictures that ask for an action
 _SHOWN_AT_LEAST = 12  # pictures, filled up with those closest below the thresholds
 
 
-class Line(Protocol):
-    """What the page needs to look at a picture again: the parts of a screener."""
-
-    @property
-    def detector(self) -> DetectorPort: ...  # noqa: D102
-
-    @property
-    def policy(self) -> Policy: ...  # noqa: D102
-
-    @property
-    def limits(self) -> DecodeLimits: ...  # noqa: D102
-
-
 @dataclass(frozen=True, slots=True)
 class ScoreBar:
-    """One label's score beside the lowest threshold that asks for an action, None where none does."""
+    """One category's score beside the lowest threshold that asks for an action, None where none does."""
 
     name: Words
     score: float
@@ -59,7 +54,7 @@ class ScoreBar:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One picture on the page. picture, heat: data URIs; heat is "" without a heatmap, heat_name says its label."""
+    """One picture on the page. picture, heat: data URIs; heat is "" without a heatmap, heat_name says its category."""
 
     record: Record
     record_id: str
@@ -74,14 +69,14 @@ class Card:
         return self.record.path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def write_report(summary: Summary, line: Line, path: Path, read: Callable[[str], bytes] | None = None) -> None:
+def write_report(summary: Summary, screener: Screener, path: Path, read: Callable[[str], bytes] | None = None) -> None:
     """Look at the worst pictures once more, with heatmaps, and write the page and its tables beside it.
 
     read: path or URL of a row -> bytes; None = files of this machine. Raises UsageError if it cannot be written.
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path}: name the report's file, e.g. report.html")
-    read = read or (lambda name: read_file(Path(name), line.limits))
+    read = read or (lambda name: read_file(Path(name), screener.limits))
     flagged = [row for row in summary.worst if row.action != Action.ALLOW][:_FLAGGED_SHOWN]
     allowed = [row for row in summary.worst if row.action == Action.ALLOW][: max(_SHOWN_AT_LEAST - len(flagged), 0)]
     page = (
@@ -89,13 +84,13 @@ def write_report(summary: Summary, line: Line, path: Path, read: Callable[[str],
         .get_template("report.html.j2")
         .render(
             summary=summary,
-            flagged=_cards(flagged, line, summary.goods, read),
-            allowed=_cards(allowed, line, summary.goods, read),
-            charts=_charts(summary, line),
-            categories=by_category(summary),
+            flagged=_cards(flagged, screener, summary.goods, read),
+            allowed=_cards(allowed, screener, summary.goods, read),
+            charts=_charts(summary, screener),
+            categories=category_bars(summary),
             goods=counted(summary.by_goods),
             sellers=counted(summary.by_seller),
-            groups=group_cards(summary, lambda name: _thumbnail_of(name, line, read)),
+            groups=group_cards(summary, lambda name: _thumbnail_of(name, screener, read)),
             tables=path.stem,
             not_readable=NOT_READABLE,
             unnamed=UNNAMED,
@@ -122,68 +117,57 @@ def _environment() -> Environment:
     )
 
 
-def _charts(summary: Summary, line: Line) -> list[Histogram]:
+def _charts(summary: Summary, screener: Screener) -> list[Histogram]:
     charts = [
         histogram(
-            LABEL_NAMES[label],
-            summary.histograms[label.value],
-            _lowest_limit(line, label, summary.goods),
-            summary.by_label[label.value],
+            CATEGORY_NAMES[category],
+            summary.histograms[category.value],
+            _lowest_limit(screener, category, summary.goods),
+            summary.by_category[category.value],
         )
-        for label in LABELS
+        for category in CATEGORIES
     ]
-    return [*charts, histogram(ANY_LABEL, summary.histograms["forged"], None, 0)]
+    return [*charts, histogram(ANY_CATEGORY, summary.histograms[Output.FORGED.value], None, 0)]
 
 
-def _lowest_limit(line: Line, label: Label, goods: str) -> float | None:
-    shipped = line.detector.entry.thresholds
-    limits = []
-    for action in ACTIONS:
-        threshold = line.policy.threshold(label, goods, action)
-        limits.append(shipped.get(f"{label.value}.{action.value}") if threshold == MODEL else threshold)
-    return min((float(limit) for limit in limits if isinstance(limit, float | int)), default=None)
+def _lowest_limit(screener: Screener, category: Category, goods: str) -> float | None:
+    held = screener.policy.thresholds(category, goods, screener.detector.entry.thresholds)
+    return min((threshold.value for threshold in held), default=None)
 
 
-def _cards(rows: Sequence[Row], line: Line, goods: str, read: Callable[[str], bytes]) -> list[Card]:
+def _cards(rows: Sequence[Row], screener: Screener, goods: str, read: Callable[[str], bytes]) -> list[Card]:
     cards = []
     for row in rows:
         try:
-            payload = read(row.path)
-            record = screen(
-                payload,
-                detector=line.detector,
-                policy=line.policy,
-                limits=line.limits,
-                path=row.path,
-                listing=Listing(goods=row.goods or goods),
-                with_heatmaps=True,
-            )
-            cards.append(_card(record, row.record_id, payload, line.limits))
+            listing = Listing(goods=row.goods or goods)
+            inquiry = Inquiry.of(read(row.path), row.path, listing, with_heatmaps=True)
+            cards.append(_card(screener.screen(inquiry), row.record_id))
         except ZhentuError:
             continue  # it was there during the scan and is gone now; its row says what was found
     return cards
 
 
-def _card(record: Record, record_id: str, payload: bytes, limits: DecodeLimits) -> Card:
-    picture = decode(payload, limits)
+def _card(screening: Screening, record_id: str) -> Card:
+    record, picture = screening.record, screening.picture
     thumbnail = _small(picture, _THUMBNAIL)
     if record.verdict is None:
         return Card(record, record_id, _data_uri(thumbnail), "", None, ())
-    scores, thresholds = record.verdict.scores, record.decision.thresholds
+    scores = record.verdict.scores
     bars = []
-    for label in LABELS:
-        limits_of_label = [limit for key, limit in thresholds.items() if key.startswith(f"{label.value}.")]
-        bars.append(ScoreBar(LABEL_NAMES[label], scores.of(label), min(limits_of_label, default=None)))
+    for category in CATEGORIES:
+        held = [each.value for each in record.decision.thresholds if each.category is category]
+        bars.append(ScoreBar(CATEGORY_NAMES[category], scores.of(category), min(held, default=None)))
     heat, heat_name = "", None
     if record.verdict.heatmaps:
-        strongest = max(record.verdict.heatmaps, key=lambda each: scores.of(each.label))
-        heat, heat_name = _data_uri(overlay(picture, strongest, _THUMBNAIL)), LABEL_NAMES[strongest.label]
+        strongest = max(record.verdict.heatmaps, key=lambda heatmap: scores.of(heatmap.category))
+        heat = _data_uri(overlay(picture, strongest, _THUMBNAIL))
+        heat_name = CATEGORY_NAMES[strongest.category]
     return Card(record, record_id, _data_uri(thumbnail), heat, heat_name, tuple(bars))
 
 
-def _thumbnail_of(path: str, line: Line, read: Callable[[str], bytes]) -> str:
+def _thumbnail_of(path: str, screener: Screener, read: Callable[[str], bytes]) -> str:
     try:
-        return _data_uri(_small(decode(read(path), line.limits), _THUMBNAIL // 2))
+        return _data_uri(_small(decode(read(path), screener.limits), _THUMBNAIL // 2))
     except ZhentuError:
         return ""  # it was there during the scan and is gone now
 

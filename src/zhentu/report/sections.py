@@ -12,9 +12,9 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zhentu.decide.notices import LABEL_NAMES, Words
+from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.errors import UsageError
-from zhentu.types import LABELS, Action, Label
+from zhentu.types import CATEGORIES, Action, Category
 
 SHARES = ("block", "review", "label", "allow", "error")  # the order of the parts of a bar
 _LINES = 15  # sellers and goods categories on the page; the tables have all
@@ -80,7 +80,7 @@ class Summary(Protocol):
     def by_action(self) -> Mapping[str, int]: ...  # noqa: D102
 
     @property
-    def by_label(self) -> Mapping[str, int]: ...  # noqa: D102
+    def by_category(self) -> Mapping[str, int]: ...  # noqa: D102
 
     @property
     def by_error(self) -> Mapping[str, int]: ...  # noqa: D102
@@ -172,16 +172,16 @@ def counted(lines: Sequence[Counts]) -> list[Bar]:
     return bars
 
 
-def by_category(summary: Summary) -> list[Bar]:
+def category_bars(summary: Summary) -> list[Bar]:
     """The forgery categories, and AI generation, by how many pictures they are named for."""
-    longest = max(summary.by_label.values(), default=0)
+    longest = max(summary.by_category.values(), default=0)
     if not longest:
         return []
     bars = []
-    for label in LABELS:
-        count, shade = summary.by_label[label.value], "label" if label is Label.AI_GENERATED else "review"
+    for category in CATEGORIES:
+        count, shade = summary.by_category[category.value], "label" if category is Category.AI_GENERATED else "review"
         parts = ((shade, count, 100 * count / longest),) if count else ()
-        bars.append(Bar(label.value, LABEL_NAMES[label], count, parts))
+        bars.append(Bar(category.value, CATEGORY_NAMES[category], count, parts))
     return bars
 
 
@@ -232,7 +232,7 @@ def _rows(summary: Summary) -> Iterator[tuple[str, str, str, float]]:
         yield "scan", f"{summary.model} policy {summary.policy_version} {summary.mode}", name, value
     for action in Action:
         yield "action", action.value, "pictures", summary.by_action[action.value]
-    for section, counts in (("category", summary.by_label), ("error", summary.by_error)):
+    for section, counts in (("category", summary.by_category), ("error", summary.by_error)):
         for name, count in counts.items():
             yield section, name, "pictures", count
     for section, lines in (("goods", summary.by_goods), ("seller", summary.by_seller)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zhentu.decide.notices import Words
 
-ANY_LABEL = Words("Any of the five", "任意一类")
+ANY_CATEGORY = Words("Any of the five", "任意一类")
 
 UNNAMED = Words("(not given)", "（未提供）")
 NOT_READABLE = Words("Not readable", "无法读取")

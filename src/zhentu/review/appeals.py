@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import uuid_utils
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from zhentu.errors import NotFound, PictureNotFound, ReviewConflict, UsageError
+from zhentu.ids import new_id
 from zhentu.record import audit
 from zhentu.record.database import aware, now
 from zhentu.record.outbox import new_message, write_messages
 from zhentu.record.store import RecordStore
 from zhentu.review.fill import item_row
-from zhentu.review.items import ItemKind, Outcome, ReviewDecision, ReviewItem
+from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, ReviewOutcome
 from zhentu.review.pictures import ReviewPictures
 from zhentu.review.schema import appeals, review_decisions, review_items
 from zhentu.screen import ComparerPort
@@ -85,7 +85,7 @@ class Appeals:
         comparison = self._compare(record_id, [picture for _, picture in kept])
         moment = self._clock()
         appeal = Appeal(
-            str(uuid_utils.uuid7()),
+            new_id(),
             record_id,
             "",
             seller_id or record.listing.seller_id,
@@ -136,7 +136,7 @@ class Appeals:
     def decided(self, connection: Connection, item: ReviewItem, decision: ReviewDecision) -> None:
         """Close the appeal of a decided item and call back, in the deciding transaction."""
         if item.kind is ItemKind.APPEAL:
-            state = "overturned" if decision.outcome is Outcome.OVERTURN else "upheld"
+            state = "overturned" if decision.outcome is ReviewOutcome.OVERTURN else "upheld"
             self._move(connection, item, state, decision.decided_at, decision.note)
 
     def undone(self, connection: Connection, item: ReviewItem, _: ReviewDecision) -> None:
@@ -153,7 +153,7 @@ class Appeals:
             .limit(1)
         ).first()
         record = self._store.get(record_id)
-        group_id = group.group_id if group else str(uuid_utils.uuid7())
+        group_id = group.group_id if group else new_id()
         row = item_row(record, ItemKind.APPEAL, None, group_id, 0.0, not_by=sorted(set(first)), due_at=appeal.due_at)
         if group:
             row |= {"pdq": group.pdq, "colour": group.colour}

@@ -7,6 +7,7 @@ nothing. A record enters once per kind, however often and by however many proces
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,29 +15,31 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-import uuid_utils
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from zhentu.banks.entries import COLOUR_LIMIT
-from zhentu.banks.hashing import MATCH_DISTANCE, Fingerprint, colour_distance
+from zhentu.banks.hashing import MATCH_DISTANCE, colour_distance
 from zhentu.banks.index import distances
 from zhentu.banks.store import BankStore
-from zhentu.errors import ZhentuError
+from zhentu.errors import RecordUnreadable, ZhentuError
+from zhentu.ids import new_id
 from zhentu.record.codec import decode_record
 from zhentu.record.database import Database, aware, now
 from zhentu.record.schema import job_pictures, records, shadow_verdicts
 from zhentu.review.items import ItemKind
 from zhentu.review.schema import review_cursor, review_decisions, review_items
-from zhentu.types import LABELS, Action, Label, Record
+from zhentu.sampling import Purpose, place_of
+from zhentu.types import CATEGORIES, Action, Basis, Category, EvidenceKind, Fingerprint, Record
 
+_log = logging.getLogger(__name__)
 _LOOK_BACK = timedelta(minutes=5)  # records become visible a little out of order
 _BATCH = 200
 _KNOWN = 50_000  # queued pictures that near-duplicates are sought among
 _MARGIN = 0.25  # a score this far from a threshold is no longer uncertain
 _BASE = {ItemKind.APPEAL: 4.0, ItemKind.SECOND: 0.5, ItemKind.SAMPLE: 0.25}
 
-PrintOf = Callable[[Record], Fingerprint | None]
+FingerprintOf = Callable[[Record], Fingerprint | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,13 @@ class FillSettings:
 
 
 class Filler:
-    """Fills the queue. print_of: the fingerprint of a record's picture, None where its bytes are not to be had."""
+    """Fills the queue. fingerprint_of: that of a record's picture, None where its bytes are not to be had."""
 
-    def __init__(self, database: Database, print_of: PrintOf, settings: FillSettings | None = None) -> None:
-        self.database, self._print_of, self.settings = database, print_of, settings or FillSettings()
+    def __init__(self, database: Database, fingerprint_of: FingerprintOf, settings: FillSettings | None = None) -> None:
+        self.database, self._print_of, self.settings = database, fingerprint_of, settings or FillSettings()
         self._banks = BankStore(database)
         self._filling = threading.Lock()
+        self._unreadable: set[str] = set()
 
     def fill(self, steps: int = 1_000_000) -> int:
         """Take over new records, at most 200 a step; how many items were made. Raises StoreError.
@@ -79,13 +83,15 @@ class Filler:
     def _step(self) -> tuple[int, bool]:
         with self.database.begin() as connection:
             until = aware(connection.execute(select(review_cursor.c.looked_until)).scalar_one())
-            query = select(records.c.body, records.c.created_at).where(records.c.created_at > until - _LOOK_BACK)
+            query = select(records.c.record_id, records.c.body, records.c.created_at).where(
+                records.c.created_at > until - _LOOK_BACK
+            )
             known = select(review_items.c.record_id).where(review_items.c.record_id == records.c.record_id)
             if self.settings.sample_ratio <= 0:
                 query = query.where(records.c.action.in_([Action.REVIEW.value, Action.BLOCK.value]))
             query = query.where(~known.exists()).order_by(records.c.created_at).limit(_BATCH)
             rows = connection.execute(query).all()
-        found = [decode_record(row.body) for row in rows]
+        found = [record for row in rows if (record := self._readable(row.record_id, row.body)) is not None]
         wanted = [(record, kind) for record in found if (kind := self._kind(record)) is not None]
         made = self._insert(wanted) if wanted else 0
         if rows:
@@ -98,29 +104,39 @@ class Filler:
                 )
         return made, len(rows) == _BATCH
 
+    def _readable(self, record_id: str, body: str) -> Record | None:
+        """The record, None where nobody can read it: it stays in the store, and the others go on."""
+        try:
+            return decode_record(body)
+        except RecordUnreadable as error:
+            if record_id not in self._unreadable:
+                self._unreadable.add(record_id)
+                _log.error("record %s cannot be read and is not put into the queue: %s", record_id, error)
+            return None
+
     def _kind(self, record: Record) -> ItemKind | None:
         if record.decision.action in (Action.REVIEW, Action.BLOCK):
             return ItemKind.SCREENING
-        drawn = _share(record.picture_sha256) < self.settings.sample_ratio
+        drawn = place_of(record.picture_sha256, Purpose.REVIEW) < self.settings.sample_ratio
         return ItemKind.SAMPLE if drawn else None
 
     def _insert(self, wanted: Sequence[tuple[Record, ItemKind]]) -> int:
-        prints = [self._safe_print(record) for record, _ in wanted]
+        prints = [self._safe_fingerprint(record) for record, _ in wanted]
         with self.database.begin() as connection:
             # In line with other fillers, so that near-duplicates of one moment come into one group.
             connection.execute(update(review_cursor).values(one=review_cursor.c.one))
             neighbours = _Neighbours(connection)
             jobs, shadows = _jobs(connection, wanted), _shadows(connection, wanted)
             rows = []
-            for (record, kind), print_ in zip(wanted, prints, strict=True):
-                group, novelty = neighbours.place(record.picture_sha256, print_)
+            for (record, kind), fingerprint in zip(wanted, prints, strict=True):
+                group, novelty = neighbours.place(record.picture_sha256, fingerprint)
                 other = shadows.get(record.record_id)
-                row = item_row(record, kind, print_, group, novelty, jobs.get(record.record_id, ""), other)
+                row = item_row(record, kind, fingerprint, group, novelty, jobs.get(record.record_id, ""), other)
                 rows.append(row)
             return _insert_once(self.database, connection, rows)
 
-    def _safe_print(self, record: Record) -> Fingerprint | None:
-        known = self._banks.print_of(record.picture_sha256)
+    def _safe_fingerprint(self, record: Record) -> Fingerprint | None:
+        known = self._banks.fingerprint_of(record.picture_sha256)
         if known is not None:
             return known
         try:
@@ -146,11 +162,11 @@ class Filler:
             rows = [
                 dict(row._mapping)
                 for row in connection.execute(query)
-                if _share(row.picture_sha256[8:]) < self.settings.second_ratio
+                if place_of(row.picture_sha256, Purpose.SECOND_OPINION) < self.settings.second_ratio
             ]
             for row in rows:
                 reviewer = row.pop("reviewer")
-                row |= {"item_id": _new_id(), "kind": "second", "priority": _BASE[ItemKind.SECOND], "decided_at": None}
+                row |= {"item_id": new_id(), "kind": "second", "priority": _BASE[ItemKind.SECOND], "decided_at": None}
                 row |= {"leased_by": "", "leased_until": None, "not_by": f"\n{reviewer}\n", "created_at": now()}
             return _insert_once(self.database, connection, rows) if rows else 0
 
@@ -158,7 +174,7 @@ class Filler:
 def item_row(
     record: Record,
     kind: ItemKind,
-    print_: Fingerprint | None,
+    fingerprint: Fingerprint | None,
     group_id: str,
     novelty: float,
     job_id: str = "",
@@ -170,9 +186,9 @@ def item_row(
     verdict, decision = record.verdict, record.decision
     score = verdict.scores.forged if verdict else 0.0
     base = _BASE.get(kind, 1.0 + (decision.action is Action.BLOCK))
-    usable = print_ is not None and print_.usable
+    usable = fingerprint is not None and fingerprint.usable
     return {
-        "item_id": _new_id(),
+        "item_id": new_id(),
         "record_id": record.record_id,
         "kind": kind.value,
         "picture_sha256": record.picture_sha256,
@@ -188,8 +204,8 @@ def item_row(
         "job_id": job_id,
         "model": str(verdict.model) if verdict else "",
         "policy_version": decision.policy_version,
-        "pdq": print_.pdq if usable and print_ else None,
-        "colour": print_.colour if usable and print_ else None,
+        "pdq": fingerprint.pdq if usable and fingerprint else None,
+        "colour": fingerprint.colour if usable and fingerprint else None,
         "group_id": group_id,
         "created_at": now(),
         "due_at": due_at,
@@ -200,25 +216,30 @@ def item_row(
     }
 
 
-def standing_out(record: Record) -> Label:
-    """The label a reviewer should look for: the furthest above its threshold, else the highest."""
-    passed = [each for each in record.decision.reasons if each.label and each.score is not None and each.threshold]
+def standing_out(record: Record) -> Category:
+    """The category a reviewer should look for: the furthest above its threshold, else the highest."""
+    named = [reason for reason in record.decision.reasons if reason.category is not None]
+    passed = [reason for reason in named if reason.score is not None and reason.threshold is not None]
     if passed:
-        best = max(passed, key=lambda each: (each.score or 0.0) - (each.threshold or 0.0))
-        return best.label or Label.AI_GENERATED
-    named = [each.label for each in record.decision.reasons if each.label]
-    if named or record.verdict is None:
-        return named[0] if named else Label.AI_GENERATED
-    scores = record.verdict.scores
-    return max(LABELS, key=scores.of)
+        named = [max(passed, key=lambda reason: (reason.score or 0.0) - (reason.threshold or 0.0))]
+    if named:
+        return named[0].category or Category.AI_GENERATED
+    return max(CATEGORIES, key=record.verdict.scores.of) if record.verdict else Category.AI_GENERATED
 
 
 def _uncertainty(record: Record) -> float:
     """1 on a threshold, 0 at 0.25 or further from every one; without thresholds the distance to one half counts."""
     if record.verdict is None:
         return 1.0
-    scores, limits = record.verdict.scores, record.decision.thresholds
-    margins = [abs(scores.of(Label(key.split(".")[0])) - limit) for key, limit in limits.items()]
+    scores = record.verdict.scores
+    compared = [
+        each.score for each in record.evidence if each.kind is EvidenceKind.REFERENCE and each.score is not None
+    ]
+    margins = []
+    for threshold in record.decision.thresholds:
+        alone = threshold.basis is Basis.PICTURE_ALONE
+        held = [scores.of(threshold.category)] if alone else compared
+        margins += [abs(score - threshold.value) for score in held]
     return 1.0 - min(min(margins, default=abs(scores.forged - 0.5)), _MARGIN) / _MARGIN
 
 
@@ -235,23 +256,23 @@ class _Neighbours:
         same = select(columns.picture_sha256, columns.group_id)
         self._by_sha = {row.picture_sha256: row.group_id for row in connection.execute(same.limit(_KNOWN))}
 
-    def place(self, sha256: str, print_: Fingerprint | None) -> tuple[str, float]:
+    def place(self, sha256: str, fingerprint: Fingerprint | None) -> tuple[str, float]:
         """The group a picture belongs to, a new one where none fits, and how novel it is."""
         group, novelty = self._by_sha.get(sha256), 1.0
-        if print_ is not None and print_.usable:
+        if fingerprint is not None and fingerprint.usable:
             if self._hashes:
                 words = np.frombuffer(b"".join(self._hashes), np.uint8).reshape(-1, 32).view(np.uint64)
-                near = distances(words, np.frombuffer(print_.pdq, np.uint8))
+                near = distances(words, np.frombuffer(fingerprint.pdq, np.uint8))
                 novelty = min(float(near.min()) / 128, 1.0)  # 128 bits: what strangers differ by
                 for place in np.argsort(near, kind="stable")[:50]:
                     if group is None and near[place] <= MATCH_DISTANCE:
-                        agrees = colour_distance(self._colours[place], print_.colour) <= COLOUR_LIMIT
+                        agrees = colour_distance(self._colours[place], fingerprint.colour) <= COLOUR_LIMIT
                         group = self._groups[place] if agrees else None
-            group = group or _new_id()
-            self._hashes.append(print_.pdq)
-            self._colours.append(print_.colour)
+            group = group or new_id()
+            self._hashes.append(fingerprint.pdq)
+            self._colours.append(fingerprint.colour)
             self._groups.append(group)
-        group = group or _new_id()
+        group = group or new_id()
         self._by_sha[sha256] = group
         return group, novelty
 
@@ -274,11 +295,3 @@ def _shadows(connection: Connection, wanted: Sequence[tuple[Record, ItemKind]]) 
     ids = [record.record_id for record, _ in wanted]
     query = select(columns.record_id, columns.scores).where(columns.record_id.in_(ids))
     return {row.record_id: float(json.loads(row.scores).get("forged", 0.0)) for row in connection.execute(query)}
-
-
-def _share(sha256: str) -> float:
-    return int(sha256[:8] or "0", 16) / 2**32
-
-
-def _new_id() -> str:
-    return str(uuid_utils.uuid7())

@@ -16,7 +16,7 @@ class ItemKind(StrEnum):
     SAMPLE = "sample"  # nothing was found: a random check of what the model misses
 
 
-class Outcome(StrEnum):
+class ReviewOutcome(StrEnum):
     """What a reviewer decides."""
 
     UPHOLD = "uphold"  # the suspicion is right: the category says which
@@ -91,7 +91,7 @@ class ReviewDecision:
     item_id: str
     record_id: str
     reviewer: str
-    outcome: Outcome
+    outcome: ReviewOutcome
     category: str
     note: str
     together: str

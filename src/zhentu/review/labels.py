@@ -15,12 +15,13 @@ from sqlalchemy import select
 from zhentu.errors import PictureError, PictureNotFound, UsageError
 from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
-from zhentu.review.items import Outcome
+from zhentu.review.items import ReviewOutcome
 from zhentu.review.pictures import ReviewPictures
 from zhentu.review.schema import review_decisions, review_items
-from zhentu.types import LABELS
+from zhentu.sampling import Purpose, place_of
+from zhentu.types import CATEGORIES
 
-# The columns of training/dataset.py, then what only reviewers know; the reader there passes over the latter.
+# The columns of zhentu_training/dataset.py, then what only reviewers know; the reader there passes over the latter.
 COLUMNS = (
     *("path", "split", "source", "product", "kind", "goods", "generator", "labels", "known", "mask", "pair", "recipe"),
     *("review", "decisions", "record_id", "model", "score"),
@@ -99,7 +100,7 @@ def truths(database: Database) -> tuple[list[Truth], int]:
 def export_manifest(
     store: RecordStore, pictures: ReviewPictures, folder: Path, dev_ratio: float = 0.2, base: Path | None = None
 ) -> Exported:
-    """Write `manifest.csv` and the pictures it names into a folder; training/train.py takes it as it is.
+    """Write `manifest.csv` and the pictures it names into a folder; zhentu_training.fit takes it as it is.
 
     base: another manifest whose rows come first, so that a model learns from both.  dev_ratio: share of near-duplicate
     groups kept for development, 0..1; of those only what two reviewers or an appeal decided, the rest is trained on.
@@ -134,8 +135,8 @@ def export_manifest(
 
 def _truth(record_id: str, rows: Sequence[Any]) -> Truth | None:
     appealed = [row for row in rows if row.kind == "appeal"]
-    deciding = appealed[-1:] or [row for row in rows if row.outcome != Outcome.WRONG_PICTURE.value]
-    deciding = [row for row in deciding if row.outcome != Outcome.WRONG_PICTURE.value]
+    deciding = appealed[-1:] or [row for row in rows if row.outcome != ReviewOutcome.WRONG_PICTURE.value]
+    deciding = [row for row in deciding if row.outcome != ReviewOutcome.WRONG_PICTURE.value]
     if not deciding:
         return None
     outcomes, categories = {row.outcome for row in deciding}, {row.category for row in deciding}
@@ -157,7 +158,7 @@ def _for_development(found: Sequence[Truth], ratio: float) -> set[str]:
     Thresholds are set at a few genuine pictures in a thousand: one person's slips would move them.
     """
     unsure = {each.group_id for each in found if each.reviewed not in (Reviewed.DOUBLE, Reviewed.APPEAL)}
-    drawn = {each.group_id for each in found if int(each.group_id.replace("-", "")[-8:] or "0", 16) / 2**32 < ratio}
+    drawn = {each.group_id for each in found if place_of(each.group_id, Purpose.DEVELOPMENT) < ratio}
     return drawn - unsure
 
 
@@ -172,7 +173,7 @@ def _row(truth: Truth, path: Path, split: str) -> dict[str, object]:
         "goods": truth.goods,
         "labels": truth.category,
         # An honest picture shows none of the five; of a forged one only the upheld label was looked for.
-        "known": " ".join(label.value for label in LABELS) if honest else truth.category,
+        "known": " ".join(CATEGORIES) if honest else truth.category,
         "review": truth.reviewed.value,
         "decisions": truth.decisions,
         "record_id": truth.record_id,
@@ -190,7 +191,7 @@ def _base_rows(base: Path) -> list[dict[str, object]]:
         raise UsageError(f"{base}: cannot be read as a CSV manifest: {error}") from error
     if not all("path" in row and "labels" in row for row in rows):
         raise UsageError(f"{base}: is no training manifest; it has no columns path and labels")
-    known = " ".join(label.value for label in LABELS)
+    known = " ".join(CATEGORIES)
     absolute: list[dict[str, object]] = [
         {"known": known}  # a manifest without that column knows every label
         | row

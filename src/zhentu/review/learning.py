@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from zhentu.record.database import Database, aware, now
-from zhentu.review.items import Outcome
+from zhentu.review.items import ReviewOutcome
 from zhentu.review.schema import review_decisions, review_items
 
 _FEW = 10  # double-reviewed pictures below which kappa says nothing
@@ -21,7 +21,7 @@ _Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class ReviewerAgreement:
     """Cohen's kappa (1960) over pictures that two reviewers decided. kappa: None when there are too few pairs."""
 
     pairs: int
@@ -45,7 +45,7 @@ class ModelPrecision:
 class Statistics:
     """The dashboard. daily: (day, upheld or wrong picture, overturned); reviewers: (name, decided, overturned)."""
 
-    agreement: Agreement
+    agreement: ReviewerAgreement
     models: tuple[ModelPrecision, ...]
     daily: tuple[tuple[str, int, int], ...]
     reviewers: tuple[tuple[str, int, int], ...]
@@ -94,7 +94,7 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def _agreement(rows: Iterable[Any]) -> Agreement:
+def _agreement(rows: Iterable[Any]) -> ReviewerAgreement:
     by_record: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for row in rows:
         if row.kind != "appeal":  # an appeal brings new facts: another outcome is no disagreement
@@ -105,7 +105,7 @@ def _agreement(rows: Iterable[Any]) -> Agreement:
         if len(decided) > 1 and decided[0][0] != decided[1][0]
     ]
     kappa = cohen_kappa(pairs) if len(pairs) >= _FEW else None
-    return Agreement(len(pairs), sum(one == other for one, other in pairs), kappa)
+    return ReviewerAgreement(len(pairs), sum(one == other for one, other in pairs), kappa)
 
 
 def _precisions(rows: Iterable[Any]) -> tuple[ModelPrecision, ...]:
@@ -116,7 +116,7 @@ def _precisions(rows: Iterable[Any]) -> tuple[ModelPrecision, ...]:
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for (model, _), outcome in last.items():
         counts[model][0] += 1
-        counts[model][1] += outcome == Outcome.UPHOLD.value
+        counts[model][1] += outcome == ReviewOutcome.UPHOLD.value
     return tuple(
         ModelPrecision(model, decided, upheld, upheld / decided, *wilson(upheld, decided))
         for model, (decided, upheld) in sorted(counts.items())
@@ -129,7 +129,7 @@ def _daily(rows: Iterable[Any]) -> tuple[tuple[str, int, int], ...]:
     for row in rows:
         day = aware(row.decided_at).date()
         if day in days:
-            days[day][row.outcome == Outcome.OVERTURN.value] += 1
+            days[day][row.outcome == ReviewOutcome.OVERTURN.value] += 1
     return tuple((day.isoformat(), kept, overturned) for day, (kept, overturned) in days.items())
 
 
@@ -139,6 +139,6 @@ def _reviewers(rows: Iterable[Any]) -> tuple[tuple[str, int, int], ...]:
     for row in rows:
         if aware(row.decided_at) > since:
             counts[row.reviewer][0] += 1
-            counts[row.reviewer][1] += row.outcome == Outcome.OVERTURN.value
+            counts[row.reviewer][1] += row.outcome == ReviewOutcome.OVERTURN.value
     ordered = sorted(counts.items(), key=lambda each: -each[1][0])
     return tuple((name, decided, overturned) for name, (decided, overturned) in ordered)

@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import insert, select
 
-from zhentu.banks.hashing import Fingerprint, fingerprint
+from zhentu.banks.hashing import fingerprint_of
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import NotFound, PictureError, PictureNotFound
 from zhentu.intake.decode import DecodeLimits, decode, read_file
 from zhentu.record.database import Database, now
 from zhentu.record.pictures import PictureStore
 from zhentu.review.schema import reference_pictures
-from zhentu.types import Label, Picture, Record, Verdict
+from zhentu.types import Category, Fingerprint, Picture, Record, Verdict
 
 PREVIEW_SIDE = 1400  # pixels: enough to judge fringes, no substitute for the original
 REFERENCE_SIDE = 1600
@@ -109,16 +109,16 @@ class ReviewPictures:
             "or ZHENTU_PICTURE_STORE"
         )
 
-    def print_of(self, record: Record) -> Fingerprint | None:
+    def fingerprint_of(self, record: Record) -> Fingerprint | None:
         """The fingerprint of a record's picture. Raises PictureNotFound, PictureError."""
-        return fingerprint(self.picture(record))
+        return fingerprint_of(self.picture(record))
 
     def preview(self, record: Record, most: int = 0) -> bytes:
         """JPEG, at most `most` (0: 1400) pixels a side. Raises PictureNotFound, PictureError."""
         return _jpeg(_fitted(self.picture(record).rgb, most or PREVIEW_SIDE))
 
-    def heatmap(self, record: Record, label: Label) -> bytes:
-        """JPEG of the same size as the preview, warm where the model saw the label.
+    def heatmap(self, record: Record, category: Category) -> bytes:
+        """JPEG of the same size as the preview, warm where the model saw the category.
 
         Raises PictureNotFound, PictureError, and NotFound where no model makes heatmaps.
         """
@@ -127,9 +127,9 @@ class ReviewPictures:
             raise NotFound("no model is loaded here, so there are no heatmaps")
         picture = self.picture(record)
         for heatmap in detector.detect(picture, with_heatmaps=True).heatmaps:
-            if heatmap.label is label:
+            if heatmap.category is category:
                 return _jpeg(overlay(picture, heatmap, PREVIEW_SIDE))
-        raise NotFound(f"the model makes no heatmap for {label.value}")
+        raise NotFound(f"the model makes no heatmap for {category.value}")
 
     def keep_reference(self, payload: bytes) -> tuple[str, Picture]:
         """Keep a photo that came with an appeal, encoded anew; the sha256 of what was sent. Raises PictureError."""

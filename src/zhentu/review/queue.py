@@ -9,27 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import uuid_utils
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
 from zhentu.banks.entries import Bank, NewEntry
 from zhentu.banks.store import BankStore, add_entries, remove_entry
 from zhentu.errors import NotFound, ReviewConflict, UsageError
+from zhentu.ids import new_id
 from zhentu.record import audit
 from zhentu.record.database import Database, now
 from zhentu.record.schema import records
 from zhentu.review.items import (
     Filters,
     ItemKind,
-    Outcome,
     QueueCounts,
     ReviewDecision,
     ReviewItem,
+    ReviewOutcome,
     SellerHistory,
 )
 from zhentu.review.rows import decision_of, item_of, matching, order_by, place_of
 from zhentu.review.schema import appeals, review_decisions, review_items, review_skips
-from zhentu.types import LABELS, BankKind
+from zhentu.types import CATEGORIES, BankKind
 
 LEASE = timedelta(minutes=10)  # after this long without a sign of life an item goes to somebody else
 ALLOWED_BANK = Bank("allowed", BankKind.ALLOWED, note="decided by reviewers: honest")
@@ -125,7 +125,7 @@ class ReviewQueue:
             return int(renewed.rowcount)
 
     def decide(
-        self, item_id: str, reviewer: str, outcome: Outcome, category: str = "", note: str = ""
+        self, item_id: str, reviewer: str, outcome: ReviewOutcome, category: str = "", note: str = ""
     ) -> ReviewDecision:
         """Decide one item that this reviewer holds. The same decision sent twice is kept once.
 
@@ -140,7 +140,7 @@ class ReviewQueue:
             return self._decide(connection, found[0], reviewer, outcome, category, note, "")
 
     def decide_group(
-        self, group_id: str, reviewer: str, outcome: Outcome, category: str = "", note: str = ""
+        self, group_id: str, reviewer: str, outcome: ReviewOutcome, category: str = "", note: str = ""
     ) -> tuple[ReviewDecision, ...]:
         """Decide every open near-duplicate of a group at once, but for those other reviewers hold.
 
@@ -154,7 +154,7 @@ class ReviewQueue:
             found = self._take(connection, list(ids), reviewer, also_free=True)
             if not found:
                 raise ReviewConflict("no item of this group is left for you to decide")
-            together = _new_id()
+            together = new_id()
             return tuple(self._decide(connection, item, reviewer, outcome, category, note, together) for item in found)
 
     def skip(self, item_id: str, reviewer: str) -> None:
@@ -251,8 +251,8 @@ class ReviewQueue:
             return SellerHistory(
                 seller_id,
                 int(connection.execute(screened).scalar_one()),
-                counts.get(Outcome.UPHOLD.value, 0) + counts.get(Outcome.WRONG_PICTURE.value, 0),
-                counts.get(Outcome.OVERTURN.value, 0),
+                counts.get(ReviewOutcome.UPHOLD.value, 0) + counts.get(ReviewOutcome.WRONG_PICTURE.value, 0),
+                counts.get(ReviewOutcome.OVERTURN.value, 0),
                 int(connection.execute(waiting).scalar_one()),
             )
 
@@ -302,15 +302,15 @@ class ReviewQueue:
         connection: Connection,
         item: ReviewItem,
         reviewer: str,
-        outcome: Outcome,
+        outcome: ReviewOutcome,
         category: str,
         note: str,
         together: str,
     ) -> ReviewDecision:
-        decision_id = _new_id()
-        final = (category or item.category) if outcome is Outcome.UPHOLD else ""
+        decision_id = new_id()
+        final = (category or item.category) if outcome is ReviewOutcome.UPHOLD else ""
         entry_id = None
-        if outcome is Outcome.OVERTURN:
+        if outcome is ReviewOutcome.OVERTURN:
             entry_id = self._allow(connection, item, reviewer, decision_id, bool(together))
         decision = ReviewDecision(
             decision_id,
@@ -359,7 +359,7 @@ class ReviewQueue:
         )
         return next(iter(add_entries(connection, ALLOWED_BANK.name, [entry], reviewer)), None)
 
-    def _why_not(self, connection: Connection, item_id: str, reviewer: str, outcome: Outcome) -> ReviewDecision:
+    def _why_not(self, connection: Connection, item_id: str, reviewer: str, outcome: ReviewOutcome) -> ReviewDecision:
         """The decision again where the same one was sent twice; else why it cannot be taken."""
         item = self._get(connection, item_id)
         columns = review_decisions.c
@@ -380,15 +380,11 @@ class ReviewQueue:
         return item_of(row)
 
 
-def _check(outcome: Outcome, category: str, note: str) -> None:
-    labels = [label.value for label in LABELS]
-    if category and category not in labels:
-        raise UsageError(f"category {category!r}: must be one of {', '.join(labels)}")
-    if category and outcome is not Outcome.UPHOLD:
+def _check(outcome: ReviewOutcome, category: str, note: str) -> None:
+    categories = [each.value for each in CATEGORIES]
+    if category and category not in categories:
+        raise UsageError(f"category {category!r}: must be one of {', '.join(categories)}")
+    if category and outcome is not ReviewOutcome.UPHOLD:
         raise UsageError(f"category {category!r}: only an upheld picture has one")
     if len(note) > _LONGEST_NOTE:
         raise UsageError(f"note: has {len(note)} characters, at most {_LONGEST_NOTE} are kept; shorten it")
-
-
-def _new_id() -> str:
-    return str(uuid_utils.uuid7())

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row
 
 from zhentu.record.database import aware
-from zhentu.review.items import Filters, ItemKind, Order, Outcome, ReviewDecision, ReviewItem
+from zhentu.review.items import Filters, ItemKind, Order, ReviewDecision, ReviewItem, ReviewOutcome
 from zhentu.review.schema import review_items
 
 _table = review_items.c
@@ -71,5 +71,5 @@ def decision_of(row: Row[Any]) -> ReviewDecision:
     values = {name: getattr(row, name) for name in ReviewDecision.__slots__}
     undone = None if row.undone_at is None else aware(row.undone_at)
     return ReviewDecision(
-        **values | {"outcome": Outcome(row.outcome), "decided_at": aware(row.decided_at), "undone_at": undone}
+        **values | {"outcome": ReviewOutcome(row.outcome), "decided_at": aware(row.decided_at), "undone_at": undone}
     )

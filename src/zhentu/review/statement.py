@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from zhentu.decide.notices import LABEL_NAMES, Words
+from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.review.appeals import Appeals
-from zhentu.review.items import Outcome, ReviewDecision
+from zhentu.review.items import ReviewDecision, ReviewOutcome
 from zhentu.review.queue import ReviewQueue
-from zhentu.types import Label, Record
+from zhentu.types import Category, Record
 
-_OUTCOMES: dict[Outcome, Words] = {
-    Outcome.UPHOLD: Words(
+_OUTCOMES: dict[ReviewOutcome, Words] = {
+    ReviewOutcome.UPHOLD: Words(
         "A reviewer looked at the picture and upheld the decision.", "审核人员已查看图片，维持该处置。"
     ),
-    Outcome.OVERTURN: Words(
+    ReviewOutcome.OVERTURN: Words(
         "A reviewer looked at the picture and found it honest; the decision is withdrawn.",
         "审核人员已查看图片，认定图片真实，撤销该处置。",
     ),
-    Outcome.WRONG_PICTURE: Words(
+    ReviewOutcome.WRONG_PICTURE: Words(
         "A reviewer looked at the picture: it does not show these goods.", "审核人员已查看图片，图片与所售商品不符。"
     ),
 }
@@ -73,7 +73,7 @@ def statement_of(record: Record, queue: ReviewQueue, appeals: Appeals) -> dict[s
 
 def _review(decision: ReviewDecision) -> dict[str, Any]:
     words = _OUTCOMES[decision.outcome]
-    category = LABEL_NAMES[Label(decision.category)] if decision.category else None
+    category = CATEGORY_NAMES[Category(decision.category)] if decision.category else None
     return {
         "decision_id": decision.decision_id,
         "outcome": decision.outcome.value,

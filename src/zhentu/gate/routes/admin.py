@@ -23,13 +23,13 @@ async def in_force(gate: TheGate, caller: Administers) -> InForceAnswer:
 @router.post("/v1/policy/reload", responses=documented(errors.ConfigError))
 async def reload_policy(gate: TheGate, caller: Administers) -> InForceAnswer:
     """Read the policy file now. A broken one is refused with all its problems, and the old one stays in force."""
-    await asyncio.to_thread(gate.in_force.reload)
+    await asyncio.to_thread(gate.active.reload)
     gate.background.show_versions()
     return _answer(gate)
 
 
 def _answer(gate: Gate) -> InForceAnswer:
-    active, shadow = gate.in_force.screener, gate.in_force.shadow
+    active, shadow = gate.active.screener, gate.active.shadow
     return InForceAnswer(
         model=str(active.detector.entry.ref),
         shadow_model=str(shadow.entry.ref) if shadow else "",
@@ -37,5 +37,5 @@ def _answer(gate: Gate) -> InForceAnswer:
         policy_sha256=active.policy.sha256,
         mode=active.policy.mode.value,
         rollout=active.policy.rollout,
-        problem=gate.in_force.problem,
+        problem=gate.active.problem,
     )

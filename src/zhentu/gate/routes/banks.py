@@ -14,13 +14,13 @@ from zhentu import errors
 from zhentu.banks.bank import HOW
 from zhentu.banks.entries import COLOUR_LIMIT, Bank, NewEntry
 from zhentu.banks.exchange import read_entries, write_entries
-from zhentu.banks.hashing import MATCH_DISTANCE, Fingerprint, fingerprint
+from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of
 from zhentu.banks.originals import add_picture
 from zhentu.gate.context import Administers, Reviews, TheGate
 from zhentu.gate.problems import documented
 from zhentu.intake.decode import decode
 from zhentu.review.web.desk import Desk, desk_of
-from zhentu.types import BankKind
+from zhentu.types import BankKind, Fingerprint
 
 router = APIRouter(tags=["banks"])
 TheDesk = Annotated[Desk, Depends(desk_of)]
@@ -110,11 +110,11 @@ async def add(
     expires_at: Annotated[datetime | None, Form()] = None,
 ) -> AddedAnswer:
     """Add a picture to a bank. Of a brand's originals a re-encoded picture is kept, of others the fingerprint alone."""
-    payload, limits = await picture.read(), gate.in_force.screener.limits
+    payload, limits = await picture.read(), gate.active.screener.limits
 
     def work() -> tuple[int, ...]:
         decoded = decode(payload, limits)
-        entry = NewEntry.of(fingerprint(decoded), source or caller.name, seller_id, note, expires_at)
+        entry = NewEntry.of(fingerprint_of(decoded), source or caller.name, seller_id, note, expires_at)
         return add_picture(desk.banks, name, decoded, caller.name, entry)
 
     return AddedAnswer(entry_ids=list(await asyncio.to_thread(work)))
@@ -185,8 +185,8 @@ async def dry_run(name: str, picture: Picture, gate: TheGate, desk: TheDesk, cal
 
 
 async def _print(gate: TheGate, picture: UploadFile) -> Fingerprint:
-    payload, limits = await picture.read(), gate.in_force.screener.limits
-    return await asyncio.to_thread(lambda: fingerprint(decode(payload, limits)))
+    payload, limits = await picture.read(), gate.active.screener.limits
+    return await asyncio.to_thread(lambda: fingerprint_of(decode(payload, limits)))
 
 
 def _answer(bank: Bank, entries: int) -> BankAnswer:

@@ -67,7 +67,7 @@ async def _screen_all(gate: Gate, batch: Batch, scope: str, key: str | None) -> 
     async def one(position: int, submission: Submission) -> ItemAnswer:
         async with places:
             try:
-                screened = await gate.line.screen(submission, scope, f"{key}/{position}" if key else "")
+                screened = await gate.service.screen(submission, scope, f"{key}/{position}" if key else "")
             except ClientGone:
                 raise
             except ZhentuError as error:

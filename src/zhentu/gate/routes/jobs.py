@@ -10,12 +10,12 @@ from fastapi import APIRouter, Path, Request
 from zhentu import errors
 from zhentu.errors import UsageError
 from zhentu.gate.context import Screens, TheGate
-from zhentu.gate.jobs import job_answer
+from zhentu.gate.job_runner import job_answer
 from zhentu.gate.problems import documented
 from zhentu.gate.requests import read_batch
 from zhentu.gate.routes.batch import FORM, batch_body
 from zhentu.gate.schemas import JobAnswer
-from zhentu.record.jobs import JobKind, JobRequest, new_job
+from zhentu.record.job_store import JobKind, JobRequest, new_job
 
 router = APIRouter(tags=["jobs"])
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from zhentu import errors
+from zhentu.bootstrap.labels import label_spec, read_anchors
 from zhentu.errors import UsageError
 from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Gate, Screens, TheGate, unless_gone
@@ -21,7 +22,6 @@ from zhentu.gate.routes.records import RecordId
 from zhentu.gate.routes.screening import BINARY
 from zhentu.intake.credentials import MIME_TYPES
 from zhentu.intake.metadata import read_metadata
-from zhentu.labelling import label_spec, read_anchors
 from zhentu.mark import Labelled, LabelSpec, label_picture
 from zhentu.mark.metadata import existing_labels
 from zhentu.mark.notices import LANGUAGES, Audience, Notice, Notices
@@ -141,7 +141,7 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
     """Say whether a picture carries conforming labels; nothing is stored."""
     gate.capacity.admit()
     payload, _ = await read_picture(request, gate.settings.max_bytes, frozenset())
-    limits, anchors = gate.in_force.screener.limits, read_anchors(gate.settings)
+    limits, anchors = gate.active.screener.limits, read_anchors(gate.settings)
     found = await unless_gone(request, gate.capacity.run(lambda _: verify_labels(payload, limits, anchors)))
     return _verify_answer(found)
 
@@ -224,7 +224,7 @@ async def _labelled(
     if owed is None:
         headers = {"Zhentu-Label-State": "none", "Zhentu-Label-Changed": "false"}
         return Response(payload, headers=headers, media_type=_mime(form))
-    limits = gate.in_force.screener.limits
+    limits = gate.active.screener.limits
 
     def work(ticket: Ticket) -> Labelled:
         ticket.check()

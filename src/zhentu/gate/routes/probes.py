@@ -23,9 +23,9 @@ async def livez() -> AliveAnswer:
 @router.get("/readyz", responses={503: documented(errors.ModelError)[503]})
 async def readyz(gate: TheGate) -> ReadyAnswer:
     """Whether it can screen and keep: the model works and the store answers."""
-    gate.in_force.check()
+    gate.active.check()
     await asyncio.to_thread(gate.store.check)
-    return ReadyAnswer(status="ready", model=str(gate.in_force.screener.detector.entry.ref))
+    return ReadyAnswer(status="ready", model=str(gate.active.screener.detector.entry.ref))
 
 
 @router.get("/metrics", include_in_schema=False)

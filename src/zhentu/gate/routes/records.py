@@ -15,7 +15,7 @@ from zhentu.gate.context import Screens, TheGate, unless_gone
 from zhentu.gate.problems import documented
 from zhentu.gate.schemas import ScreenAnswer, answer_of
 from zhentu.intake.decode import decode
-from zhentu.types import Label
+from zhentu.types import Category
 
 router = APIRouter(tags=["records"])
 
@@ -43,14 +43,14 @@ async def heatmap(
     record_id: RecordId,
     gate: TheGate,
     caller: Screens,
-    label: Annotated[Label | None, Query(description="Which label; the strongest one by default.")] = None,
+    category: Annotated[Category | None, Query(description="Of what; the strongest one by default.")] = None,
 ) -> Response:
     """Where the model in force looked, over the picture. Needs the picture to be kept (setting `picture_store`)."""
     gate.capacity.admit()
     if not gate.pictures.kept:
         await asyncio.to_thread(gate.pictures.get, "")  # says which setting is missing
     found = await asyncio.to_thread(gate.store.get, record_id)
-    detector, limits = gate.in_force.screener.detector, gate.in_force.screener.limits
+    detector, limits = gate.active.screener.detector, gate.active.screener.limits
 
     def work(ticket: Ticket) -> bytes:
         picture = decode(gate.pictures.get(found.picture_sha256), limits)
@@ -58,8 +58,8 @@ async def heatmap(
         verdict = detector.detect(picture, with_heatmaps=True)
         if not verdict.heatmaps:
             raise NotFound(f"the model {verdict.model} gives no heatmaps")
-        wanted = label or max((each.label for each in verdict.heatmaps), key=verdict.scores.of)
-        return render(picture, next(each for each in verdict.heatmaps if each.label is wanted))
+        wanted = category or max((each.category for each in verdict.heatmaps), key=verdict.scores.of)
+        return render(picture, next(each for each in verdict.heatmaps if each.category is wanted))
 
     picture = await unless_gone(request, gate.capacity.run(work))
     return Response(picture, media_type="image/png", headers={"X-Zhentu-Model": str(detector.entry.ref)})

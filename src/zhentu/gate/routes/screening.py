@@ -89,7 +89,7 @@ async def screen(
     """
     gate.capacity.admit()  # a full gate says so before it reads the body
     submission = await read_submission(request, gate.settings.max_bytes)
-    work = gate.line.screen(submission, caller.key_id, idempotency_key or "")
+    work = gate.service.screen(submission, caller.key_id, idempotency_key or "")
     screened = await unless_gone(request, work)
     record = screened.record
     state = request.state

@@ -25,7 +25,7 @@ COOKIE = "zhentu_review"
 _KEPT = 96  # previews and heatmaps kept encoded, some 200 kB each
 
 
-class Kept:
+class PictureCache:
     """The last encoded pictures: a reviewer's browser asks for the same ones within seconds."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Desk:
     comparer: Callable[[], ComparerPort | None] = lambda: None
     proxy: ProxySignIn | None = None
     open: bool = False
-    kept: Kept = field(default_factory=Kept)
+    kept: PictureCache = field(default_factory=PictureCache)
 
     def reviewer(self, request: Request) -> Reviewer:
         """Who asks. Raises Unauthenticated where nobody is signed in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Annotated
@@ -18,11 +19,12 @@ from zhentu.errors import (
     PictureError,
     PictureNotFound,
     RecordNotFound,
+    RecordUnreadable,
     Unauthenticated,
     UsageError,
     ZhentuError,
 )
-from zhentu.review.items import Filters, Order, Outcome, ReviewItem
+from zhentu.review.items import Filters, Order, ReviewItem, ReviewOutcome
 from zhentu.review.learning import statistics
 from zhentu.review.sessions import Reviewer
 from zhentu.review.statement import statement_of
@@ -30,8 +32,9 @@ from zhentu.review.web.desk import COOKIE, Desk, desk_of, own_site
 from zhentu.review.web.plots import daily_plot, precision_plot
 from zhentu.review.web.views import brand_match, render, view_of
 from zhentu.review.web.words import LANGUAGES
-from zhentu.types import Label
+from zhentu.types import Category
 
+_log = logging.getLogger(__name__)
 router = APIRouter(prefix="/review", include_in_schema=False)
 
 _LANGUAGE = "zhentu_language"
@@ -60,7 +63,7 @@ Here = Annotated[Desk, Depends(desk_of)]
 class Verdict(BaseModel):
     """What the page sends for a decision. group: decide every near-duplicate too."""
 
-    outcome: Outcome
+    outcome: ReviewOutcome
     category: str = ""
     note: str = Field(default="", max_length=4000)
     group: bool = False
@@ -129,18 +132,16 @@ def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
     reviewer = desk.reviewer(request)
     own_site(request)
     filters, count = _filters(request), min(count, 4)
+    language, fragments = _language(request), []
     claimed = desk.queue.claim(reviewer.name, filters, count)
     if len(claimed) < count:
         desk.filler.fill(steps=1)
         claimed = desk.queue.claim(reviewer.name, filters, count)
-    language, fragments = _language(request), []
-    for item in claimed:
-        try:
-            html = render("item.html.j2", language, view=view_of(desk, item))
-        except RecordNotFound:
-            desk.queue.close(item.item_id, "its record was pruned")
-            continue
-        fragments.append({"id": item.item_id, "group": item.group_id, "category": item.category, "html": html})
+    while claimed:
+        fragments = [fragment for item in claimed if (fragment := _fragment(desk, item, language)) is not None]
+        if len(fragments) == len(claimed):
+            break
+        claimed = desk.queue.claim(reviewer.name, filters, count)  # what could not be shown is closed: others come
     counts = desk.queue.counts(filters)
     answer = {
         "items": fragments,
@@ -150,6 +151,20 @@ def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
     }
     # New records come in behind the answer, so that nobody waits for their pictures to be decoded.
     return JSONResponse(answer, headers=_HEADERS, background=BackgroundTask(desk.filler.fill, steps=1))
+
+
+def _fragment(desk: Desk, item: ReviewItem, language: str) -> dict[str, str] | None:
+    """An item as the page takes it; None where nothing can be shown of it, and it is closed."""
+    try:
+        html = render("item.html.j2", language, view=view_of(desk, item))
+    except RecordNotFound:
+        desk.queue.close(item.item_id, "its record was pruned")
+        return None
+    except RecordUnreadable as error:
+        _log.error("item %s cannot be shown: %s", item.item_id, error)
+        desk.queue.close(item.item_id, str(error))
+        return None
+    return {"id": item.item_id, "group": item.group_id, "category": item.category, "html": html}
 
 
 @router.post("/items/{item_id}/decide")
@@ -196,12 +211,12 @@ def preview(request: Request, desk: Here, item_id: str, small: bool = False) -> 
 
 
 @router.get("/items/{item_id}/heatmap.jpg")
-def heatmap(request: Request, desk: Here, item_id: str, label: Label) -> Response:
-    """Where the model saw a label."""
+def heatmap(request: Request, desk: Here, item_id: str, category: Category) -> Response:
+    """Where the model saw a category."""
     item = _seen(request, desk, item_id)
     record = desk.store.get(item.record_id)
     return _picture(
-        lambda: desk.kept.get((item.picture_sha256, label.value), lambda: desk.pictures.heatmap(record, label))
+        lambda: desk.kept.get((item.picture_sha256, category.value), lambda: desk.pictures.heatmap(record, category))
     )
 
 

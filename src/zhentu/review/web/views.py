@@ -10,14 +10,14 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu.banks.entries import Match, MatchKind
 from zhentu.banks.originals import original
-from zhentu.decide.notices import LABEL_NAMES, Words
+from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.errors import PictureNotFound
 from zhentu.intake.decode import decode
 from zhentu.review.appeals import Appeal
 from zhentu.review.items import ReviewDecision, ReviewItem, SellerHistory
 from zhentu.review.web.desk import Desk
 from zhentu.review.web.words import ACTIONS, APPEAL_STATES, COPIES, KEYS, KINDS, ORDERS, PAGE
-from zhentu.types import LABELS, BankKind, Label, Record
+from zhentu.types import CATEGORIES, BankKind, Basis, Category, Record
 
 _GROUP_SHOWN = 12
 _GRAVE = 0.5  # a score above this is drawn as grave where no threshold stands
@@ -27,7 +27,7 @@ _GRAVE = 0.5  # a score above this is drawn as grave where no threshold stands
 class Bar:
     """One score against its thresholds. thresholds: 0..1, lowest first.  over: it passed one."""
 
-    label: Label | None
+    category: Category | None
     name: Words
     score: float
     thresholds: tuple[float, ...]
@@ -35,7 +35,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparisonView:
     """What the comparison with the seller's photos said."""
 
     mismatch: float | None
@@ -52,7 +52,7 @@ class BrandCopy:
     how: Words
     distance: int
     colour_distance: float | None
-    comparison: Comparison | None
+    comparison: ComparisonView | None
     has_picture: bool
 
 
@@ -69,7 +69,7 @@ class ItemView:
     near_open: int
     earlier: tuple[ReviewDecision, ...]
     appeal: Appeal | None
-    comparison: Comparison | None
+    comparison: ComparisonView | None
     brand: BrandCopy | None
     references: tuple[str, ...]
     has_heatmap: bool
@@ -85,7 +85,7 @@ def view_of(desk: Desk, item: ReviewItem) -> ItemView:
         item,
         record,
         bars_of(record),
-        LABEL_NAMES[Label(item.category)],
+        CATEGORY_NAMES[Category(item.category)],
         desk.queue.seller(item.seller_id),
         tuple(group[:_GROUP_SHOWN]),
         sum(each.decided_at is None for each in group),
@@ -102,14 +102,15 @@ def bars_of(record: Record) -> tuple[Bar, ...]:
     """The five scores and `any of the five`, each with the thresholds it was held against."""
     if record.verdict is None:
         return ()
-    scores, held = record.verdict.scores, record.decision.thresholds
+    scores = record.verdict.scores
+    alone = [each for each in record.decision.thresholds if each.basis is Basis.PICTURE_ALONE]
     bars = []
-    for label in LABELS:
-        limits = tuple(sorted(limit for key, limit in held.items() if key.split(".")[0] == label.value))
-        score = scores.of(label)
+    for category in CATEGORIES:
+        limits = tuple(sorted(each.value for each in alone if each.category is category))
+        score = scores.of(category)
         over = score >= limits[0] if limits else score >= _GRAVE
-        bars.append(Bar(label, LABEL_NAMES[label], score, limits, over))
-    return (*bars, Bar(None, PAGE["any_label"], scores.forged, (), scores.forged >= _GRAVE))
+        bars.append(Bar(category, CATEGORY_NAMES[category], score, limits, over))
+    return (*bars, Bar(None, PAGE["any_category"], scores.forged, (), scores.forged >= _GRAVE))
 
 
 def render(name: str, language: str, **values: object) -> str:
@@ -130,7 +131,7 @@ def render(name: str, language: str, **values: object) -> str:
             orders=ORDERS,
             states=APPEAL_STATES,
             keys=KEYS,
-            labels={label.value: LABEL_NAMES[label] for label in LABELS},
+            categories={category.value: CATEGORY_NAMES[category] for category in CATEGORIES},
             **values,
         )
     )
@@ -146,7 +147,7 @@ def _brand(desk: Desk, record: Record) -> BrandCopy | None:
         if comparer is not None:
             picture = desk.pictures.picture(record)
             found = comparer.compare(picture, [decode(payload, desk.pictures.limits)])
-            comparison = Comparison(found.score, found.similarity, "")
+            comparison = ComparisonView(found.score, found.similarity, "")
         has_picture = True
     except PictureNotFound:
         has_picture, comparison = False, None
@@ -158,18 +159,18 @@ def _brand(desk: Desk, record: Record) -> BrandCopy | None:
 
 def brand_match(desk: Desk, record: Record) -> Match | None:
     """The surest match of a record's picture with another seller's brand original."""
-    print_ = desk.banks.store.print_of(record.picture_sha256)
+    print_ = desk.banks.store.fingerprint_of(record.picture_sha256)
     if print_ is None:
         return None
     found = desk.banks.match(print_, record.listing.seller_id)
     return next((each for each in found if each.bank.kind is BankKind.BRAND_ORIGINAL), None)
 
 
-def _comparison(appeal: Appeal | None) -> Comparison | None:
+def _comparison(appeal: Appeal | None) -> ComparisonView | None:
     if appeal is None or not appeal.comparison:
         return None
     said = json.loads(appeal.comparison)
-    return Comparison(said.get("mismatch"), said.get("similarity"), said.get("not_run", ""))
+    return ComparisonView(said.get("mismatch"), said.get("similarity"), said.get("not_run", ""))
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,79 @@
+"""Finished pictures, kept in batches: first the records, then their rows, so that no row lacks its record."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from zhentu.backlog.ledger import Ledger
+from zhentu.backlog.picture import PictureOutcome
+from zhentu.backlog.rows import ScanRow
+from zhentu.errors import StoreError
+from zhentu.record.known import KnownStore, ScannedRecord
+
+_BATCH = 64  # pictures kept at once; at most so many are done again after kill -9
+_LONGEST_S = 2.0  # before a smaller batch is kept, so that slow models lose as little
+_DOUBLES_S = 0.2  # before it is kept because the same bytes are waiting for it
+
+
+class BatchWriter:
+    """Takes outcomes and brings them to the disk. Killed between records and rows, the pictures are known next time."""
+
+    def __init__(self, store: KnownStore | None, ledger: Ledger) -> None:
+        self._store, self._ledger = store, ledger
+        self._scanned: list[ScannedRecord] = []
+        self._rows: list[tuple[int, ScanRow]] = []
+        self._flushed = time.monotonic()
+
+    def keep(self, outcome: PictureOutcome) -> None:
+        """Keep one picture, at the latest with the batch it completes."""
+        if outcome.row:
+            self._rows.append((outcome.seq, outcome.row))
+            if outcome.scanned and self._store:
+                self._scanned.append(outcome.scanned)
+        wait = time.monotonic() - self._flushed
+        if len(self._rows) >= _BATCH or wait > (_LONGEST_S if outcome.row else _DOUBLES_S):
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring everything to the disk."""
+        self._flushed = time.monotonic()
+        if not self._rows:
+            return
+        with _uninterrupted():
+            if self._store:
+                self._store.keep(self._scanned)
+            self._scanned.clear()
+            self._ledger.add(self._rows)
+            self._rows.clear()
+
+    def __enter__(self) -> BatchWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or not issubclass(kind, StoreError):  # a store that just failed would fail again
+            self.flush()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the end of the block; between records and rows it would leave the two at odds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt

@@ -1,0 +1,35 @@
+"""The models that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from zhentu.detect.compare import Comparer
+from zhentu.detect.models import Manifest, ModelEntry, models_folder
+from zhentu.detect.sessions import has_8bit_products
+from zhentu.settings import Settings
+
+
+def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
+    """The model in force (see `Manifest.chosen`) and the folder its file lies in. Raises ModelError."""
+    folder = settings.models_dir or models_folder()
+    return Manifest.load(folder).chosen(settings.model, has_8bit_products()), folder
+
+
+def accepted_models(settings: Settings, rescan_below: str = "") -> Mapping[str, ModelEntry]:
+    """Models whose scores count as known, by the sha256 of their files.
+
+    They are the one in force, and with `rescan_below` those of the same name in the manifest from that version on.
+    Raises UsageError when it is no version.
+    """
+    entry, folder = find_model(settings)
+    earlier = Manifest.load(folder).since(entry, rescan_below) if rescan_below else ()
+    return {each.sha256: each for each in (entry, *earlier)}
+
+
+def build_comparer(settings: Settings, threads: int = 1) -> Comparer | None:
+    """The comparison with references in force, None where the models hold none. It loads when first asked."""
+    folder = settings.models_dir or models_folder()
+    entry = Manifest.load(folder).comparer
+    return None if entry is None else Comparer(entry, folder, threads)

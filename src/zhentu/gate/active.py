@@ -1,0 +1,141 @@
+"""What is in force: policy, model and shadow model, changed while the gate runs; what is broken is refused."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from zhentu.decide.policy import Policy, unresolved
+from zhentu.decide.policy_file import default_policy_path, load_policy
+from zhentu.detect.models import ModelEntry
+from zhentu.errors import ConfigError, DependencyError, ModelError, StoreError, ZhentuError
+from zhentu.record.history import ModelHistory
+from zhentu.screen import DetectorPort, Screener
+from zhentu.settings import Settings
+from zhentu.types import Picture, Verdict
+
+MakeScreener = Callable[[Settings], Screener]
+_RETRY_S = 30.0  # a model that could not be loaded is tried again so often
+_FAILURES = 3  # screenings in a row that break down until the gate calls itself unready
+_log = logging.getLogger("zhentu.gate")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A detector whose time is measured, and whose breakdowns have a name."""
+
+    inner: DetectorPort
+    observe: Callable[[float], None]
+
+    @property
+    def entry(self) -> ModelEntry:
+        """The manifest entry of the inner detector."""
+        return self.inner.entry
+
+    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
+        """Score one picture. Raises ModelError whatever broke."""
+        began = time.perf_counter()
+        try:
+            return self.inner.detect(picture, with_heatmaps)
+        except ZhentuError:
+            raise
+        except Exception as error:  # ONNX Runtime's own exception types are private
+            raise ModelError(f"{self.entry.ref}: the model broke down: {type(error).__name__}: {error}") from error
+        finally:
+            self.observe(time.perf_counter() - began)
+
+
+class ActiveScreener:
+    """The screener in force; `screener` may be read from any thread, `refresh` runs in one at a time.
+
+    Raises ConfigError, ModelError where what the settings name cannot be used at the start.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        make_screener: MakeScreener,
+        history: ModelHistory,
+        observe: Callable[[float], None],
+    ) -> None:
+        self._settings, self._make, self._history, self._observe = settings, make_screener, history, observe
+        self._path: Path = settings.policy_path or default_policy_path()
+        self._refused_text, self._refused_model, self._retry_at = "", "", 0.0
+        self._failures = 0
+        self._wanted = history.current() or ""
+        self.screener = self._build(self._wanted)
+        self.shadow: DetectorPort | None = (
+            self._build(settings.shadow_model).detector if settings.shadow_model else None
+        )
+        self.problem = ""
+
+    def refresh(self) -> bool:
+        """Follow a changed policy file and a changed choice of model; True when something changed."""
+        changed = [self._refresh_policy(), self._refresh_model()]
+        return any(changed)
+
+    def reload(self) -> None:
+        """Follow the policy file now. Raises ConfigError and keeps the old one when it is broken."""
+        self.screener = replace(self.screener, policy=self._read_policy(self.screener))
+        self._refused_text, self.problem = "", ""
+
+    def succeeded(self) -> None:
+        """A picture went through."""
+        self._failures = 0
+
+    def failed(self) -> None:
+        """A picture did not, and it was not the picture's fault."""
+        self._failures += 1
+
+    def check(self) -> None:
+        """Raise ModelError while screening breaks down time and again."""
+        if self._failures >= _FAILURES:
+            raise ModelError(f"the last {self._failures} screenings broke down; see the log")
+
+    def _refresh_policy(self) -> bool:
+        try:
+            policy = self._read_policy(self.screener)
+        except ConfigError as error:
+            if str(error) != self._refused_text:
+                self._refused_text = self.problem = str(error)
+                _log.error("policy refused, the old one stays in force: %s", error)
+            return False
+        self._refused_text, self.problem = "", ""
+        if policy.sha256 == self.screener.policy.sha256:
+            return False
+        self.screener = replace(self.screener, policy=policy)
+        _log.info("policy %s is in force", policy.version)
+        return True
+
+    def _refresh_model(self) -> bool:
+        try:
+            wanted = self._history.current() or ""
+        except StoreError:
+            return False  # what is in force stays in force
+        refused = wanted == self._refused_model and time.monotonic() < self._retry_at
+        if wanted == self._wanted or refused:
+            return False
+        try:
+            fresh = self._build(wanted)
+        except (DependencyError, ConfigError) as error:
+            self._refused_model, self._retry_at = wanted, time.monotonic() + _RETRY_S
+            _log.error("model %s refused, the old one stays in force: %s", wanted or "of the settings", error)
+            return False
+        self.screener, self._wanted = fresh, wanted
+        _log.info("model %s is in force", fresh.detector.entry.ref)
+        return True
+
+    def _build(self, model: str | None) -> Screener:
+        settings = self._settings.model_copy(update={"model": model}) if model else self._settings
+        screener = self._make(settings)
+        return replace(screener, detector=Watched(screener.detector, self._observe))
+
+    def _read_policy(self, screener: Screener) -> Policy:
+        policy = load_policy(self._path)
+        problems = unresolved(policy, screener.detector.entry.thresholds)
+        if problems:
+            raise ConfigError(str(self._path), problems)
+        return policy

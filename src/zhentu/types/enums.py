@@ -1,0 +1,159 @@
+"""The enumerations of the house: what a word may be."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class Category(StrEnum):
+    """What can be wrong with a picture, and `ai_generated`, which is no offence by itself but must be labelled.
+
+    The first four are Taobao's forgery categories (2025-03-27).
+    """
+
+    MATERIAL_MISMATCH = "material_mismatch"
+    EXAGGERATED_EFFECT = "exaggerated_effect"
+    SCENE_DISTORTION = "scene_distortion"
+    CUTOUT_ARTIFACT = "cutout_artifact"
+    AI_GENERATED = "ai_generated"
+
+
+CATEGORIES: tuple[Category, ...] = tuple(Category)
+FORGERY_CATEGORIES: tuple[Category, ...] = tuple(each for each in Category if each is not Category.AI_GENERATED)
+
+
+class Output(StrEnum):
+    """The six outputs of the detector, in the order of its logits: the five categories, then `forged`, any of them."""
+
+    MATERIAL_MISMATCH = Category.MATERIAL_MISMATCH.value
+    EXAGGERATED_EFFECT = Category.EXAGGERATED_EFFECT.value
+    SCENE_DISTORTION = Category.SCENE_DISTORTION.value
+    CUTOUT_ARTIFACT = Category.CUTOUT_ARTIFACT.value
+    AI_GENERATED = Category.AI_GENERATED.value
+    FORGED = "forged"
+
+    @property
+    def column(self) -> int:
+        """Its place along the last axis of logits and scores, 0..5."""
+        return OUTPUTS.index(self)
+
+
+OUTPUTS: tuple[Output, ...] = tuple(Output)
+
+
+class Action(StrEnum):
+    """What is to be done with a picture, from mildest to gravest (`severity`)."""
+
+    ALLOW = "allow"
+    LABEL = "label"
+    REVIEW = "review"
+    BLOCK = "block"
+
+    @property
+    def severity(self) -> int:
+        """Rank for taking the gravest of several actions: allow 0 ... block 3."""
+        return list(Action).index(self)
+
+
+class Profile(StrEnum):
+    """How readily a platform acts: each profile is a set of thresholds with its measured rates.
+
+    careful: few genuine pictures are touched.  strict: more forgeries are found, and more genuine ones looked at.
+    """
+
+    CAREFUL = "careful"
+    BALANCED = "balanced"
+    STRICT = "strict"
+
+
+class Mode(StrEnum):
+    """Whether decisions are applied. `shadow` computes and records, and applies `allow`."""
+
+    OFF = "off"
+    SHADOW = "shadow"
+    ENFORCE = "enforce"
+
+
+class OnError(StrEnum):
+    """What a caller gets when the gate itself is in trouble, for instance without a usable model.
+
+    allow_and_queue: the picture is allowed, and screened as soon as the gate can.  block: an error, nothing is allowed.
+    """
+
+    ALLOW_AND_QUEUE = "allow_and_queue"
+    BLOCK = "block"
+
+
+class Basis(StrEnum):
+    """What a verdict stands on."""
+
+    PICTURE_ALONE = "picture alone"
+    REFERENCE = "reference"
+
+
+class AiState(IntEnum):
+    """The three-way state of China's labelling measures (Art. 6): value = `Label` of the AIGC metadata."""
+
+    IS = 1
+    POSSIBLY = 2
+    SUSPECTED = 3
+
+
+class Role(StrEnum):
+    """What an API key, or a person signed in with one, may do; each role may do what stands before it."""
+
+    SCREEN = "screen"
+    REVIEW = "review"
+    ADMIN = "admin"
+
+    def includes(self, other: Role) -> bool:
+        """Whether this role may do what `other` may do."""
+        return list(Role).index(self) >= list(Role).index(other)
+
+
+class BankKind(StrEnum):
+    """What a bank of known pictures holds."""
+
+    KNOWN_BAD = "known_bad"
+    ALLOWED = "allowed"
+    BRAND_ORIGINAL = "brand_original"
+
+
+class Signal(StrEnum):
+    """How a picture is recognised: exact bytes, or Meta's perceptual PDQ hash (256 bits)."""
+
+    SHA256 = "sha256"
+    PDQ = "pdq"
+
+
+class EvidenceKind(StrEnum):
+    """Where a fact comes from."""
+
+    PROVENANCE = "provenance"
+    DECLARATION = "declaration"
+    MODEL = "model"
+    HASH = "hash"
+    REFERENCE = "reference"
+    FILE = "file"
+
+
+class Trust(StrEnum):
+    """How far a fact can be trusted, from strongest to weakest."""
+
+    SIGNED = "signed"  # cryptographically valid
+    MEASURED = "measured"  # computed by zhentu from the pixels or bytes
+    DECLARED = "declared"  # stated by the uploader or a standard metadata field
+    FORGEABLE = "forgeable"  # a trace anybody can write or strip
+
+
+class ReasonKind(StrEnum):
+    """What a reason stands on."""
+
+    SCORE = "score"
+    COMPARISON = "comparison"
+    BANK = "bank"
+    PROVENANCE = "provenance"
+    DECLARATION = "declaration"
+    MODE_OFF = "mode_off"
+    DEFERRED = "deferred"
+    NOTHING_FOUND = "nothing_found"

@@ -1,0 +1,338 @@
+"""The frozen values that cross folder borders; arrays inside are treated as read-only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from zhentu.types.enums import (
+    OUTPUTS,
+    Action,
+    AiState,
+    BankKind,
+    Basis,
+    Category,
+    EvidenceKind,
+    Mode,
+    Output,
+    ReasonKind,
+    Signal,
+    Trust,
+)
+
+LEAST_QUALITY = 50  # of 100: PDQ hashes of flatter pictures match at random and are discarded
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One observed fact about a picture.
+
+    kind, name: what was found, e.g. PROVENANCE / "iptc_digital_source_type"; `name` is a stable snake_case identifier.
+    detail: the fact in plain English, safe to show (printable, at most 300 characters).
+    location: where it stood, e.g. "XMP", "PNG tEXt:parameters", "EXIF UserComment"; empty when it has no place.
+    trust: how far it can be trusted.
+    ai_state: what it says about AI generation; None when it says nothing (e.g. camera EXIF).
+    score: a calibrated probability in [0, 1] for MODEL and REFERENCE evidence, else None.
+    category: which of the five it speaks of; None where it speaks of none, or of all.
+    """
+
+    kind: EvidenceKind
+    name: str
+    detail: str
+    trust: Trust
+    location: str = ""
+    ai_state: AiState | None = None
+    score: float | None = None
+    category: Category | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture's bytes as they came, with the sha256 (lowercase hex) that was computed once, where they came in."""
+
+    payload: bytes
+    sha256: str
+
+    @staticmethod
+    def of(payload: bytes) -> PictureFile:
+        """The file of some bytes; hashes them, about 1 ms a megabyte."""
+        return PictureFile(payload, hashlib.sha256(payload).hexdigest())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture.
+
+    rgb: uint8 array of shape (height, width, 3), sRGB, upright (EXIF orientation applied), alpha composed on white.
+    sha256: lowercase hex of the original bytes.  format: "JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "MPO".
+    notes: facts about decoding worth recording, e.g. "alpha composed on white", "first of 12 frames".
+    """
+
+    rgb: npt.NDArray[np.uint8]
+    sha256: str
+    format: str
+    byte_count: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Pixels across, after orientation."""
+        return int(self.rgb.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels down, after orientation."""
+        return int(self.rgb.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the platform knows about the goods the picture stands for; every field may be empty.
+
+    goods: goods category such as "apparel"; selects policy thresholds (`category:goods`).
+    declared_ai: the uploader's own declaration; None when not asked.
+    declared_attributes: what the seller says of the goods, e.g. {"material": "cotton"}; at most 64 short texts.
+    """
+
+    listing_id: str = ""
+    seller_id: str = ""
+    goods: str = ""
+    title: str = ""
+    declared_ai: bool | None = None
+    declared_attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a picture is recognised by. sha256: lowercase hex of the file's bytes.
+
+    pdq: 32 bytes, most significant bit first, so that `pdq.hex()` is the text form that hash-sharing tools use.
+    quality: 0..100; below LEAST_QUALITY the hash says nothing.
+    colour: 48 bytes, mean sRGB of 4 x 4 cells, row by row.
+    """
+
+    sha256: str
+    pdq: bytes
+    quality: int
+    colour: bytes
+
+    @property
+    def usable(self) -> bool:
+        """Whether the look can be compared at all."""
+        return self.quality >= LEAST_QUALITY
+
+
+@dataclass(frozen=True, slots=True)
+class BankHit:
+    """A picture recognised in a bank.
+
+    distance: differing bits, 0 for sha256, 0..31 for PDQ. PDQ ignores colour, so it never blocks by itself.
+    source: who put the entry there.  note: why, safe to show, at most 300 characters.
+    """
+
+    bank: str
+    kind: BankKind
+    entry_id: str
+    signal: Signal
+    distance: int = 0
+    source: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """Which model spoke: `name@version` and the sha256 of its ONNX file."""
+
+    name: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Calibrated probabilities in [0, 1]: one per category, and `forged`, the highest of the five.
+
+    That any of the five holds is at least as likely as the likeliest of them; the model knows no more than that.
+    """
+
+    material_mismatch: float
+    exaggerated_effect: float
+    scene_distortion: float
+    cutout_artifact: float
+    ai_generated: float
+    forged: float
+
+    def of(self, which: Category | Output) -> float:
+        """The score of one category or output."""
+        return float(getattr(self, which.value))
+
+    def as_dict(self) -> dict[str, float]:
+        """Six scores by the names and in the order of `OUTPUTS`."""
+        return {output.value: self.of(output) for output in OUTPUTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmap:
+    """Where the model looked: float32 array in [0, 1], shape (rows, columns), covering the whole picture."""
+
+    # Records are validated by pydantic, which is told here that an array is an array; the type stays free of it.
+    __pydantic_config__: ClassVar[dict[str, bool]] = {"arbitrary_types_allowed": True}
+
+    grid: npt.NDArray[np.float32]
+    category: Category
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A picture against reference pictures of the same listing.
+
+    score: calibrated probability in [0, 1] that the picture shows other goods (material, texture, pattern, colour or
+    construction) than the most similar reference.  similarity: in [0, 1], how well its places are found there again.
+    difference: where nothing alike was found in the reference.
+    """
+
+    score: float
+    similarity: float
+    reference_sha256: str
+    model: ModelRef
+    difference: Heatmap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the model says about one picture."""
+
+    scores: Scores
+    model: ModelRef
+    basis: Basis = Basis.PICTURE_ALONE
+    heatmaps: tuple[Heatmap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a decision was taken, in words a seller understands.
+
+    code: stable identifier for callers, e.g. "score_material_mismatch"; kind and category say the same as types.
+    score and threshold are set when the reason is a score that passed a threshold.
+    """
+
+    kind: ReasonKind
+    code: str
+    action: Action
+    en: str
+    zh: str
+    category: Category | None = None
+    score: float | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The score in [0, 1] from which an action is asked for. basis: which score of the category, see `Basis`."""
+
+    category: Category
+    action: Action
+    value: float
+    basis: Basis = Basis.PICTURE_ALONE
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the policy says.
+
+    action: what the policy asks for.  applied: what is in force (`allow` in shadow mode and off).
+    ai_state: the labelling state owed under the measures, None when no AI label is owed.
+    thresholds: every threshold that was consulted, as used for this goods category.
+    """
+
+    action: Action
+    applied: Action
+    mode: Mode
+    reasons: tuple[Reason, ...]
+    policy_version: str
+    policy_sha256: str
+    ai_state: AiState | None = None
+    thresholds: tuple[Threshold, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One screening, append-only. A decision can be explained from it alone.
+
+    record_id: UUIDv7-like sortable identifier.  path: as the caller named the picture.
+    verdict: None where the model was not asked (mode off).  latency_ms: decode + provenance + detector + policy.
+    """
+
+    record_id: str
+    created_at: datetime
+    path: str
+    picture_sha256: str
+    picture_format: str
+    width: int
+    height: int
+    byte_count: int
+    notes: tuple[str, ...]
+    listing: Listing
+    verdict: Verdict | None
+    evidence: tuple[Evidence, ...]
+    decision: Decision
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierVerdict:
+    """What a model said of the same bytes before, so that it is not asked again.
+
+    record_id: where it stands.  thresholds: those shipped with the model that spoke.
+    """
+
+    record_id: str
+    verdict: Verdict
+    thresholds: tuple[Threshold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is asked about one picture.
+
+    path: as the caller names it.  references: pictures known to show the real goods.
+    skip_broken_references: leave out references that cannot be decoded; otherwise they are an error of the caller.
+    """
+
+    file: PictureFile
+    path: str = ""
+    listing: Listing = field(default_factory=Listing)
+    references: tuple[PictureFile, ...] = ()
+    skip_broken_references: bool = False
+    with_heatmaps: bool = False
+    earlier: EarlierVerdict | None = None
+
+    @staticmethod
+    def of(payload: bytes, path: str = "", listing: Listing | None = None, with_heatmaps: bool = False) -> Inquiry:
+        """An inquiry about some bytes, without references."""
+        return Inquiry(PictureFile.of(payload), path, listing or Listing(), with_heatmaps=with_heatmaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """What came of an inquiry; whoever needs more than the record reads it here, nothing is decoded or hashed again.
+
+    fingerprint: None where screening is switched off.  hits: entries of banks it matches.
+    compared: references the picture was compared with.
+    """
+
+    record: Record
+    picture: Picture
+    fingerprint: Fingerprint | None = None
+    hits: tuple[BankHit, ...] = ()
+    comparison: Comparison | None = None
+    compared: int = 0

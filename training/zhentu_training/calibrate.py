@@ -1,0 +1,186 @@
+"""From the looks' logits to probabilities and thresholds: few parameters, fitted on held-out scores.
+
+Per output the looks are added (by the config's weights, or by fitted ones that are never negative) and the sum is
+read as log-odds by Platt's line (Platt 1999) with both classes weighted alike; another prior moves it by its odds.
+Thresholds are quantiles of genuine pictures' scores, sources weighted alike, so that no big source decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from zhentu.detect.calibration import Platt
+from zhentu.detect.models import OperatingPoint, ProfilePoints
+from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Action, Category, Profile, Threshold
+from zhentu_training.config import Risk, TrainSpec
+from zhentu_training.figures import alike, quantile
+
+_RIDGE = 1e-4
+_SOFTEST = 1e-3  # the smallest slope: more suspicion never lowers a score
+_LEAST_SOURCE = 40  # genuine pictures of a source whose own false alarms are held down
+_UNTAUGHT = -6.0  # log-odds of an output that no picture taught
+_HIGHEST = 0.999  # a threshold that some score can reach
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fusion:
+    """Per output: weights (5, 2) of the whole look's and the crops' logit, and Platt's line over their sum."""
+
+    weights: np.ndarray
+    slopes: np.ndarray
+    intercepts: np.ndarray
+
+    def probabilities(self, looks: np.ndarray) -> np.ndarray:
+        """Logits of both looks (n, 2, 5) -> calibrated probabilities (n, 5)."""
+        odds = self.slopes * (looks.transpose(0, 2, 1) * self.weights).sum(2) + self.intercepts
+        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -60, 60))))
+
+    def calibration(self) -> dict[str, Platt]:
+        """As it enters the manifest."""
+        lines = zip(CATEGORIES, self.slopes, self.intercepts, strict=True)
+        return {category.value: Platt(float(slope), float(intercept)) for category, slope, intercept in lines}
+
+
+def fit_fusion(
+    looks: np.ndarray, targets: np.ndarray, weights: np.ndarray, share: float | None, priors: np.ndarray
+) -> Fusion:
+    """Looks (n, 2, 5), targets and weights (n, 5). share: of the crops in the sum, None = fitted.
+
+    priors: of each output (5,). An output that nobody taught says no, or it would always be the highest of the five.
+    """
+    found = np.zeros((targets.shape[1], 2))
+    slopes, intercepts = np.ones(len(found)), np.zeros(len(found))
+    odds = np.log(priors / (1 - priors))
+    for k in range(len(found)):
+        use = weights[:, k] > 0
+        values, w = looks[use, :, k], weights[use, k]
+        if not use.any() or len(np.unique(targets[use, k])) < 2:
+            found[k], intercepts[k] = (1.0, 0.0) if share == 0 else (0.5, 0.5), _UNTAUGHT
+            continue
+        scale = np.sqrt(np.maximum(((values - np.average(values, 0, w)) ** 2 * w[:, None]).sum(0) / w.sum(), 1e-12))
+        if share is None:
+            parts, intercepts[k] = _line(values / scale, targets[use, k], w)
+            slopes[k] = parts.sum()
+            found[k] = parts / slopes[k] / scale
+        else:
+            found[k] = np.array([1 - share, share]) / scale
+            line, intercepts[k] = _line((values @ found[k])[:, None], targets[use, k], w)
+            slopes[k] = line[0]
+        intercepts[k] += odds[k]
+    return Fusion(found, slopes, intercepts)
+
+
+def _line(values: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
+    """Logistic regression with non-negative weights: values (n, m) -> weights (m,), intercept."""
+    even = np.zeros(len(target))
+    for side in (0, 1):
+        inside = (target > 0) == side
+        even[inside] = weight[inside] / weight[inside].sum() / 2
+    count = values.shape[1]
+
+    def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = values @ p[:count] + p[count]
+        value = (even * (np.logaddexp(0, logits) - target * logits)).sum() + _RIDGE * (p[:count] ** 2).sum()
+        residual = even * (1 / (1 + np.exp(-np.clip(logits, -60, 60))) - target)
+        return value, np.append(values.T @ residual + 2 * _RIDGE * p[:count], residual.sum())
+
+    first = np.append(np.full(count, 1.0 / count), 0.0)
+    limits = [(_SOFTEST, None)] * count + [(None, None)]
+    found = minimize(loss, first, jac=True, bounds=limits, method="L-BFGS-B").x
+    return found[:count], float(found[count])
+
+
+def held_out(
+    looks: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    fold: np.ndarray,
+    share: float | None,
+    priors: np.ndarray,
+) -> np.ndarray:
+    """Probabilities (n, 5) of each picture from a fusion that was fitted without its fold."""
+    said = np.zeros((len(looks), targets.shape[1]))
+    for each in np.unique(fold):
+        inside = fold == each
+        rest = ~inside if (~inside).any() else inside  # one fold alone cannot be left out
+        said[inside] = fit_fusion(looks[rest], targets[rest], weights[rest], share, priors).probabilities(looks[inside])
+    return said
+
+
+def profile_points(
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    genuine: np.ndarray,
+    source: np.ndarray,
+    risk: Risk,
+) -> ProfilePoints:
+    """Thresholds of one profile, with their measured rates.
+
+    probabilities (n, 5) of heads and fusions that never saw the rows; weights (n, 5) of the forged rows for recall;
+    genuine (n,) bool: real genuine pictures; source (n,). The four categories share their risk: the same quantile of
+    each, moved until all together send no more genuine pictures to review than `risk.review`.
+    """
+    clean, even = probabilities[genuine], alike(source[genuine])
+    limits = np.full(len(CATEGORIES), _HIGHEST)
+    review = [CATEGORIES.index(category) for category in FORGERY_CATEGORIES]
+    made = [CATEGORIES.index(Category.AI_GENERATED)]
+    for columns, allowed in ((review, risk.review), (made, risk.label)):
+        limits[columns] = _within(clean[:, columns], even, source[genuine], allowed, risk.worst_source)
+    points = []
+    for k, category in enumerate(CATEGORIES):
+        forged = (targets[:, k] > 0) & (weights[:, k] > 0)
+        share = weights[forged, k] / max(weights[forged, k].sum(), 1e-12)
+        action = Action.LABEL if category is Category.AI_GENERATED else Action.REVIEW
+        threshold = Threshold(category, action, round(float(limits[k]), 4))
+        false_alarms = _rate(clean[:, [k]] >= threshold.value, even)
+        recall = _rate(probabilities[forged][:, [k]] >= threshold.value, share)
+        points.append(OperatingPoint(threshold=threshold, false_alarms=false_alarms, recall=recall))
+    return ProfilePoints(tuple(points), _rate(clean >= limits.round(4), even))
+
+
+def _rate(over: np.ndarray, weight: np.ndarray) -> float:
+    """Weighted share of rows of which any column is over its threshold."""
+    return round(float(min((over.any(1) * weight).sum(), 1.0)), 5)
+
+
+def _within(clean: np.ndarray, even: np.ndarray, source: np.ndarray, allowed: float, worst: float) -> np.ndarray:
+    """Thresholds of these columns, one quantile of each, that together let through `allowed` of the genuine at most.
+
+    worst: what they let through of any one source of 40 pictures or more.
+    """
+    names, at, counts = np.unique(source, return_inverse=True, return_counts=True)
+    big = counts >= _LEAST_SOURCE
+
+    def limits(tail: float) -> np.ndarray:
+        return np.array([min(quantile(column, even, 1 - tail) + 1e-4, _HIGHEST) for column in clean.T])
+
+    def fits(tail: float) -> bool:
+        over = (clean >= limits(tail)).any(1)
+        alone = np.bincount(at, over, len(names)) / counts
+        return bool((over * even).sum() <= allowed and not (alone[big] > worst).any())
+
+    low, high = 0.0, allowed
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return limits(high if fits(high) else low)
+
+
+def all_profiles(
+    spec: TrainSpec,
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    genuine: np.ndarray,
+    source: np.ndarray,
+) -> Mapping[Profile, ProfilePoints]:
+    """`profile_points` of every profile of the config."""
+    return {
+        name: profile_points(probabilities, targets, weights, genuine, source, risk)
+        for name, risk in spec.profiles.items()
+    }

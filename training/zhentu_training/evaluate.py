@@ -1,0 +1,138 @@
+"""Write what the shipped model is worth: figures of heads that never saw a picture's source, and its heatmaps.
+
+    python -m zhentu_training.evaluate --manifest runs/set/manifest.csv --run runs/reference --card models/MODEL_CARD.md
+    python -m zhentu_training.evaluate --rows dev.csv --pictures ../shared/data      # only the AUC of a finished scan
+
+The shipped heads have seen every source; what they would say of strangers is what their like, fitted without a source,
+said of it. Those figures are in held_out.npz of the run folder (`zhentu_training.fit`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from zhentu.detect.detector import Detector
+from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.types import CATEGORIES, Category
+from zhentu_training.card import Figures, write_card
+from zhentu_training.dataset import Origin, Sample
+from zhentu_training.features import pictures_of
+from zhentu_training.figures import auc
+from zhentu_training.fit import HELD_OUT, PLACES
+from zhentu_training.plots import plot_curves
+from zhentu_training.pointing import Pointing, contact_sheet, point
+from zhentu_training.prepare import real_samples
+from zhentu_training.tables import (
+    Scored,
+    category_table,
+    confusion_table,
+    error_table,
+    genuine_table,
+    profile_table,
+    real_table,
+    source_table,
+    training_table,
+)
+
+
+def held_out(run: Path, samples: list[Sample]) -> Scored:
+    """What the run's heads said of pictures whose sources they never saw."""
+    by_name = {str(sample.path): sample for sample in samples}
+    with np.load(run / HELD_OUT) as kept:
+        held = dict(kept)
+    there = np.array([name in by_name for name in held["names"]])
+    chosen = [by_name[name] for name in held["names"][there]]
+    return Scored(chosen, held["road"][there], held["probabilities"][there])
+
+
+def rows_auc(rows: Path, pictures: Path) -> str:
+    """AUC of `forged` of a `zhentu scan` output against the pictures' own manifest."""
+    table = pd.read_csv(rows)
+    made = {str(sample.path): sample.forged for sample in real_samples(pictures)}
+    table["made"] = [made.get(str(Path(path).resolve())) for path in table["path"]]
+    known = table[table["made"].notna() & table["forged"].notna()]
+    found = auc(known["forged"].to_numpy(float), known["made"].astype(bool).to_numpy())
+    unread = int(table["forged"].isna().sum())
+    return f"AUC of forged: {found:.4f}, {len(known)} pictures scored, {unread} without a score"
+
+
+def tables_of(scored: Scored, entry: ModelEntry) -> dict[str, pd.DataFrame]:
+    """Every table of the card, by title."""
+    made = next(each.value for each in entry.thresholds if each.category is Category.AI_GENERATED)
+    tables = {
+        "AI-made against genuine pictures": real_table(scored),
+        "The three profiles": profile_table(entry.profiles),
+        "Each AI source alone": source_table(scored, made),
+        "Genuine pictures by source": genuine_table(scored, entry.profiles, "source"),
+        "Genuine pictures by kind": genuine_table(scored, entry.profiles, "kind"),
+        "The categories": category_table(scored),
+        "Which category is named first: own forgeries": confusion_table(scored, Origin.OWN),
+        "Which category is named first: real edits": confusion_table(scored, Origin.EDIT),
+        "Calibration": error_table(scored, priors_of(entry)),
+    }
+    return {title: table for title, table in tables.items() if len(table)}
+
+
+def priors_of(entry: ModelEntry) -> np.ndarray:
+    """Of each output (5,)."""
+    return np.array(
+        [entry.prior if category is Category.AI_GENERATED else entry.category_prior for category in CATEGORIES]
+    )
+
+
+def heatmaps(run: Path, samples: list[Sample], detector: Detector, most: int, sheet: Path | None) -> Pointing | None:
+    """Judge the heatmaps on forgeries that the places' head left out; None where none was fitted."""
+    if not (run / PLACES).is_file():
+        return None
+    with np.load(run / PLACES) as kept:
+        judged = set(map(str, kept["judged"]))
+    chosen = [sample for sample in samples if str(sample.path) in judged and sample.mask]
+    chosen = [chosen[k] for k in np.random.default_rng(3).permutation(len(chosen))[:most]]
+    if sheet is not None and chosen:
+        whole = [sample for sample in samples if sample.origin is Origin.REAL]
+        picked = [whole[k] for k in np.random.default_rng(4).permutation(len(whole))[:8]]
+        contact_sheet(chosen[:16] + picked, detector, sheet)
+    return point(chosen, detector)
+
+
+def main() -> None:
+    """Print the tables and write the card."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, default=Path("../shared/data"), help="with --rows")
+    parser.add_argument("--rows", type=Path, help="a CSV written by `zhentu scan`: print its AUC and stop")
+    parser.add_argument("--manifest", type=Path, nargs="+", help="of the run")
+    parser.add_argument("--run", type=Path, help="folder of zhentu_training.fit")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--model", help="name@version; default: the active one")
+    parser.add_argument("--card", type=Path, help="write the model card there, curves.png beside it")
+    parser.add_argument("--heatmaps", type=int, default=120, help="forgeries whose heatmaps are judged")
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet of 24 heatmaps there")
+    arguments = parser.parse_args()
+    if arguments.rows:
+        print(rows_auc(arguments.rows, arguments.pictures))
+        return
+    if not arguments.manifest or not arguments.run:
+        sys.exit("name --manifest and --run, or --rows alone")
+    manifest = Manifest.load(arguments.models)
+    entry = manifest.entry(arguments.model or manifest.active)
+    served = manifest.in_floating_point(entry) or entry
+    samples = pictures_of(arguments.manifest)
+    scored = held_out(arguments.run, samples)
+    tables = tables_of(scored, entry)
+    pointing = heatmaps(arguments.run, samples, Detector(served, arguments.models), arguments.heatmaps, arguments.sheet)
+    for title, table in tables.items():
+        print(f"\n{title}\n{table.to_string(index=False)}")
+    print(f"\nHeatmaps: {pointing}")
+    if arguments.card:
+        plot_curves(scored, arguments.card.with_name("curves.png"))
+        write_card(arguments.card, entry, Figures(tables, pointing, training_table(scored.samples)), arguments.run)
+        print(f"\nwrote {arguments.card}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Fitted heads -> one ONNX graph and its manifest entry; refuses to write when torch and ONNX Runtime disagree.
+
+    python -m zhentu_training.export --run runs/reference --models models
+
+Parity is checked on pictures from files, through the serving code: same bytes, same decoder, same views.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from pydantic import TypeAdapter
+
+from zhentu.detect.calibration import Platt
+from zhentu.detect.detector import Detector
+from zhentu.detect.models import (
+    MANIFEST,
+    Golden,
+    Manifest,
+    ModelEntry,
+    ProfilePoints,
+    TrainingData,
+    WeightsFile,
+    samples_folder,
+)
+from zhentu.detect.views import make_views
+from zhentu.intake.decode import decode
+from zhentu.types import CATEGORIES, Profile
+from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.fit import CALIBRATION, PLACES, load_heads
+from zhentu_training.model import ZhentuModel
+from zhentu_training.pack import pack, save_with_shared_weights
+
+SHARED = "zhentu-encoder-int8.bin"  # weights that several graphs of models/ share
+PARITY = 1e-3  # largest difference of a probability between torch and the exported graph
+_MOST_CROPS = 16
+
+
+def assemble(run: Path, spec: TrainSpec) -> ZhentuModel:
+    """The whole model of a run folder: heads, fusion, and the places' heads where they were fitted."""
+    model = ZhentuModel(spec.graph)
+    heads = load_heads(run)
+    heads["whole"].put_into(model.whole)
+    heads["crops"].put_into(model.crops)
+    fitted = json.loads((run / CALIBRATION).read_text(encoding="utf-8"))
+    with torch.no_grad():
+        model.fusion.copy_(torch.tensor(fitted["fusion"]))
+        if (run / PLACES).is_file():  # where none were fitted no place stands out
+            with np.load(run / PLACES) as places:
+                for look, head in (("whole", model.whole_place), ("crops", model.crop_place)):
+                    head.weight.copy_(torch.from_numpy(places[f"{look}.weight"].ravel()))
+                    head.bias.copy_(torch.from_numpy(places[f"{look}.bias"]))
+    return model.eval()
+
+
+def to_onnx(model: ZhentuModel, spec: TrainSpec, path: Path) -> None:
+    """Write the serving graph; the number of crops stays dynamic."""
+    side = spec.views.whole_size
+    whole = torch.zeros((1, side, side, 3), dtype=torch.uint8)
+    crops = torch.zeros((3, side, side, 3), dtype=torch.uint8)
+    torch.onnx.export(
+        model,
+        (whole, crops),
+        str(path),
+        input_names=["whole", "crops"],
+        output_names=["logits", "whole_map", "crop_maps"],
+        dynamic_shapes={"whole": None, "crops": {0: torch.export.Dim("crop_count", min=1, max=_MOST_CROPS)}},
+        opset_version=20,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    # The transformer's matrices go to a file of their own that the int8 and the comparison graph share.
+    save_with_shared_weights(pack(onnx.load(str(path))), path, path.with_name(SHARED))
+    onnx.checker.check_model(str(path))
+
+
+def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[Golden, ...] = ()) -> ModelEntry:
+    """The manifest entry of an exported file."""
+    fitted = json.loads((run / CALIBRATION).read_text(encoding="utf-8"))
+    trained = json.loads((run / "training_data.json").read_text(encoding="utf-8"))
+    profiles = TypeAdapter(dict[Profile, ProfilePoints]).validate_python(fitted["profiles"])
+    return ModelEntry(
+        name=spec.name,
+        version=spec.version,
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        labels=tuple(category.value for category in CATEGORIES),
+        views=spec.views,
+        calibration={name: Platt(**line) for name, line in fitted["calibration"].items()},
+        thresholds=profiles[Profile.BALANCED].thresholds,
+        golden=golden,
+        training_data=TrainingData(trained["digest"], trained["pictures"], trained["sources"]),
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        licence="Apache-2.0",
+        weights=weights_of(path.with_name(SHARED)),
+        reference=fitted["reference"],
+        prior=fitted["prior"],
+        category_prior=fitted["category_prior"],
+        profiles=profiles,
+        stands_out=spec.locate.stands_out,
+    )
+
+
+def weights_of(shared: Path) -> tuple[WeightsFile, ...]:
+    """The manifest's mention of the shared weights, none where the model has none."""
+    if not shared.is_file():
+        return ()
+    return (WeightsFile(shared.name, hashlib.sha256(shared.read_bytes()).hexdigest()),)
+
+
+@torch.inference_mode()
+def parity(model: ZhentuModel, detector: Detector, pictures: list[Path], spec: TrainSpec) -> float:
+    """Largest difference of a probability between torch and serving over picture files, places included."""
+    worst = 0.0
+    for path in pictures:
+        picture = decode(path.read_bytes())
+        views = make_views(picture.rgb, spec.views)
+        expected = model(torch.from_numpy(views.whole), torch.from_numpy(views.crops))
+        served = detector.run(views)
+        scores = [detector.scores_of(logits).as_dict() for logits in (expected[0].numpy(), served[0])]
+        worst = max(worst, *(abs(scores[0][name] - scores[1][name]) for name in scores[0]))
+        for ours, theirs in zip(expected[1:], served[1:], strict=True):
+            worst = max(worst, float(np.abs(torch.sigmoid(ours).numpy() - 1 / (1 + np.exp(-theirs))).max()))
+    return worst
+
+
+def main() -> None:
+    """Export, check, and only then write into models/."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--pictures", type=Path, help="more picture files for the parity check")
+    parser.add_argument("--alone", action="store_true", help="previous detection models leave the folder")
+    arguments = parser.parse_args()
+    spec = load_spec(arguments.run / "train.yaml")
+    model = assemble(arguments.run, spec)
+    samples = sorted(samples_folder().glob("*.jpg"))
+    extra = sorted(arguments.pictures.rglob("*.jpg"))[:60] if arguments.pictures else []
+    if not samples + extra:
+        sys.exit(
+            "no pictures for the parity check: build the samples first (scripts/make_samples.py) or name --pictures"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"{spec.name}-{spec.version}.onnx"
+        if (arguments.models / SHARED).is_file():  # the same bytes as other graphs of the folder read
+            shutil.copyfile(arguments.models / SHARED, path.with_name(SHARED))
+        to_onnx(model, spec, path)
+        detector = Detector(entry_of(path, arguments.run, spec), path.parent)
+        worst = parity(model, detector, samples + extra, spec)
+        print(f"parity on {len(samples + extra)} pictures: largest difference {worst:.2e}, allowed {PARITY:.0e}")
+        if not worst < PARITY:
+            sys.exit("torch and ONNX Runtime disagree: nothing was written")
+        entry = entry_of(path, arguments.run, spec, golden_of(detector))
+        arguments.models.mkdir(parents=True, exist_ok=True)
+        for written in path.parent.iterdir():
+            shutil.copyfile(written, arguments.models / written.name)
+    add_to_manifest(arguments.models, entry, arguments.alone)
+    print(f"wrote {arguments.models / entry.file} and {arguments.models / MANIFEST}; active: {entry.ref}")
+
+
+def golden_of(detector: Detector) -> tuple[Golden, ...]:
+    """What a detector says of the package's sample pictures, for the check at start."""
+    return tuple(
+        Golden(sample.name, detector.detect(decode(sample.read_bytes())).scores.as_dict())
+        for sample in sorted(samples_folder().glob("*.jpg"))
+    )
+
+
+def add_to_manifest(folder: Path, entry: ModelEntry, alone: bool = False) -> None:
+    """Add an entry, or replace the one of its name and version, and make it the active one.
+
+    alone: other detection models leave the folder, their graphs with them; what they share with others stays.
+    """
+    manifest = Manifest(schema=1, active=str(entry.ref), models=(entry,))
+    if (folder / MANIFEST).is_file():
+        raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if alone:  # an entry of an older format need not be readable to be replaced
+            for each in raw["models"]:
+                if each["file"] != entry.file:
+                    (folder / each["file"]).unlink(missing_ok=True)
+            raw |= {"active": str(entry.ref), "models": [TypeAdapter(ModelEntry).dump_python(entry, mode="json")]}
+            (folder / MANIFEST).write_text(json.dumps(raw), encoding="utf-8")
+        known = Manifest.load(folder)
+        others = tuple(each for each in known.models if str(each.ref) != str(entry.ref))
+        manifest = replace(known, active=str(entry.ref), models=(*others, entry))
+    manifest.save(folder)
+
+
+if __name__ == "__main__":
+    main()

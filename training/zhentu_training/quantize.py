@@ -1,0 +1,165 @@
+"""fp32 graph -> int8 graph beside it in the manifest; refuses to write when it loses too much.
+
+    python -m zhentu_training.quantize --run runs/reference --models models --features runs/features
+
+Integer weights as the fp32 file already keeps them, activations quantised per call, because a few of a transformer's
+channels are a hundred times larger than the others in some pictures and not in others; the last shrinking products stay
+fp32. What it costs is measured, and golden scores are made, by an emulation in floating point (`pack.emulated`), so
+that the verdict does not depend on whether this processor's 8-bit products overflow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from tqdm import tqdm
+
+from zhentu.detect.calibration import Platt
+from zhentu.detect.detector import Detector
+from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.types import CATEGORIES, Category
+from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_of
+from zhentu_training.features import read_features, views_of
+from zhentu_training.figures import Judged, auc, recall
+from zhentu_training.fit import CALIBRATION, HELD_OUT, load_heads
+from zhentu_training.heads import read_tokens
+from zhentu_training.pack import emulated, save_with_shared_weights, to_integer_products
+
+LARGEST_AUC_LOSS, LARGEST_RECALL_LOSS = 0.003, 0.02  # of `ai_generated`, recall at 1 % false alarms
+_SHRINKING_KEPT = 3  # products; measured: half the error of the logits for 15 % of the time
+_MADE = CATEGORIES.index(Category.AI_GENERATED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """Held-out pictures in both precisions. exact, integer: calibrated probabilities of `ai_generated` (n,)."""
+
+    exact: Judged
+    integer: Judged
+    shift: np.ndarray  # mean of integer - exact logits (5,)
+
+    @property
+    def losses(self) -> tuple[float, float]:
+        """What int8 loses: AUC, and recall at 1 % false alarms."""
+        before, after = ((auc(each.score, each.made), recall(each, 0.01)) for each in (self.exact, self.integer))
+        return before[0] - after[0], before[1] - after[1]
+
+
+def integer_graph(source: Path, target: Path) -> None:
+    """Write the int8 graph of a packed fp32 one; its weights are the shared ones beside `target`."""
+    integer = to_integer_products(onnx.load(str(source)), kept=_SHRINKING_KEPT)
+    save_with_shared_weights(integer, target, target.with_name(SHARED))
+
+
+def emulated_graph(source: Path, target: Path) -> None:
+    """Write what an int8 graph computes, in floating point; weights inside."""
+    onnx.save(emulated(onnx.load(str(source))), str(target))
+
+
+def logits_of(graph: Path, paths: list[Path], spec: TrainSpec) -> np.ndarray:
+    """The graph's logits of pictures as the native road gives them to the heads, (n, 5)."""
+    session = ort.InferenceSession(str(graph))
+    found = []
+    for path in tqdm(paths, desc="int8", mininterval=5, disable=None):
+        views = views_of(path, "native", spec.views)
+        found.append(session.run(["logits"], {"whole": views[:1], "crops": views[1:]})[0])
+    return np.stack(found)
+
+
+def exact_logits(paths: list[Path], run: Path, features: Path, spec: TrainSpec) -> np.ndarray:
+    """What the fp32 graph says of the same, out of the kept features, (n, 5)."""
+    looked, heads = read_features(features, "native", [str(path) for path in paths]), load_heads(run)
+    fusion = np.array(json.loads((run / CALIBRATION).read_text(encoding="utf-8"))["fusion"])
+    looks = [
+        heads[look].logits(read_tokens(getattr(looked, look), getattr(spec.fit, look).tokens))
+        for look in ("whole", "crops")
+    ]
+    return np.asarray((np.stack(looks, 2) * fusion).sum(2))
+
+
+def compare(entry: ModelEntry, graph: Path, run: Path, features: Path, spec: TrainSpec, count: int) -> Compared:
+    """Both precisions on `count` held-out pictures, genuine and AI-made.
+
+    What is compared is the held-out score of each, and that score moved by what 8 bits change in the shipped heads'
+    logit: the shipped heads have seen these pictures, and would rank them right whatever the noise.
+    """
+    with np.load(run / HELD_OUT) as kept:
+        held = dict(kept)
+    use = np.flatnonzero((held["road"] == "native") & held["known"][:, _MADE].astype(bool))
+    chosen = np.sort(np.random.default_rng(spec.seed).permutation(use)[:count])
+    paths = [Path(name) for name in held["names"][chosen]]
+    change = logits_of(graph, paths, spec) - exact_logits(paths, run, features, spec)
+    shift = change.mean(0)
+    line = entry.calibration[Category.AI_GENERATED.value]
+    score = held["probabilities"][chosen, _MADE].clip(1e-9, 1 - 1e-9)
+    moved = np.log(score / (1 - score)) + line.slope * (change[:, _MADE] - shift[_MADE])
+    made, source = held["targets"][chosen, _MADE] > 0, held["source"][chosen]
+    return Compared(Judged(score, made, source), Judged(1 / (1 + np.exp(-moved)), made, source), shift)
+
+
+def integer_entry(entry: ModelEntry, path: Path, shift: np.ndarray) -> ModelEntry:
+    """The int8 graph's manifest entry: thresholds as they are, its logits' mean shift taken out by the calibration."""
+    lines = {
+        name: Platt(line.slope, line.intercept - line.slope * float(shift[k]))
+        for k, (name, line) in enumerate((category.value, entry.calibration[category.value]) for category in CATEGORIES)
+    }
+    return replace(
+        entry,
+        name=f"{entry.name}-int8",
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        precision="int8",
+        golden=(),
+        calibration=lines,
+        weights=weights_of(path.with_name(SHARED)),
+    )
+
+
+def main() -> None:
+    """Quantise, compare on held-out pictures, and only then write into models/."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="of zhentu_training.fit")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--features", type=Path, default=Path("runs/features"))
+    parser.add_argument("--model", help="name@version of the fp32 model; default: the active one")
+    parser.add_argument("--count", type=int, default=400, help="held-out pictures on which both are compared")
+    arguments = parser.parse_args()
+    spec = load_spec(arguments.run / "train.yaml")
+    manifest = Manifest.load(arguments.models)
+    entry = manifest.entry(arguments.model or manifest.active)
+    if entry.precision != "fp32":
+        sys.exit(f"{entry.ref} is {entry.precision} already; name the fp32 model with --model")
+    with tempfile.TemporaryDirectory() as scratch:
+        path, same = Path(scratch) / f"{entry.name}-int8-{entry.version}.onnx", Path(scratch) / "emulated.onnx"
+        for shared in entry.weights:  # the int8 graph must find the very same bytes in it
+            shutil.copyfile(arguments.models / shared.file, path.with_name(shared.file))
+        integer_graph(arguments.models / entry.file, path)
+        emulated_graph(path, same)
+        found = compare(entry, same, arguments.run, arguments.features, spec, arguments.count)
+        losses = found.losses
+        print(
+            f"int8 loses {losses[0]:.4f} of AUC, {losses[1]:.3f} of recall at 1 % ({len(found.exact.score)} pictures)"
+        )
+        if losses[0] > LARGEST_AUC_LOSS or losses[1] > LARGEST_RECALL_LOSS:
+            sys.exit(f"more than {LARGEST_AUC_LOSS} or {LARGEST_RECALL_LOSS}: nothing was written")
+        small = integer_entry(entry, path, found.shift)
+        stand_in = replace(small, file=same.name, sha256=hashlib.sha256(same.read_bytes()).hexdigest(), weights=())
+        small = replace(small, golden=golden_of(Detector(stand_in, same.parent)))
+        shutil.copyfile(path, arguments.models / path.name)
+    add_to_manifest(arguments.models, small)
+    print(f"wrote {arguments.models / small.file}; active: {small.ref}")
+
+
+if __name__ == "__main__":
+    main()

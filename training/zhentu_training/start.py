@@ -1,0 +1,88 @@
+"""Heads of a shipped model, read back out of its ONNX graph, so that a platform tunes on what it has.
+
+The graph holds everything that was fitted; what it does not hold, the frozen transformer, comes from its package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from pydantic import TypeAdapter
+
+from zhentu.detect.models import MANIFEST, Manifest, ModelEntry
+from zhentu.errors import UsageError
+from zhentu.types import CATEGORIES
+from zhentu_training.calibrate import Fusion
+from zhentu_training.config import TrainSpec
+from zhentu_training.heads import FittedHead
+
+
+def head_of(folder: Path, look: str, spec: TrainSpec) -> FittedHead:
+    """The head of a look ("whole" or "crops") of the model in a models folder.
+
+    Raises UsageError when there is no model, or one that reads other tokens than the config's.
+    """
+    arrays = _initialisers(folder)
+    width = int(arrays[next(name for name in arrays if name.endswith("cls_token"))].shape[-1])
+    wanted = (len(CATEGORIES), width * len(getattr(spec.fit, look).tokens.places))
+    layers = [f"{look}.linear"]
+    if getattr(spec.fit, look).hidden:
+        layers += [f"{look}.deep.0", f"{look}.deep.2"]
+    found = [arrays.get(f"{layer}.{part}") for layer in layers for part in ("weight", "bias")]
+    missing = [layer for layer, weight in zip(layers, found[::2], strict=True) if weight is None]
+    if missing or found[0] is None or found[0].shape != wanted:
+        shape = "none" if found[0] is None else str(found[0].shape)
+        raise UsageError(
+            f"{folder}: its {look} head is not the one of the config ({shape}, the config's is {wanted}); "
+            "tune with the tokens it was trained with"
+        )
+    weight, bias, *deep = (np.array(each, np.float32) for each in found if each is not None)
+    return FittedHead(weight, bias, tuple(deep) or None)  # type: ignore[arg-type]
+
+
+def shipped_fusion(folder: Path) -> Fusion:
+    """How the model in a models folder adds its looks, and reads the sum."""
+    entry, arrays = _entry(folder), _initialisers(folder)
+    lines = [entry.calibration[category.value] for category in CATEGORIES]
+    slopes, intercepts = (np.array([getattr(line, part) for line in lines]) for part in ("slope", "intercept"))
+    return Fusion(np.array(arrays["fusion"], np.float64), slopes, intercepts)
+
+
+def shipped_calibration(folder: Path) -> dict[str, object]:
+    """The content of calibration.json, as `zhentu_training.fit` writes it, of the model in a models folder."""
+    entry, fusion = _entry(folder), shipped_fusion(folder)
+    plain: dict[str, object] = TypeAdapter(ModelEntry).dump_python(entry, mode="json")
+    kept = {name: plain[name] for name in ("calibration", "prior", "category_prior", "profiles", "reference")}
+    return {"fusion": fusion.weights.tolist(), **kept}
+
+
+def shipped_places(folder: Path) -> dict[str, np.ndarray]:
+    """Weights and biases of the places' heads, as `zhentu_training.locate` writes them."""
+    arrays, found = _initialisers(folder), {}
+    for look, head in (("whole", "whole_place"), ("crops", "crop_place")):
+        for part in ("weight", "bias"):
+            # The exporter keeps equal tensors once: what is missing equals the other look's, noughts of no fit.
+            other = "crop_place" if head == "whole_place" else "whole_place"
+            value = arrays.get(f"{head}.{part}", arrays.get(f"{other}.{part}"))
+            if value is None:
+                raise UsageError(f"{folder}: its graph holds no head for places; it is of another version of zhentu")
+            found[f"{look}.{part}"] = np.array(value, np.float32)
+    return found
+
+
+def _entry(folder: Path) -> ModelEntry:
+    if not (folder / MANIFEST).is_file():
+        raise UsageError(f"{folder}: is no models folder (no {MANIFEST})")
+    manifest = Manifest.load(folder)
+    entry = manifest.entry(manifest.active)
+    # An int8 graph keeps the heads in floating point, but the fp32 one is what was fitted.
+    return manifest.in_floating_point(entry) or entry
+
+
+def _initialisers(folder: Path) -> dict[str, np.ndarray]:
+    graph = onnx.load(str(folder / _entry(folder).file), load_external_data=False).graph
+    inside = [each for each in graph.initializer if each.data_location != onnx.TensorProto.EXTERNAL]
+    return {each.name: numpy_helper.to_array(each) for each in inside}
