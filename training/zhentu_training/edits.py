@@ -49,7 +49,7 @@ def pairs_of(pictures: Path) -> list[Sample]:
         before, after = ((pictures / name).resolve() for name in row["file"].split("|"))
         kind, _, generator = row["detail"].rpartition("/")
         shown = {category for word, category in KINDS.items() if word in kind.lower()}
-        source = f"edit {row['origin'].split(':')[0]}"
+        source = row["origin"].split(":")[0]
         samples += _pair(before, after, source, f"pair: {kind}", generator, shown)
     return samples
 
