@@ -55,6 +55,17 @@ class Action(StrEnum):
         return list(Action).index(self)
 
 
+class Profile(StrEnum):
+    """How readily a platform acts: each profile is a set of thresholds with its measured rates.
+
+    careful: few genuine pictures are touched.  strict: more forgeries are found, and more genuine ones looked at.
+    """
+
+    CAREFUL = "careful"
+    BALANCED = "balanced"
+    STRICT = "strict"
+
+
 class Mode(StrEnum):
     """Whether decisions are applied. `shadow` computes and records, and applies `allow`."""
 

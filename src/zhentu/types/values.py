@@ -180,7 +180,10 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Calibrated probabilities in [0, 1]: one per category, and `forged` = that any of the five holds."""
+    """Calibrated probabilities in [0, 1]: one per category, and `forged`, the highest of the five.
+
+    That any of the five holds is at least as likely as the likeliest of them; the model knows no more than that.
+    """
 
     material_mismatch: float
     exaggerated_effect: float
