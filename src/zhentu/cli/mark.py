@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from zhentu.atomic import write_whole
+from zhentu.cli.terminal import console, say_json
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 from zhentu.types import AiState, Inquiry
@@ -90,7 +90,7 @@ def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) 
     spec = label_spec(settings, implicit=implicit)
     limits = limits_of(settings)
     screener = build_screener(settings) if any(job.state is None for job in jobs) else None
-    errors, failed = Console(stderr=True), 0
+    errors, failed = console(stderr=True), 0
     for job in jobs:
         try:
             payload = read_file(job.path, limits)
@@ -130,7 +130,7 @@ def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
     from zhentu.mark.verify import verify_labels
 
     limits, lists, table = limits_of(settings), read_trust_lists(settings), read_generators(settings)
-    errors, failed = Console(stderr=True), 0
+    errors, failed = console(stderr=True), 0
     for path in find_pictures(sources):
         try:
             found = verify_labels(read_file(Path(path), limits), limits, lists, table)
@@ -213,7 +213,7 @@ def _keep(target: Path, payload: bytes) -> None:
 
 
 def _say(outcome: dict[str, object], words: str, as_json: bool) -> None:
-    typer.echo(json.dumps(outcome, ensure_ascii=False) if as_json else words)
+    say_json(json.dumps(outcome, ensure_ascii=False) if as_json else words)
 
 
 def _with(settings: Settings, changed: dict[str, object]) -> Settings:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from zhentu.cli.terminal import console, say, styled
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 
@@ -35,7 +35,7 @@ def list_models() -> None:
         mark = "active" if str(entry.ref) == manifest.active else ""
         trained = f"{entry.training_data.pictures} pictures, {entry.training_data.sources} sources"
         table.add_row(mark, str(entry.ref), entry.sha256[:16], entry.precision, trained, entry.created, entry.licence)
-    Console().print(table)
+    console().print(table)
 
 
 @model_app.command("verify")
@@ -44,7 +44,7 @@ def verify_model() -> None:
 
     Example: zhentu model verify
     """
-    typer.echo(_model_sound(load_settings()))
+    say(_model_sound(load_settings()))
 
 
 @model_app.command("use")
@@ -60,10 +60,10 @@ def use_model(
 
     settings = load_settings()
     chosen = "" if name == "default" else name
-    typer.echo(_model_sound(settings.model_copy(update={"model": chosen}) if chosen else settings))
+    say(_model_sound(settings.model_copy(update={"model": chosen}) if chosen else settings))
     with open_database(settings) as database:
         ModelHistory(database).use(chosen)
-    typer.echo(f"{name} is in force; running gates follow within seconds")
+    say(f"{name} is in force; running gates follow within seconds")
 
 
 @model_app.command("rollback")
@@ -79,9 +79,9 @@ def roll_back_model() -> None:
     with open_database(settings) as database:
         history = ModelHistory(database)
         before = history.previous()
-        typer.echo(_model_sound(settings.model_copy(update={"model": before}) if before else settings))
+        say(_model_sound(settings.model_copy(update={"model": before}) if before else settings))
         history.use(before)
-    typer.echo(f"{before or 'the model of the settings'} is in force again; running gates follow within seconds")
+    say(f"{before or 'the model of the settings'} is in force again; running gates follow within seconds")
 
 
 @model_app.command("reference")
@@ -115,7 +115,7 @@ def set_reference(
     reference = references_of([[float(row[output]) for output in OUTPUTS] for row in scored])
     models = tuple(replace(each, reference=reference) if str(each.ref) in chosen else each for each in manifest.models)
     path = replace(manifest, models=models).save(folder)
-    typer.echo(f"{len(scored)} pictures are the reference of {', '.join(sorted(chosen))} in {path}")
+    say(f"{len(scored)} pictures are the reference of {', '.join(sorted(chosen))} in {path}")
 
 
 @policy_app.command("check")
@@ -126,7 +126,7 @@ def check_policy(
 
     Example: zhentu policy check configs/policy.yaml
     """
-    typer.echo(_policy_sound(load_settings(), file))
+    say(_policy_sound(load_settings(), file))
 
 
 def doctor() -> None:
@@ -151,11 +151,11 @@ def doctor() -> None:
     broken = False
     for name, check in checks.items():
         try:
-            table.add_row(name, "[green]ok[/green]", check())
+            table.add_row(name, styled("ok", "green"), check())
         except ZhentuError as error:
             broken = True
-            table.add_row(name, "[red]problem[/red]", str(error))
-    Console().print(table)
+            table.add_row(name, styled("problem", "red"), str(error))
+    console().print(table)
     if broken:
         raise typer.Exit(3)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from zhentu.errors import LabelUnwritable, UsageError
 from zhentu.intake.aigc import AigcLabel
-from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.decode import DecodeLimits
 from zhentu.intake.generators import GeneratorTable
 from zhentu.intake.metadata import Metadata, read_metadata
+from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.mark import badge as badges
 from zhentu.mark.credentials import settle
 from zhentu.mark.gainmap import hdr_properties
@@ -28,7 +29,13 @@ class _Visible:
     overlay: Overlay | None = None  # None where nothing is to be painted
 
 
-def label_picture(payload: bytes, state: AiState, spec: LabelSpec, limits: DecodeLimits | None = None) -> Labelled:
+def label_picture(
+    payload: bytes,
+    state: AiState,
+    spec: LabelSpec,
+    limits: DecodeLimits | None = None,
+    decoder: DecoderPort = IN_PROCESS,
+) -> Labelled:
     """Write the labels that `state` calls for; a picture that already carries them comes back byte for byte.
 
     Pixels are touched only for the visible label. A label the file carries is updated, never doubled, and never
@@ -38,7 +45,7 @@ def label_picture(payload: bytes, state: AiState, spec: LabelSpec, limits: Decod
     """
     if not spec.implicit and not spec.visible:
         raise UsageError("neither the visible nor the implicit label is asked for; ask for one of them")
-    picture = decode(payload, limits)
+    picture = decoder.decode(payload, limits)
     metadata = read_metadata(payload, picture.format)
     existing = existing_labels(metadata, spec.generators)
     state = surest(existing, state)

@@ -31,12 +31,13 @@ from zhentu.types import AiState, Mode, Record
 
 router = APIRouter(tags=["labels"])
 
-_STATES = {str(int(state)): state for state in AiState}
+STATES = {str(int(state)): state for state in AiState}
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _BROKEN = (
     errors.PictureEmpty,
     errors.PictureTooLarge,
     errors.PictureTooSmall,
+    errors.PictureTooSlow,
     errors.PictureTruncated,
     errors.PictureCorrupt,
     errors.UnsupportedFormat,
@@ -57,7 +58,7 @@ _NOTICE: dict[int | str, dict[str, Any]] = {
 }
 _FIELDS: dict[str, Any] = {
     "record_id": {"type": "string", "description": "Label as this record says; its id becomes the PropagateID."},
-    "state": {"type": "string", "enum": list(_STATES), "description": "Without a record: is, possibly, suspected."},
+    "state": {"type": "string", "enum": list(STATES), "description": "Without a record: is, possibly, suspected."},
     "visible": {"type": "boolean", "description": "Paint the visible label; default: label_visible."},
 }
 
@@ -151,7 +152,9 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
     gate.capacity.admit()
     payload, _ = await read_picture(request, gate.settings.max_bytes, frozenset())
     using = gate.active.screener
-    work = gate.capacity.run(lambda _: verify_labels(payload, using.limits, using.trust_lists, using.generators))
+    work = gate.capacity.run(
+        lambda _: verify_labels(payload, using.limits, using.trust_lists, using.generators, using.decoder)
+    )
     found = await unless_gone(request, work)
     return _verify_answer(found)
 
@@ -167,15 +170,15 @@ async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
     gate.capacity.admit()
     payload, given = await read_picture(request, gate.settings.max_bytes, frozenset(_FIELDS))
     record_id, state = given.get("record_id", ""), given.get("state", "")
-    if bool(record_id) == bool(state) or (state and state not in _STATES):
+    if bool(record_id) == bool(state) or (state and state not in STATES):
         raise UsageError("give either record_id or state (1 is, 2 possibly, 3 suspected)")
     visible = given.get("visible", "").lower()
     if visible and visible not in _FLAGS:
         raise UsageError(f"visible: {visible[:40]!r} is neither true nor false")
     record = await asyncio.to_thread(gate.store.get, record_id) if record_id else None
-    owed = _STATES[state] if record is None else _owed(record, payload)
+    owed = STATES[state] if record is None else _owed(record, payload)
     spec = _spec(gate, record_id, _FLAGS.get(visible))
-    return await _labelled(request, gate, payload, owed, spec, record.picture_format if record else "")
+    return await labelled_answer(request, gate, payload, owed, spec, record.picture_format if record else "")
 
 
 @router.get(
@@ -190,7 +193,7 @@ async def labelled(request: Request, record_id: RecordId, gate: TheGate, caller:
     record = await asyncio.to_thread(gate.store.get, record_id)
     payload = await asyncio.to_thread(gate.pictures.get, record.picture_sha256)
     spec = _spec(gate, record_id, None)
-    return await _labelled(request, gate, payload, _owed(record, payload), spec, record.picture_format)
+    return await labelled_answer(request, gate, payload, _owed(record, payload), spec, record.picture_format)
 
 
 @router.get(
@@ -227,18 +230,18 @@ def _spec(gate: Gate, record_id: str, visible: bool | None) -> LabelSpec:
     return label_spec(settings, record_id)
 
 
-async def _labelled(
+async def labelled_answer(
     request: Request, gate: Gate, payload: bytes, owed: AiState | None, spec: LabelSpec, form: str
 ) -> Response:
     """The answer with the labelled picture; the very bytes where no label is owed."""
     if owed is None:
         headers = {"Zhentu-Label-State": "none", "Zhentu-Label-Changed": "false"}
         return Response(payload, headers=headers, media_type=_mime(form))
-    limits = gate.active.screener.limits
+    limits, decoder = gate.active.screener.limits, gate.active.screener.decoder
 
     def work(ticket: Ticket) -> Labelled:
         ticket.check()
-        return label_picture(payload, owed, spec, limits)
+        return label_picture(payload, owed, spec, limits, decoder)
 
     made = await unless_gone(request, gate.capacity.run(work))
     return Response(made.payload, headers=_headers(made), media_type=_mime(made.format))
