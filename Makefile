@@ -27,16 +27,16 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[dev,train]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,train,cluster]'
 	touch $@ $(VENV)/.demo
 
 SMOKE ?= runs/smoke
 train-smoke: $(VENV)/.test ## the whole training line on the sample pictures, under two minutes; the model is worth nothing
 	rm -rf $(SMOKE)
 	$(BIN)/zhentu-forge src/zhentu/samples/genuine_*.jpg $(SMOKE)/train --per-picture 6
-	$(BIN)/zhentu-forge src/zhentu/samples/genuine_*.jpg $(SMOKE)/dev --per-picture 3 --split dev --seed 2
-	$(BIN)/python -m zhentu_training.train --manifest $(SMOKE)/train/manifest.csv --run $(SMOKE)/run --config configs/train-smoke.yaml
-	$(BIN)/python -m zhentu_training.calibrate --run $(SMOKE)/run --manifest $(SMOKE)/dev/manifest.csv
+	$(BIN)/python -m zhentu_training.features --manifest $(SMOKE)/train/manifest.csv --features $(SMOKE)/features --config configs/train-smoke.yaml
+	$(BIN)/python -m zhentu_training.fit --manifest $(SMOKE)/train/manifest.csv --features $(SMOKE)/features --run $(SMOKE)/run --config configs/train-smoke.yaml
+	$(BIN)/python -m zhentu_training.locate --manifest $(SMOKE)/train/manifest.csv --features $(SMOKE)/features --run $(SMOKE)/run
 	$(BIN)/python -m zhentu_training.export --run $(SMOKE)/run --models $(SMOKE)/models
 	ZHENTU_MODELS_DIR=$(SMOKE)/models $(BIN)/zhentu model verify
 

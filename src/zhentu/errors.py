@@ -9,6 +9,8 @@ ZhentuError                      internal_error           500  1
 │   ├── PictureCorrupt           picture_corrupt          422  1
 │   ├── PictureTooSlow           picture_too_slow         422  1   (not read within its time or memory)
 │   ├── UnsupportedFormat        unsupported_format       415  1
+│   │   ├── SvgUnsupported       svg_unsupported          415  1   (a drawing, no pixels)
+│   │   └── PdfUnsupported       pdf_unsupported          415  1   (a document)
 │   └── LabelUnwritable          label_unwritable         422  1   (this format or file cannot take the label)
 ├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
 ├── RecordUnreadable             record_unreadable        500  1   (a row that this release cannot read)
@@ -104,6 +106,18 @@ class UnsupportedFormat(PictureError):
 
     code = "unsupported_format"
     http_status = 415
+
+
+class SvgUnsupported(UnsupportedFormat):
+    """An SVG drawing."""
+
+    code = "svg_unsupported"
+
+
+class PdfUnsupported(UnsupportedFormat):
+    """A PDF document."""
+
+    code = "pdf_unsupported"
 
 
 class LabelUnwritable(PictureError):

@@ -39,7 +39,8 @@ class Settings(BaseSettings):
 
     store_url: SQLAlchemy URL of the record store.  policy_path, models_dir: None = shipped with the package.
     model: "name" or "name@version"; None = the manifest's active one.  workers: 0 = one per core.
-    max_bytes, max_pixels, max_side, min_side: decode limits.  host, port: where the gate listens.
+    max_bytes, max_pixels, max_side, min_side, max_scans, max_frames: decode limits.  frames: how many of an animation,
+    or pages of a file, are looked at.  host, port: where the gate listens.
     jobs_dir: folder of backlog jobs; None = beside the default store.
     queue_size: pictures waiting before the gate refuses.  deadline_s: seconds a request may take.
     auto_migrate: bring the store to this version's schema at start; None = for SQLite only.
@@ -82,6 +83,9 @@ class Settings(BaseSettings):
     max_pixels: Annotated[int, Field(ge=1024)] = 50_000_000
     max_side: Annotated[int, Field(ge=64)] = 20_000
     min_side: Annotated[int, Field(ge=1)] = 32
+    max_scans: Annotated[int, Field(ge=1)] = 100
+    max_frames: Annotated[int, Field(ge=1)] = 2_000
+    frames: Annotated[int, Field(ge=2, le=64)] = 8
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     queue_size: Annotated[int, Field(ge=1)] = 64

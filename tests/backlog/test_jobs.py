@@ -15,7 +15,7 @@ from zhentu.backlog.scan import _calm as calm
 from zhentu.backlog.scan import resume_scan, run_scan
 from zhentu.backlog.scan_job import JobLock, JobPlace, ScanJob
 from zhentu.cli.app import app
-from zhentu.cli.show import Rate, duration
+from zhentu.cli.progress import Rate, duration
 from zhentu.errors import UsageError
 from zhentu.settings import Settings
 

@@ -1,21 +1,23 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from conftest import encoded, photo
 from PIL import Image
 
 from zhentu.detect.detector import Detector
-from zhentu.detect.heatmap import combine, render
+from zhentu.detect.heatmap import heatmaps_of, overlay, place_map, render
 from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.detect.views import Box
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
-from zhentu.types import CATEGORIES, Picture
+from zhentu.types import CATEGORIES, Action, Category, Heatmap, Picture, Profile, Scores
 
 
 @pytest.fixture
@@ -38,17 +40,24 @@ def test_brighter_pictures_score_higher_in_the_tiny_model(entry: ModelEntry, fol
     detector = Detector(entry, folder)
     dark, bright = (decode(encoded(Image.new("RGB", (64, 64), (v, v, v)), "PNG")) for v in (40, 220))
     low, high = detector.detect(dark).scores, detector.detect(bright).scores
-    assert low.forged < 0.1 < 0.9 < high.forged
+    assert low.forged < 0.4 < 0.9 < high.forged
     assert low.material_mismatch == pytest.approx(1 / (1 + np.exp(-(40 / 127.5 - 1))), abs=1e-4)
 
 
 def test_calibration_stretches_the_logit(folder: Path, picture: Picture) -> None:
-    plain = Detector(Manifest.load(folder).active_entry, folder).detect(picture).scores.forged
+    plain = Detector(Manifest.load(folder).active_entry, folder).detect(picture).scores.ai_generated
     content = json.loads((folder / "manifest.json").read_text())
-    content["models"][0]["calibration"]["forged"] = {"slope": 1.0, "intercept": 2.0}
+    content["models"][0]["calibration"]["ai_generated"] = {"slope": 1.0, "intercept": 2.0}
     (folder / "manifest.json").write_text(json.dumps(content))
-    raised = Detector(Manifest.load(folder).active_entry, folder).detect(picture).scores.forged
+    raised = Detector(Manifest.load(folder).active_entry, folder).detect(picture).scores.ai_generated
     assert np.log(raised / (1 - raised)) - np.log(plain / (1 - plain)) == pytest.approx(2.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("logits", [[-4, 1, 0, 2, -9], [3, -3, -3, -3, -3], [-5, -5, -5, -5, -4.9]])
+def test_forged_is_the_highest_of_the_five(entry: ModelEntry, folder: Path, logits: list[float]) -> None:
+    scores = Detector(entry, folder).scores_of(np.array(logits, np.float32))
+    five = [scores.of(category) for category in CATEGORIES]
+    assert scores.forged == max(five) == pytest.approx(1 / (1 + np.exp(-max(logits))))
 
 
 def test_an_altered_file_is_refused(entry: ModelEntry, folder: Path) -> None:
@@ -92,16 +101,92 @@ def test_a_manifest_reports_every_problem(folder: Path) -> None:
     assert all(word in str(caught.value) for word in ("sha256", "thresholds", "extra"))
 
 
+def test_a_graph_of_six_logits_is_refused_in_words(entry: ModelEntry, folder: Path) -> None:
+    graph = onnx.load(str(folder / entry.file))
+    graph.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 6
+    for each in graph.graph.initializer:
+        if each.name in ("five", "flat"):
+            wide = np.ones((1, 6, 1, 1), np.float32) if each.name == "five" else np.array([6], np.int64)
+            each.CopyFrom(onnx.numpy_helper.from_array(wide, each.name))
+    content = graph.SerializeToString()
+    (folder / entry.file).write_bytes(content)
+    change(folder, sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(ModelError, match="another version of zhentu"):
+        Detector(Manifest.load(folder).active_entry, folder)
+
+
+def test_another_prior_moves_scores_and_thresholds_alike(folder: Path, picture: Picture) -> None:
+    threshold = {"category": "ai_generated", "action": "label", "value": 0.8}
+    point = {"threshold": threshold, "false_alarms": 0.01, "recall": 0.7}
+    change(folder, profiles={"balanced": {"points": [point], "false_alarms": 0.01}})
+    here = Manifest.load(folder).active_entry
+    there = here.at_prior(0.05)
+    scores = [Detector(each, folder).detect(picture).scores.ai_generated for each in (here, there)]
+    odds = [p / (1 - p) for p in scores]
+    assert odds[1] / odds[0] == pytest.approx(0.05 / 0.95, rel=1e-4)
+    (moved,) = (each.value for each in there.thresholds if each.action is Action.LABEL)
+    assert moved / (1 - moved) == pytest.approx(0.8 / 0.2 * 0.05 / 0.95)
+    assert [each.value for each in there.in_profile(Profile.BALANCED).thresholds] == pytest.approx([moved])
+    assert there.at_prior(0.5).in_profile(Profile.BALANCED).thresholds[0].value == pytest.approx(0.8)
+    with pytest.raises(ModelError, match="between 0 and 1"):
+        here.at_prior(0.0)
+
+
+def test_a_profile_the_model_has_not_is_named(entry: ModelEntry) -> None:
+    with pytest.raises(ModelError, match="has no profile strict"):
+        entry.in_profile(Profile.STRICT)
+
+
 def test_an_unknown_model_lists_those_there_are(folder: Path) -> None:
     with pytest.raises(ModelError, match="tiny@1"):
         Manifest.load(folder).entry("other")
 
 
 def test_heat_is_high_where_the_crop_saw_something() -> None:
-    whole, crops = np.zeros((5, 4, 4)), np.ones((1, 5, 2, 2))
-    heatmap = combine(whole, crops, (Box(0, 0, 50, 50),), 100, 100)[0]
-    assert heatmap.grid[5, 5] == pytest.approx(0.5)
-    assert heatmap.grid[40, 40] == 0.0
+    grid = place_map(np.zeros((4, 4)), np.ones((1, 2, 2)), (Box(0, 0, 50, 50),), 50, 100, 100)
+    assert grid[5, 5] == pytest.approx(0.5)
+    assert grid[40, 40] == 0.0
+
+
+def test_the_mirrored_part_of_a_crop_is_no_place_of_the_picture() -> None:
+    crop = np.zeros((1, 4, 4))
+    crop[0, :, 2:] = 1.0  # right of the picture's border, mirrored there
+    assert place_map(np.zeros((4, 4)), crop, (Box(0, 0, 32, 64),), 64, 64, 32).max() == pytest.approx(0.0)
+
+
+def test_every_size_of_picture_has_a_map() -> None:
+    for height, width in ((1, 1), (1, 900), (900, 1), (40, 3000)):
+        box = Box(0, 0, min(width, 64), min(height, 64))
+        grid = place_map(np.ones((4, 4)), np.ones((1, 4, 4)), (box,), 64, height, width)
+        assert grid.min() == grid.max() == 1.0
+
+
+def scores_of(value: float) -> Scores:
+    return Scores(0.1, 0.1, 0.1, 0.1, value, value)
+
+
+def test_a_place_that_stands_out_is_pointed_at() -> None:
+    places = np.full((10, 10), 0.2, np.float32)
+    places[2, 3] = 0.7
+    heat = heatmaps_of(places, scores_of(0.9), stands_out=0.25)[4].grid
+    assert heat[2, 3] == pytest.approx(0.9)
+    assert heat.sum() == pytest.approx(0.9)
+
+
+def test_where_no_place_stands_out_the_map_says_everywhere() -> None:
+    places = np.full((10, 10), 0.6, np.float32)
+    places[2, 3] = 0.7
+    heat = heatmaps_of(places, scores_of(0.9), stands_out=0.25)[4].grid
+    assert heat.min() == heat.max() == pytest.approx(0.9)
+
+
+def test_the_picture_shows_through_where_nothing_is_seen(picture: Picture) -> None:
+    grid = np.zeros((8, 12), np.float32)
+    assert (overlay(picture, Heatmap(grid, Category.AI_GENERATED)) == picture.rgb).all()
+    grid[:, :3] = 1.0
+    drawn = overlay(picture, Heatmap(grid, Category.AI_GENERATED))
+    assert (drawn[:, -20:] == picture.rgb[:, -20:]).all()
+    assert (drawn[:, :10] != picture.rgb[:, :10]).any()
 
 
 def test_heatmaps_cover_every_category_and_render_as_png(entry: ModelEntry, folder: Path, picture: Picture) -> None:

@@ -22,6 +22,7 @@ from zhentu.errors import UsageError
 from zhentu.record.private import private_folder
 
 _DESCRIPTION = "job.json"
+_LISTING_FIELDS = ("sources", "limit", "shard", "exclude", "look_inside", "encoding", "delimiter", "schemes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class ScanJob:
     rescan_below: scores of this model from this version on count as known; "" = only those of the model in force.
     engine: "local" or "ray".  reads_per_second: requests to the source, 0 = no limit.  attempts: per read.
     max_load: no picture is begun while the machine's one-minute load is above, 0 = no limit.
+    exclude: patterns of paths that are left out.  look_inside: tell objects whose name says nothing by first bytes.
+    encoding, delimiter: of CSV sheets, "" = guessed.  schemes: of URLs that sheets may name besides the usual stores.
     """
 
     sources: tuple[str, ...]
@@ -52,6 +55,15 @@ class ScanJob:
     reads_per_second: float = 0.0
     attempts: int = 5
     max_load: float = 0.0
+    exclude: tuple[str, ...] = ()
+    look_inside: bool = True
+    encoding: str = ""
+    delimiter: str = ""
+    schemes: tuple[str, ...] = ()
+
+    def same_pictures(self, other: ScanJob) -> bool:
+        """Whether both mean the same pictures, so that one may go on where the other was stopped."""
+        return all(getattr(self, name) == getattr(other, name) for name in _LISTING_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +117,8 @@ class JobPlace:
             output = job["output"]
             job |= {
                 "sources": tuple(job["sources"]),
+                "exclude": tuple(job.get("exclude", ())),
+                "schemes": tuple(job.get("schemes", ())),
                 "output": Path(output) if output else None,
                 "shard": Shard(**job["shard"]),
             }

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from zhentu.banks.bank import Banks
 from zhentu.bootstrap.screener import limits_of
 from zhentu.bootstrap.stores import build_banks, build_store
-from zhentu.intake.decode import decode
-from zhentu.intake.ports import DecoderPort
+from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.record.pictures import PictureStore
 from zhentu.record.store import RecordStore
 from zhentu.review.appeals import Appeals
@@ -28,7 +27,7 @@ def build_desk(
     banks: Banks,
     screener: Callable[[], Screener | None] = lambda: None,
     open_token: str = "",
-    decoder: DecoderPort = decode,
+    decoder: DecoderPort = IN_PROCESS,
 ) -> Desk:
     """The review desk over a store. screener: gives the one in force, for heatmaps and comparisons.
 

@@ -43,4 +43,12 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
 
 def limits_of(settings: Settings) -> DecodeLimits:
     """The decode limits in force."""
-    return DecodeLimits(settings.max_bytes, settings.max_pixels, settings.max_side, settings.min_side)
+    return DecodeLimits(
+        settings.max_bytes,
+        settings.max_pixels,
+        settings.max_side,
+        settings.min_side,
+        settings.max_scans,
+        settings.frames,
+        settings.max_frames,
+    )

@@ -34,6 +34,7 @@ def apply(
     Example: zhentu apply 20261124-204500-ab12cd --enforce
     """
     from zhentu.backlog.apply import Applier, ApplySpec
+    from zhentu.backlog.finding import access_of
     from zhentu.backlog.reading import Reader
     from zhentu.backlog.scan_job import JobLock
     from zhentu.bootstrap.labels import label_spec
@@ -52,6 +53,8 @@ def apply(
     def label(payload: bytes, state: AiState) -> bytes:
         return label_picture(payload, state, label_spec(settings), limits).payload
 
+    access = access_of(place.job, settings).also([target])
+    reader = Reader(limits, attempts=place.job.attempts, access=access)
     spec = ApplySpec(target, webhook or settings.webhook_url or "", label)
     with (
         closing(build_store(settings)) as store,
@@ -59,7 +62,7 @@ def apply(
         closing(place.ledger(looking=True)) as ledger,
     ):
         table = AppliedTable(store.database)
-        applier = Applier(place, ledger, table, Reader(limits), spec)
+        applier = Applier(place, ledger, table, reader, spec)
         report = applier.enforce() if enforce else applier.undo() if undo else applier.plan()
         failed = list(table.each(place.job_id, (AppliedState.FAILED,)))
     _show(report, place.job_id, planned=not (enforce or undo))

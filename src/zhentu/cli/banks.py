@@ -7,6 +7,7 @@ import io
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,11 +109,11 @@ def add(
 
     banks, added = _open(), list[int]()
     expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    decoded = [_picture(path) for path in pictures]  # all are read before any is added
-    for picture in decoded:
+    frames = [_frames(path) for path in pictures]  # all are read before any is added
+    for picture in chain.from_iterable(frames):  # of an animation every frame that screening would look at
         entry = NewEntry.of(fingerprint_of(picture), source, seller, note, expires)
         added += add_picture(banks, name, picture, _who(), entry)
-    say(f"added {len(added)} of {len(decoded)} (the bank held the others): {' '.join(map(str, added))}")
+    say(f"added {len(added)} of {sum(map(len, frames))} (the bank held the others): {' '.join(map(str, added))}")
 
 
 @bank_app.command("remove")
@@ -231,11 +232,17 @@ def _print(path: Path) -> Fingerprint:
 
 
 def _picture(path: Path) -> Picture:
+    """The picture, of an animation the frame that is shown longest."""
+    frames = _frames(path)
+    return next((each for each in frames if each.frame and each.frame.main), frames[0])
+
+
+def _frames(path: Path) -> tuple[Picture, ...]:
     from zhentu.bootstrap.screener import limits_of
-    from zhentu.intake.decode import decode, read_file
+    from zhentu.intake.decode import decode_frames, read_file
 
     limits = limits_of(load_settings())
-    return decode(read_file(path, limits), limits)
+    return decode_frames(read_file(path, limits), limits)
 
 
 def _given(threshold: int | None, colour: float | None, ratio: float | None) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,7 +42,7 @@ def demo(
     from zhentu.backlog.scan import run_scan
     from zhentu.backlog.scan_job import ScanJob
     from zhentu.bootstrap.screener import build_screener
-    from zhentu.cli.show import live_bar
+    from zhentu.cli.progress import for_people
     from zhentu.detect.models import samples_folder
     from zhentu.report.page import lowest_limit, write_report
     from zhentu.samples import samples
@@ -49,13 +50,14 @@ def demo(
     settings = load_settings()
     rows: dict[str, ScanRow] = {}
     job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
-    with live_bar(console(stderr=True)) as advance:
+    with for_people(console(stderr=True)) as watch:
 
         def on_row(progress: ScanProgress) -> None:
-            advance(progress)
+            if watch.on_row:
+                watch.on_row(progress)
             rows[Path(progress.row.path).name] = progress.row
 
-        summary = run_scan(job, settings, on_row)
+        summary = run_scan(job, settings, watch=replace(watch, on_row=on_row))
     screener = build_screener(settings)
     limits = {each: lowest_limit(screener, each, "") for each in CATEGORIES}
     judged = [(each, rows[each.name], _judged(each, rows[each.name], limits)) for each in samples()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -39,13 +40,19 @@ def inspect(
 
 
 def _screened(path: Path, heatmap: Path | None) -> Record:
+    from zhentu.banks.bank import Banks
+    from zhentu.banks.store import BankStore
     from zhentu.bootstrap.screener import build_screener
+    from zhentu.bootstrap.stores import open_database
     from zhentu.detect.heatmap import render
     from zhentu.intake.decode import read_file
 
-    screener = build_screener(load_settings())
+    settings = load_settings()
+    screener = build_screener(settings)
     payload = read_file(path, screener.limits)
-    screening = screener.screen(Inquiry.of(payload, str(path), with_heatmaps=True))
+    with open_database(settings) as database:  # the banks are asked as a scan asks them
+        screener = replace(screener, bank=Banks(BankStore(database)))
+        screening = screener.screen(Inquiry.of(payload, str(path), with_heatmaps=True))
     verdict = screening.record.verdict
     if verdict and verdict.heatmaps:
         strongest = max(verdict.heatmaps, key=lambda each: verdict.scores.of(each.category))

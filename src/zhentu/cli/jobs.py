@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _STATES = {"running": "cyan", "stopped": "yellow", "failed": "red", "done": "green"}
 _ACTIONS = ("allow", "label", "review", "block", "error", "known")
+_NUMBERS = ("done", *_ACTIONS, "skipped")
 
 
 def jobs(
@@ -72,8 +73,8 @@ def _seen(job: JobRecord) -> JobRecord:
 
 def _table(found: list[JobRecord]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("job", "state", "done", *_ACTIONS, "model", "started", "sources"):
-        table.add_column(name, justify="right" if name in ("done", *_ACTIONS) else "left", overflow="fold")
+    for name in ("job", "state", *_NUMBERS, "model", "started", "sources"):
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
     for job in found:
         counts = [str(job.counts.get(name, 0)) for name in _ACTIONS]
         colour = _STATES[job.state.value]
@@ -82,6 +83,7 @@ def _table(found: list[JobRecord]) -> Table:
             styled(job.state.value, colour),
             f"{job.done}/{job.total}",
             *counts,
+            str(sum(job.skipped.values())),
             job.model,
             f"{job.started_at:%m-%d %H:%M}",
             " ".join(job.sources),
@@ -93,6 +95,10 @@ def _show(job: JobRecord, console: Console) -> None:
     from zhentu.backlog.scan_job import JobPlace
     from zhentu.record.scan_jobs import JobState
 
+    for title, counts in (("skipped", job.skipped), ("reasons", job.reasons)):
+        if counts:
+            words = ", ".join(f"{count} {name}" for name, count in counts.items())
+            console.print(f"\n{title}: {words}", soft_wrap=True, markup=False, highlight=False)
     if job.error:
         console.print(styled(f"\n{job.error}", "red"))
     if job.state is not JobState.DONE:

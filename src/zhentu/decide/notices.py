@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zhentu.types import AiState, BankHit, BankKind, Category, Evidence, Signal
+from zhentu.types import AiState, Answer, BankHit, BankKind, Category, Comparison, Evidence, Question, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +134,50 @@ def bank_words(hit: BankHit, action: str) -> Words:
     )
 
 
-def comparison_words(action: str, mismatch: float, threshold: float) -> Words:
-    """Why the comparison with reference pictures asks for an action."""
-    after = _NEXT[action]
+QUESTION_NAMES: dict[Question, Words] = {
+    Question.PRODUCT: Words("the goods themselves", "商品本身"),
+    Question.COLOUR: Words("the colour", "颜色"),
+    Question.TEXTURE: Words("the material or texture", "材质或质感"),
+    Question.PRINT: Words("the print or pattern", "印花或图案"),
+    Question.CONSTRUCTION: Words("the make (parts or proportions)", "款式结构（部件或比例）"),
+}
+
+ANSWER_NAMES: dict[Answer, Words] = {
+    Answer.SAME: Words("the same", "相符"),
+    Answer.DIFFERS: Words("differs", "不符"),
+    Answer.CANNOT_TELL: Words("cannot tell", "无法判断"),
+}
+
+COLOUR_VARIANT = Words(
+    "The goods are shown in another colour than in the reference pictures; the listing offers several colours, so "
+    "nothing needs to be done.",
+    "图中商品与参考图片颜色不同；该商品已声明有多种颜色，无需处理。",
+)
+
+
+def differing_words(comparison: Comparison) -> Words:
+    """Which of the questions differ, by name, surest first; empty where none could be told."""
+    names = [QUESTION_NAMES[question] for question in comparison.differing]
+    return Words(", ".join(each.en for each in names), "、".join(each.zh for each in names))
+
+
+def comparison_words(action: str, comparison: Comparison, threshold: float) -> Words:
+    """Why the comparison with reference pictures asks for an action, and what differs."""
+    after, what = _NEXT[action], differing_words(comparison)
+    if Question.PRODUCT in comparison.differing:
+        seen = Words("They look like other goods.", "疑似并非同一商品。")
+    elif comparison.differing:
+        seen = Words(
+            f"It looks like the same goods, but these differ: {what.en}.", f"疑似同一商品，但{what.zh}有差异。"
+        )
+    else:
+        seen = Words("What exactly differs cannot be told.", "无法确定具体差异。")
+    score = f"{comparison.score:.2f}"
     return Words(
-        f"The goods look unlike the reference pictures (score {mismatch:.2f}, limit {threshold:.2f}). {after.en}",
-        f"图中商品与参考图片不符（得分 {mismatch:.2f}，阈值 {threshold:.2f}）。{after.zh}",
+        f"The goods look unlike the reference pictures (score {score}, limit {threshold:.2f}; "
+        f"{comparison.agreeing} of {comparison.compared} agree). {seen.en} {after.en}",
+        f"图中商品与参考图片不符（得分 {score}，阈值 {threshold:.2f}；{comparison.compared} 张参考图中 "
+        f"{comparison.agreeing} 张相符）。{seen.zh}{after.zh}",
     )
 
 

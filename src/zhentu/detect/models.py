@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +17,7 @@ from zhentu.atomic import write_whole
 from zhentu.detect.calibration import Platt
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import ModelError, UsageError
-from zhentu.types import CATEGORIES, OUTPUTS, Action, Basis, Category, ModelRef, Output, Threshold
+from zhentu.types import CATEGORIES, OUTPUTS, Action, Basis, Category, ModelRef, Output, Profile, Threshold
 from zhentu.validation import problems_of
 
 MANIFEST = "manifest.json"
@@ -41,7 +43,7 @@ def _in_range(thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
 
 @checked(frozen=True, slots=True, config=_STRICT)
 class Golden:
-    """A sample picture of the package and the six scores the model must give it."""
+    """A sample picture of the package and the six scores the model must give it: the five, and `forged`."""
 
     picture: str
     scores: Mapping[Output, Probability]
@@ -65,9 +67,39 @@ class TrainingData:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class OperatingPoint:
+    """One threshold and what it did to pictures that the judging heads had not seen, sources weighted alike.
+
+    false_alarms: share of genuine pictures at or over it.  recall: share of the category's pictures at or over it.
+    """
+
+    threshold: Threshold
+    false_alarms: Probability
+    recall: Probability
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class ProfilePoints:
+    """The thresholds of one profile. false_alarms: share of genuine pictures on which any of them acts."""
+
+    points: tuple[OperatingPoint, ...]
+    false_alarms: Probability
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """As they stand in `ModelEntry.thresholds` where this profile is chosen."""
+        return tuple(each.threshold for each in self.points)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class ModelEntry:
     """One model: its file, how pictures are prepared for it, and how its logits are read.
 
+    calibration: of each of the five.  prior: the share of AI-made pictures at which the score of ai_generated is a
+    probability; category_prior: of each of the four others.
+    thresholds: as shipped, those of the profile `balanced`.
+    profiles: thresholds for platforms that would rather act seldom, or often, each with its measured rates.
+    stands_out: by how much a place's probability must exceed the ground's for a heatmap to point at it.
     precision: of the arithmetic. int8 needs a processor with 8-bit dot products (VNNI, ARM dotprod) to be fast and
     exact.
     weights: files that the graph needs beside its own.
@@ -80,7 +112,7 @@ class ModelEntry:
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     labels: tuple[Category, ...]
     views: ViewSpec
-    calibration: Mapping[Output, Platt]
+    calibration: Mapping[Category, Platt]
     thresholds: Annotated[tuple[Threshold, ...], BeforeValidator(_from_keys), AfterValidator(_in_range)]
     golden: tuple[Golden, ...]
     training_data: TrainingData
@@ -90,11 +122,61 @@ class ModelEntry:
     precision: Literal["fp32", "int8"] = "fp32"
     weights: tuple[WeightsFile, ...] = ()
     reference: Mapping[Output, tuple[float, ...]] = Field(default_factory=dict)
+    prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    category_prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    profiles: Mapping[Profile, ProfilePoints] = Field(default_factory=dict)
+    stands_out: Probability = 0.25
 
     @property
     def ref(self) -> ModelRef:
         """Name, version and sha256, as they enter a record."""
         return ModelRef(self.name, self.version, self.sha256)
+
+    def at_prior(self, prior: float) -> ModelEntry:
+        """The model for traffic of which the share `prior` is AI-made: scores and thresholds move by the same odds.
+
+        The same pictures pass the same thresholds; what changes is that a score is a probability there. The histograms
+        in `reference` cannot be moved bin by bin and are left out.
+        """
+        if not 0 < prior < 1:
+            raise ModelError(f"prior: {prior} is no share of AI-made pictures; give a number between 0 and 1")
+        odds = _log_odds(prior) - _log_odds(self.prior)
+        if odds == 0:
+            return self
+
+        def moved(p: float) -> float:
+            return p if p in (0.0, 1.0) else 1 / (1 + math.exp(-(_log_odds(p) + odds)))
+
+        def all_moved(thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
+            return tuple(replace(each, value=moved(each.value)) for each in thresholds)
+
+        return replace(
+            self,
+            prior=prior,
+            category_prior=moved(self.category_prior),
+            calibration={k: Platt(each.slope, each.intercept + odds) for k, each in self.calibration.items()},
+            thresholds=all_moved(self.thresholds),
+            golden=tuple(Golden(g.picture, {k: moved(p) for k, p in g.scores.items()}) for g in self.golden),
+            profiles={
+                name: replace(each, points=tuple(_at(point, moved(point.threshold.value)) for point in each.points))
+                for name, each in self.profiles.items()
+            },
+            reference={},
+        )
+
+    def in_profile(self, profile: Profile) -> ModelEntry:
+        """The model with the thresholds of another profile. Raises ModelError where the model ships none."""
+        if profile not in self.profiles:
+            raise ModelError(f"{self.ref}: has no profile {profile}; it has {', '.join(self.profiles) or 'none'}")
+        return replace(self, thresholds=self.profiles[profile].thresholds)
+
+
+def _at(point: OperatingPoint, value: float) -> OperatingPoint:
+    return replace(point, threshold=replace(point.threshold, value=value))
+
+
+def _log_odds(p: float) -> float:
+    return math.log(p / (1 - p))
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -107,9 +189,18 @@ class GoldenPair:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
-class ComparerEntry:
-    """One model that compares a picture with references. view_size: side in pixels of the square views it takes.
+class QuestionLevels:
+    """Up to `same` a question is answered "the same", from `differs` on "differs"; in between nobody can tell."""
 
+    same: Probability
+    differs: Probability
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class ComparerEntry:
+    """One model that compares a picture with references: an encoder and the heads over the figures of a pair.
+
+    figures: names of what the heads take, in order.  calibration, levels: by output, "mismatch" and the questions.
     review_threshold: the score that at most one in a hundred true matches reaches.
     """
 
@@ -118,8 +209,10 @@ class ComparerEntry:
     file: str
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     weights: tuple[WeightsFile, ...]
-    view_size: int
-    calibration: Platt
+    heads: WeightsFile
+    figures: tuple[str, ...]
+    calibration: Mapping[str, Platt]
+    levels: Mapping[str, QuestionLevels]
     review_threshold: Probability
     golden: tuple[GoldenPair, ...]
     training_data: TrainingData
@@ -138,6 +231,38 @@ class ComparerEntry:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class GoldenGoods:
+    """A sample picture of the package, how sure the finder must be of its goods, and how much of it they fill."""
+
+    picture: str
+    sureness: Probability
+    share: Probability
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class FinderEntry:
+    """The network that finds the goods. view_size: side in pixels of the square view it takes.
+
+    least_sureness: below it the goods were not found.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    view_size: int
+    least_sureness: Probability
+    golden: tuple[GoldenGoods, ...]
+    created: str
+    licence: str
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and sha256."""
+        return ModelRef(self.name, self.version, self.sha256)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class Manifest:
     """All models of a folder, and which are active ("name@version"); a folder may hold no comparer."""
 
@@ -146,6 +271,7 @@ class Manifest:
     models: tuple[ModelEntry, ...]
     comparers: tuple[ComparerEntry, ...] = ()
     active_comparer: str = ""
+    finder: FinderEntry | None = None
 
     @staticmethod
     def load(folder: Path) -> Manifest:
@@ -226,7 +352,7 @@ def _problems(entry: ModelEntry) -> list[str]:
     problems = []
     if entry.labels != CATEGORIES:
         problems.append(f"{entry.ref}: labels must be {', '.join(CATEGORIES)}, in this order")
-    missing = [output for output in OUTPUTS if output not in entry.calibration]
+    missing = [category for category in CATEGORIES if category not in entry.calibration]
     if missing:
         problems.append(f"{entry.ref}: no calibration for {', '.join(missing)}")
     for golden in entry.golden:

@@ -83,7 +83,7 @@ def create_app(
             make = _with(make_screener, banks, cells)
             gate = await asyncio.to_thread(_gate, settings, store, make, metrics, budget)
             desk = await asyncio.to_thread(
-                build_desk, settings, store, banks, lambda: gate.active.screener, app.state.open_token, cells.decode
+                build_desk, settings, store, banks, lambda: gate.active.screener, app.state.open_token, cells
             )
         except ZhentuError as error:
             app.state.failed = error  # `zhentu serve` says it in one line and with its exit code
@@ -132,7 +132,7 @@ def create_app(
 def _with(
     make_screener: Callable[[Settings], Screener], banks: Banks, cells: DecodeCells
 ) -> Callable[[Settings], Screener]:
-    return lambda settings: replace(make_screener(settings), bank=banks, decoder=cells.decode)
+    return lambda settings: replace(make_screener(settings), bank=banks, decoder=cells)
 
 
 def _gate(

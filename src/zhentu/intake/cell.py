@@ -16,18 +16,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import IO
 
 from zhentu.errors import DeadlineExceeded, DependencyError, PictureCorrupt, PictureError, PictureTooSlow
-from zhentu.intake.decode import DecodeLimits, decode
-from zhentu.intake.extent import decode_cost, extent_of, is_plain
+from zhentu.intake.decode import DecodeLimits, decode, decode_frame, decode_frames
+from zhentu.intake.extent import extent_of
 from zhentu.intake.wire import read_pictures, receive, send
-from zhentu.types import Picture
+from zhentu.types import Frame, Picture
 
 _KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 _SCRATCH = 64 * 1024 * 1024  # bytes that decoding a small picture may take
 _PER_PIXEL = 24  # bytes of address space a pixel may take, more than it needs: the limit is against bombs
+_PER_KEPT_PIXEL = 6  # bytes of a frame that is kept, and of its copy on the way
 _START_S = 30.0  # for a child to import what it needs; not counted against the picture
 _PIPE = 1024 * 1024  # bytes; with the usual 64 KiB a busy machine changes processes thousands of times a picture
 _FRAMES = 2  # pictures of the largest size that one file may give
@@ -76,10 +77,29 @@ class DecodeCells:
         Raises what that raises, PictureTooSlow where it takes too long, and DeadlineExceeded where others do.
         """
         limits = limits or DecodeLimits()
-        with self._room.take(decode_cost(payload), self._seconds):
-            if len(payload) > limits.max_bytes or is_plain(payload):
+        extent = extent_of(payload)
+        with self._room.take(extent.cost, self._seconds):
+            if len(payload) > limits.max_bytes or extent.is_light:
                 return decode(payload, limits, sha256)
-            return self._asked("decode", payload, limits, sha256)[0]
+            return self._asked(_Question("decode", payload, limits, sha256))[0]
+
+    def frames(self, payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> tuple[Picture, ...]:
+        """What people see of a file, as `zhentu.intake.decode.decode_frames` gives it. Raises as `decode` does."""
+        limits = limits or DecodeLimits()
+        extent = extent_of(payload)
+        with self._room.take(extent.cost, self._seconds):
+            if len(payload) > limits.max_bytes or extent.is_light:
+                return decode_frames(payload, limits, sha256)
+            return self._asked(_Question("frames", payload, limits, sha256))
+
+    def frame(self, payload: bytes, frame: Frame | None, limits: DecodeLimits | None = None) -> Picture:
+        """The frame that a verdict speaks of, or the one picture there is. Raises as `decode` does."""
+        limits = limits or DecodeLimits()
+        extent = extent_of(payload)
+        with self._room.take(extent.cost, self._seconds):
+            if len(payload) > limits.max_bytes or extent.is_light:
+                return decode_frame(payload, frame, limits)
+            return self._asked(_Question("frame", payload, limits, frame=frame))[0]
 
     def warm(self) -> None:
         """Start one child, so that the first picture does not wait for it. Raises DependencyError."""
@@ -94,21 +114,21 @@ class DecodeCells:
             except queue.Empty:
                 return
 
-    def _asked(self, task: str, payload: bytes, limits: DecodeLimits, sha256: str) -> tuple[Picture, ...]:
+    def _asked(self, question: _Question) -> tuple[Picture, ...]:
         if not self._places.acquire(timeout=self._seconds):
             raise DeadlineExceeded("pictures that take long are being decoded; try again", self._seconds)
         try:
-            return self._in_cell(task, payload, limits, sha256)
+            return self._in_cell(question)
         finally:
             self._places.release()
 
-    def _in_cell(self, task: str, payload: bytes, limits: DecodeLimits, sha256: str) -> tuple[Picture, ...]:
+    def _in_cell(self, question: _Question) -> tuple[Picture, ...]:
         try:
             cell = self._idle.get_nowait()
         except queue.Empty:
             cell = _Cell()
         try:
-            pictures = cell.ask(task, payload, limits, sha256, self._seconds)
+            pictures = cell.ask(question, self._seconds)
         except PictureError:
             self._give_back(cell)
             raise
@@ -123,6 +143,32 @@ class DecodeCells:
             cell.end()
         else:
             self._idle.put(cell)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a child is asked: a task of `cell_child.TASKS`, and what it works on."""
+
+    task: str
+    payload: bytes
+    limits: DecodeLimits
+    sha256: str = ""
+    frame: Frame | None = None
+
+    def told(self, cpu_s: float) -> dict[str, object]:
+        """The line of facts that goes before the payload."""
+        most = self.limits.max_pixels
+        pixels = min(extent_of(self.payload).pixels or most, most)
+        kept = min(pixels * self.limits.frames_kept(pixels), _FRAMES * most) if self.task == "frames" else pixels
+        return {
+            "task": self.task,
+            "bytes": len(self.payload),
+            "sha256": self.sha256,
+            "frame": None if self.frame is None else asdict(self.frame),
+            "cpu_s": cpu_s,
+            "memory": _SCRATCH + pixels * _PER_PIXEL + kept * _PER_KEPT_PIXEL,
+            "limits": asdict(self.limits),
+        }
 
 
 class _Cell:
@@ -153,27 +199,18 @@ class _Cell:
         """Whether it can be asked again."""
         return self._process.poll() is None
 
-    def ask(self, task: str, payload: bytes, limits: DecodeLimits, sha256: str, seconds: float) -> tuple[Picture, ...]:
+    def ask(self, question: _Question, seconds: float) -> tuple[Picture, ...]:
         """What the child makes of a file. Raises PictureError; PictureTooSlow when the time is over, and it is dead."""
-        pixels = min(extent_of(payload).pixels or limits.max_pixels, limits.max_pixels)
-        asked = {
-            "task": task,
-            "bytes": len(payload),
-            "sha256": sha256,
-            "cpu_s": seconds / 2,
-            "memory": _SCRATCH + pixels * _PER_PIXEL,
-            "limits": asdict(limits),
-        }
         with self._killed_after(seconds) as late:
             try:
                 wanted, given = self._pipes()
-                send(wanted, asked)
-                wanted.write(payload)
+                send(wanted, question.told(cpu_s=seconds / 2))
+                wanted.write(question.payload)
                 wanted.flush()
                 told = receive(given)
                 if "code" in told:
                     raise _error(str(told["code"]), str(told["detail"]))
-                return read_pictures(given, told, _FRAMES * limits.max_pixels)
+                return read_pictures(given, told, _FRAMES * question.limits.max_pixels)
             except (OSError, EOFError, ValueError, KeyError) as error:
                 self._process.kill()
                 ended = self._process.wait()
@@ -219,7 +256,10 @@ class _Cell:
 
 
 def _error(code: str, detail: str) -> PictureError:
-    for kind in (*PictureError.__subclasses__(), PictureError):
+    kinds = [PictureError]
+    while kinds:
+        kind = kinds.pop()
         if kind.code == code:
             return kind(detail)
+        kinds += kind.__subclasses__()
     return PictureError(detail)

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import IO
 
 from zhentu.errors import PictureError
-from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.decode import DecodeLimits, decode, decode_frame, decode_frames
 from zhentu.intake.wire import receive, send, send_pictures
-from zhentu.types import Picture
+from zhentu.types import Frame, Picture
 
-TASKS: Mapping[str, Callable[[bytes, DecodeLimits, str], tuple[Picture, ...]]] = {
-    "decode": lambda payload, limits, sha256: (decode(payload, limits, sha256),),
+TASKS: Mapping[str, Callable[[bytes, DecodeLimits, str, Frame | None], tuple[Picture, ...]]] = {
+    "decode": lambda payload, limits, sha256, frame: (decode(payload, limits, sha256),),
+    "frames": lambda payload, limits, sha256, frame: decode_frames(payload, limits, sha256),
+    "frame": lambda payload, limits, sha256, frame: (decode_frame(payload, frame, limits),),
 }
 
 
@@ -30,7 +32,8 @@ def main(wanted: IO[bytes], given: IO[bytes]) -> None:
         payload = wanted.read(asked["bytes"])
         _limit(asked["cpu_s"], asked["memory"])
         try:
-            pictures = TASKS[asked["task"]](payload, DecodeLimits(**asked["limits"]), asked["sha256"])
+            frame = Frame(**asked["frame"]) if asked["frame"] else None
+            pictures = TASKS[asked["task"]](payload, DecodeLimits(**asked["limits"]), asked["sha256"], frame)
         except PictureError as error:
             send(given, {"code": error.code, "detail": str(error)})
             continue

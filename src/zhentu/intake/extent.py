@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from zhentu.errors import PictureTooLarge
 
 BYTES_PER_PIXEL = 14  # at the peak of decoding, the file's own samples, conversions and the upright copy included
-KEPT_PER_PIXEL = 3  # afterwards
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEGMENTS = 2000  # of a JPEG that are looked at
 _TAGS = 500  # of a TIFF
@@ -37,6 +36,16 @@ class Extent:
         """Width times height."""
         return self.width * self.height
 
+    @property
+    def is_light(self) -> bool:
+        """Whether decoding takes a second at most: a still picture of common kind and size, and few passes."""
+        return self.plain and self.pixels * self.passes <= _PLAIN
+
+    @property
+    def cost(self) -> int:
+        """Bytes of memory for decoding."""
+        return self.pixels * BYTES_PER_PIXEL
+
 
 _UNKNOWN = Extent(0, 0, plain=False)
 
@@ -53,16 +62,8 @@ def extent_of(payload: bytes) -> Extent:
 
 
 def is_plain(payload: bytes) -> bool:
-    """Whether decoding takes a second at most: a still JPEG, PNG or WebP of common size and few passes."""
-    extent = extent_of(payload)
-    return extent.plain and extent.pixels * extent.passes <= _PLAIN
-
-
-def decode_cost(payload: bytes, references: Sequence[bytes] = ()) -> int:
-    """Bytes of memory for decoding a picture, and its references after it, which stay."""
-    pixels = [extent_of(each).pixels for each in (payload, *references)]
-    largest = max(pixels)
-    return largest * BYTES_PER_PIXEL + (sum(pixels) - largest) * KEPT_PER_PIXEL
+    """Whether decoding takes a second at most: a still JPEG, PNG, WebP or BMP of common size and few passes."""
+    return extent_of(payload).is_light
 
 
 def check_together(references: Sequence[bytes], most_pixels: int) -> None:

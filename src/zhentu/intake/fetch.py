@@ -22,6 +22,7 @@ import httpcore
 
 from zhentu.errors import FetchError, FetchRefused
 from zhentu.intake.lanes import Breakers, LaneLimits, Lanes
+from zhentu.intake.sniff import PICTURES, kind_of
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -34,8 +35,7 @@ _ISATAP = (0x00005EFE, 0x02005EFE)  # the upper half of an interface identifier 
 _COMPATIBLE = ipaddress.ip_network("::/96")
 _SAFE = "%/:=&?~+!$,;'@()*[]"  # what a path and query may hold as they are; the rest is percent-encoded
 _REDIRECTS = (301, 302, 303, 307, 308)
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
-_SNIFF = 12  # bytes that tell a picture from a page
+_SNIFF = 32  # bytes that tell a picture from a page
 _STEP = 256 * 1024  # bytes that are reserved at a time
 _REPLY_CAP = 64 * 1024  # bytes of an answer to a webhook that are read
 
@@ -307,7 +307,7 @@ async def _read(stream: Any, most: int, check: Callable[[bytes], None] | None, r
 
 
 def _check_picture(start: bytes) -> None:
-    if not start.startswith(_MAGIC) and start[8:12] not in (b"WEBP", b"avif", b"avis"):
+    if kind_of(start) not in PICTURES:
         raise FetchError("what the URL gives is not a picture zhentu reads")
 
 

@@ -26,7 +26,7 @@ def stealth_parameters(payload: bytes, picture_format: str) -> Iterator[Evidence
     width, height = (int.from_bytes(payload[start : start + 4], "big") for start in (16, 20))
     depth, colour, interlaced = payload[24], payload[25], payload[28]
     channels = _CHANNELS.get(colour, 0)
-    if depth != 8 or not channels or interlaced or width * channels > _MAX_ROW:
+    if depth != 8 or not channels or interlaced or not 0 < width * channels <= _MAX_ROW:
         return
     hidden = _signature(payload, 1 + width * channels, height, channels)
     if hidden in _SIGNATURES:

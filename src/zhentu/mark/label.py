@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from zhentu.errors import LabelUnwritable, UsageError
 from zhentu.intake.aigc import AigcLabel
-from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.decode import DecodeLimits
 from zhentu.intake.generators import GeneratorTable
 from zhentu.intake.metadata import Metadata, read_metadata
-from zhentu.intake.ports import DecoderPort
+from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.mark import badge as badges
 from zhentu.mark.credentials import settle
 from zhentu.mark.gainmap import hdr_properties
@@ -34,7 +34,7 @@ def label_picture(
     state: AiState,
     spec: LabelSpec,
     limits: DecodeLimits | None = None,
-    decoder: DecoderPort = decode,
+    decoder: DecoderPort = IN_PROCESS,
 ) -> Labelled:
     """Write the labels that `state` calls for; a picture that already carries them comes back byte for byte.
 
@@ -45,7 +45,7 @@ def label_picture(
     """
     if not spec.implicit and not spec.visible:
         raise UsageError("neither the visible nor the implicit label is asked for; ask for one of them")
-    picture = decoder(payload, limits)
+    picture = decoder.decode(payload, limits)
     metadata = read_metadata(payload, picture.format)
     existing = existing_labels(metadata, spec.generators)
     state = surest(existing, state)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from zhentu.intake.aigc import AigcLabel, contradictions, find_labels
 from zhentu.intake.credentials import ANY_SIGNER, Credential, TrustLists, read_credential
-from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.decode import DecodeLimits
 from zhentu.intake.generators import GeneratorTable
 from zhentu.intake.metadata import read_metadata
-from zhentu.intake.ports import DecoderPort
+from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.mark import badge as badges
 from zhentu.mark.spec import Badge
 from zhentu.mark.visible import grey_of, noted_badges
@@ -44,10 +44,10 @@ def verify_labels(
     limits: DecodeLimits | None = None,
     lists: TrustLists = ANY_SIGNER,
     table: GeneratorTable | None = None,
-    decoder: DecoderPort = decode,
+    decoder: DecoderPort = IN_PROCESS,
 ) -> Verified:
     """Check one picture. Raises PictureError when it cannot be decoded."""
-    picture = decoder(payload, limits)
+    picture = decoder.decode(payload, limits)
     metadata = read_metadata(payload, picture.format)
     labels = tuple(find_labels(metadata, table))
     problems = [problem for label in labels for problem in label.problems()]

@@ -21,7 +21,15 @@ from zhentu.intake.decode import decode, read_file
 from zhentu.report.charts import Histogram, histogram
 from zhentu.report.sections import Row, Summary, category_bars, counted, group_cards, write_tables
 from zhentu.report.truth import Judgement, judge
-from zhentu.report.words import ACTION_WORDS, ANY_CATEGORY, ERROR_WORDS, MODE_WORDS, NOT_READABLE, UNNAMED
+from zhentu.report.words import (
+    ACTION_WORDS,
+    ANY_CATEGORY,
+    ERROR_WORDS,
+    MODE_WORDS,
+    NOT_READABLE,
+    SKIP_WORDS,
+    UNNAMED,
+)
 from zhentu.samples import read_sample, sample_of
 from zhentu.screen import Screener
 from zhentu.types import (
@@ -112,6 +120,7 @@ def write_report(
             unnamed=UNNAMED,
             actions=ACTION_WORDS,
             errors=ERROR_WORDS,
+            skips=SKIP_WORDS,
             modes=MODE_WORDS,
             version=__version__,
         )

@@ -113,10 +113,12 @@ async def add(
     payload, screener = await picture.read(), gate.active.screener
 
     def work(ticket: Ticket) -> tuple[int, ...]:
-        decoded = screener.decoder(payload, screener.limits)
-        ticket.check()
-        entry = NewEntry.of(fingerprint_of(decoded), source or caller.name, seller_id, note, expires_at)
-        return add_picture(desk.banks, name, decoded, caller.name, entry)
+        added: list[int] = []
+        for frame in screener.decoder.frames(payload, screener.limits):  # every one that screening would look at
+            ticket.check()
+            entry = NewEntry.of(fingerprint_of(frame), source or caller.name, seller_id, note, expires_at)
+            added += add_picture(desk.banks, name, frame, caller.name, entry)
+        return tuple(added)
 
     return AddedAnswer(entry_ids=list(await gate.capacity.run(work, caller.key_id)))
 
@@ -187,7 +189,7 @@ async def dry_run(name: str, picture: Picture, gate: TheGate, desk: TheDesk, cal
 
 async def _print(gate: TheGate, picture: UploadFile) -> Fingerprint:
     payload, screener = await picture.read(), gate.active.screener
-    return await gate.capacity.run(lambda _: fingerprint_of(screener.decoder(payload, screener.limits)))
+    return await gate.capacity.run(lambda _: fingerprint_of(screener.decoder.decode(payload, screener.limits)))
 
 
 def _answer(bank: Bank, entries: int) -> BankAnswer:

@@ -51,9 +51,10 @@ async def heatmap(
     found = await asyncio.to_thread(gate.store.get, record_id)
     screener = gate.active.screener
     detector, limits = screener.detector, screener.limits
+    frame = found.verdict.frame if found.verdict else None
 
     def work(ticket: Ticket) -> bytes:
-        picture = screener.decoder(gate.pictures.get(found.picture_sha256), limits)
+        picture = screener.decoder.frame(gate.pictures.get(found.picture_sha256), frame, limits)
         ticket.check()
         verdict = detector.detect(picture, with_heatmaps=True)
         if not verdict.heatmaps:
