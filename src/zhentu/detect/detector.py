@@ -36,8 +36,8 @@ class Detector:
         self, entry: ModelEntry, folder: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
     ) -> None:
         self._entry = entry
-        self._slope = np.array([entry.calibration[label.value].slope for label in CATEGORIES])
-        self._intercept = np.array([entry.calibration[label.value].intercept for label in CATEGORIES])
+        self._slope = np.array([entry.calibration[each].slope for each in CATEGORIES])
+        self._intercept = np.array([entry.calibration[each].intercept for each in CATEGORIES])
         self._session = _open(entry, folder, threads, providers)
 
     @property
