@@ -20,7 +20,6 @@ from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import Answer, Category, Comparison, Heatmap, ModelRef, Picture, Threshold
 
-_EVEN_ODDS = 0.5
 GOLDEN_TOLERANCE = 5e-3  # of a probability: processors round differently
 
 
@@ -79,9 +78,8 @@ class PlacesComparer:
         )
 
     def _answer(self, score: float) -> Answer:
-        if score >= self._entry.review_threshold:
-            return Answer.DIFFERS
-        return Answer.SAME if score < _EVEN_ODDS else Answer.CANNOT_TELL
+        """Two answers, as this model was shipped: it has no level from which it cannot tell."""
+        return Answer.DIFFERS if score >= self._entry.review_threshold else Answer.SAME
 
     def _opened(self) -> ort.InferenceSession:
         with self._opening:
