@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
-pytest.importorskip("zhentu.backlog.engine_ray")
 from zhentu.backlog.engine_ray import _spread
 from zhentu.backlog.items import Item, Numbered
 
@@ -17,13 +15,21 @@ class Lost(Exception):
     """What Ray raises for everything a dead actor had in hand."""
 
 
+@dataclass(eq=False)
+class Promise:
+    """An answer to come: of a core, about some items; about none, that it has begun."""
+
+    core: Core
+    items: list[Numbered] | None
+
+
 class Core:
     """An actor. dies_after: blocks it finishes before it is lost; begins: whether it is ever scheduled."""
 
     def __init__(self, dies_after: int = 10_000, begins: bool = True) -> None:
         self.dies_after, self.begins, self.done = dies_after, begins, 0
-        self.ready = SimpleNamespace(remote=lambda: (self, None))
-        self.work = SimpleNamespace(remote=lambda items: (self, tuple(items)))
+        self.ready = SimpleNamespace(remote=lambda: Promise(self, None))
+        self.work = SimpleNamespace(remote=lambda items: Promise(self, items))
 
     def answer(self, items: Sequence[Numbered] | None) -> list[int]:
         if items is None:
@@ -55,13 +61,12 @@ class PlayedRay:
         return SimpleNamespace(options=options)
 
     def wait(self, answers: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
-        able = [each for each in answers if each[0].begins]
+        able = [each for each in answers if each.core.begins]
         assert able, "would wait for ever"
         return able[:num_returns], []
 
-    def get(self, answer: Any) -> list[int]:
-        core, items = answer
-        return core.answer(items)
+    def get(self, answer: Promise) -> list[int]:
+        return answer.core.answer(answer.items)
 
     def kill(self, core: Core) -> None:
         self.killed.append(core)

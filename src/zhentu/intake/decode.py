@@ -43,8 +43,7 @@ _SHOWN_IN_TURN = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # frames, or pages
 READ = (*FORMATS, "HEIC", "JPEG XL")  # in the words of an error
 _TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth recording: a second file may hide there
 _TRUNCATED_WORDS = (
-    *("truncated", "unexpected end", "premature", "not enough", "broken png", "incomplete", "eof", "need_more_input"),
-    "end of file",
+    *("truncated", "unexpected end", "premature", "not enough", "broken png", "incomplete", "eof", "end of file"),
 )
 _HARDLY_READ = (FileKind.JPEG_2000, FileKind.ICON, FileKind.PHOTOSHOP, FileKind.BIG_TIFF)
 

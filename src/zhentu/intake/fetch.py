@@ -94,7 +94,7 @@ class Outbound:
             status, location, body = await self._get(url, reserve)
             if status not in _REDIRECTS:
                 return body
-            url = _redirected(url, location)
+            url = redirected(url, location)
         raise FetchError(f"the URL redirects more than {self._limits.max_redirects} times; give the final URL")
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], owner: str = "") -> int:
@@ -126,12 +126,12 @@ class Outbound:
             return 200, "", await _read(response.aiter_stream(), self._limits.max_bytes, _check_picture, reserve)
 
     def _pool(self) -> httpcore.AsyncConnectionPool:
-        return httpcore.AsyncConnectionPool(_tls(), network_backend=self._backend, max_keepalive_connections=0)
+        return httpcore.AsyncConnectionPool(tls_context(), network_backend=self._backend, max_keepalive_connections=0)
 
     def _stream(
         self, pool: httpcore.AsyncConnectionPool, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> Any:
-        parts = _checked_url(url, self._limits.ports)
+        parts = checked_url(url, self._limits.ports)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         host = str(parts.hostname)
         if not host.isascii():
@@ -245,7 +245,8 @@ def _public(address: Address) -> bool:
     )
 
 
-def _checked_url(url: str, ports: Sequence[int]) -> Any:
+def checked_url(url: str, ports: Sequence[int]) -> Any:
+    """The parts of a URL that may be gone to. Raises FetchRefused."""
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -266,7 +267,8 @@ def _checked_url(url: str, ports: Sequence[int]) -> Any:
     return parts
 
 
-def _redirected(url: str, location: str) -> str:
+def redirected(url: str, location: str) -> str:
+    """Where a redirect leads. Raises FetchRefused where it must not be followed."""
     try:
         target = urljoin(url, location)
         downgraded = urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
@@ -284,7 +286,7 @@ async def _system_resolver(host: str, port: int) -> Sequence[str]:
 
 def host_and_port(url: str, ports: Sequence[int]) -> str:
     """Where a URL leads, as "host:port". Raises FetchRefused where zhentu does not go."""
-    parts = _checked_url(url, ports)
+    parts = checked_url(url, ports)
     return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
@@ -316,5 +318,6 @@ def _too_many(most: int) -> str:
 
 
 @lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """How servers are believed; made once."""
     return ssl.create_default_context()

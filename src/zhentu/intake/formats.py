@@ -90,6 +90,8 @@ def open_jxl(payload: bytes) -> Image.Image:
     try:
         pixels = np.asarray(imagecodecs.jpegxl_decode(payload, index=0, numthreads=1))
     except imagecodecs.JpegxlError as error:
+        if "NEED_MORE_INPUT" in str(error):
+            raise PictureTruncated("the JPEG XL file ends before the picture does; upload it again") from error
         raise PictureCorrupt(f"the JPEG XL picture cannot be decoded ({error}); export it again") from error
     return _image_of(pixels)
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpcore
 
 from zhentu.errors import FetchError, FetchRefused, PictureNotFound, SourceUnreadable
-from zhentu.intake.fetch import Network, _checked_url, _redirected, _tls, allowed
+from zhentu.intake.fetch import Network, allowed, checked_url, redirected, tls_context
 
 _SAFE = "%/:=&?~+!$,;'@()*[]"  # what a path and query may hold as they are; the rest is percent-encoded
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -70,7 +70,7 @@ class Puller:
 
     def __init__(self, limits: PullLimits) -> None:
         self._limits = limits
-        self._pool = httpcore.ConnectionPool(_tls(), max_connections=64, network_backend=_Guarded(limits.allow))
+        self._pool = httpcore.ConnectionPool(tls_context(), max_connections=64, network_backend=_Guarded(limits.allow))
 
     def get(self, url: str, most: int) -> bytes:
         """The first `most` bytes at the most, asked for as a range and counted as they come.
@@ -82,7 +82,7 @@ class Puller:
             answer = self._once(url, most)
             if isinstance(answer, bytes):
                 return answer
-            url = _redirected(url, answer)
+            url = redirected(url, answer)
         raise FetchError(f"the URL redirects more than {_MOST_REDIRECTS} times; give the final URL")
 
     def _once(self, url: str, most: int) -> bytes | str:
@@ -115,7 +115,7 @@ def _allowed_url(url: str, ports: tuple[int, ...]) -> Any:
     place = url.find("/", url.find("://") + 3)
     encoded = url if place < 0 else url[:place] + quote(url[place:], safe=_SAFE + "#")
     try:
-        return _checked_url(encoded, ports)
+        return checked_url(encoded, ports)
     except FetchRefused as error:
         raise FetchRefused(f"{error}; {_WHERE}") from error
 

@@ -47,7 +47,7 @@ def _signature(payload: bytes, row: int, height: int, channels: int) -> bytes:
         colours += [value & 1 for value in above[:3]]
         if channels == 4:
             alpha.append(above[3] & 1)
-        found = [_letters(bits) for bits in (alpha, colours)]
+        found = [_letters(bits) for bits in (alpha, colours) if bits]
         for letters in found:
             if letters[:15] in _SIGNATURES:
                 return letters[:15]
