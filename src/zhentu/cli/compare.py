@@ -53,7 +53,9 @@ def compare(
     limit = min(threshold.value for threshold in comparer.thresholds)
     if heatmap is not None and found.difference is not None:
         heatmap.write_bytes(render(shown, found.difference))
-    if reference_heatmap is not None and found.reference_difference is not None:
+    if reference_heatmap is not None:
+        if found.reference_difference is None:
+            raise ModelError(f"{found.model} makes no map over the reference; leave --reference-heatmap out")
         reference_heatmap.write_bytes(render(references[place], found.reference_difference))
     unlike = found.score >= limit
     if json:

@@ -231,6 +231,38 @@ class ComparerEntry:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class PlacesEntry:
+    """The comparison of version 0.1.0: one graph with one score.
+
+    view_size: side in pixels of the square views it takes.
+    review_threshold: the score that at most one in a hundred true matches reaches.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    weights: tuple[WeightsFile, ...]
+    view_size: int
+    calibration: Platt
+    review_threshold: Probability
+    golden: tuple[GoldenPair, ...]
+    training_data: TrainingData
+    created: str
+    licence: str
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """What ships with the comparison: a limit for review, of the mismatch against references."""
+        return (Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, self.review_threshold, Basis.REFERENCE),)
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and sha256, as they enter a record."""
+        return ModelRef(self.name, self.version, self.sha256)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class GoldenGoods:
     """A sample picture of the package, how sure the finder must be of its goods, and how much of it they fill."""
 
@@ -269,7 +301,7 @@ class Manifest:
     schema: int
     active: str
     models: tuple[ModelEntry, ...]
-    comparers: tuple[ComparerEntry, ...] = ()
+    comparers: tuple[ComparerEntry | PlacesEntry, ...] = ()
     active_comparer: str = ""
     finder: FinderEntry | None = None
 
@@ -305,7 +337,7 @@ class Manifest:
         return path
 
     @property
-    def comparer(self) -> ComparerEntry | None:
+    def comparer(self) -> ComparerEntry | PlacesEntry | None:
         """The active comparer, None where there is none."""
         return next((each for each in self.comparers if str(each.ref) == self.active_comparer), None)
 
