@@ -148,7 +148,9 @@ def take_sources(table: Path, mirror: Path, out: Path, scale: float, only_missin
     for each in tallies:
         source = each.source
         print(f"{source.split:5} {source.label:8} {source.repo}: {each.taken} of {each.found}")
-    print(f"{len(taken)} pictures, {sheets} contact sheets in {out}; digest {write_manifest(taken, out / 'manifest.csv')}")
+    print(
+        f"{len(taken)} pictures, {sheets} contact sheets in {out}; digest {write_manifest(taken, out / 'manifest.csv')}"
+    )
     if missing:
         sys.exit(f"not fetched, nothing taken of them: {', '.join(missing)}")
 

@@ -99,7 +99,9 @@ def test_repositories_that_are_not_there_are_named_and_the_others_taken(mirror: 
 
 
 def test_every_wrong_row_of_a_table_is_named_at_once(mirror: Path, tmp_path: Path) -> None:
-    outcome = sources(mirror, tmp_path / "out", "shop,x,ai,train,1,,,,,,\na/b,(,ai,train,many,,,,,,\na/b,x,../up,train,1,,,,,,\n")
+    outcome = sources(
+        mirror, tmp_path / "out", "shop,x,ai,train,1,,,,,,\na/b,(,ai,train,many,,,,,,\na/b,x,../up,train,1,,,,,,\n"
+    )
     assert outcome.returncode == 1
     assert "row 2 (shop): repo must be owner/name" in outcome.stderr
     assert "row 3 (a/b): limit is 'many'" in outcome.stderr

@@ -35,7 +35,15 @@ def digest_of(samples: Sequence[Sample], contents: dict[Path, str]) -> str:
     for sample in samples:
         files = [contents.get(path, "") if path else "" for path in (sample.path, sample.mask, sample.pair)]
         labels = [" ".join(sorted(each)) for each in (sample.labels, sample.known)]
-        facts = [sample.split, sample.source, sample.product, sample.kind, sample.goods, sample.generator, sample.recipe]
+        facts = [
+            sample.split,
+            sample.source,
+            sample.product,
+            sample.kind,
+            sample.goods,
+            sample.generator,
+            sample.recipe,
+        ]
         rows.append("\0".join([*files, *labels, *facts]))
     return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
 
