@@ -125,7 +125,7 @@ def git_dir(mirror: Path, repo: str) -> Path | None:
 def collect(
     sources: list[Source], mirror: Path, out: Path, scale: float, table: Path
 ) -> tuple[list[Taken], list[Tally]]:
-    """Write pictures, bytes as stored, to OUT/<split>/<label>/<source>/NNNNN.<suffix>; sources that are not fetched none.
+    """Write pictures, bytes as stored, to OUT/<split>/<label>/<source>/NNNNN.<suffix>; none of what is not fetched.
 
     scale: of every limit. The same blob is taken once, over all sources; halves of edited pairs count by themselves.
     """
@@ -175,7 +175,7 @@ def _git(place: Path, *arguments: str) -> bytes:
 
 
 def _written(source: Source, place: Path, path: str, blob: str, out: Path, number: int) -> Taken | None:
-    """Write one picture; None where the blob is no whole picture of a known format, too small, or not in the snapshot."""
+    """Write one picture; None where the blob is not there, too small, or no whole picture of a known format."""
     try:
         payload = _git(place, "cat-file", "blob", blob)
         with Image.open(io.BytesIO(payload)) as picture:

@@ -13,7 +13,6 @@ from smoke import genuine, smoke_manifest
 
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, samples_folder
-from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
 from zhentu_training import evaluate, export, features, fit, locate, pack, quantize
 from zhentu_training.dataset import EDIT, Origin, Sample
@@ -218,9 +217,3 @@ def test_strips_are_cut_into_picture_mask_and_edit_and_other_shapes_are_left(tmp
     np.testing.assert_array_equal(cv2.imread(str(after.path)), whole[:, 80:])
     assert after.mask is not None
     np.testing.assert_array_equal(cv2.imread(str(after.mask)), whole[:, 40:80])
-
-
-def test_quantising_by_function_says_so_in_words(line: Path) -> None:
-    with pytest.raises(UsageError, match="nothing was written"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quantize, "LARGEST_RECALL_LOSS", -2.0)
-        quantize.quantize(line / "models", "zhentu-smoke@0.0.1", line / "run", line / "features", 10)

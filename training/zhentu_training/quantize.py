@@ -153,7 +153,8 @@ def quantize(models: Path, name: str, run: Path, features: Path, count: int) -> 
         # Losses that are no numbers (no AI-made pictures to rank) are no small losses.
         if not (found.losses[0] <= LARGEST_AUC_LOSS and found.losses[1] <= LARGEST_RECALL_LOSS):
             raise UsageError(
-                f"{found}; more than {LARGEST_AUC_LOSS} or {LARGEST_RECALL_LOSS}, or not to be told: nothing was written"
+                f"{found}; {LARGEST_AUC_LOSS} and {LARGEST_RECALL_LOSS} are allowed (nan: cannot be told): "
+                "nothing was written"
             )
         small = integer_entry(entry, path, found.shift)
         stand_in = replace(small, file=same.name, sha256=hashlib.sha256(same.read_bytes()).hexdigest(), weights=())
