@@ -70,6 +70,7 @@ def test_the_same_snapshot_gives_the_same_folder_and_digest_and_the_scale_draws_
 ) -> None:
     row = "shop/goods,^img/,genuine,train,4,64,,,,,\n"
     first, second = (sources(mirror, tmp_path / name, row) for name in "ab")
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert first.stdout.split("digest ")[1] == second.stdout.split("digest ")[1]
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     half = sources(mirror, tmp_path / "c", row, "--limit-scale", "0.5")

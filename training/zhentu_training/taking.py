@@ -129,7 +129,7 @@ def _check(samples: Sequence[Sample]) -> None:
         if len(sources) < 2:
             kind = "forged or AI-made" if forged else "genuine"
             raise UsageError(
-                f"{len(sources)} {kind} pictures (or sources of them) are left; two are the least, to learn and to judge"
+                f"{len(sources)} {kind} pictures (or sources) are left; two are the least, to learn and to judge"
             )
 
 
