@@ -27,7 +27,7 @@ def plot_curves(scored: Scored, path: Path) -> None:
     figure, (roc, histogram, reliability) = plt.subplots(1, 3, figsize=(15, 4.6))
     judged = {}
     for road in scored.roads:
-        made = scored.where(Origin.REAL, True, road)
+        made = scored.made(road)
         judged[road] = against(scored, made, scored.where(Origin.REAL, False, road), _MADE)
         RocCurveDisplay.from_predictions(judged[road].made, judged[road].score, name=road, ax=roc)
     roc.set(title="AI-made against genuine, sources left out", xlabel="false alarms", ylabel="recall")

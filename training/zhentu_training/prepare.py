@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from zhentu.types import CATEGORIES, Category
-from zhentu_training.dataset import Sample, read_manifest, write_manifest
+from zhentu_training.dataset import Origin, Sample, read_manifest, write_manifest
 from zhentu_training.duplicates import same_looks, without_duplicates
 from zhentu_training.edits import cases_of, pairs_of, strips_of
 from zhentu_training.forge.base import Materials
@@ -76,7 +76,9 @@ def forge_missing(
     manifest = manifest.resolve()  # absolute paths compare, whatever folder the command was started from
     folders, stems = {plan.out for plan in plans.values()}, {stem_of(s.path.read_bytes()): s for s in genuine}
     known = [s for s in read_manifest(manifest) if s.path.parent in folders] if manifest.is_file() else []
-    forged = [sample for sample in known if sample.path.name.split("_")[0] in stems]
+    # Forgeries of earlier calls stay, for other splits say; not those of pictures that left the set.
+    honest = {stem_of(s.path.read_bytes()) for s in samples if known and not s.forged and s.origin is Origin.REAL}
+    forged = [sample for sample in known if sample.path.name.split("_")[0] in honest]
     done = {sample.path.name.split("_")[0] for sample in forged}
     waiting = [sample for stem, sample in stems.items() if stem not in done]
     for split, plan in plans.items():

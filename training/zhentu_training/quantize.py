@@ -59,7 +59,9 @@ class Compared:
 
     def __str__(self) -> str:
         auc_loss, recall_loss = self.losses
-        return f"int8 loses {auc_loss:.4f} of AUC, {recall_loss:.3f} of recall at 1 % ({len(self.exact.score)} pictures)"
+        return (
+            f"int8 loses {auc_loss:.4f} of AUC, {recall_loss:.3f} of recall at 1 % ({len(self.exact.score)} pictures)"
+        )
 
 
 def integer_graph(source: Path, target: Path) -> None:
@@ -132,9 +134,7 @@ def integer_entry(entry: ModelEntry, path: Path, shift: np.ndarray) -> ModelEntr
     )
 
 
-def quantize(
-    models: Path, name: str, run: Path, features: Path, count: int
-) -> tuple[ModelEntry, Compared]:
+def quantize(models: Path, name: str, run: Path, features: Path, count: int) -> tuple[ModelEntry, Compared]:
     """Write the int8 graph of an fp32 model into its folder, active, unless it loses too much; with what it loses.
 
     Raises UsageError when it loses more than is allowed, or when that cannot be told, and when `name` is not fp32.
@@ -153,7 +153,8 @@ def quantize(
         # Losses that are no numbers (no AI-made pictures to rank) are no small losses.
         if not (found.losses[0] <= LARGEST_AUC_LOSS and found.losses[1] <= LARGEST_RECALL_LOSS):
             raise UsageError(
-                f"{found}; more than {LARGEST_AUC_LOSS} or {LARGEST_RECALL_LOSS}, or not to be told: nothing was written"
+                f"{found}; {LARGEST_AUC_LOSS} and {LARGEST_RECALL_LOSS} are allowed (nan: cannot be told): "
+                "nothing was written"
             )
         small = integer_entry(entry, path, found.shift)
         stand_in = replace(small, file=same.name, sha256=hashlib.sha256(same.read_bytes()).hexdigest(), weights=())
@@ -173,9 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=400, help="held-out pictures on which both are compared")
     arguments = parser.parse_args(argv)
     try:
-        small, found = quantize(
-            arguments.models, arguments.model, arguments.run, arguments.features, arguments.count
-        )
+        small, found = quantize(arguments.models, arguments.model, arguments.run, arguments.features, arguments.count)
     except ZhentuError as error:
         sys.exit(str(error))
     print(f"{found}\nwrote {arguments.models / small.file}; active: {small.ref}")

@@ -184,13 +184,15 @@ def _prepare(call: Call, samples: list[Sample], contents: dict[Path, str]) -> st
     place = folder.resolve() / "forged" / hashlib.sha256(key.encode()).hexdigest()[:8]
     plan = Plan(place, call.per_picture, _SEED, Materials(), load_sections(call.forge_config), call.recipes)
     genuine = [s for s in left if not s.forged and s.origin is Origin.REAL] if call.per_picture else []
-    forged = forge_missing(left, genuine, {split: plan for split in {s.split for s in genuine}}, call.manifest, call.workers)
+    plans = dict.fromkeys(sorted({sample.split for sample in genuine}), plan)
+    forged = forge_missing(left, genuine, plans, call.manifest, call.workers)
     return f"{said}; {len(forged)} forgeries made from {len(genuine)} genuine pictures"
 
 
 def _features(call: Call) -> str:
     features.main([*call.options("manifest", "features", "config"), "--roads", *call.spec.fit.roads])
-    return f"what the encoder says of {len(features.pictures_of([call.manifest]))} pictures, {len(call.spec.fit.roads)} roads"
+    count = len(features.pictures_of([call.manifest]))
+    return f"what the encoder says of {count} pictures on the roads {', '.join(call.spec.fit.roads)}"
 
 
 def _crossval(call: Call) -> str:
@@ -269,10 +271,14 @@ def _report(call: Call) -> None:
     if call.against is None:
         print("\nNo model is in force (--against), there is nothing to compare with.")
     elif compared.is_file():
-        print(f"\nOn pictures whose sources its judging heads had not seen, against {Manifest.load(call.against).active}:")
+        print(
+            f"\nOn pictures whose sources its judging heads had not seen, against {Manifest.load(call.against).active}:"
+        )
         table = pd.read_csv(compared).set_index("output").T
         print(table.to_string())
-        print("Differences are new - in force, 95 % intervals over sources. The model in force may have learnt from them.")
+        print(
+            "Differences are new - in force, 95 % intervals over sources. The model in force may have learnt from them."
+        )
     manifest = Manifest.load(call.models)
     small = f"{call.spec.name}-int8@{call.spec.version}"
     served = small if has_8bit_products() and any(str(each.ref) == small for each in manifest.models) else call.ref

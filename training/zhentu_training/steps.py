@@ -84,7 +84,9 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UsageError(f"{folder.parent}: another run works in this folder; wait for it or name another") from error
+            raise UsageError(
+                f"{folder.parent}: another run works in this folder; wait for it or name another"
+            ) from error
         yield
 
 
@@ -115,7 +117,13 @@ class _View:
 @contextmanager
 def _view(count: int) -> Iterator[_View]:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     # What steps print goes to their logs; the view alone may write to the terminal.
     with Progress(*columns, console=console, redirect_stdout=False, disable=not console.is_terminal) as progress:
         yield _View(progress, count)

@@ -16,6 +16,7 @@ from zhentu_training.edits import kind_of
 from zhentu_training.figures import Judged, alike, auc, calibration_error, interval, recall, resampled
 
 _MADE = CATEGORIES.index(Category.AI_GENERATED)
+_JUDGED_ON = {Origin.OWN: "own forgeries", Origin.EDIT: "real edits", Origin.REAL: "pictures found so"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +32,11 @@ class Scored:
         alone = [s.origin is origin and forged in (None, s.forged) for s in self.samples]
         return np.array(alone) & (self.road == road)
 
+    def made(self, road: str = "native") -> np.ndarray:
+        """Rows of pictures found so that are AI-made, bool (n,); who labelled other forgeries said nothing of AI."""
+        made = np.array([Category.AI_GENERATED in sample.labels for sample in self.samples])
+        return self.where(Origin.REAL, True, road) & made
+
     @property
     def sources(self) -> np.ndarray:
         """Source of each row (n,)."""
@@ -40,6 +46,12 @@ class Scored:
     def roads(self) -> list[str]:
         """The roads there are."""
         return list(dict.fromkeys(self.road))
+
+
+def lone_together(sources: np.ndarray) -> np.ndarray:
+    """Sources (n,) of a single picture under one name: where nobody names sources, each picture is one."""
+    _, at, counts = np.unique(sources, return_inverse=True, return_counts=True)
+    return np.where(counts[at] == 1, "(single pictures)", sources)
 
 
 def against(scored: Scored, own: np.ndarray, others: np.ndarray, column: int) -> Judged:
@@ -53,7 +65,7 @@ def real_table(scored: Scored) -> pd.DataFrame:
     """`ai_generated` on pictures found so, a row a road."""
     rows = []
     for road in scored.roads:
-        made = scored.where(Origin.REAL, True, road)
+        made = scored.made(road)
         found = figures_of(against(scored, made, scored.where(Origin.REAL, False, road), _MADE))
         rows.append({"road": road, **{name: value for name, value in found.items() if "sources" not in name}})
     return pd.DataFrame(rows)
@@ -61,10 +73,10 @@ def real_table(scored: Scored) -> pd.DataFrame:
 
 def source_table(scored: Scored, threshold: float) -> pd.DataFrame:
     """Each AI source alone: AUC against all genuine pictures, and the share that is labelled, native."""
-    made, genuine = scored.where(Origin.REAL, True), scored.where(Origin.REAL, False)
-    rows = []
-    for source in np.unique(scored.sources[made]):
-        own = made & (scored.sources == source)
+    made, genuine = scored.made(), scored.where(Origin.REAL, False)
+    rows, sources = [], lone_together(scored.sources)
+    for source in np.unique(sources[made]):
+        own = made & (sources == source)
         judged = against(scored, own, genuine, _MADE)
         labelled = float((scored.probabilities[own, _MADE] >= threshold).mean())
         generator = next(s.generator for s, use in zip(scored.samples, own, strict=True) if use)
@@ -83,6 +95,7 @@ def genuine_table(scored: Scored, profiles: Mapping[Profile, ProfilePoints], by:
     """Share of genuine pictures that any threshold acts on, by profile, native, by source or by kind."""
     genuine = scored.where(Origin.REAL, False)
     keys = np.array([str(getattr(sample, by)) for sample in scored.samples])
+    keys = lone_together(keys) if by == "source" else keys
     acted = {name: acted_on(scored, profile) for name, profile in profiles.items()}
     rows = []
     for key in np.unique(keys[genuine]):
@@ -108,24 +121,23 @@ def profile_table(profiles: Mapping[Profile, ProfilePoints]) -> pd.DataFrame:
 
 
 def category_table(scored: Scored) -> pd.DataFrame:
-    """Each category on own forgeries of unseen products, and on real edits of its kind, originals as negatives."""
+    """Each category on own forgeries of unseen products, on real edits of its kind, and on pictures found so."""
     rows = []
     for column, category in enumerate(CATEGORIES):
-        for origin in (Origin.OWN, Origin.EDIT):
-            if origin is Origin.OWN and category is Category.AI_GENERATED:
-                continue
+        for origin, on in _JUDGED_ON.items():
+            if origin is not Origin.EDIT and category is Category.AI_GENERATED:
+                continue  # of own networks it learns nothing; pictures found so have tables of their own
             own = scored.where(origin, True) & np.array([category in sample.labels for sample in scored.samples])
             clean = scored.where(origin, False)
             if not own.any() or not clean.any():
                 continue
             judged = against(scored, own, clean, column)
-            # Own forgeries share few sources; pictures are what differs there.
+            # Forgeries of a category share few sources; pictures are what differs there.
             apart = Judged(judged.score, judged.made, np.arange(len(judged.score)).astype(str))
             drawn = [auc(judged.score, judged.made, w) for w in resampled(apart)]
             at = recall(apart, 0.01)
-            on = "own forgeries" if origin is Origin.OWN else "real edits"
             rows.append({"output": category.value, "judged on": on,
-                         "pictures": f"{int(own.sum())} against {int(clean.sum())} originals",
+                         "pictures": f"{int(own.sum())} against {int(clean.sum())} genuine",
                          "AUC": str(interval(auc(judged.score, judged.made), drawn)),
                          "recall at 1 %": f"{at:.2f}"})  # fmt: skip
     return pd.DataFrame(rows)
@@ -166,8 +178,9 @@ def _calibrated(scored: Scored) -> list[tuple[str, int, np.ndarray]]:
     found = []
     for column, category in enumerate(CATEGORIES):
         shown = np.array([category in sample.labels for sample in scored.samples])
-        own = scored.where(Origin.EDIT, True) & shown
-        own = own | scored.where(Origin.REAL if category is Category.AI_GENERATED else Origin.OWN, True) & shown
+        own = (scored.where(Origin.EDIT, True) | scored.where(Origin.REAL, True)) & shown
+        if category is not Category.AI_GENERATED:
+            own = own | scored.where(Origin.OWN, True) & shown
         if own.any():
             found.append((category.value, column, own))
     return found
@@ -175,10 +188,10 @@ def _calibrated(scored: Scored) -> list[tuple[str, int, np.ndarray]]:
 
 def training_table(samples: Sequence[Sample]) -> pd.DataFrame:
     """Pictures by source and generator."""
-    unique = {sample.path: sample for sample in samples}.values()
+    unique = [s for s in {sample.path: sample for sample in samples}.values() if s.origin is not Origin.OWN]
+    sources = lone_together(np.array([sample.source for sample in unique]))
     rows = [
-        {"source": s.source, "origin": s.origin, "generator": s.generator[:60] or "genuine", "pictures": 1}
-        for s in unique
-        if s.origin is not Origin.OWN
+        {"source": source, "origin": s.origin, "generator": s.generator[:60] or "genuine", "pictures": 1}
+        for s, source in zip(unique, sources, strict=True)
     ]
     return pd.DataFrame(rows).groupby(["source", "origin", "generator"], as_index=False).sum()

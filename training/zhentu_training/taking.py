@@ -1,4 +1,4 @@
-"""What people bring, as the set that training reads: readable, each content and look once, sources that can be left out.
+"""What people bring, as the set that training reads: readable, each look once, of sources that can be left out.
 
 Pictures are linked under the names of their contents, because features are kept by path: a picture that is changed in
 place is another picture.
@@ -35,7 +35,15 @@ def digest_of(samples: Sequence[Sample], contents: dict[Path, str]) -> str:
     for sample in samples:
         files = [contents.get(path, "") if path else "" for path in (sample.path, sample.mask, sample.pair)]
         labels = [" ".join(sorted(each)) for each in (sample.labels, sample.known)]
-        facts = [sample.split, sample.source, sample.product, sample.kind, sample.goods, sample.generator, sample.recipe]
+        facts = [
+            sample.split,
+            sample.source,
+            sample.product,
+            sample.kind,
+            sample.goods,
+            sample.generator,
+            sample.recipe,
+        ]
         rows.append("\0".join([*files, *labels, *facts]))
     return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
 
@@ -91,7 +99,7 @@ def _once(samples: Sequence[Sample], contents: dict[Path, str]) -> list[Sample]:
             wrong.append(f"{other.path} ({said[0]}) and {sample.path} ({said[1]})")
     if wrong:
         raise UsageError(
-            f"{len(wrong)} pictures are the same bytes under two labels, remove one of each: {'; '.join(wrong[:_NAMED])}"
+            f"{len(wrong)} pictures stand under two labels, remove one of each: {'; '.join(wrong[:_NAMED])}"
         )
     return list(first.values())
 
@@ -121,7 +129,7 @@ def _check(samples: Sequence[Sample]) -> None:
         if len(sources) < 2:
             kind = "forged or AI-made" if forged else "genuine"
             raise UsageError(
-                f"{len(sources)} {kind} pictures (or sources of them) are left, two are the least: one teaches, one judges"
+                f"{len(sources)} {kind} pictures (or sources) are left; two are the least, to learn and to judge"
             )
 
 

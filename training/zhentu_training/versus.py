@@ -81,7 +81,9 @@ def _highest(scored: Scored, columns: list[int]) -> Scored:
     return Scored(scored.samples, scored.road, scored.probabilities[:, columns].max(1, keepdims=True))
 
 
-def _compared(pair: list[Judged], of: Callable[[Judged, np.ndarray | None], float]) -> tuple[Interval, Interval, Interval]:
+def _compared(
+    pair: list[Judged], of: Callable[[Judged, np.ndarray | None], float]
+) -> tuple[Interval, Interval, Interval]:
     """Of the new, of the old, and of their difference: the same sources are drawn for both."""
     values = [of(each, None) for each in pair]
     drawn = np.array([[of(each, weight) for each in pair] for weight in resampled(pair[0])])
