@@ -131,7 +131,7 @@ def _charts(summary: Summary, screener: Screener) -> list[Histogram]:
 
 
 def _lowest_limit(screener: Screener, category: Category, goods: str) -> float | None:
-    held = screener.policy.thresholds(category, goods, screener.detector.entry.thresholds)
+    held = screener.policy.thresholds(category, goods, screener.shipped())
     return min((threshold.value for threshold in held), default=None)
 
 
