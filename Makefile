@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test train-smoke clean
+.PHONY: demo docs test train-smoke lock audit clean
 
 demo: $(VENV)/.demo ## install without torch, scan the sample pictures, write a report
 	$(BIN)/zhentu demo
+
+docs: $(VENV)/.test ## the documentation as a site in build/site, English and Chinese; broken links end it
+	$(BIN)/python scripts/build_docs.py build/site
 
 test: $(VENV)/.test ## install what tests need, lint, type-check, test
 	$(BIN)/ruff check .
@@ -24,7 +27,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[dev,train]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,train,cluster]'
 	touch $@ $(VENV)/.demo
 
 SMOKE ?= runs/smoke
@@ -39,3 +42,12 @@ train-smoke: $(VENV)/.test ## the whole training line on the sample pictures, un
 
 clean:
 	rm -rf $(VENV) build dist zhentu-demo runs/smoke
+
+# What the image installs, each file by its hash. Needs uv.
+lock:
+	uv pip compile pyproject.toml --extra postgres --extra s3 --extra tracing --universal --python-version 3.11 \
+		--generate-hashes --no-header --quiet --output-file requirements.lock
+
+# Known vulnerabilities of what is locked. Needs pip-audit and the network: it asks PyPI's advisory database.
+audit:
+	pip-audit --requirement requirements.lock --disable-pip --require-hashes

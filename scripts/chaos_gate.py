@@ -111,7 +111,7 @@ async def mixed_load(port: int, count: int, connections: int, seed: int) -> tupl
     outcomes: Counter[str] = Counter()
     answered: list[str] = []
     unforeseen: list[bytes] = []
-    head = "POST /v1/screen HTTP/1.1\r\nHost: a\r\n"
+    head = "POST /v1/screen HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
     def request() -> tuple[str, bytes]:
         kind = chance.choices(
@@ -124,7 +124,7 @@ async def mixed_load(port: int, count: int, connections: int, seed: int) -> tupl
         if kind in ("good", "leave"):
             return kind, form(picture, "/v1/screen")
         if kind in ("raw", "slow", "abort"):
-            return kind, f"POST /v1/screen{listing} HTTP/1.1\r\nHost: a\r\n{typed}\r\n".encode() + picture
+            return kind, f"POST /v1/screen{listing} HTTP/1.1\r\nHost: 127.0.0.1\r\n{typed}\r\n".encode() + picture
         if kind == "key":
             index = chance.randrange(len(good))
             return kind, form(good[index], "/v1/screen", headers=f"Idempotency-Key: k{index}\r\n")
@@ -138,7 +138,7 @@ async def mixed_load(port: int, count: int, connections: int, seed: int) -> tupl
         if kind == "json":
             body = bytes(chance.randrange(256) for _ in range(60))
             return kind, f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-        return kind, b"GET /v1/records/%d HTTP/1.1\r\nHost: a\r\n\r\n" % chance.randrange(99)
+        return kind, b"GET /v1/records/%d HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % chance.randrange(99)
 
     todo = iter(range(count))
 

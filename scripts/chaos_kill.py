@@ -101,7 +101,7 @@ def done(place: Path) -> int:
 
 def check(place: Path, pictures: dict[str, str]) -> list[str]:
     """Everything that is wrong, in words."""
-    with (place / "rows.csv").open(encoding="utf-8") as stream:
+    with (place / "rows.csv").open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     problems = [
         f"{path} stands {count} times" for path, count in Counter(row["path"] for row in rows).items() if count > 1

@@ -41,10 +41,12 @@ def main() -> None:
         manifest.write_text("url\n" + "".join(f"{server.url}{name}\n" for name in files), encoding="utf-8")
         command = scan_command(str(manifest), "-o", str(place / "out"))
         models = tiny_models(place / "models")
-        subprocess.run(command, env=environment(place, models), check=True, stdout=subprocess.DEVNULL)
-        with (place / "out" / "rows.csv").open(encoding="utf-8") as stream:
+        port = server.url.rpartition(":")[2]
+        own = {"ZHENTU_FETCH_ALLOW": "127.0.0.0/8", "ZHENTU_FETCH_PORTS": port}  # a store of our own, not of a stranger
+        subprocess.run(command, env=environment(place, models) | own, check=True, stdout=subprocess.DEVNULL)
+        with (place / "out" / "rows.csv").open(encoding="utf-8-sig", newline="") as stream:
             rows = {row["path"].removeprefix(server.url): row["error"] for row in csv.DictReader(stream)}
-        with (place / "out" / "quarantine.csv").open(encoding="utf-8") as stream:
+        with (place / "out" / "quarantine.csv").open(encoding="utf-8-sig", newline="") as stream:
             listed = {row["path"].removeprefix(server.url) for row in csv.DictReader(stream)}
         requests = sum(server.requests.values())
     scored = {name for name, error in rows.items() if not error}

@@ -32,6 +32,7 @@ from zhentu.intake.aigc import find_aigc_label, find_labels
 from zhentu.intake.credentials import credential_evidence, read_credential
 from zhentu.intake.decode import DecodeLimits, decode
 from zhentu.intake.metadata import read_metadata
+from zhentu.intake.stealth import stealth_parameters
 from zhentu.intake.traces import camera, generator_traces
 from zhentu.intake.xmp import xmp_evidence
 from zhentu.mark import LabelSpec, label_picture
@@ -39,7 +40,9 @@ from zhentu.mark.visible import noted_badges
 from zhentu.types import AiState
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "mark"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from certificates import MIME, signed
+from label_forms import CASES, forms, hidden_parameters
 
 FORMATS = tuple(MIME)
 LABEL = json.dumps({"Label": "2", "ContentProducer": "P", "ProduceID": "1"})
@@ -51,7 +54,19 @@ _WORDS = [
     *(b"AIGC", b'{"AIGC":', LABEL.encode(), b"<!DOCTYPE x [<!ENTITY a 'b'>]>", b"&a;", b"<rdf:RDF", b"</rdf:RDF>"),
     *(b"<rdf:li>", b"]]>", b"<![CDATA[", b"<?xpacket", b"xmlns:T=''", b"<a>" * 200, b"{" * 500, b"[" * 500),
     *(b"Exif\x00\x00II*\x00\x08\x00\x00\x00", b"http://ns.adobe.com/xap/1.0/\x00", b"jumbc2pa", b"iTXt", b"zTXt"),
-    *(b"Steps: 1 Sampler:", b'"class_type"', b"\xef\xbb\xbf", b"\xff\xfe", b"&#x0;", b"&#1114112;", b"UNICODE\x00"),
+    *(
+        b"Steps: 1 Sampler:",
+        b'"class_type"',
+        b'\\"aigc_type\\":1',
+        b"MPF\x00",
+        b"tmap",
+        b"SEFT",
+        b"\xef\xbb\xbf",
+        b"\xff\xfe",
+        b"&#x0;",
+        b"&#1114112;",
+        b"UNICODE\x00",
+    ),
     *(b"\x00" * 64, b"\xff" * 8, b"\x1c\x02\x6e\xff\xff"),
 ]
 
@@ -91,6 +106,9 @@ def seeds() -> list[tuple[str, bytes]]:
     text.add_text("Raw profile type exif", "\nexif\n      20\n" + (b"Exif\x00\x00" + exif.tobytes()[6:40]).hex())
     found.append(("PNG", _encoded(image, "PNG", pnginfo=text)))
     found.append(("JPEG", _encoded(image, "JPEG", comment=b"AIGC" + LABEL.encode())))
+    found += [(each.form, each.payload) for each in forms() if len(each.payload) < 12_000]
+    found.append(("PNG", hidden_parameters(b"{}")))
+    found.append(("JPEG", (CASES / "ultrahdr_synth.jpg").read_bytes()))
     return found
 
 
@@ -130,11 +148,12 @@ def read_everything(payload: bytes, form: str, tally: Tally) -> None:
     metadata = read_metadata(payload, form)
     for reader in (xmp_evidence, find_aigc_label, generator_traces, camera):
         tally.evidence.update(each.name for each in reader(metadata))
+    tally.evidence.update(each.name for each in stealth_parameters(payload, form))
     tally.evidence.update("visible_label_noted" for _ in noted_badges(metadata))
     if metadata.has_c2pa:
         credential = read_credential(payload, form)
         if credential:
-            tally.evidence[credential_evidence(credential, False).name] += 1
+            tally.evidence.update(each.name for each in credential_evidence(credential))
 
 
 def label(payload: bytes, form: str) -> bool:

@@ -59,7 +59,8 @@ def form(payload: bytes, path: str, field_name: str = "picture", headers: str = 
     boundary = b"zhentu-load"
     head = f'Content-Disposition: form-data; name="{field_name}"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
     body = b"--" + boundary + b"\r\n" + head.encode() + payload + b"\r\n--" + boundary + b"--\r\n"
-    lines = f"POST {path} HTTP/1.1\r\nHost: load\r\nContent-Type: multipart/form-data; boundary={boundary.decode()}\r\n"
+    kind = f"multipart/form-data; boundary={boundary.decode()}"
+    lines = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
     return f"{lines}{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -125,7 +126,7 @@ def wait_until_up(port: int, process: subprocess.Popen[bytes], path: str = "/rea
         if process.poll() is not None:
             sys.exit(f"the server on port {port} died with {process.returncode}")
         try:
-            request = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+            request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
             with socket.create_connection(("127.0.0.1", port), 1) as probe:
                 probe.settimeout(5)
                 probe.sendall(request)

@@ -1,23 +1,31 @@
-"""Make the sample pictures of the package: CC0 photographs that scikit-image ships, and forgeries of them.
+"""Make the sample pictures of the package: CC0 photographs that scikit-image ships, renders, and forgeries of both.
 
-    python scripts/make_samples.py            # needs the [train,dev] extras
+    python scripts/make_samples.py [NAME...]   # needs the [train,dev] extras, and povray with povray-includes (Debian)
 
-Deterministic: the same versions of the libraries give the same bytes. Origins stand in src/zhentu/samples/ORIGIN.md.
+Deterministic: the same versions of the libraries give the same bytes. With names, only samples whose names hold one of
+them are written. Origins stand in src/zhentu/samples/ORIGIN.md, what is true of each in samples.yaml beside it.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 from skimage import data
 
+from zhentu.mark import LabelSpec, label_picture
+from zhentu.types import AiState
 from zhentu_training.forge.base import Materials
 from zhentu_training.forge.masks import foreground_mask
 from zhentu_training.forge.registry import forge
 
 OUT = Path("src/zhentu/samples")
+SCENES = Path("scripts/sample_scenes")
+RENDERS = {"mug": (640, 480), "stool": (480, 640)}  # own scenes: pixels across and down
 GENUINE = {
     "cup": lambda: data.coffee()[:, 40:560],
     "cat": data.chelsea,
@@ -32,7 +40,13 @@ FORGED = {  # label -> (genuine picture, recipe, seed)
     "scene_distortion": ("motorcycle", "scene.bent", 11),
     "cutout_artifact": ("cup", "cutout.bad_matte", 4),
     "ai_generated": ("cat", "reconstruct.upscaler", 1),
+    "material_mismatch_stool": ("stool", "material.recolour", 2),
+    "exaggerated_effect_mug": ("mug", "effect.glow", 1),
+    "scene_distortion_stool": ("stool", "scene.transplanted", 3),
+    "cutout_artifact_mug": ("mug", "cutout.bad_matte", 2),
+    "ai_generated_mug": ("mug", "reconstruct.upscaler", 2),
 }
+DECLARED = ("declared_ai_mug", "forged_ai_generated_mug")  # the second one, with a label that says so
 
 
 def save(name: str, rgb: np.ndarray) -> None:
@@ -42,8 +56,21 @@ def save(name: str, rgb: np.ndarray) -> None:
     cv2.imwrite(str(OUT / f"{name}.jpg"), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
 
 
+def render(name: str, mask: bool = False) -> np.ndarray:
+    """One of our own scenes by POV-Ray, or the mask of its goods: uint8 RGB."""
+    width, height = RENDERS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "picture.png"
+        command = ["povray", f"+I{name}.pov", f"+O{picture}", f"+W{width}", f"+H{height}", "+A0.3", "+R2", "-D", "+WT1"]
+        command += ["Declare=Mask=1"] if mask else []
+        subprocess.run(command, cwd=SCENES, check=True, capture_output=True)
+        return cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
+
+
 def mask_of(name: str, rgb: np.ndarray) -> np.ndarray | None:
-    """The astronaut's suit and the cup are given by hand: GrabCut's idea of them varies."""
+    """The astronaut's suit and the cup are given by hand: GrabCut's idea of them varies; a render knows its own."""
+    if name in RENDERS:
+        return render(name, mask=True)[..., 0].astype(np.float32) / 255
     mask = np.zeros(rgb.shape[:2], np.float32)
     if name == "portrait":
         cv2.fillPoly(mask, [np.array([[60, 500], [120, 300], [190, 255], [260, 300], [330, 330], [370, 500]])], 1.0)
@@ -55,16 +82,32 @@ def mask_of(name: str, rgb: np.ndarray) -> np.ndarray | None:
 
 
 def main() -> None:
-    """Write all samples."""
+    """Write all samples, or those named."""
     OUT.mkdir(exist_ok=True)
+    wanted = sys.argv[1:]
     pictures = {name: np.ascontiguousarray(make()) for name, make in GENUINE.items()}
+    pictures |= {name: render(name) for name in RENDERS}
     for name, rgb in pictures.items():
-        save(f"genuine_{name}", rgb)
-    for label, (name, recipe, seed) in FORGED.items():
-        forgery = forge(recipe, pictures[name], seed, Materials(), mask_of(name, pictures[name]))
-        if label not in {each.value for each in forgery.labels}:
-            raise SystemExit(f"{recipe} does not make {label}")
-        save(f"forged_{label}", forgery.rgb)
+        if chosen(f"{'rendered' if name in RENDERS else 'genuine'}_{name}", wanted):
+            save(f"{'rendered' if name in RENDERS else 'genuine'}_{name}", rgb)
+    materials = Materials(scenes=(OUT / "genuine_cup.jpg",))
+    for title, (name, recipe, seed) in FORGED.items():
+        if not chosen(f"forged_{title}", wanted):
+            continue
+        forgery = forge(recipe, pictures[name], seed, materials, mask_of(name, pictures[name]))
+        if not any(title.startswith(each.value) for each in forgery.labels):
+            raise SystemExit(f"{recipe} does not make {title}")
+        save(f"forged_{title}", forgery.rgb)
+    name, source = DECLARED
+    if chosen(name, wanted):
+        payload = (OUT / f"{source}.jpg").read_bytes()
+        labelled = label_picture(payload, AiState.IS, LabelSpec(propagator="ZHENTU-SAMPLES", visible=False))
+        (OUT / f"{name}.jpg").write_bytes(labelled.payload)
+
+
+def chosen(name: str, wanted: list[str]) -> bool:
+    """Whether a sample is to be written."""
+    return not wanted or any(each in name for each in wanted)
 
 
 if __name__ == "__main__":

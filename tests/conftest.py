@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import CHROMIUM
 from fakes import tiny_model
 from PIL import Image
 from postgres import Postgres, binaries
@@ -61,6 +62,7 @@ def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
         open=True,
         spool_dir=tmp_path / "spool",
         reload_s=0.05,
+        allowed_hosts=("testserver", "a", "load"),
     )
 
 
@@ -104,3 +106,14 @@ def client(settings: Settings) -> Iterator[object]:
 
     with TestClient(create_app(settings)) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """A Chromium; a module's own, because Playwright keeps an event loop running while it is open."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

@@ -17,11 +17,15 @@ from zhentu.types import (
     FORGERY_CATEGORIES,
     OUTPUTS,
     Action,
+    Answer,
     Basis,
     Category,
     Comparison,
+    Heatmap,
     ModelRef,
     Picture,
+    Question,
+    QuestionAnswer,
     Scores,
     Threshold,
     Verdict,
@@ -172,4 +176,18 @@ class FakeComparer:
     def compare(self, picture: Picture, references: Sequence[Picture]) -> Comparison:
         assert references
         self.compared.append(len(references))
-        return Comparison(self.score, self.similarity, references[0].sha256, self.model)
+        unlike = Heatmap(np.eye(4, dtype=np.float32), Category.MATERIAL_MISMATCH)
+        differs = self.score >= 0.5
+        return Comparison(
+            self.score,
+            self.similarity,
+            references[0].sha256,
+            self.model,
+            difference=unlike,
+            answer=Answer.DIFFERS if differs else Answer.SAME,
+            answers=(QuestionAnswer(Question.COLOUR, Answer.DIFFERS if differs else Answer.SAME, self.score),),
+            agreeing=0 if differs else len(references),
+            compared=len(references),
+            goods_found=True,
+            reference_difference=Heatmap(1 - unlike.grid, Category.MATERIAL_MISMATCH),
+        )

@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 
 from zhentu.bootstrap.screener import build_screener
 from zhentu.gate.app import create_app
+from zhentu.gate.server import server_config
 from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import Picture, Verdict
@@ -63,12 +64,13 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 @contextmanager
-def listening(app: FastAPI) -> Iterator[int]:
+def listening(app: FastAPI, settings: Settings | None = None) -> Iterator[int]:
     """A real server on a free port, for what only a socket can show."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
+    config = server_config(app, settings or Settings(), host="127.0.0.1", port=port, log_level="error")
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     until(lambda: server.started)

@@ -56,7 +56,7 @@ def test_scan_prints_a_table_and_writes_rows_and_a_report(pictures: Path, tmp_pa
     done = run(app, ["scan", str(pictures), "-o", "rows.csv", "--report", "report.html"])
     assert done.exit_code == 0, done.output
     assert "3 pictures" in done.output
-    assert len(list(csv.DictReader((tmp_path / "rows.csv").open()))) == 3
+    assert len(list(csv.DictReader((tmp_path / "rows.csv").open(encoding="utf-8-sig")))) == 3
     assert "scan report" in (tmp_path / "report.html").read_text()
 
 
@@ -93,7 +93,7 @@ def test_inspect_explains_a_file_and_its_record(pictures: Path, tmp_path: Path) 
     assert "cutout_artifact" in done.output
     assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
     run(app, ["scan", str(pictures), "-o", "rows.csv"])
-    row = next(csv.DictReader((tmp_path / "rows.csv").open()))
+    row = next(csv.DictReader((tmp_path / "rows.csv").open(encoding="utf-8-sig")))
     recorded = run(app, ["inspect", row["record_id"], "--json"])
     assert json.loads(recorded.output)["picture_sha256"] == row["sha256"]
 

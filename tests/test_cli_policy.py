@@ -77,7 +77,7 @@ def test_fit_leaves_out_by_name_what_cannot_be_read_and_counts_doubles_once(genu
     (genuine / "twin.png").write_bytes((genuine / "0.png").read_bytes())
     done = run(app, ["policy", "fit", str(genuine)])
     assert "12 different genuine pictures, 2 left out" in done.output
-    assert "broken.jpg: picture_" in done.stderr
+    assert "broken.jpg: unsupported_format" in done.stderr
     assert "twin.png: the same file" in done.stderr
 
 

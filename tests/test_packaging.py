@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from zhentu.samples import sample_of, samples
+from zhentu.types import CATEGORIES
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -20,10 +23,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_models_policy_samples_and_templates(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    wanted = ["_models/manifest.json", "_configs/policy.yaml", "samples/ORIGIN.md", "report/templates/report.html.j2"]
+    wanted = [
+        "_models/manifest.json",
+        "_configs/policy.yaml",
+        "samples/ORIGIN.md",
+        "samples/samples.yaml",
+        "report/templates/report.html.j2",
+    ]
     wanted += ["mark/fonts/ZhentuBadge-Bold.otf", "mark/fonts/LICENSE-OFL.txt", "mark/templates/notice.html.j2"]
     wanted += ["mark/templates/notices.zh.yaml", "mark/templates/notices.en.yaml"]
     wanted += ["record/migrations/env.py", "record/migrations/versions/m0002_gate.py"]
+    wanted += ["gate/front/templates/front.html.j2", "gate/front/static/front.js", "review/web/templates/bars.html.j2"]
     assert [name for name in wanted if f"zhentu/{name}" not in names] == []
     assert any(name.startswith("zhentu/_models/") and name.endswith(".onnx") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -40,18 +50,20 @@ def test_an_unpacked_wheel_runs_outside_the_checkout(wheel: Path, tmp_path: Path
     assert (tmp_path / "zhentu-demo" / "report.html").is_file()
 
 
-def test_the_samples_stay_small_and_each_has_its_origin() -> None:
-    samples = sorted((ROOT / "src/zhentu/samples").glob("*.jpg"))
-    origin = (ROOT / "src/zhentu/samples/ORIGIN.md").read_text(encoding="utf-8")
-    assert sum(sample.stat().st_size for sample in samples) < 2_000_000
-    assert [s.name for s in samples if s.stem.startswith("genuine") and s.name not in origin] == []
-    assert {s.stem for s in samples if s.stem.startswith("forged")} == {
-        f"forged_{label}"
-        for label in (
-            "material_mismatch",
-            "exaggerated_effect",
-            "scene_distortion",
-            "cutout_artifact",
-            "ai_generated",
-        )
-    }
+def test_the_samples_stay_small_and_each_has_its_origin_and_its_truth() -> None:
+    folder = ROOT / "src/zhentu/samples"
+    files = sorted(folder.glob("*.jpg"))
+    origin = (folder / "ORIGIN.md").read_text(encoding="utf-8")
+    assert sum(sample.stat().st_size for sample in files) < 2_000_000
+    assert [each.name for each in files if f"`{each.name}`" not in origin] == []
+    assert sorted(each.name for each in samples()) == [each.name for each in files]
+    for each in samples():
+        assert each.truth is None or each.name.startswith((f"forged_{each.truth}", "declared_ai"))
+        assert not each.reference or sample_of(each.reference).truth is None
+    assert {each.truth for each in samples()} == {None, *CATEGORIES}
+
+
+def test_the_front_page_offers_ten_samples_of_every_kind() -> None:
+    offered = [each for each in samples() if each.front]
+    assert len(offered) == 10
+    assert {each.truth for each in offered} == {None, *CATEGORIES}

@@ -7,7 +7,10 @@ ZhentuError                      internal_error           500  1
 │   ├── PictureTooSmall          picture_too_small        422  1
 │   ├── PictureTruncated         picture_truncated        422  1
 │   ├── PictureCorrupt           picture_corrupt          422  1
+│   ├── PictureTooSlow           picture_too_slow         422  1   (not read within its time or memory)
 │   ├── UnsupportedFormat        unsupported_format       415  1
+│   │   ├── SvgUnsupported       svg_unsupported          415  1   (a drawing, no pixels)
+│   │   └── PdfUnsupported       pdf_unsupported          415  1   (a document)
 │   └── LabelUnwritable          label_unwritable         422  1   (this format or file cannot take the label)
 ├── PictureNotFound              picture_not_found        404  1   (path missing or unreadable)
 ├── RecordUnreadable             record_unreadable        500  1   (a row that this release cannot read)
@@ -18,6 +21,8 @@ ZhentuError                      internal_error           500  1
 │   ├── NotFound                 not_found                404  2   (a key, job, message or heatmap)
 │   ├── Unauthenticated          unauthenticated          401  2   (no key, or not a valid one)
 │   ├── Forbidden                forbidden                403  2   (the key's role may not do this)
+│   ├── Misdirected              host_not_allowed         421  2   (a Host that is not this gate's)
+│   ├── HeadTooLarge             head_too_large           431  2   (request line and headers)
 │   ├── BodyTooLarge             body_too_large           413  2   (counted while it streams in)
 │   ├── BodyTooSlow              body_too_slow            408  2
 │   ├── IdempotencyConflict      idempotency_conflict     409  2   (the key was used for another request)
@@ -90,11 +95,29 @@ class PictureCorrupt(PictureError):
     code = "picture_corrupt"
 
 
+class PictureTooSlow(PictureError):
+    """Reading it took more time or memory than any honest picture needs; it must not be published unseen."""
+
+    code = "picture_too_slow"
+
+
 class UnsupportedFormat(PictureError):
     """Not one of the formats zhentu reads."""
 
     code = "unsupported_format"
     http_status = 415
+
+
+class SvgUnsupported(UnsupportedFormat):
+    """An SVG drawing."""
+
+    code = "svg_unsupported"
+
+
+class PdfUnsupported(UnsupportedFormat):
+    """A PDF document."""
+
+    code = "pdf_unsupported"
 
 
 class LabelUnwritable(PictureError):
@@ -163,6 +186,20 @@ class Forbidden(UsageError):
 
     code = "forbidden"
     http_status = 403
+
+
+class Misdirected(UsageError):
+    """The request names a host that this gate does not answer for."""
+
+    code = "host_not_allowed"
+    http_status = 421
+
+
+class HeadTooLarge(UsageError):
+    """Request line and headers have more bytes than the limit."""
+
+    code = "head_too_large"
+    http_status = 431
 
 
 class BodyTooLarge(UsageError):

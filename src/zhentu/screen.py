@@ -2,7 +2,7 @@
 
 A cascade, cheapest and surest first; each step leaves evidence: exact hash and banks, what the file says of itself,
 the model, the comparison with references, the policy. A picture is decoded once, and whose bytes are known is not shown
-to the model again.
+to the model again. Of an animation several frames are looked at: the worst one's verdict stands, a bank may know any.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from zhentu.detect.models import ModelEntry
 from zhentu.digest import digest_of
 from zhentu.errors import PictureError
 from zhentu.ids import new_id
-from zhentu.intake.decode import DECODING_VERSION, DecodeLimits, decode
+from zhentu.intake.credentials import ANY_SIGNER, TrustLists
+from zhentu.intake.decode import DECODING_VERSION, DecodeLimits
+from zhentu.intake.generators import GeneratorTable, shipped_table
+from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.intake.provenance import read_provenance
 from zhentu.types import (
     BankHit,
@@ -100,6 +103,21 @@ class ComparerPort(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class _Look:
+    """What banks and the model say of one frame; most pictures have but one."""
+
+    picture: Picture
+    fingerprint: Fingerprint
+    hits: tuple[BankHit, ...]
+    verdict: Verdict | None
+
+    @property
+    def settled(self) -> bool:
+        """Whether a bank knows these very bytes."""
+        return any(hit.signal is Signal.SHA256 and hit.kind in _SETTLING for hit in self.hits)
+
+
+@dataclass(frozen=True, slots=True)
 class Screener:
     """Everything that screening works with, built once; several threads may screen at once. It stores nothing."""
 
@@ -108,36 +126,41 @@ class Screener:
     limits: DecodeLimits
     bank: BankPort | None = None
     comparer: ComparerPort | None = None
-    c2pa_anchors: str = ""
+    trust_lists: TrustLists = ANY_SIGNER
+    generators: GeneratorTable | None = None  # None: the table that comes with zhentu
+    decoder: DecoderPort = IN_PROCESS
 
     def screen(self, inquiry: Inquiry) -> Screening:
         """Screen one picture. Raises PictureError when it, or a reference, cannot be decoded."""
         began = time.perf_counter()
-        picture = decode(inquiry.file.payload, self.limits, inquiry.file.sha256)
+        pictures = self.decoder.frames(inquiry.file.payload, self.limits, inquiry.file.sha256)
+        picture = pictures[0]
         if self.policy.mode is Mode.OFF:
             evidence = (*self._provenance(inquiry, picture), *declaration(inquiry.listing))
             decision = self.decide(None, evidence, inquiry.listing, picture.sha256)
             return Screening(_record(inquiry, picture, None, evidence, decision, began), picture)
-        fingerprint = fingerprint_of(picture)
-        hits = self.bank.lookup(fingerprint, inquiry.listing) if self.bank else ()
-        settled = any(hit.signal is Signal.SHA256 and hit.kind in _SETTLING for hit in hits)
-        earlier = None if settled or inquiry.with_heatmaps else inquiry.earlier
-        verdict = None if settled else self._verdict(picture, earlier, inquiry.with_heatmaps)
+        earlier = None if inquiry.with_heatmaps else inquiry.earlier
+        looks = [self._look(each, inquiry, earlier) for each in pictures]
+        shipped = earlier.thresholds if earlier else self.shipped()
+        worst = max(looks, key=lambda look: self._gravity(look, inquiry.listing, shipped))
+        picture, verdict = worst.picture, worst.verdict
+        if verdict is not None and earlier is None and len(looks) > 1:
+            verdict = replace(verdict, frame=picture.frame, frames_seen=len(looks))
         references = self._references(inquiry)
-        comparison = self.comparer.compare(picture, references) if self.comparer and references else None
+        comparison = self.comparer.compare(_main(pictures), references) if self.comparer and references else None
         if verdict is not None and comparison is not None:
             verdict = replace(verdict, basis=Basis.REFERENCE)
         evidence = (
-            *_bank_evidence(hits, asked=self.bank is not None),
+            *_bank_evidence(looks, asked=self.bank is not None),
             *self._provenance(inquiry, picture),
             *declaration(inquiry.listing),
-            *_model_evidence(verdict, earlier, settled),
+            *_model_evidence(verdict, earlier, worst.settled),
             *_comparison_evidence(comparison, len(references), len(inquiry.references), self.comparer is not None),
         )
-        shipped = earlier.thresholds if earlier else self.shipped()
+        hits = tuple(dict.fromkeys(hit for look in looks for hit in look.hits))
         decision = self.decide(verdict, evidence, inquiry.listing, picture.sha256, shipped, hits, comparison)
         record = _record(inquiry, picture, verdict, evidence, decision, began)
-        return Screening(record, picture, fingerprint, hits, comparison, len(references) if comparison else 0)
+        return Screening(record, picture, worst.fingerprint, hits, comparison, len(references) if comparison else 0)
 
     def shipped(self, entry: ModelEntry | None = None) -> tuple[Threshold, ...]:
         """The thresholds of a model, by default the one in force, for the policy's profile and prior."""
@@ -170,7 +193,7 @@ class Screener:
             self.policy,
             (*shipped, *compared),
             hits=hits,
-            mismatch=comparison.score if comparison else None,
+            comparison=comparison,
             picture_sha256=sha256,
         )
 
@@ -227,15 +250,30 @@ class Screener:
                 "comparison": [self.comparer.model, self.comparer.thresholds] if self.comparer else [],
                 "policy": self.policy.sha256,
                 "banks": self.bank.version if isinstance(self.bank, VersionedBank) else "",
-                "trust lists": self.c2pa_anchors,
+                "trust lists": self.trust_lists,
+                "generators": (self.generators or shipped_table()).sha256,
                 "decoding": [DECODING_VERSION, self.limits],
             }
         )
 
-    def _verdict(self, picture: Picture, earlier: EarlierVerdict | None, with_heatmaps: bool) -> Verdict:
+    def _look(self, picture: Picture, inquiry: Inquiry, earlier: EarlierVerdict | None) -> _Look:
+        fingerprint = fingerprint_of(picture)
+        hits = self.bank.lookup(fingerprint, inquiry.listing) if self.bank else ()
+        look = _Look(picture, fingerprint, hits, None)
+        if look.settled:
+            return look
         if earlier is not None:
-            return replace(earlier.verdict, basis=Basis.PICTURE_ALONE)
-        return self.detector.entry.read_at(self.detector.detect(picture, with_heatmaps), self.policy.prior)
+            return replace(look, verdict=replace(earlier.verdict, basis=Basis.PICTURE_ALONE))
+        said = self.detector.detect(picture, inquiry.with_heatmaps)
+        return replace(look, verdict=self.detector.entry.read_at(said, self.policy.prior))
+
+    def _gravity(self, look: _Look, listing: Listing, shipped: Sequence[Threshold]) -> tuple[bool, int, float]:
+        """What makes one frame worse than another: being the one an earlier verdict spoke of, action, score."""
+        if look.verdict is None:
+            return False, 0, 0.0
+        spoken_of = look.picture.frame is not None and look.picture.frame == look.verdict.frame
+        action = self.decide(look.verdict, (), listing, look.picture.sha256, shipped).action
+        return spoken_of, action.severity, look.verdict.scores.forged
 
     def _references(self, inquiry: Inquiry) -> list[Picture]:
         if self.comparer is None:
@@ -251,12 +289,17 @@ class Screener:
 
     def _reference(self, file: PictureFile) -> Picture:
         try:
-            return decode(file.payload, self.limits, file.sha256)
+            return self.decoder.decode(file.payload, self.limits, file.sha256)
         except PictureError as error:
             raise type(error)(f"reference picture: {error}") from error
 
     def _provenance(self, inquiry: Inquiry, picture: Picture) -> tuple[Evidence, ...]:
-        return tuple(read_provenance(inquiry.file.payload, picture.format, self.c2pa_anchors))
+        return tuple(read_provenance(inquiry.file.payload, picture.format, self.trust_lists, self.generators))
+
+
+def _main(pictures: Sequence[Picture]) -> Picture:
+    """The frame that is shown longest: what references are compared with."""
+    return next((each for each in pictures if each.frame and each.frame.main), pictures[0])
 
 
 def _record(
@@ -285,13 +328,15 @@ def _record(
     )
 
 
-def _bank_evidence(hits: Sequence[BankHit], asked: bool) -> Iterator[Evidence]:
-    for hit in hits:
+def _bank_evidence(looks: Sequence[_Look], asked: bool) -> Iterator[Evidence]:
+    found = {hit: look.picture.frame for look in reversed(looks) for hit in look.hits}
+    for hit, frame in reversed(found.items()):
         how = "the same bytes" if hit.signal is Signal.SHA256 else f"{hit.distance} of 256 bits differ"
         note = f": {hit.note}" if hit.note else ""
-        detail = f"bank {hit.bank}, entry {hit.entry_id}, {hit.signal.value} ({how}){note}"[:300]
+        where = f" in {frame}" if frame and hit.signal is Signal.PDQ else ""
+        detail = f"bank {hit.bank}, entry {hit.entry_id}, {hit.signal.value} ({how}){where}{note}"[:300]
         yield Evidence(EvidenceKind.HASH, f"bank_{hit.kind.value}", detail, Trust.MEASURED, hit.bank)
-    if asked and not hits:
+    if asked and not found:
         yield Evidence(EvidenceKind.HASH, "bank_no_match", "no bank knows this picture", Trust.MEASURED)
 
 
@@ -305,11 +350,28 @@ def _model_evidence(verdict: Verdict | None, earlier: EarlierVerdict | None, set
         )
     elif verdict is not None and earlier is not None:
         before = f"the same bytes were scored by {verdict.model} before, in record {earlier.record_id}"
-        detail = f"{before}; the model was not run"
+        detail = f"{before}; the model was not run{_frame_words(verdict)}"
         yield Evidence(EvidenceKind.HASH, "known_picture", detail, Trust.MEASURED, score=verdict.scores.forged)
     elif verdict is not None:
-        detail = f"{verdict.model} gives {verdict.scores.forged:.3f} that any of the five holds"
+        detail = f"{verdict.model} gives {verdict.scores.forged:.3f} that any of the five holds{_frame_words(verdict)}"
         yield Evidence(EvidenceKind.MODEL, "model_scores", detail, Trust.MEASURED, score=verdict.scores.forged)
+
+
+def _what_compared(comparison: Comparison, count: int) -> str:
+    parts = [
+        f"{comparison.model}: mismatch {comparison.score:.3f}, similarity {comparison.similarity:.3f} to the closest "
+        f"of {count} references, sha256 {comparison.reference_sha256[:16]}",
+        f"{comparison.agreeing} agree",
+    ]
+    if comparison.differing:
+        parts.append(f"differs: {', '.join(comparison.differing)}")
+    if not comparison.goods_found:
+        parts.append("the goods were not found in both, whole pictures were compared")
+    return "; ".join(parts)[:300]
+
+
+def _frame_words(verdict: Verdict) -> str:
+    return f"; {verdict.frame}, the worst of {verdict.frames_seen} looked at" if verdict.frame else ""
 
 
 def _comparison_evidence(comparison: Comparison | None, count: int, sent: int, installed: bool) -> Iterator[Evidence]:
@@ -317,8 +379,7 @@ def _comparison_evidence(comparison: Comparison | None, count: int, sent: int, i
         yield Evidence(
             EvidenceKind.REFERENCE,
             "reference_comparison",
-            f"{comparison.model}: mismatch {comparison.score:.3f}, similarity {comparison.similarity:.3f} to the "
-            f"closest of {count} references, sha256 {comparison.reference_sha256[:16]}",
+            _what_compared(comparison, count),
             Trust.MEASURED,
             score=comparison.score,
             category=Category.MATERIAL_MISMATCH,

@@ -39,12 +39,17 @@ class Settings(BaseSettings):
 
     store_url: SQLAlchemy URL of the record store.  policy_path, models_dir: None = shipped with the package.
     model: "name" or "name@version"; None = the manifest's active one.  workers: 0 = one per core.
-    max_bytes, max_pixels, max_side, min_side: decode limits.  host, port: where the gate listens.
+    max_bytes, max_pixels, max_side, min_side, max_scans, max_frames: decode limits.  frames: how many of an animation,
+    or pages of a file, are looked at.  host, port: where the gate listens.
     jobs_dir: folder of backlog jobs; None = beside the default store.
     queue_size: pictures waiting before the gate refuses.  deadline_s: seconds a request may take.
     auto_migrate: bring the store to this version's schema at start; None = for SQLite only.
     on_error: what a caller gets when the gate itself is in trouble; has no default, `zhentu serve` asks for it.
     open: answer without API keys; only on a loopback address.  rate_per_s: requests a second per key, 0 = no limit.
+    allowed_hosts: names in Host headers that this gate answers for, besides this machine's own in open mode; empty =
+    any, with keys.  connections: at once; beyond it the longest idle one is closed.  head_timeout_s: seconds for a
+    request's head to arrive.  held_bytes: of bodies and fetched pictures that requests hold at once, half of it for one
+    key.  decode_bytes: memory for pictures that are being decoded at once.
     body_timeout_s: seconds for a request's body to arrive.  batch_size: most pictures of one batch or job.
     reload_s: how often policy file and model choice are looked at.  shadow_model: "name@version" that runs beside.
     spool_dir: where decisions wait while the store is down.  picture_store: fsspec URL where screened pictures are
@@ -54,12 +59,14 @@ class Settings(BaseSettings):
     review_pictures: folders where the paths of records lie, for the review page.  review_sample_ratio,
     review_second_ratio: shares of pictures that passed, and of decisions, that somebody (else) looks at all the same.
     review_proxy_header: header in which a reverse proxy names who is signed in; review_proxy_networks: where that proxy
-    is, nobody else's header counts.  appeal_days: how long a reviewer may take for an appeal.
+    is, nobody else's header counts; review_proxy_secret: what it must send in X-Zhentu-Proxy-Secret besides.
+    appeal_days: how long a reviewer may take for an appeal.
     webhook_url, webhook_secret, webhook_actions: where decisions are sent, signed how, and which ones.
     label_propagator: the platform's code in AIGC labels; label_producer: the producer's, written for the states in
     label_producer_states; label_replace_propagator: write over another platform's code.  label_visible, _language
     (zh, en, both), _height (capital letters, share of the shortest side), _right_to_left: the visible label.
-    c2pa_trust_anchors: PEM file of signers that are believed.  c2pa_certificates, _key, _algorithm: sign with these
+    c2pa_trust_anchors: PEM file of authorities that are believed, or a folder of them; c2pa_allowed_list: single
+    signers.  generator_table: more rows of what generators write.  c2pa_certificates, _key, _algorithm: sign with these
     where a label would break a C2PA manifest.  notices_dir: texts that replace the shipped ones.  appeal_url: where
     sellers appeal; "{record_id}" is filled in.
     """
@@ -76,6 +83,9 @@ class Settings(BaseSettings):
     max_pixels: Annotated[int, Field(ge=1024)] = 50_000_000
     max_side: Annotated[int, Field(ge=64)] = 20_000
     min_side: Annotated[int, Field(ge=1)] = 32
+    max_scans: Annotated[int, Field(ge=1)] = 100
+    max_frames: Annotated[int, Field(ge=1)] = 2_000
+    frames: Annotated[int, Field(ge=2, le=64)] = 8
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     queue_size: Annotated[int, Field(ge=1)] = 64
@@ -84,6 +94,11 @@ class Settings(BaseSettings):
     on_error: OnError | None = None
     open: bool = False
     rate_per_s: Annotated[float, Field(ge=0)] = 100.0
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
+    connections: Annotated[int, Field(ge=8)] = 512
+    head_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    held_bytes: Annotated[int, Field(ge=1024 * 1024)] = 256 * 1024 * 1024
+    decode_bytes: Annotated[int, Field(ge=1024 * 1024)] = 768 * 1024 * 1024
     body_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     batch_size: Annotated[int, Field(ge=1, le=64)] = 64
     reload_s: Annotated[float, Field(gt=0)] = 2.0
@@ -102,6 +117,7 @@ class Settings(BaseSettings):
     review_second_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
     review_proxy_header: str | None = None
     review_proxy_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_listed)] = ()
+    review_proxy_secret: SecretStr | None = None
     appeal_days: Annotated[float, Field(gt=0)] = 3.0
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     label_propagator: Annotated[str, Field(pattern=_CODE, max_length=128)] = ""
@@ -113,6 +129,8 @@ class Settings(BaseSettings):
     label_height: Annotated[float, Field(ge=0.05, le=0.25)] = 0.055
     label_right_to_left: bool = False
     c2pa_trust_anchors: Path | None = None
+    c2pa_allowed_list: Path | None = None
+    generator_table: Path | None = None
     c2pa_certificates: Path | None = None
     c2pa_key: Path | None = None
     c2pa_algorithm: Annotated[str, Field(pattern="^(es256|es384|es512|ps256|ps384|ps512|ed25519)$")] = "es256"

@@ -16,6 +16,7 @@ class Reported(Protocol):
 
 
 MOST_PROBLEMS = 10  # more help nobody
+_LONGEST_KEY, _DEEPEST = 60, 8
 
 
 def problems_of(error: Reported, *, whole: str = "", with_input: bool = False) -> list[str]:
@@ -24,7 +25,17 @@ def problems_of(error: Reported, *, whole: str = "", with_input: bool = False) -
     whole: how the validated thing itself is called.  with_input: also say what was given.
     """
     return [
-        f"{'.'.join(map(str, found['loc'])) or whole}: {found['msg']}"
-        + (f" (got {found['input']!r})" if with_input else "")
+        f"{_where(found['loc']) or whole}: {found['msg']}" + (_given(found) if with_input else "")
         for found in islice(error.errors(), MOST_PROBLEMS)
     ]
+
+
+def _where(place: Sequence[str | int]) -> str:
+    """The place of a problem; a caller's own keys stand in it, and may be of any length."""
+    return ".".join(str(each)[:_LONGEST_KEY] for each in place[:_DEEPEST])
+
+
+def _given(found: Any) -> str:
+    """What was given, unless it is a secret."""
+    secret = any("secret" in str(each) or str(each) == "store_url" for each in found["loc"])
+    return "" if secret else f" (got {found['input']!r})"

@@ -144,7 +144,7 @@ def test_lists_name_what_is_to_be_looked_at_or_taken_down(
     platform = Platform(tmp_path, settings, review=review)
     platform.apply("plan")
     (listed,) = [path for path in platform.apply("enforce").lists if path.name == name]
-    with listed.open(encoding="utf-8") as stream:
+    with listed.open(encoding="utf-8-sig") as stream:
         assert [(Path(row["path"]).name, row["state"]) for row in csv.DictReader(stream)] == [
             (f"{number}.jpg", "done") for number in range(4)
         ]

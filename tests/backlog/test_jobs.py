@@ -15,7 +15,7 @@ from zhentu.backlog.scan import _calm as calm
 from zhentu.backlog.scan import resume_scan, run_scan
 from zhentu.backlog.scan_job import JobLock, JobPlace, ScanJob
 from zhentu.cli.app import app
-from zhentu.cli.show import Rate, duration
+from zhentu.cli.progress import Rate, duration
 from zhentu.errors import UsageError
 from zhentu.settings import Settings
 
@@ -75,7 +75,7 @@ def test_a_job_is_not_worked_on_twice_nor_with_another_model(
     place = stopped_job(pictures, settings, tmp_path / "rows.csv")
     with closing(JobLock(place)), pytest.raises(UsageError, match="another process"):
         resume_scan(place, place.job, settings)
-    with pytest.raises(UsageError, match="another model or policy"):
+    with pytest.raises(UsageError, match="another model, comparison, policy"):
         resume_scan(place, place.job, settings.model_copy(update={"max_side": 5000}))
 
 

@@ -136,7 +136,7 @@ def test_versions_from_the_one_named_count_as_known(settings: Settings, tmp_path
     path.write_text(json.dumps(manifest))
     assert set(accepted_models(settings)) == {entry["sha256"]}
     assert set(accepted_models(settings, "0.10")) == {entry["sha256"], "b" * 64}
-    with pytest.raises(UsageError, match="newest"):
+    with pytest.raises(UsageError, match=r"--rescan-below.*newest"):
         accepted_models(settings, "newest")
 
 

@@ -1,19 +1,33 @@
 from __future__ import annotations
 
 import errno
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 
+import fsspec
 import pytest
 from conftest import encoded, photo
 from servers import ShakyServer, object_store, serving
 
 from zhentu.backlog import reading
-from zhentu.backlog.reading import Pace, Reader
+from zhentu.backlog.reading import Access, Pace, Reader
 from zhentu.backlog.scan import ScanJob, run_scan
-from zhentu.errors import DependencyError, PictureEmpty, PictureNotFound, PictureTooLarge, SourceUnreadable, ZhentuError
+from zhentu.errors import (
+    DependencyError,
+    FetchRefused,
+    PictureEmpty,
+    PictureNotFound,
+    PictureTooLarge,
+    SourceUnreadable,
+    ZhentuError,
+)
 from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.pull import PullLimits
 from zhentu.settings import Settings
 
 PICTURE = encoded(photo(), "JPEG")
@@ -25,36 +39,107 @@ def server() -> Iterator[ShakyServer]:
         yield server
 
 
-def reader(**options: float) -> Reader:
-    return Reader(DecodeLimits(), attempts=3, wait_s=0.001, **options)
+def reader(server: ShakyServer | None = None, max_bytes: int = 1 << 20) -> Reader:
+    """A reader that may go to a server of this machine."""
+    ports = (int(server.url.rpartition(":")[2]),) if server else (80, 443)
+    access = Access(pull=PullLimits(ports, (ip_network("127.0.0.0/8"),)))
+    return Reader(DecodeLimits(max_bytes=max_bytes), attempts=3, wait_s=0.001, access=access)
 
 
 def test_a_shaky_read_is_tried_again(server: ShakyServer) -> None:
     server.fail["/1.jpg"] = 2
-    assert reader().read(f"{server.url}/1.jpg") == PICTURE
+    assert reader(server).read(f"{server.url}/1.jpg") == PICTURE
     assert server.requests["/1.jpg"] == 3
 
 
 def test_what_fails_every_time_is_given_up_by_name(server: ShakyServer) -> None:
     server.gone_wrong.add("/1.jpg")
     with pytest.raises(SourceUnreadable, match=r"failed 3 times.*500"):
-        reader().read(f"{server.url}/1.jpg")
+        reader(server).read(f"{server.url}/1.jpg")
 
 
 def test_what_is_not_there_is_asked_for_once(server: ShakyServer) -> None:
     with pytest.raises(PictureNotFound):
-        reader().read(f"{server.url}/none.jpg")
+        reader(server).read(f"{server.url}/none.jpg")
     assert server.requests["/none.jpg"] == 1
 
 
 def test_no_more_is_taken_than_the_limit(server: ShakyServer) -> None:
     with pytest.raises(PictureTooLarge):
-        Reader(DecodeLimits(max_bytes=100)).read(f"{server.url}/1.jpg")
+        reader(server, max_bytes=100).read(f"{server.url}/1.jpg")
+
+
+@contextmanager
+def endless() -> Iterator[tuple[str, list[int]]]:
+    """A server that never stops sending, whatever range it is asked for; and how many bytes it got rid of."""
+    sent = [0]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            chunk = PICTURE[:1024].ljust(65_536, b"x")
+            with suppress(OSError):
+                while True:
+                    sent[0] += self.wfile.write(chunk)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{http.server_port}", sent
+        finally:
+            http.shutdown()
+
+
+def test_an_endless_body_is_left_at_the_limit() -> None:
+    with endless() as (url, sent):
+        with pytest.raises(PictureTooLarge, match=r"more than 1\.0 MiB"):
+            reader(ShakyServer({}, url=url)).read(f"{url}/endless.jpg")
+        time.sleep(0.2)
+        assert sent[0] < 16 * 2**20  # the limit and what the sockets held
+
+
+def test_an_endless_object_is_left_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'zhentu[s3]'")
+    with endless() as (url, sent), monkeypatch.context() as patched:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patched.setenv(name, "test")
+        patched.setitem(fsspec.config.conf, "s3", {"endpoint_url": url})
+        with pytest.raises(PictureTooLarge, match=r"more than 1\.0 MiB"):
+            reader().read("s3://shop/endless.jpg")
+        time.sleep(0.2)
+        assert sent[0] < 16 * 2**20
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/1.jpg", "http://169.254.169.254/latest/", "http://[::1]/1.jpg"])
+def test_a_manifest_cannot_send_the_scanner_to_private_addresses(url: str) -> None:
+    with pytest.raises(FetchRefused, match="ZHENTU_FETCH_ALLOW"):
+        Reader(attempts=1).read(url)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "simplecache::s3://shop/1.jpg", "memory://a", "ftp://h/1.jpg"])
+def test_schemes_that_nobody_named_are_not_read(url: str) -> None:
+    with pytest.raises(SourceUnreadable, match="--allow-scheme"):
+        reader().read(url)
+
+
+def test_a_scheme_that_a_source_names_is_read(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(PICTURE)
+    url = (tmp_path / "1.jpg").as_uri()
+    assert Reader(access=Access().also([url])).read(url) == PICTURE
 
 
 def test_an_unknown_protocol_says_what_is_missing() -> None:
     with pytest.raises(DependencyError, match="nosuch"):
-        reader().read("nosuch://bucket/1.jpg")
+        Reader(access=Access().also(["nosuch://bucket/1.jpg"])).read("nosuch://bucket/1.jpg")
+
+
+def test_addresses_with_spaces_and_chinese_words_are_fetched(server: ShakyServer) -> None:
+    server.files["/%E6%9D%AF%20a.jpg"] = PICTURE
+    assert reader(server).read(f"{server.url}/杯 a.jpg") == PICTURE
 
 
 def test_a_disk_under_pressure_is_tried_again_and_a_missing_file_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +173,9 @@ def test_a_scan_of_urls_scores_all_but_those_that_never_come(
     manifest = tmp_path / "m.csv"
     manifest.write_text("url\n" + "".join(f"{server.url}/{number}.jpg\n" for number in (*range(6), 99)))
     job = ScanJob((str(manifest),), tmp_path / "out", attempts=2)
+    port = int(server.url.rpartition(":")[2])
+    own = {"fetch_allow": (ip_network("127.0.0.0/8"),), "fetch_ports": (port,)}
+    settings = settings.model_copy(update=own)
     rows = {}
     run_scan(job, settings, lambda progress: rows.update({progress.row.path.rsplit("/", 1)[1]: progress.row.error}))
     unreadable = {"2.jpg": "source_unreadable", "99.jpg": "picture_not_found"}

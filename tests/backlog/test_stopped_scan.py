@@ -68,7 +68,7 @@ def group_is_gone(process: subprocess.Popen[str]) -> bool:
 
 
 def check_complete(folder: Path, settings: Settings) -> None:
-    with (folder.parent / "rows.csv").open() as stream:
+    with (folder.parent / "rows.csv").open(encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["path"] for row in rows] == sorted(str(path) for path in folder.iterdir())
     store = build_store(settings)

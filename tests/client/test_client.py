@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from zhentu.client import AsyncClient, Client
-from zhentu.errors import DependencyError, PictureTruncated, Unauthenticated, UsageError
+from zhentu.errors import DependencyError, Forbidden, PictureTruncated, Unauthenticated, UsageError
 from zhentu.types import Action, Listing, OnError
 
 GOOD = {
@@ -141,3 +142,77 @@ def test_the_async_client_does_the_same(tmp_path: Path) -> None:
     assert (second.action, second.assumed) == (Action.ALLOW, True)
     assert len(list(tmp_path.glob("*.json"))) == 1
     assert json.loads(next(tmp_path.glob("*.json")).read_text())["idempotency_key"]
+
+
+def kept_in(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.glob("*.json"))
+
+
+def waiting(folder: Path, count: int = 2) -> Client:
+    away = client(Gate(httpx.ConnectError("away")), on_error=OnError.ALLOW_AND_QUEUE, queue_dir=folder, attempts=1)
+    for number in range(count):
+        away.screen(f"picture {number}".encode(), name=f"{number}.jpg")
+    return away
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        problem(401, "unauthenticated"),
+        problem(403, "forbidden"),
+        problem(429, "rate_limited"),
+        problem(503, "overloaded"),
+        problem(500, "internal_error"),
+        httpx.Response(200, json={"not": "a gate"}),
+        httpx.ConnectError("away"),
+        RuntimeError("a bug"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_what_could_not_be_sent_stays_in_the_queue(answer: object, kind: type, tmp_path: Path) -> None:
+    waiting(tmp_path)
+    before = kept_in(tmp_path)
+    options = {
+        "on_error": OnError.ALLOW_AND_QUEUE,
+        "queue_dir": tmp_path,
+        "transport": httpx.MockTransport(Gate(answer)),
+    }
+    with contextlib.suppress(Unauthenticated, Forbidden, RuntimeError):
+        flushed(kind("http://gate", "zt_a_b", **options))
+    assert kept_in(tmp_path) == before
+
+
+def flushed(chosen: Client | AsyncClient) -> int:
+    made = chosen.flush()
+    return asyncio.run(made) if asyncio.iscoroutine(made) else made
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_picture_that_the_gate_refuses_is_set_aside_with_its_reason(kind: type, tmp_path: Path) -> None:
+    waiting(tmp_path)
+    gate = Gate(problem(422, "picture_truncated"), httpx.Response(200, json=GOOD))
+    options = {"on_error": OnError.ALLOW_AND_QUEUE, "queue_dir": tmp_path, "transport": httpx.MockTransport(gate)}
+    assert flushed(kind("http://gate", "zt_a_b", **options)) == 1
+    assert kept_in(tmp_path) == []
+    (reason,) = (tmp_path / "refused").glob("*.txt")
+    assert "picture_truncated" in reason.read_text(encoding="utf-8")
+    assert len(kept_in(tmp_path / "refused")) == 1
+
+
+def test_a_queue_of_the_previous_release_is_sent_and_what_nobody_knows_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "1.json").write_bytes((Path(__file__).parent / "queue_0.1.json").read_bytes())
+    (tmp_path / "2.json").write_text('{"version": 99, "upload": {}}', encoding="utf-8")
+    (tmp_path / "3.json").write_text('{"cut', encoding="utf-8")
+    gate = Gate(httpx.Response(200, json=GOOD))
+    sender = client(gate, on_error=OnError.ALLOW_AND_QUEUE, queue_dir=tmp_path)
+    assert sender.flush() == 1
+    assert gate.seen[0].headers["idempotency-key"] == "key-1"
+    assert b"reference-0" in gate.seen[0].content
+    assert kept_in(tmp_path / "refused") == ["2.json", "3.json"]
+
+
+def test_the_queue_is_nobody_elses_business(tmp_path: Path) -> None:
+    waiting(tmp_path / "q", 1)
+    assert (tmp_path / "q").stat().st_mode & 0o077 == 0
+    assert all(each.stat().st_mode & 0o077 == 0 for each in (tmp_path / "q").iterdir())

@@ -104,7 +104,8 @@ def test_fitting_again_changes_the_note_and_not_the_shipped_comments() -> None:
 
 
 def test_a_text_that_cannot_carry_them_is_left_alone() -> None:
-    shared = TEXT.replace("{review: model, block: off}", "&one {review: model}").replace("{}", "*one")
+    shared = TEXT.replace("{review: model, block: off}", "&one {review: model, block: off}")
+    shared = shared.replace("ai_generated: {}", "scene_distortion: *one")
     with pytest.raises(ConfigError, match="one YAML node"):
         with_thresholds(shared, "p", NEW, "7", "today")
     with pytest.raises(ConfigError, match="graver action needs the higher score"):

@@ -9,12 +9,14 @@ import shlex
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import kubernetes_validate
 import promql_parser
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from served import until
 
 from zhentu.gate.metrics import GateMetrics
@@ -145,3 +147,38 @@ def test_the_image_s_commands_work_outside_of_it(tmp_path: Path) -> None:
     finally:
         running.terminate()
         assert running.wait(30) in (0, -15)
+
+
+def test_no_image_is_untagged_and_no_password_stands_in_a_file() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in DEPLOY.rglob("*.yaml")) + DOCKERFILE
+    assert "change-me" not in text
+    images = re.findall(r"image: (\S+)", text) + re.findall(r"^ARG \w+_IMAGE=(\S+)", DOCKERFILE, re.M)
+    assert len(images) >= 7
+    assert not [each for each in images if ":" not in each or each.endswith(":latest")]
+    assert not re.findall(r"://\w+:(?!\$)[^@\s]+@", text), "a password in a URL"
+
+
+def test_every_pod_has_a_network_policy() -> None:
+    policies = list(yaml.safe_load_all((DEPLOY / "kubernetes/network.yaml").read_text(encoding="utf-8")))
+    assert all(each["spec"]["policyTypes"] == ["Ingress", "Egress"] for each in policies)
+    chosen = [each["spec"]["podSelector"]["matchLabels"] for each in policies]
+    assert {"app": "zhentu-gate"} in chosen
+    blocked = str(policies[0]["spec"]["egress"])
+    assert "169.254.0.0/16" in blocked
+    assert "10.0.0.0/8" in blocked
+
+
+def test_everything_written_to_memory_has_a_size() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    assert all("size=" in each for each in compose["x-gate"]["tmpfs"])
+    assert compose["x-gate"]["mem_limit"]
+
+
+def test_the_lock_file_has_what_the_project_asks_for_and_every_hash() -> None:
+    text = (DEPLOY.parent / "requirements.lock").read_text(encoding="utf-8")
+    locked = {found[0]: found[1] for found in re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.M)}
+    assert text.count("--hash=sha256:") > len(locked)
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["postgres"]]
+    for each in map(Requirement, wanted):
+        assert each.specifier.contains(locked[each.name.lower()]), each

@@ -13,9 +13,12 @@ import pytest
 from fastapi.testclient import TestClient
 from served import listening, picture
 
-from zhentu.errors import ConfigError, RateLimited, StoreError, Unauthenticated
+from zhentu.errors import ConfigError, Overloaded, RateLimited, StoreError, Unauthenticated
 from zhentu.gate.app import create_app
 from zhentu.gate.auth import Caller, Doorkeeper, is_loopback
+from zhentu.gate.budget import Budget
+from zhentu.gate.routes import ROUTERS
+from zhentu.gate.rules import Rules
 from zhentu.record.database import Database
 from zhentu.record.keys import ApiKey, KeyStore
 from zhentu.settings import Settings
@@ -153,3 +156,145 @@ def test_a_body_that_drips_in_is_given_up(settings: Settings) -> None:
         )
         caller.settimeout(5)
         assert b"408" in caller.recv(4096).split(b"\r\n")[0]
+
+
+def test_a_body_without_a_key_is_never_read(closed: TestClient) -> None:
+    read: list[int] = []
+    headers = {"content-type": "application/json", "content-length": "59000000"}
+    app = closed.app
+    scope_headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        read.append(1)
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/screen",
+        "raw_path": b"/v1/screen",
+        "query_string": b"",
+        "headers": [(b"host", b"testserver"), *scope_headers],
+        "client": ("127.0.0.1", 1),
+        "server": ("testserver", 80),
+        "scheme": "http",
+        "http_version": "1.1",
+        "root_path": "",
+    }
+    asyncio.run(app(scope, receive, send))
+    assert (sent[0]["status"], read) == (401, [])
+
+
+@pytest.mark.parametrize("path", ["/v1/appeals", "/v1/banks/x/entries", "/v1/labels/apply", "/v1/banks/x"])
+def test_forms_that_the_framework_reads_are_guarded_as_well(closed: TestClient, path: str) -> None:
+    method = "PUT" if path == "/v1/banks/x" else "POST"
+    answer = closed.request(method, path, content=b"x" * 10, headers={"content-type": "multipart/form-data"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+def test_every_route_but_probes_pages_and_documents_asks_for_a_role(settings: Settings) -> None:
+    rules = Rules([each for router in ROUTERS for each in router.routes], 1, 1, 10**9)
+    free = {route.path for route, rule in rules._routes if rule.role is None}
+    assert {each for each in free if not each.startswith("/review")} == {"/livez", "/readyz", "/metrics", "/docs"}
+
+
+def test_a_body_that_no_route_expects_is_small(client: TestClient) -> None:
+    answer = client.put("/v1/banks/x", content=b"x" * 70_000, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    answer = client.post("/v1/screen", content=b" " * 2_000_000, headers={"content-type": "application/json"})
+    assert "1 MiB" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("length", ["-1", "1e9", "9" * 400, "abc"])
+def test_a_length_that_is_none_is_refused(client: TestClient, length: str) -> None:
+    answer = client.post("/v1/screen", content=b"x", headers={"content-type": "image/jpeg", "content-length": length})
+    assert answer.status_code in (400, 413)
+
+
+def test_room_is_taken_before_a_body_is_read_and_given_back(settings: Settings) -> None:
+    budget = Budget(100)
+    with budget.hold("a") as hold:
+        hold.grow(50)
+        with pytest.raises(Overloaded, match="one caller"):
+            budget.hold("a").grow(1)
+        other = budget.hold("b")
+        other.grow(50)
+        with pytest.raises(Overloaded, match="holds as many"):
+            budget.hold("c").grow(1)
+    assert budget.held == 50
+
+
+def test_wrong_keys_are_throttled_and_right_ones_open(closed: TestClient, keyed: Settings) -> None:
+    headers = key(keyed, Role.SCREEN, 0)
+    wrong = [closed.get("/v1/records/r", headers={"X-API-Key": f"zt_{n:012x}_x"}).status_code for n in range(40)]
+    assert wrong[0] == 401
+    assert wrong[-1] == 429
+    assert closed.get("/v1/records/r", headers=headers).status_code == 404, "a key nobody has seen yet, too"
+
+
+def test_a_batch_passes_however_low_the_rate_and_is_paid_off(closed: TestClient, keyed: Settings) -> None:
+    headers = key(keyed, Role.SCREEN, 0.5)
+    files = [("picture", picture(seed)["picture"]) for seed in range(3)]
+    assert closed.post("/v1/screen/batch", files=files, headers=headers).status_code == 200
+    refused = closed.post("/v1/screen/batch", files=files, headers=headers)
+    assert (refused.status_code, int(refused.headers["retry-after"]) >= 5) == (429, True)
+
+
+def test_open_mode_answers_its_own_machine_and_no_other_sites_page(client: TestClient) -> None:
+    assert client.get("/livez", headers={"Host": "evil.example"}).status_code == 421
+    assert client.get("/livez", headers={"Host": "127.0.0.1.evil.example"}).status_code == 421
+    for host in ("127.0.0.1:8000", "localhost", "[::1]:8000"):
+        assert client.get("/livez", headers={"Host": host}).status_code == 200
+    for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        refused = client.put("/v1/banks/good", json={"kind": "allowed"}, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    same = {"Origin": "http://testserver"}
+    assert client.put("/v1/banks/good", json={"kind": "allowed"}, headers=same).status_code == 200
+
+
+def test_with_keys_hosts_are_listed_where_the_settings_list_them(keyed: Settings) -> None:
+    named = keyed.model_copy(update={"allowed_hosts": ("gate.example",)})
+    with TestClient(create_app(named)) as client:
+        assert client.get("/livez").status_code == 421
+        assert client.get("/livez", headers={"Host": "gate.example:443"}).status_code == 200
+
+
+def test_the_review_page_of_open_mode_wants_the_token_of_this_start(client: TestClient) -> None:
+    assert client.get("/review", follow_redirects=False).headers["location"] == "/review/sign-in"
+    assert client.post("/review/undo", headers={"X-CSRF-Token": "open"}).status_code == 401
+    assert client.post("/review/sign-in", data={"key": "open"}).status_code == 401
+    token = client.app.state.open_token
+    opened = client.get(f"/review/sign-in?token={token}", follow_redirects=False)
+    assert "zhentu_review" in opened.headers["set-cookie"]
+    assert token not in opened.headers["set-cookie"]
+    assert client.get("/review", follow_redirects=False).status_code == 200
+    assert client.post("/review/undo", headers={"X-CSRF-Token": "open"}).status_code == 403
+
+
+def test_a_key_in_the_wrong_place_is_not_logged(closed: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "zhentu.gate"):
+        closed.get("/v1/records/zt_0a1b2c3d4e5f_supersecret")
+        closed.get("/v1/\u009b31m\x1b]0;x")
+    assert "supersecret" not in caplog.text
+    assert "\x1b" not in caplog.text
+    assert "\u009b" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{" + b",".join(b'"k%d":1' % n for n in range(5000)) + b"}",
+        b'{"pictures": [' + b",".join([b"{}"] * 5000) + b"]}",
+        b'{"a":' * 50 + b"1" + b"}" * 50,
+        b"[" * 100_000,
+    ],
+)
+def test_json_that_no_call_needs_is_refused_before_it_is_looked_at(client: TestClient, body: bytes) -> None:
+    for path in ("/v1/screen", "/v1/screen/batch", "/v1/jobs"):
+        answer = client.post(path, content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "usage_error")
+        assert len(answer.text) < 2000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from standardwebhooks.webhooks import Webhook
 from zhentu.errors import ConfigError
 from zhentu.gate.app import create_app
 from zhentu.record.database import now
-from zhentu.record.outbox import MessageState, Outbox
+from zhentu.record.outbox import MessageState, Outbox, new_message
 from zhentu.record.schema import outbox
 from zhentu.settings import Settings
 from zhentu.types import Action
@@ -139,3 +140,16 @@ def test_webhooks_without_a_secret_do_not_start(settings: Settings) -> None:
     wrong = {"webhook_url": "https://a.example", "webhook_secret": SecretStr("whsec_!")}
     with pytest.raises(ConfigError, match="base64"), TestClient(create_app(settings.model_copy(update=wrong))):
         pass
+
+
+def test_a_receiver_that_hangs_holds_up_nobody_elses_messages(hooked: Settings, receiver: Receiver) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as tarpit:
+        slow = f"http://127.0.0.1:{tarpit.getsockname()[1]}/hook"
+        ports = (receiver.port, tarpit.getsockname()[1])
+        chosen = hooked.model_copy(update={"fetch_ports": ports, "fetch_timeout_s": 30.0})
+        with TestClient(create_app(chosen)) as client:
+            box = Outbox(client.app.state.gate.store.database)
+            box.put([new_message("job.finished", slow, "{}", "mallory") for _ in range(40)])
+            box.put([new_message("job.finished", receiver.url, "{}", "shop")])
+            until(lambda: bool(receiver.got), 20)
+            assert len(box.list(MessageState.SENDING)) <= 4, "the others wait in the table"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
 import pytest
+from conftest import encoded, photo
 from fastapi.testclient import TestClient
 from postgres import Postgres, binaries
 from served import listening, picture, slow_app, until
@@ -16,11 +18,12 @@ from zhentu.bootstrap.screener import build_screener
 from zhentu.errors import StoreError
 from zhentu.gate.app import create_app
 from zhentu.record.database import Database, now
+from zhentu.record.job_store import JobKind, JobRequest, new_job
 from zhentu.record.schema import job_pictures, records
 from zhentu.record.store import RecordStore
 from zhentu.screen import Screener
 from zhentu.settings import Settings
-from zhentu.types import OnError, Record
+from zhentu.types import Action, Listing, OnError, Record
 
 
 class Breakable(Database):
@@ -106,6 +109,30 @@ def test_a_broken_model_allows_and_queues_where_the_setting_says_so(settings: Se
         assert late.verdict is not None
         assert late.evidence[0].name == "screened_late"
         assert body["record_id"] in late.evidence[0].detail
+
+
+def test_a_picture_that_was_let_through_and_cannot_be_screened_goes_to_a_person(settings: Settings) -> None:
+    with TestClient(create_app(settings)) as client:
+        gate = client.app.state.gate
+        payload = b"no picture at all"
+        request = JobRequest("a.jpg", Listing("L1"), payload, note="deferred in 0190")
+        gate.jobs.put(new_job(JobKind.DEFERRED, [request]))
+        until(lambda: gate.jobs.waiting() == 0, 20)
+        late = gate.store.latest_for(hashlib.sha256(payload).hexdigest())
+        assert (late.decision.action, late.decision.applied) == (Action.REVIEW, Action.REVIEW)
+        assert [each.code for each in late.decision.reasons] == ["screening_impossible"]
+        assert "人工" in late.decision.reasons[0].zh
+        assert "unsupported_format" in late.evidence[1].detail
+
+
+def test_a_picture_of_an_odd_kind_that_is_not_in_time_is_never_let_through(settings: Settings) -> None:
+    chosen = settings.model_copy(update={"on_error": OnError.ALLOW_AND_QUEUE, "deadline_s": 0.05})
+    client, slow = slow_app(chosen)
+    with client:
+        odd = {"picture": ("a.avif", encoded(photo(), "AVIF"), "image/avif")}
+        assert client.post("/v1/screen", files=odd).json()["code"] == "picture_too_slow"
+        assert client.post("/v1/screen", files=picture()).json()["deferred"]
+        slow.go_on.set()
 
 
 def _retry_now(database: Database) -> bool:

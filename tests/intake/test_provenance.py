@@ -93,11 +93,12 @@ def test_the_aigc_label_is_read_from_exif_png_and_bare_segments() -> None:
     assert states == [AiState.POSSIBLY, AiState.SUSPECTED, AiState.IS]
 
 
-def test_a_label_out_of_range_is_reported_as_malformed() -> None:
+def test_a_label_out_of_range_is_malformed_and_makes_a_picture_suspected() -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("AIGC", json.dumps(LABEL | {"Label": "9"}))
     found = one(read_provenance(encoded(photo(), "PNG", pnginfo=info), "PNG"), "aigc_label_malformed")
-    assert found.ai_state is None
+    assert found.ai_state is AiState.SUSPECTED
+    assert '"Label": "9"' in found.detail
 
 
 @pytest.mark.parametrize(

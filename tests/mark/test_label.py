@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from zhentu.errors import DependencyError, LabelUnwritable, PictureError, UsageError
 from zhentu.intake.aigc import AigcLabel, find_labels
-from zhentu.intake.credentials import read_credential
+from zhentu.intake.credentials import TrustLists, read_credential
 from zhentu.intake.decode import decode
 from zhentu.intake.metadata import read_metadata
 from zhentu.intake.provenance import read_provenance
@@ -195,7 +195,7 @@ def test_with_a_key_the_picture_is_signed_anew_with_the_old_manifest_as_parent(f
     spec = LabelSpec(propagator="P", signing=chain("platform").signing)
     labelled = label_picture(signed(encoded(photo((300, 200)), form), form), AiState.IS, spec)
     roots = (chain("platform").root + chain().root).decode()
-    found = read_credential(labelled.payload, form, roots)
+    found = read_credential(labelled.payload, form, TrustLists(roots))
     assert labelled.credentials is CredentialOutcome.RESIGNED
     assert found is not None
     assert (found.state.value, found.source_type.split(":")[0]) == ("trusted", "trainedAlgorithmicMedia")

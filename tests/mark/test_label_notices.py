@@ -21,6 +21,7 @@ from zhentu.types import (
     Listing,
     Mode,
     Reason,
+    ReasonKind,
     Record,
     Trust,
 )
@@ -94,7 +95,7 @@ def test_a_seller_reads_what_was_found_which_rule_and_how_to_appeal(notices: Not
 
 def test_a_reason_without_a_category_is_told_to_the_seller(notices: Notices, policy: Policy) -> None:
     each = record(policy)
-    known = Reason("bank_known_bad", Action.BLOCK, "It is known.", "该图片已知。")
+    known = Reason(ReasonKind.BANK, "bank_known_bad", Action.BLOCK, "It is known.", "该图片已知。")
     blocked = replace(each, decision=replace(each.decision, reasons=(known,), action=Action.BLOCK))
     assert notices.notice(blocked, Audience.SELLER, "zh").lines == ("该图片已知。",)
     assert not notices.notice(blocked, Audience.BUYER, "zh").needed

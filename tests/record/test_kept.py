@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from zhentu.decide.policy import Policy
 from zhentu.detect.models import ModelEntry
-from zhentu.errors import IdempotencyConflict, RecordNotFound, StoreError
+from zhentu.errors import IdempotencyConflict, RecordNotFound, StoreError, UsageError
 from zhentu.ids import new_id
 from zhentu.intake.decode import DecodeLimits
 from zhentu.record import retention
@@ -27,7 +27,7 @@ from zhentu.record.schema import records, retention_log, retention_pass
 from zhentu.record.spool import Spool
 from zhentu.record.store import Claim, RecordStore, RecordWrite
 from zhentu.screen import Screener
-from zhentu.types import Inquiry, Listing, Record
+from zhentu.types import Category, Inquiry, Listing, Record
 
 
 @pytest.fixture
@@ -215,3 +215,56 @@ def test_pictures_are_kept_and_forgotten(tmp_path: Path) -> None:
     pictures.remove(["ab" * 32, "cd" * 32])
     assert not PictureStore(None).kept
     assert list((tmp_path / "pictures").rglob("ab*/*")) == []
+
+
+def test_a_line_that_cannot_be_replayed_is_set_aside_and_named_and_holds_up_no_other(
+    tmp_path: Path, store: RecordStore, record: Record, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [b'{"version":99,"write":{}}\n', b"[]\n", b'{"record": {"half a li\n']
+    dead = Spool(tmp_path)
+    dead.put(RecordWrite(record))
+    path = Path(dead._file.name)
+    dead.close()
+    path.write_bytes(lines[0] + path.read_bytes() + b"".join(lines[1:]))
+    assert Spool(tmp_path).replay(store) == 1
+    assert store.get(record.record_id) == record
+    (aside,) = (tmp_path / "unread").iterdir()
+    assert aside.read_bytes() == b"".join(lines)
+    assert "line 1 of" in caplog.text
+    assert "version 99" in caplog.text
+
+
+def test_a_decision_that_the_store_refuses_holds_up_no_other(
+    tmp_path: Path, store: RecordStore, record: Record
+) -> None:
+    spool = Spool(tmp_path)
+    spool.put(RecordWrite(record, (), (new_message("k", "https://a.example/\x00", "{}"),)))
+    spool.put(RecordWrite(again(record)))
+    assert spool.replay(store) == 1
+    assert len(list((tmp_path / "unread").iterdir())) == 1
+
+
+def test_the_spool_of_the_previous_release_is_replayed(tmp_path: Path, store: RecordStore, database: Database) -> None:
+    (tmp_path / "0.jsonl").write_bytes((Path(__file__).parent / "spool_0.1.jsonl").read_bytes())
+    assert Spool(tmp_path).replay(store) == 1
+    assert not (tmp_path / "unread").exists()
+    kept = store.get("01a219e1-49d2-74fc-bcfe-8891928c533f")
+    assert (kept.listing.goods, kept.decision.reasons[0].category) == ("kitchen", Category.AI_GENERATED)
+    assert (Outbox(database).waiting(), JobStore(database).waiting()) == (1, 1)
+
+
+def test_what_is_kept_is_nobody_elses_business(tmp_path: Path, record: Record) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.put(RecordWrite(record))
+    store = RecordStore(f"sqlite:///{tmp_path}/deep/records.db")
+    store.append(record)
+    PictureStore(str(tmp_path / "pictures")).put("ab" * 32, b"bytes")
+    names = [each for folder in ("spool", "deep", "pictures") for each in (tmp_path / folder).rglob("*")]
+    assert len(names) >= 4
+    assert [each for each in names if each.stat().st_mode & 0o077] == []
+    store.close()
+
+
+def test_no_store_takes_a_nul(store: RecordStore, database: Database) -> None:
+    with pytest.raises(UsageError, match="NUL"):
+        Outbox(database).put([new_message("k", "https://a.example", "a\x00b")])

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from zhentu.errors import NotFound
+from zhentu.errors import NotFound, UsageError
+from zhentu.record.audit import entries
 from zhentu.record.database import Database
 from zhentu.record.keys import KeyStore, key_id_of
 from zhentu.record.schema import api_keys
@@ -42,3 +43,21 @@ def test_a_role_includes_the_lesser_ones() -> None:
     assert Role.ADMIN.includes(Role.SCREEN)
     assert Role.REVIEW.includes(Role.REVIEW)
     assert not Role.SCREEN.includes(Role.REVIEW)
+
+
+def test_making_and_revoking_a_key_stand_in_the_audit(database: Database) -> None:
+    keys = KeyStore(database)
+    key, token = keys.create("shop", Role.SCREEN, actor="cli:anna")
+    keys.revoke(key.key_id, "cli:bert")
+    found = [(each.actor, each.act, each.subject) for each in entries(database)]
+    assert found == [
+        ("cli:anna", "key.create", f"key:{key.key_id}"),
+        ("cli:bert", "key.revoke", f"key:{key.key_id}"),
+    ]
+    assert token.split("_", 2)[2] not in str([each.facts for each in entries(database)])
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "\x1b[31m", "a" * 101])
+def test_a_name_that_cannot_be_shown_is_refused(database: Database, name: str) -> None:
+    with pytest.raises(UsageError, match="name"):
+        KeyStore(database).create(name, Role.SCREEN)

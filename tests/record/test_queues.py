@@ -147,3 +147,23 @@ def test_a_row_that_cannot_be_read_keeps_no_other_waiting(database: Database) ->
     taken = [store.take(60), store.take(60)]
     assert [task.request.name for task in taken if task] == ["b.jpg"]
     assert store.status(broken.job_id).items[0].error_code == "job_unreadable"
+
+
+def test_messages_of_busy_owners_and_receivers_are_left_out(database: Database) -> None:
+    box = Outbox(database)
+    box.put(
+        [new_message("k", "https://a.example/1", "1", "mallory"), new_message("k", "https://b.example", "2", "shop")]
+    )
+    lane = ("mallory", "a.example:443")
+    assert box.take(owners=["mallory", "shop"]) is None
+    assert box.take(lanes=[lane, ("shop", "b.example:443")]) is None
+    assert box.take(lanes=[lane]).owner == "shop"
+    assert box.take(lanes=[("mallory", "b.example:443"), ("shop", "a.example:443")]).owner == "mallory"
+
+
+def test_jobs_of_busy_owners_are_left_out(database: Database) -> None:
+    store = JobStore(database)
+    for owner in ("mallory", "shop"):
+        store.put(new_job(JobKind.JOB, [JobRequest("a.jpg", Listing(), b"x")], owner=owner))
+    assert store.take(60, owners=["mallory", "shop"]) is None
+    assert store.take(60, owners=["mallory"]).owner == "shop"

@@ -53,7 +53,7 @@ def test_sellers_goods_and_groups_stand_on_the_page(shop: Path) -> None:
 
 
 def test_the_tables_say_the_same_as_the_page(shop: Path) -> None:
-    with (shop / "report.csv").open(encoding="utf-8") as stream:
+    with (shop / "report.csv").open(encoding="utf-8-sig") as stream:
         rows = [tuple(row) for row in csv.reader(stream)][1:]
     assert ("seller", "<b>Ann</b>", "review", "2") in rows
     assert ("goods", "toys", "error", "1") in rows

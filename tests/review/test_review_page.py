@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import cv2
 import pytest
 import uvicorn
+from browsing import needs_browser, seriously_wrong, shoot, until
 from fakes import FakeDetector, tiny_model
 from pictures import waves
 from review_fixtures import record
@@ -26,13 +26,21 @@ from zhentu.review.appeals import Appeal
 from zhentu.review.items import ReviewOutcome
 from zhentu.screen import Screener
 from zhentu.settings import Settings
-from zhentu.types import CATEGORIES, Action, Evidence, EvidenceKind, Heatmap, Picture, Reason, Role, Trust, Verdict
+from zhentu.types import (
+    CATEGORIES,
+    Action,
+    Evidence,
+    EvidenceKind,
+    Heatmap,
+    Picture,
+    Reason,
+    ReasonKind,
+    Role,
+    Trust,
+    Verdict,
+)
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium (.ci/run does as root)")
-
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+pytestmark = needs_browser
 XSS = '<img src=x onerror="window.stolen=1"><script>window.stolen=1</script>\'"--></title>{{7*7}}'
 
 
@@ -104,14 +112,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def signed_in(site: Site, browser) -> dict[str, object]:
     page = browser.new_context().new_page()
     page.goto(f"{site.url}/review")
@@ -146,21 +146,6 @@ def is_trouble(message) -> bool:
     return message.type == "error" and not gone
 
 
-def until(page, condition: str, argument: object = None) -> None:
-    """Poll from outside: Playwright's own waiting for a function needs eval, which the page's policy forbids."""
-    for _ in range(1200):  # half a minute: a busy machine is slow, not wrong
-        if page.evaluate(condition, argument):
-            return
-        page.wait_for_timeout(25)
-    pytest.fail(f"never came true: {condition}")
-
-
-def shoot(page, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    until(page, "[...document.images].every(each => each.hidden || !each.src || each.complete)")
-    page.screenshot(path=str(SCREENSHOTS / f"{name}.png"))
-
-
 def current(page) -> str:
     return page.get_attribute("article.item", "data-id") or ""
 
@@ -175,17 +160,6 @@ def press(page, key: str) -> None:
         before,
     )
     until(page, "document.getElementById('desk').getAttribute('aria-busy') === 'false'")
-
-
-def seriously_wrong(page) -> list[str]:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
-    found = axe.Axe().run(page).response["violations"]
-    return [
-        f"{each['id']}: {node['html'][:200]}"
-        for each in found
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
 
 
 def test_a_reviewer_clears_twenty_items_by_keyboard_alone(site: Site, page) -> None:
@@ -260,7 +234,7 @@ def test_an_appeal_shows_the_reference_side_by_side_with_a_swipe(site: Site, pag
 
 
 def test_what_sellers_and_reviewers_write_is_text_and_nothing_else(site: Site, page) -> None:
-    reason = Reason("score_cutout_artifact", Action.REVIEW, XSS, XSS)
+    reason = Reason(ReasonKind.SCORE, "score_cutout_artifact", Action.REVIEW, XSS, XSS)
     made = record(1, seller=XSS, goods=XSS, path=f"{XSS}.png", sha256="e" * 64)
     hostile = replace(
         made,
@@ -312,6 +286,29 @@ def test_pages_have_no_serious_accessibility_finding_on_large_and_small_screens(
         page.goto(f"{site.url}/review/{place}")
         assert seriously_wrong(page) == []
         shoot(page, place)
+
+
+def test_an_empty_desk_says_what_to_do_next_and_a_full_one_why(site: Site, page) -> None:
+    site.queue(1, "why")
+    page.goto(f"{site.url}/review?seller=nobody")
+    page.wait_for_selector(".empty .next")
+    assert "Clear the filters to go on." in page.inner_text(".empty .next")
+    page.click(".empty a[href='/review']")
+    page.wait_for_selector("article.item .why")
+    assert "The policy asks for a person's look" in page.inner_text(".why")
+
+
+def test_keys_work_under_a_chinese_input_method_and_help_is_in_chinese(site: Site, page) -> None:
+    site.queue(1, "ime")
+    page.goto(f"{site.url}/review?seller=ime")
+    page.wait_for_selector("article.item")
+    typed = "code => document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'Process', code, bubbles: true}))"
+    page.evaluate(typed, "KeyL")
+    page.wait_for_selector("html[lang=zh-CN] article.item")
+    page.evaluate(typed, "Slash")
+    assert "维持：怀疑成立" in page.inner_text("#help")
+    assert "对整组近似图片生效" in page.inner_text("#help")
+    page.keyboard.press("Escape")
 
 
 def test_a_picture_that_is_gone_is_said_to_be(site: Site, page) -> None:

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
-from tqdm import tqdm
 
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.calibrate import held_out
@@ -39,6 +38,7 @@ from zhentu_training.figures import (
 )
 from zhentu_training.folds import folds_of, groups_of, load_siblings
 from zhentu_training.heads import fit_head, read_tokens, weights_of
+from zhentu_training.progress import track
 from zhentu_training.rows import Rows, gather
 from zhentu_training.tiers import TIERS
 
@@ -68,7 +68,7 @@ def look_logits(
         return np.asarray(np.load(path))
     x, said = read_tokens(rows.look(look), spec.tokens), np.zeros((len(rows), len(CATEGORIES)), np.float32)
     teaches = np.isin(rows.road, fit.roads)
-    for each in tqdm(np.unique(fold), desc=f"{look} head", unit="fold", leave=False, disable=None):
+    for each in track(np.unique(fold), f"{look} head", unit="fold"):
         train = teaches & (fold != each) if (fold != each).any() else teaches
         samples = [sample for sample, use in zip(rows.samples, train, strict=True) if use]
         weights = weights_of(samples, rows.targets[train], rows.known[train], fit.source_power, fit.real_share)
@@ -132,14 +132,14 @@ def _named(sources: Sequence[tuple[str, float]]) -> str:
 def table(rows: Rows, fold: np.ndarray, designs: Sequence[Design], spec: TrainSpec, kept: Path) -> pd.DataFrame:
     """A row a design and road."""
     found = []
-    for design in tqdm(designs, desc="designs", disable=None):
+    for design in track(designs, "designs"):
         probabilities = scores_of(rows, fold, design.fit, spec, kept)
         for road in dict.fromkeys(rows.road):
             found.append({"design": design.name, "road": road, **figures_of(judged_ai(rows, probabilities, road))})
     return pd.DataFrame(found)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table and write crossval.csv and crossval.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
@@ -147,11 +147,12 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     parser.add_argument("--designs", type=Path, default=Path("configs/designs.yaml"))
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
+    parser.add_argument("--roads", nargs="+", default=list(TIERS), choices=list(TIERS), help="that judge")
     parser.add_argument("--only", nargs="*", help="names of designs")
     parser.add_argument("--out", type=Path, default=Path("runs/crossval"))
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     spec = load_spec(arguments.config)
-    rows = gather(pictures_of(arguments.manifest), arguments.features, list(TIERS))
+    rows = gather(pictures_of(arguments.manifest), arguments.features, arguments.roads)
     fold = folds_for(rows.samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
     designs = load_designs(arguments.designs, spec.fit)
     chosen = [design for design in designs if not arguments.only or design.name in arguments.only]

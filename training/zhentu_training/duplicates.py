@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from zhentu.banks.hashing import MATCH_DISTANCE, colour_distance, colour_signature, pdq_hash
 from zhentu.errors import PictureError
 from zhentu.intake.decode import decode
 from zhentu.types import LEAST_QUALITY
 from zhentu_training.dataset import Origin, Sample
+from zhentu_training.progress import track
 
 _COLOURS_APART = 0.25  # the banks' own limit for near-duplicates
 _ROWS = 1024  # compared at once
@@ -31,15 +31,11 @@ def looks_of(paths: Sequence[Path], kept: Path | None = None) -> dict[Path, Look
             for name, pdq, quality, colour in csv.reader(file):
                 known[Path(name)] = bytes.fromhex(pdq), int(quality), bytes.fromhex(colour)
     waiting = [path for path in dict.fromkeys(paths) if path not in known]
-    with (
-        ThreadPoolExecutor(2) as pool,
-        tqdm(total=len(waiting), desc="hashes", mininterval=5, disable=None) as progress,
-    ):
-        for start in range(0, len(waiting), _KEPT_EVERY):
+    with ThreadPoolExecutor(2) as pool:
+        for start in track(range(0, len(waiting), _KEPT_EVERY), "hashes", unit=f"{_KEPT_EVERY} pictures"):
             some = waiting[start : start + _KEPT_EVERY]
             found = {path: look for path, look in zip(some, pool.map(_look_at, some), strict=True) if look is not None}
             known |= found
-            progress.update(len(some))
             if kept is not None:
                 _append(found, kept)
     return {path: known[path] for path in paths if path in known}

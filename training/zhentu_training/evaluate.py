@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.card import Figures, write_card
+from zhentu_training.config import load_spec
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.features import pictures_of
 from zhentu_training.figures import auc
@@ -38,6 +40,10 @@ from zhentu_training.tables import (
     source_table,
     training_table,
 )
+from zhentu_training.versus import in_force, said_by, some_of, versus_table
+
+COMPARISON = "comparison.csv"
+_VERSUS = "Against {}, which may have learnt from these pictures"
 
 
 def held_out(run: Path, samples: list[Sample]) -> Scored:
@@ -78,6 +84,15 @@ def tables_of(scored: Scored, entry: ModelEntry) -> dict[str, pd.DataFrame]:
     return {title: table for title, table in tables.items() if len(table)}
 
 
+def versus(scored: Scored, models: Path, count: int, run: Path) -> dict[str, pd.DataFrame]:
+    """The table against the active model of a folder, by title; none where there is nothing to compare on."""
+    old = in_force(models)
+    some = some_of(scored, count, load_spec(run / "train.yaml").seed)
+    said = said_by(old, models, [sample.path for sample in some.samples])
+    table = versus_table(some, said, f"{old.name}@{old.version}")
+    return {_VERSUS.format(f"{old.name}@{old.version}"): table} if len(table) else {}
+
+
 def priors_of(entry: ModelEntry) -> np.ndarray:
     """Of each output (5,)."""
     return np.array(
@@ -100,7 +115,7 @@ def heatmaps(run: Path, samples: list[Sample], detector: Detector, most: int, sh
     return point(chosen, detector)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the tables and write the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=Path("../shared/data"), help="with --rows")
@@ -111,8 +126,10 @@ def main() -> None:
     parser.add_argument("--model", help="name@version; default: the active one")
     parser.add_argument("--card", type=Path, help="write the model card there, curves.png beside it")
     parser.add_argument("--heatmaps", type=int, default=120, help="forgeries whose heatmaps are judged")
+    parser.add_argument("--against", type=Path, help="a models folder: compare with its active model")
+    parser.add_argument("--against-count", type=int, default=1000, help="pictures on which both are compared")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of 24 heatmaps there")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.rows:
         print(rows_auc(arguments.rows, arguments.pictures))
         return
@@ -124,6 +141,11 @@ def main() -> None:
     samples = pictures_of(arguments.manifest)
     scored = held_out(arguments.run, samples)
     tables = tables_of(scored, entry)
+    if arguments.against:
+        compared = versus(scored, arguments.against, arguments.against_count, arguments.run)
+        tables |= compared
+        for table in compared.values():
+            table.to_csv((arguments.card or arguments.run / "card").with_name(COMPARISON), index=False)
     pointing = heatmaps(arguments.run, samples, Detector(served, arguments.models), arguments.heatmaps, arguments.sheet)
     for title, table in tables.items():
         print(f"\n{title}\n{table.to_string(index=False)}")

@@ -14,6 +14,7 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,14 +137,14 @@ def parity(model: ZhentuModel, detector: Detector, pictures: list[Path], spec: T
     return worst
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Export, check, and only then write into models/."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--pictures", type=Path, help="more picture files for the parity check")
     parser.add_argument("--alone", action="store_true", help="previous detection models leave the folder")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     spec = load_spec(arguments.run / "train.yaml")
     model = assemble(arguments.run, spec)
     samples = sorted(samples_folder().glob("*.jpg"))

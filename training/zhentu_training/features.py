@@ -21,15 +21,15 @@ import cv2
 import numpy as np
 import onnx
 import torch
-from tqdm import tqdm
 
-from zhentu.detect.views import ViewSpec, make_views
+from zhentu.detect.views import Views, ViewSpec, make_views
 from zhentu.errors import PictureError
 from zhentu.intake.decode import decode
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Origin, Sample, read_manifest
 from zhentu_training.model import FeatureEncoder
 from zhentu_training.pack import pack
+from zhentu_training.progress import track
 from zhentu_training.tiers import TIERS
 
 LOOKS = ("whole", "crops")
@@ -61,11 +61,16 @@ def taught_native(rgb: np.ndarray, form: str, name: str) -> np.ndarray:
     return np.asarray(cv2.cvtColor(cv2.imdecode(payload, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
 
 
-def views_of(path: Path, road: str, spec: ViewSpec) -> np.ndarray:
-    """The whole look and the crops of a picture file on a road, uint8 (1 + N, S, S, 3). Raises PictureError."""
+def views_on(path: Path, road: str, spec: ViewSpec) -> Views:
+    """What a model is shown of a picture file on a road. Raises PictureError."""
     picture = decode(path.read_bytes())
     rgb = taught_native(picture.rgb, picture.format, path.name) if road == "native" else TIERS[road](picture.rgb)
-    views = make_views(np.ascontiguousarray(rgb), spec)
+    return make_views(np.ascontiguousarray(rgb), spec)
+
+
+def views_of(path: Path, road: str, spec: ViewSpec) -> np.ndarray:
+    """The whole look and the crops of a picture file on a road, uint8 (1 + N, S, S, 3). Raises PictureError."""
+    views = views_on(path, road, spec)
     return np.concatenate([views.whole, views.crops])
 
 
@@ -118,7 +123,7 @@ def extract(
     waiting = [path for path in dict.fromkeys(paths) if str(path) not in known]
     shards = [waiting[start : start + _SHARD] for start in range(0, len(waiting), _SHARD)]
     unread = []
-    for shard in tqdm(shards[part[0] :: part[1]], desc=f"features, {road}", unit="shard", mininterval=5, disable=None):
+    for shard in track(shards[part[0] :: part[1]], f"features, {road}", unit="shard"):
         names, looks = [], ([], [])
         for path in shard:
             try:
@@ -185,7 +190,7 @@ def _gathered(found: Sequence[tuple[int, Path, int]], folder: Path) -> np.ndarra
     return values
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Extract the features of a manifest's pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
@@ -193,7 +198,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     parser.add_argument("--roads", nargs="+", default=["native", "web"], choices=list(TIERS))
     parser.add_argument("--part", default="0/1", help="k/n: this process takes every n-th shard, from k")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     spec = load_spec(arguments.config)
     k, n = map(int, arguments.part.split("/"))
     cv2.setNumThreads(1)

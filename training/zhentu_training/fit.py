@@ -13,6 +13,7 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,9 +76,9 @@ def fit_heads(
     return heads
 
 
-def calibrate(rows: Rows, fold: np.ndarray, spec: TrainSpec, run: Path) -> tuple[HeldOut, dict[str, object]]:
-    """Honest scores, and what the manifest entry and the card need of them."""
-    looks = looks_of(rows, fold, spec.fit, spec.seed, run / "kept")
+def calibrate(rows: Rows, fold: np.ndarray, spec: TrainSpec, kept: Path) -> tuple[HeldOut, dict[str, object]]:
+    """Honest scores, and what the manifest entry and the card need of them. kept: as in `crossval.look_logits`."""
+    looks = looks_of(rows, fold, spec.fit, spec.seed, kept)
     weights = weights_of(rows.samples, rows.targets, rows.known, spec.fit.source_power, spec.fit.real_share)
     fusion = fit_fusion(looks, rows.targets, weights, spec.fit.crop_share, spec.priors)
     honest = held_out(looks, rows.targets, weights, fold, spec.fit.crop_share, spec.priors)
@@ -135,7 +136,7 @@ def load_heads(run: Path) -> dict[str, FittedHead]:
     return heads
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Fit, calibrate, and write the run folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
@@ -143,9 +144,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
+    parser.add_argument("--kept", type=Path, help="logits that zhentu_training.crossval kept; default: of the run")
     parser.add_argument("--start-from", type=Path, help="tune: a models folder whose heads are drawn towards")
     parser.add_argument("--teach", nargs="*", default=[], help="when tuning: sources whose labels are learnt")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     try:
         _fit(arguments)
     except (ZhentuError, FileNotFoundError, ValueError) as error:  # the call, the config or the pictures are at fault
@@ -160,7 +162,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     fold = folds_for(rows.samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
     start, teach = arguments.start_from, tuple(arguments.teach)
     if start is None:
-        honest, content = calibrate(rows, fold, spec, run)
+        honest, content = calibrate(rows, fold, spec, arguments.kept or run / "kept")
     else:  # one person's decisions set no thresholds: fusion, calibration and places are those of what was shipped
         honest, content = tuned(rows, fold, spec, start, teach), shipped_calibration(start)
         np.savez(run / PLACES, judged=np.array([], str), **shipped_places(start))

@@ -19,7 +19,12 @@ _SHARED = 3  # duplicates that make two families one; a single one may be chance
 
 
 def load_siblings(path: Path) -> dict[str, str]:
-    """Source -> the name of its family, from a file of families, each a list of sources."""
+    """Source -> the name of its family, from a file of families, each a list of sources; none where there is no file.
+
+    An installed package has no file: it names the sources of the project's own set.
+    """
+    if not path.is_file():
+        return {}
     families = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     return {source: family for family, sources in families.items() for source in sources}
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from zhentu.detect.views import Box, Views, make_views
 from zhentu.errors import PictureError
@@ -30,6 +29,7 @@ from zhentu_training.features import LOOKS
 from zhentu_training.fit import PLACES
 from zhentu_training.heads import FittedHead, fit_head
 from zhentu_training.model import Branch
+from zhentu_training.progress import track
 
 JUDGED_FOLD = 0
 _FORGED, _CLEAN = 0.5, 0.02  # shares of a place that is forged; in between it teaches nothing
@@ -96,7 +96,7 @@ def collect(samples: Sequence[Sample], spec: TrainSpec, kept: Path) -> list[tupl
     kept.mkdir(parents=True, exist_ok=True)
     encoder: PlaceEncoder | None = None
     looks: list[list[tuple[np.ndarray, np.ndarray]]] = [[], []]
-    for start in tqdm(range(0, len(samples), _SHARD), desc="places", unit="shard", mininterval=5, disable=None):
+    for start in track(range(0, len(samples), _SHARD), "places", unit="shard"):
         shard = samples[start : start + _SHARD]
         key = [[str(s.path) for s in shard], spec.locate.blocks, spec.locate.places, spec.views.crop_count]
         path = kept / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.npz"
@@ -141,14 +141,14 @@ def readable(samples: Sequence[Sample]) -> list[Sample]:
     return found
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Fit on forgeries with masks and as many of their originals, one fold of sources left out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
     parser.add_argument("--run", type=Path, required=True, help="of zhentu_training.fit")
     parser.add_argument("--features", type=Path, default=Path("runs/features"), help="where places are kept")
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     spec = load_spec(arguments.run / "train.yaml")
     samples = [sample for manifest in arguments.manifest for sample in read_manifest(manifest)]
     fold = folds_for(samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from zhentu.detect.detector import Detector
 from zhentu.detect.heatmap import overlay
@@ -17,6 +16,7 @@ from zhentu.types import CATEGORIES
 from zhentu_training.dataset import Sample
 from zhentu_training.figures import auc
 from zhentu_training.locate import read_mask
+from zhentu_training.progress import track
 
 _LARGEST = 0.9  # share of a picture; a forgery that fills it has no place to point at
 _TILE = 240  # pixels a side of a contact sheet's tile
@@ -35,7 +35,7 @@ class Pointing:
 def point(samples: Sequence[Sample], detector: Detector) -> Pointing:
     """Judge the heatmap of the forgery's own category. everywhere: share of maps that name no place."""
     hits, areas, flat = [], [], []
-    for sample in tqdm(samples, desc="heatmaps", mininterval=5, disable=None):
+    for sample in track(samples, "heatmaps"):
         picture = decode(sample.path.read_bytes())
         verdict = detector.detect(picture, with_heatmaps=True)
         category = next(each for each in CATEGORIES if each in sample.labels)

@@ -8,13 +8,12 @@ A run that was stopped goes on where it was; how forgeries are made and written 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.dataset import Sample, read_manifest, write_manifest
@@ -23,6 +22,7 @@ from zhentu_training.edits import cases_of, pairs_of, strips_of
 from zhentu_training.forge.base import Materials
 from zhentu_training.forge.draws import load_sections
 from zhentu_training.forge.line import Plan, forge_files, forged_sample, recipes_named, stem_of
+from zhentu_training.progress import track
 
 _SAVE_EVERY = 50  # genuine pictures; a killed run goes on from the last saved manifest
 
@@ -66,7 +66,32 @@ def real_ones(folders: Sequence[Path], out: Path) -> tuple[list[Sample], list[tu
     return without_duplicates(samples, same_looks(samples, out / "looks.csv"))
 
 
-def main() -> None:
+def forge_missing(
+    samples: list[Sample], genuine: Sequence[Sample], plans: Mapping[str, Plan], manifest: Path, workers: int
+) -> list[Sample]:
+    """Forge from those genuine pictures of which the manifest holds no forgery yet; write all rows, return the forged.
+
+    plans: by split. The manifest is saved again and again: a killed run goes on from there.
+    """
+    manifest = manifest.resolve()  # absolute paths compare, whatever folder the command was started from
+    folders, stems = {plan.out for plan in plans.values()}, {stem_of(s.path.read_bytes()): s for s in genuine}
+    known = [s for s in read_manifest(manifest) if s.path.parent in folders] if manifest.is_file() else []
+    forged = [sample for sample in known if sample.path.name.split("_")[0] in stems]
+    done = {sample.path.name.split("_")[0] for sample in forged}
+    waiting = [sample for stem, sample in stems.items() if stem not in done]
+    for split, plan in plans.items():
+        own = [sample for sample in waiting if sample.split == split]
+        outcomes = forge_files([sample.path for sample in own], plan, workers)
+        written_of = track(zip(own, outcomes, strict=True), f"forging {split}", total=len(own))
+        for count, (sample, written) in enumerate(written_of, start=1):
+            forged += [forged_sample(sample, each) for each in written]
+            if count % _SAVE_EVERY == 0:
+                write_manifest(samples + forged, manifest)
+    write_manifest(samples + forged, manifest)
+    return forged
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Write `manifest.csv`, the forged pictures, their masks and sources into --out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -81,7 +106,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="forge from so many genuine pictures only")
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--workers", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
 
     folder = arguments.out / "forged"
     samples, alike = real_ones(arguments.pictures, arguments.out)
@@ -109,20 +134,8 @@ def main() -> None:
         recipes_named(arguments.recipes),
     )
     plans = {"train": train, "dev": replace(train, sections=load_sections(arguments.dev_config))}
-    manifest = (arguments.out / "manifest.csv").resolve()
-    # Absolute paths keep the folder's rows comparable, whatever folder the command was started from.
-    forged = [s for s in read_manifest(manifest) if s.path.parent == train.out] if manifest.is_file() else []
-    done = {sample.path.name.split("_")[0] for sample in forged}
-    waiting = [sample for sample in genuine if stem_of(sample.path.read_bytes()) not in done]
-    for split, plan in plans.items():
-        own = [sample for sample in waiting if sample.split == split]
-        outcomes = forge_files([sample.path for sample in own], plan, arguments.workers)
-        progress = tqdm(zip(own, outcomes, strict=True), total=len(own), desc=f"forging {split}", disable=None)
-        for count, (sample, written) in enumerate(progress, start=1):
-            forged += [forged_sample(sample, each) for each in written]
-            if count % _SAVE_EVERY == 0:
-                write_manifest(samples + forged, manifest)
-    write_manifest(samples + forged, manifest)
+    manifest = arguments.out / "manifest.csv"
+    forged = forge_missing(samples, genuine, plans, manifest, arguments.workers)
     print(f"{len(samples)} real and {len(forged)} forged pictures in {manifest}")
 
 

@@ -16,17 +16,18 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-from tqdm import tqdm
 
 from zhentu.detect.calibration import Platt
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.errors import UsageError, ZhentuError
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_of
@@ -35,6 +36,7 @@ from zhentu_training.figures import Judged, auc, recall
 from zhentu_training.fit import CALIBRATION, HELD_OUT, load_heads
 from zhentu_training.heads import read_tokens
 from zhentu_training.pack import emulated, save_with_shared_weights, to_integer_products
+from zhentu_training.progress import track
 
 LARGEST_AUC_LOSS, LARGEST_RECALL_LOSS = 0.003, 0.02  # of `ai_generated`, recall at 1 % false alarms
 _SHRINKING_KEPT = 3  # products; measured: half the error of the logits for 15 % of the time
@@ -55,6 +57,10 @@ class Compared:
         before, after = ((auc(each.score, each.made), recall(each, 0.01)) for each in (self.exact, self.integer))
         return before[0] - after[0], before[1] - after[1]
 
+    def __str__(self) -> str:
+        auc_loss, recall_loss = self.losses
+        return f"int8 loses {auc_loss:.4f} of AUC, {recall_loss:.3f} of recall at 1 % ({len(self.exact.score)} pictures)"
+
 
 def integer_graph(source: Path, target: Path) -> None:
     """Write the int8 graph of a packed fp32 one; its weights are the shared ones beside `target`."""
@@ -71,7 +77,7 @@ def logits_of(graph: Path, paths: list[Path], spec: TrainSpec) -> np.ndarray:
     """The graph's logits of pictures as the native road gives them to the heads, (n, 5)."""
     session = ort.InferenceSession(str(graph))
     found = []
-    for path in tqdm(paths, desc="int8", mininterval=5, disable=None):
+    for path in track(paths, "int8"):
         views = views_of(path, "native", spec.views)
         found.append(session.run(["logits"], {"whole": views[:1], "crops": views[1:]})[0])
     return np.stack(found)
@@ -126,39 +132,53 @@ def integer_entry(entry: ModelEntry, path: Path, shift: np.ndarray) -> ModelEntr
     )
 
 
-def main() -> None:
+def quantize(
+    models: Path, name: str, run: Path, features: Path, count: int
+) -> tuple[ModelEntry, Compared]:
+    """Write the int8 graph of an fp32 model into its folder, active, unless it loses too much; with what it loses.
+
+    Raises UsageError when it loses more than is allowed, or when that cannot be told, and when `name` is not fp32.
+    """
+    spec, manifest = load_spec(run / "train.yaml"), Manifest.load(models)
+    entry = manifest.entry(name or manifest.active)
+    if entry.precision != "fp32":
+        raise UsageError(f"{entry.ref} is {entry.precision} already; name the fp32 model with --model")
+    with tempfile.TemporaryDirectory() as scratch:
+        path, same = Path(scratch) / f"{entry.name}-int8-{entry.version}.onnx", Path(scratch) / "emulated.onnx"
+        for shared in entry.weights:  # the int8 graph must find the very same bytes in it
+            shutil.copyfile(models / shared.file, path.with_name(shared.file))
+        integer_graph(models / entry.file, path)
+        emulated_graph(path, same)
+        found = compare(entry, same, run, features, spec, count)
+        # Losses that are no numbers (no AI-made pictures to rank) are no small losses.
+        if not (found.losses[0] <= LARGEST_AUC_LOSS and found.losses[1] <= LARGEST_RECALL_LOSS):
+            raise UsageError(
+                f"{found}; more than {LARGEST_AUC_LOSS} or {LARGEST_RECALL_LOSS}, or not to be told: nothing was written"
+            )
+        small = integer_entry(entry, path, found.shift)
+        stand_in = replace(small, file=same.name, sha256=hashlib.sha256(same.read_bytes()).hexdigest(), weights=())
+        small = replace(small, golden=golden_of(Detector(stand_in, same.parent)))
+        shutil.copyfile(path, models / path.name)
+    add_to_manifest(models, small)
+    return small, found
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Quantise, compare on held-out pictures, and only then write into models/."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="of zhentu_training.fit")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--features", type=Path, default=Path("runs/features"))
-    parser.add_argument("--model", help="name@version of the fp32 model; default: the active one")
+    parser.add_argument("--model", default="", help="name@version of the fp32 model; default: the active one")
     parser.add_argument("--count", type=int, default=400, help="held-out pictures on which both are compared")
-    arguments = parser.parse_args()
-    spec = load_spec(arguments.run / "train.yaml")
-    manifest = Manifest.load(arguments.models)
-    entry = manifest.entry(arguments.model or manifest.active)
-    if entry.precision != "fp32":
-        sys.exit(f"{entry.ref} is {entry.precision} already; name the fp32 model with --model")
-    with tempfile.TemporaryDirectory() as scratch:
-        path, same = Path(scratch) / f"{entry.name}-int8-{entry.version}.onnx", Path(scratch) / "emulated.onnx"
-        for shared in entry.weights:  # the int8 graph must find the very same bytes in it
-            shutil.copyfile(arguments.models / shared.file, path.with_name(shared.file))
-        integer_graph(arguments.models / entry.file, path)
-        emulated_graph(path, same)
-        found = compare(entry, same, arguments.run, arguments.features, spec, arguments.count)
-        losses = found.losses
-        print(
-            f"int8 loses {losses[0]:.4f} of AUC, {losses[1]:.3f} of recall at 1 % ({len(found.exact.score)} pictures)"
+    arguments = parser.parse_args(argv)
+    try:
+        small, found = quantize(
+            arguments.models, arguments.model, arguments.run, arguments.features, arguments.count
         )
-        if losses[0] > LARGEST_AUC_LOSS or losses[1] > LARGEST_RECALL_LOSS:
-            sys.exit(f"more than {LARGEST_AUC_LOSS} or {LARGEST_RECALL_LOSS}: nothing was written")
-        small = integer_entry(entry, path, found.shift)
-        stand_in = replace(small, file=same.name, sha256=hashlib.sha256(same.read_bytes()).hexdigest(), weights=())
-        small = replace(small, golden=golden_of(Detector(stand_in, same.parent)))
-        shutil.copyfile(path, arguments.models / path.name)
-    add_to_manifest(arguments.models, small)
-    print(f"wrote {arguments.models / small.file}; active: {small.ref}")
+    except ZhentuError as error:
+        sys.exit(str(error))
+    print(f"{found}\nwrote {arguments.models / small.file}; active: {small.ref}")
 
 
 if __name__ == "__main__":

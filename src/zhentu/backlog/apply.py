@@ -21,6 +21,7 @@ from zhentu.backlog.ledger import Ledger
 from zhentu.backlog.reading import Reader, filesystem_of, is_url
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan_job import JobPlace
+from zhentu.cells import CSV_ENCODING, cells
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.record.applied import Applied, AppliedState, AppliedTable, Kind
 from zhentu.record.outbox import Message, new_message
@@ -168,7 +169,7 @@ class Applier:
         written = []
         for kind, name in lists.items():
             path = folder / name
-            with whole_file(path) as beside, beside.open("w", encoding="utf-8", newline="") as stream:
+            with whole_file(path) as beside, beside.open("w", encoding=CSV_ENCODING, newline="") as stream:
                 writer = csv.writer(stream, lineterminator="\n")
                 writer.writerow(("path", "listing_id", "seller_id", "sha256", "record_id", "reasons", "group", "state"))
                 states = (AppliedState.PLANNED, AppliedState.DONE)
@@ -176,7 +177,7 @@ class Applier:
                     for action in actions:
                         if action.kind is kind:
                             place = (row.path, row.listing_id, row.seller_id, row.sha256, row.record_id, row.reasons)
-                            writer.writerow((*place, groups.get(seq, ""), action.state.value))
+                            writer.writerow(cells((*place, groups.get(seq, ""), action.state.value)))
             written.append(path)
         return tuple(written)
 

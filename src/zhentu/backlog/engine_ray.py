@@ -1,4 +1,4 @@
-"""A Ray cluster: Ray Data spreads the items, each cluster core runs the very worker of the local engine.
+"""A Ray cluster: blocks of items go to its cores, each of which runs the very worker of the local engine.
 
 Exactness stays with the ledger of the machine that started the job: what a dying node takes with it is simply still to
 be done, and the next pass does it on the nodes that are left. So Ray's own retries are off: they would wait for a node
@@ -8,20 +8,16 @@ that may never come back.
 from __future__ import annotations
 
 import logging
-import pickle
 import secrets
 import socket
 import threading
-import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
-
-import pyarrow as pa
 
 from zhentu.backlog.engine_local import ProcessPool
 from zhentu.backlog.items import Numbered
@@ -35,8 +31,7 @@ _log = logging.getLogger(__name__)
 _BLOCK = 64  # items of one Ray task: some seconds of work, so that its overhead is small and a lost one costs little
 _CHUNK = 8  # items of one call of a worker process
 _CONNECT_S = 10.0
-_INIT_DEATHS = 10  # workers that may die while they start, in a row, before a pass is given up
-_WINDOW = 20_000  # items handed to Ray Data at once: bounds what lies in the object store
+_AHEAD = 2  # blocks in the hands of a core, so that it never waits for the next
 
 
 def over_cluster(
@@ -60,9 +55,7 @@ def over_cluster(
             ) from error
     try:
         oracle = _oracle(ray, spec) if spec.store else None
-        items = iter(todo)
-        while window := list(islice(items, _WINDOW)):
-            yield from _over_window(ray, spec, window, oracle, workers)
+        yield from _spread(ray, spec, iter(todo), oracle, workers)
     finally:
         if began_here:
             ray.shutdown()
@@ -82,7 +75,7 @@ def _check_answers(address: str) -> None:
 def _connected(address: str) -> Any:
     try:
         import ray
-        import ray.data
+        import ray.util.scheduling_strategies
     except ImportError as error:
         raise DependencyError("--engine ray needs Ray: pip install 'zhentu[cluster]'") from error
     return ray
@@ -95,40 +88,38 @@ def _oracle(ray: Any, spec: WorkSpec) -> Any:
     return ray.remote(_Oracle).options(num_cpus=0, scheduling_strategy=stay, max_concurrency=4).remote(spec)
 
 
-def _over_window(
-    ray: Any, spec: WorkSpec, window: list[Numbered], oracle: Any, workers: int
+def _spread(
+    ray: Any, spec: WorkSpec, todo: Iterator[Numbered], oracle: Any, workers: int
 ) -> Generator[PictureOutcome, None, None]:
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it reports each lost block with a traceback
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.max_errored_blocks = -1  # a lost block is no failure of the job
-    context.max_consecutive_actor_init_deaths = _INIT_DEATHS
+    """Blocks of items handed to whichever core is free; what a lost core had in hand stays to be done."""
     cores = int(ray.cluster_resources().get("CPU", 1))
-    size = max(min(workers or cores, cores, -(-len(window) // _BLOCK)), 1)
-    block = max(min(_BLOCK, len(window) // (size * 4)), 1)
-    blocks = [ray.put(_table(window[start : start + block])) for start in range(0, len(window), block)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # no other way to say max_restarts yet; see pyproject.toml
-        outcomes = ray.data.from_arrow_refs(blocks).map_batches(
-            _OnNode,
-            fn_constructor_args=(spec, oracle),
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=size),
-            num_cpus=1,
-            max_restarts=0,
-            max_task_retries=0,
-        )
+    size = max(min(workers or cores, cores), 1)
+    actor = ray.remote(_OnNode).options(num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")
+    hands = [actor.remote(spec, oracle) for _ in range(size)]
+    under_way: dict[Any, Any] = {hand.ready.remote(): hand for hand in hands}  # answer to come -> who gives it
+    waiting_to_start, lost = set(under_way), 0
     try:
-        for batch in outcomes.iter_batches(batch_size=None, batch_format="pyarrow"):
-            for packed in batch.column("outcome"):
-                yield pickle.loads(packed.as_py())  # noqa: S301 - our own workers wrote it
-    except ray.exceptions.RayError as error:
-        _log.warning("a pass over the cluster ended early, the next one does the rest: %s", error)
-
-
-def _table(items: Iterable[Numbered]) -> pa.Table:
-    return pa.table({"item": pa.array([pickle.dumps(each) for each in items], pa.binary())})
+        while under_way:
+            (answer,), _ = ray.wait(list(under_way), num_returns=1)
+            hand = under_way.pop(answer)
+            started = answer in waiting_to_start
+            waiting_to_start.discard(answer)
+            try:
+                outcomes = ray.get(answer)
+            except ray.exceptions.RayError as error:
+                lost += 1
+                _log.warning("a core of the cluster is lost (%d of %d), the others go on: %s", lost, size, error)
+                under_way = {each: other for each, other in under_way.items() if other is not hand}
+                continue
+            for _ in range(_AHEAD if started else 1):
+                if block := list(islice(todo, _BLOCK)):
+                    under_way[hand.work.remote(block)] = hand
+            yield from outcomes
+            if not under_way.keys() - waiting_to_start:
+                return  # all is done but by cores that never began
+    finally:
+        for hand in hands:
+            ray.kill(hand)
 
 
 class _Oracle:
@@ -228,8 +219,10 @@ class _OnNode:
         build = partial(build_work, spec, asker, bank)
         self._pool: ProcessPool[Numbered, PictureOutcome] = ProcessPool(build, 1, crashed)
 
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        items = [pickle.loads(packed.as_py()) for packed in batch.column("item")]  # noqa: S301 - our own driver wrote it
-        chunks = (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
-        packed = [pickle.dumps(outcome) for outcome in self._pool.outcomes(chunks)]
-        return pa.table({"outcome": pa.array(packed, pa.binary())})
+    def ready(self) -> list[PictureOutcome]:
+        """Nothing, once the core has begun."""
+        return []
+
+    def work(self, items: list[Numbered]) -> list[PictureOutcome]:
+        """The outcomes of a block."""
+        return list(self._pool.outcomes(items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)))

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from zhentu.backlog.finding import access_of, finding_of
 from zhentu.backlog.ledger import Ledger
 from zhentu.backlog.picture import PictureOutcome, WorkSpec, build_work
 from zhentu.backlog.scan_job import ScanJob
@@ -59,7 +60,7 @@ def estimate(job: ScanJob, settings: Settings, sample: int = _SAMPLE) -> Estimat
     with tempfile.TemporaryDirectory(prefix="zhentu-dry-run-") as temporary:
         folder = Path(temporary)
         with closing(Ledger(folder, folder / "parts")) as ledger:
-            ledger.list_items(find_items(job.sources, job.database, job.goods), job.shard, job.limit)
+            ledger.list_items(find_items(job.sources, finding_of(job, settings)), job.shard, job.limit)
             total, chosen = ledger.total, ledger.sample(sample)
         if job.store:
             build_store(settings).close()  # raises here when the store is unusable
@@ -71,6 +72,7 @@ def estimate(job: ScanJob, settings: Settings, sample: int = _SAMPLE) -> Estimat
             job.store,
             reads_per_second=job.reads_per_second,
             attempts=job.attempts,
+            access=access_of(job, settings),
         )
         work = build_work(spec)
         work(chosen[:_WARM_UP])  # the first pictures pay for memory that later ones use again

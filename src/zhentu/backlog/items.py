@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 
 from zhentu.types import Listing
 
@@ -38,9 +38,10 @@ class Item:
         references = tuple(known.pop("references", ()))
         return Item(path, Listing(listing_id=listing_id, **known), references)
 
-    def shard_of(self, count: int) -> int:
-        """Which of `count` shards it belongs to: by its path, so that every machine agrees without talking."""
-        return int.from_bytes(hashlib.sha256(os.fsencode(self.path)).digest()[:8], "big") % count
+
+def shard_of(path: str, count: int) -> int:
+    """Which of `count` shards a path belongs to, so that every machine agrees without talking."""
+    return int.from_bytes(hashlib.sha256(os.fsencode(path)).digest()[:8], "big") % count
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +53,3 @@ class Numbered:
 
 
 TEXT_COLUMNS = ("listing_id", "seller_id", "goods", "title")
-LISTING_COLUMNS = tuple(each.name for each in fields(Listing))

@@ -10,18 +10,20 @@ from __future__ import annotations
 import heapq
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from zhentu.backlog.items import Item, Numbered
+from zhentu.backlog.items import Item, Numbered, shard_of
 from zhentu.backlog.outputs import read_part, write_part
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.sources import Found
 from zhentu.errors import StoreError
+from zhentu.intake.skipped import Skipped, SkipReason
 
 PART_ROWS = 5_000
+OnEntry = Callable[[int, int], None]
 _PAGE = 1_000  # items in memory at once
 _TABLES = """
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -29,6 +31,8 @@ CREATE TABLE IF NOT EXISTS found (source INTEGER, sort_by BLOB, path BLOB, listi
 CREATE TABLE IF NOT EXISTS items (
   seq INTEGER PRIMARY KEY, path BLOB NOT NULL, listing_id TEXT NOT NULL, extras TEXT NOT NULL,
   done INTEGER NOT NULL DEFAULT 0, UNIQUE (path, listing_id));
+CREATE TABLE IF NOT EXISTS skipped (
+  source INTEGER NOT NULL, path BLOB NOT NULL, line INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS items_to_do ON items (seq) WHERE done = 0;
 CREATE TABLE IF NOT EXISTS rows (seq INTEGER PRIMARY KEY, row TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS parts (
@@ -79,21 +83,62 @@ class Ledger:
         if not looking:
             self._drop_strays()
 
-    def list_items(self, found: Iterable[Found], shard: Shard, limit: int | None) -> None:
-        """Write down what is to be done: sorted and each once. Called again, it adds what has come since."""
+    def list_items(
+        self, found: Iterable[Found | Skipped], shard: Shard, limit: int | None, on_entry: OnEntry | None = None
+    ) -> None:
+        """Write down what is to be done, sorted and each once, and what is not. Called again, it adds what has come.
+
+        on_entry: called for every entry, with how many are found and skipped so far.
+        """
         sql = self._sql
         sql.execute("BEGIN")
-        sql.execute("DELETE FROM found")
-        sql.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?)", map(_found_row, _of_shard(found, shard)))
-        sql.execute(
+        try:
+            sql.execute("DELETE FROM found")
+            sql.execute("DELETE FROM skipped")
+            taken = passed = 0
+            for each in _of_shard(found, shard):
+                if isinstance(each, Skipped):
+                    passed += 1
+                    sql.execute("INSERT INTO skipped VALUES (?, ?, ?, ?, ?)", _skipped_row(each))
+                else:
+                    taken += 1
+                    sql.execute("INSERT INTO found VALUES (?, ?, ?, ?, ?)", _found_row(each))
+                if on_entry:
+                    on_entry(taken, passed)
+            self._take_found(taken)
+            if limit is not None:
+                sql.execute("DELETE FROM items WHERE seq > ?", (limit,))
+            self._note("listed", "yes")
+        except BaseException:
+            sql.execute("ROLLBACK")
+            raise
+        sql.execute("COMMIT")
+
+    def _take_found(self, taken: int) -> None:
+        inserted = self._sql.execute(
             "INSERT OR IGNORE INTO items (path, listing_id, extras) "
             "SELECT path, listing_id, extras FROM found ORDER BY source, sort_by, rowid"
-        )
-        if limit is not None:
-            sql.execute("DELETE FROM items WHERE seq > ?", (limit,))
-        sql.execute("DELETE FROM found")
-        self._note("listed", "yes")
-        sql.execute("COMMIT")
+        ).rowcount
+        if inserted != taken:  # doubles, or entries of an earlier listing; the sort is only paid for then
+            self._sql.execute(
+                "INSERT INTO skipped SELECT source, path, 0, ?, listing_id FROM (SELECT *, row_number() OVER "
+                "(PARTITION BY path, listing_id ORDER BY source, sort_by, rowid) AS place FROM found) WHERE place > 1",
+                (SkipReason.DUPLICATE.value,),
+            )
+        self._sql.execute("DELETE FROM found")
+
+    def skipped(self) -> Iterator[Skipped]:
+        """What the listing met and did not take, in its order."""
+        with closing(
+            self._sql.execute("SELECT path, reason, detail, line, source FROM skipped ORDER BY rowid")
+        ) as rows:
+            for path, reason, detail, line, source in rows:
+                yield Skipped(os.fsdecode(path), SkipReason(reason), detail, line, source)
+
+    def skip_counts(self) -> dict[SkipReason, int]:
+        """How much was skipped for each reason, the most first."""
+        query = "SELECT reason, count(*) FROM skipped GROUP BY reason ORDER BY count(*) DESC, reason"
+        return {SkipReason(reason): count for reason, count in self._sql.execute(query)}
 
     @property
     def listed(self) -> bool:
@@ -226,12 +271,18 @@ class Ledger:
                 path.unlink()
 
 
-def _of_shard(found: Iterable[Found], shard: Shard) -> Iterator[Found]:
+def _of_shard(found: Iterable[Found | Skipped], shard: Shard) -> Iterator[Found | Skipped]:
     for each in found:
-        if shard.count == 1 or each.item.shard_of(shard.count) == shard.index - 1:
+        path = each.path if isinstance(each, Skipped) else each.item.path
+        if shard.count == 1 or shard_of(path, shard.count) == shard.index - 1:
             yield each
 
 
 def _found_row(found: Found) -> tuple[int, bytes, bytes, str, str]:
     item = found.item
     return found.source, os.fsencode(found.sort_by), os.fsencode(item.path), item.listing.listing_id, item.extras()
+
+
+def _skipped_row(skipped: Skipped) -> tuple[int, bytes, int, str, str]:
+    detail = skipped.detail.encode("utf-8", "backslashreplace").decode()[:500]
+    return skipped.source, os.fsencode(skipped.path), skipped.line, skipped.reason.value, detail

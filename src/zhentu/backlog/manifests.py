@@ -1,33 +1,55 @@
-"""Manifests: a CSV, JSONL or Parquet file, or an SQL query, that names pictures and the listings they stand in.
+"""Manifests: a sheet, or an SQL query, that names pictures and the listings they stand in.
 
 Columns: `path` or `url` (one of them is needed), and where known `listing_id`, `seller_id`, `goods`, `title`,
-`declared_ai` (true/false), `declared_attributes` (an object; in CSV as JSON) and `references` (a list; in CSV separated
-by spaces or as JSON). Other columns are ignored.
+`declared_ai` (yes or no), `declared_attributes` (an object; in CSV as JSON) and `references` (a list; in CSV separated
+by spaces or as JSON). Their names are understood in English and Chinese, whatever the case; other columns are ignored.
 Rows stream: a manifest may be larger than memory.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-import pyarrow.parquet as pq
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from zhentu.backlog.items import LISTING_COLUMNS, TEXT_COLUMNS, Item
+from zhentu.backlog.items import TEXT_COLUMNS, Item
+from zhentu.backlog.sheets import SUFFIXES, Sheet, SheetForm, SheetRow, open_sheet
+from zhentu.cells import from_cell
 from zhentu.errors import UsageError
+from zhentu.intake.skipped import Skipped, SkipReason
 from zhentu.types import Listing
 
-SUFFIXES = frozenset([".csv", ".jsonl", ".ndjson", ".parquet"])
-_PATH_COLUMNS = ("path", "url")
-_BATCH = 2_000  # rows of Parquet or SQL in memory at once
-_FIELD_LIMIT = 1 << 20  # characters of one CSV field: reference lists grow long
+__all__ = ["SheetForm", "is_manifest", "read_manifest", "read_query"]
+_BATCH = 2_000  # rows of SQL in memory at once
+_KINDS_OF_ROWS = 1_000  # of JSON lines, by their names, that are remembered
+_NAMES = {  # column -> what else it is called; compared without case, spaces, hyphens and underscores
+    "path": "path url uri file filename filepath image imageurl imagepath imagelink picture pictureurl pic picurl img "
+    "imgurl src link 图片 图片链接 图片地址 图片网址 图片url 图片路径 商品图片 商品图 主图 主图链接 主图地址 主图url "
+    "链接 网址 地址 路径 文件 文件名 文件路径 圖片 圖片連結 連結 路徑",
+    "listing_id": "listingid listing itemid productid goodsid numiid spuid skuid 商品id 商品编号 商品编码 商品号 "
+    "宝贝id 货号 款号 商品編號 商品編碼",
+    "seller_id": "sellerid seller shopid shop storeid store merchantid merchant vendorid 店铺 店铺id 店铺名 店铺名称 "
+    "店铺编号 卖家 卖家id 商家 商家id 商户 商户id 店鋪 賣家",
+    "goods": "goods goodscategory category 类目 商品类目 品类 分类 商品分类 类别 類目 分類",
+    "title": "title name productname itemname 标题 商品标题 名称 商品名称 商品名 品名 宝贝标题 標題",
+    "declared_ai": "declaredai isai aideclared 是否ai 是否ai生成 是否使用ai ai声明 ai生成 声明ai",
+    "declared_attributes": "declaredattributes attributes 属性 商品属性",
+    "references": "references reference referenceurls 参考图 参考图片 实物图 实拍图 参照图",
+}
+_CALLED = {name: column for column, names in _NAMES.items() for name in names.split()}
+_OUR_ROWS = frozenset(["sha256", "record_id", "latency_ms"])  # of `zhentu scan`: there `references` is a count
+_YES = frozenset(["1", "true", "yes", "y", "t", "on", "是", "有", "真", "对", "√"])
+_NO = frozenset(["0", "false", "no", "n", "f", "off", "否", "无", "無", "假", "不是", "没有", "×"])
+_NOTHING = frozenset(["", "null", "none", "nan", "n/a"])
+OnSheet = Callable[[str, Sheet], None]
 
 
 def is_manifest(path: str) -> bool:
@@ -35,15 +57,30 @@ def is_manifest(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in SUFFIXES
 
 
-def read_manifest(stream: BinaryIO, name: str) -> Iterator[Item]:
-    """The items of an open manifest. Raises UsageError naming the row that cannot be read."""
-    suffix = PurePosixPath(name).suffix.lower()
-    rows = {".csv": _csv_rows, ".parquet": _parquet_rows}.get(suffix, _jsonl_rows)(stream, name)
-    for number, row in rows:
-        yield _item(row, f"{name}, row {number}")
+def read_manifest(
+    stream: BinaryIO, name: str, form: SheetForm | None = None, on_sheet: OnSheet | None = None
+) -> Iterator[Item | Skipped]:
+    """The items of an open manifest; a row that names none is skipped, with its line.
+
+    on_sheet: told how the sheet is read before its rows come. Raises UsageError when it is no sheet, or has no column
+    of pictures.
+    """
+    sheet = open_sheet(stream, name, form)
+    if on_sheet:
+        on_sheet(name, sheet)
+    if sheet.columns is not None:
+        columns = _Columns(sheet.columns, name, exact=sheet.typed)
+        yield from (_entry(row, columns, name) for row in sheet.rows)
+        return
+    known: dict[tuple[str, ...], _Columns] = {}  # JSON lines: each row has its own, mostly the same
+    for row in sheet.rows:
+        names = tuple(row.cells)
+        if names not in known and len(known) < _KINDS_OF_ROWS:
+            known[names] = _Columns(names, name, exact=True, demand=False)
+        yield _entry(row, known.get(names) or _Columns(names, name, exact=True, demand=False), name)
 
 
-def read_query(url: str, query: str) -> Iterator[Item]:
+def read_query(url: str, query: str) -> Iterator[Item | Skipped]:
     """The items an SQL query yields, streamed. Raises UsageError when the database or the query fails."""
     try:
         engine = create_engine(url)
@@ -52,9 +89,9 @@ def read_query(url: str, query: str) -> Iterator[Item]:
     try:
         with engine.connect().execution_options(stream_results=True, yield_per=_BATCH) as connection:
             rows = connection.execute(text(query))
-            _check_columns(list(rows.keys()), "the query")
+            columns = _Columns(list(rows.keys()), "the query", exact=True)
             for number, row in enumerate(rows.mappings(), 1):
-                yield _item(dict(row), f"the query, row {number}")
+                yield _entry(SheetRow(number, dict(row)), columns, "the query")
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise UsageError(f"the query failed: {cause}") from error
@@ -62,97 +99,139 @@ def read_query(url: str, query: str) -> Iterator[Item]:
         engine.dispose()
 
 
-def _csv_rows(stream: BinaryIO, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    csv.field_size_limit(_FIELD_LIMIT)
-    lines = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    reader = csv.DictReader(lines)
-    try:
-        _check_columns(reader.fieldnames or [], name)
-        yield from enumerate(reader, 1)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UsageError(f"{name}, near line {reader.line_num + 1}: {error}; it must be CSV in UTF-8") from error
+class _Columns:
+    """Which cells of a sheet mean what.
+
+    exact: space around a path belongs to it, as nobody typed it in.  demand: raise UsageError when no column names
+    pictures.
+    """
+
+    def __init__(self, names: Iterable[str], sheet: str, exact: bool, demand: bool = True) -> None:
+        names = [str(each) for each in names]
+        plain = [_plain_name(each) for each in names]
+        self._ours = {_plain_name(each) for each in _OUR_ROWS} <= set(plain)
+        found: dict[str, list[tuple[int, str]]] = {}
+        for name, each in zip(names, plain, strict=True):
+            if each in _CALLED:
+                order = _NAMES[_CALLED[each]].split().index(each)
+                found.setdefault(_CALLED[each], []).append((order, name))
+        self._of = {column: [name for _, name in sorted(each)] for column, each in found.items()}
+        self._exact = exact or self._ours
+        if self._ours:
+            self._of.pop("references", None)
+        if demand and "path" not in self._of:
+            raise UsageError(_no_path_column(names, sheet))
+
+    def value(self, cells: Mapping[str, Any], column: str) -> Any:
+        """The first cell that means this column and holds anything, None when there is none."""
+        for name in self._of.get(column, ()):
+            value = _clean(cells.get(name))
+            if value is not None:
+                if column == "path" and self._exact and isinstance(value, str):
+                    value = _decoded(cells[name])
+                return from_cell(value) if self._ours and isinstance(value, str) else value
+        return None
 
 
-def _jsonl_rows(stream: BinaryIO, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(stream, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UsageError(f"{name}, line {number}: not JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise UsageError(f"{name}, line {number}: must be an object with `path` or `url`")
-        yield number, row
+def _plain_name(name: str) -> str:
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(each for each in folded if each not in " _-\t\r\n\ufeff\xa0\"'")
 
 
-def _parquet_rows(stream: BinaryIO, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        file = pq.ParquetFile(stream)
-        _check_columns(file.schema_arrow.names, name)
-        wanted = [each for each in file.schema_arrow.names if each in (*_PATH_COLUMNS, *LISTING_COLUMNS, "references")]
-        number = 0
-        for batch in file.iter_batches(_BATCH, columns=wanted):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
-    except (OSError, ValueError) as error:  # pyarrow's own errors are of these two kinds
-        raise UsageError(f"{name}: not readable as Parquet: {error}") from error
-
-
-def _check_columns(columns: Iterable[str], name: str) -> None:
-    columns = list(columns)
-    if any(each in columns for each in _PATH_COLUMNS):
-        return
-    close = [match for each in _PATH_COLUMNS for match in get_close_matches(each, columns, 1, 0.5)]
+def _no_path_column(names: list[str], sheet: str) -> str:
+    close = [match for each in ("path", "url", "图片", "链接") for match in get_close_matches(each, names, 1, 0.5)]
     hint = f"; rename column '{close[0]}'?" if close else ""
-    raise UsageError(f"{name}: needs a column `path` or `url`; it has {', '.join(columns) or 'none'}{hint}")
+    return f"{sheet}: needs a column `path` or `url` (图片, 链接); it has {', '.join(names) or 'none'}{hint}"
 
 
-def _item(row: Mapping[str, Any], where: str) -> Item:
-    path = next((row[each] for each in _PATH_COLUMNS if row.get(each)), None)
-    if not path:
-        raise UsageError(f"{where}: `path` or `url` is empty")
-    words = {name: "" if row.get(name) is None else str(row[name]) for name in TEXT_COLUMNS}
+def _entry(row: SheetRow, columns: _Columns, sheet: str) -> Item | Skipped:
+    if row.problem:
+        return Skipped(sheet, SkipReason.BAD_ROW, row.problem, row.line)
+    if all(_clean(each) is None for each in row.cells.values()):
+        return Skipped(sheet, SkipReason.EMPTY_ROW, line=row.line)
+    try:
+        return _item(row.cells, columns)
+    except _BadCell as error:
+        return Skipped(sheet, SkipReason.BAD_ROW, str(error), row.line)
+
+
+class _BadCell(Exception):
+    """A cell that cannot be understood, in words."""
+
+
+def _item(cells: Mapping[str, Any], columns: _Columns) -> Item:
+    path = columns.value(cells, "path")
+    if path is None:
+        raise _BadCell("`path` or `url` is empty")
+    words = {name: _words(columns.value(cells, name), name) for name in TEXT_COLUMNS}
     listing = Listing(
         **words,
-        declared_ai=_truth(row.get("declared_ai"), where),
-        declared_attributes=_attributes(row.get("declared_attributes"), where),
+        declared_ai=_truth(columns.value(cells, "declared_ai")),
+        declared_attributes=_attributes(columns.value(cells, "declared_attributes")),
     )
-    return Item(str(path), listing, _references(row.get("references"), where))
+    return Item(_text(path), listing, _references(columns.value(cells, "references")))
 
 
-def _truth(value: object, where: str) -> bool | None:
-    spoken = "" if value is None else str(value).strip().lower()
-    if spoken in ("", "null", "none"):
+def _clean(value: Any) -> Any:
+    """A cell without the space around it; None where it is empty, NaN or said to be nothing."""
+    value = _decoded(value)
+    if isinstance(value, str):
+        value = value.strip("\r\n\t \xa0\u3000\ufeff")
+        return value or None
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _decoded(value: Any) -> Any:
+    """Bytes as text; warehouses store text so."""
+    return bytes(value).decode("utf-8", "surrogateescape") if isinstance(value, bytes | bytearray) else value
+
+
+def _text(value: Any) -> str:
+    """A cell as text; whole numbers without the point that spreadsheets and data frames give them."""
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        return str(int(value))
+    return str(value)
+
+
+def _words(value: Any, name: str) -> str:
+    words = "" if value is None else _text(value)
+    if any("\ud800" <= each <= "\udfff" for each in words):
+        raise _BadCell(f"{name} holds bytes of another encoding; set it with --encoding")
+    return words
+
+
+def _truth(value: Any) -> bool | None:
+    spoken = "" if value is None else _text(value).casefold()
+    if spoken in _NOTHING:
         return None
-    if spoken in ("1", "true", "yes", "1.0"):
+    if spoken in _YES:
         return True
-    if spoken in ("0", "false", "no", "0.0"):
+    if spoken in _NO:
         return False
-    raise UsageError(f"{where}: declared_ai is {value!r}; use true, false or nothing")
+    raise _BadCell(f"declared_ai is {value!r}; use yes, no (是, 否) or nothing")
 
 
-def _attributes(value: object, where: str) -> dict[str, str]:
-    if value is None or value == "":
+def _attributes(value: Any) -> dict[str, str]:
+    if value is None:
         return {}
     try:
-        pairs = json.loads(value) if isinstance(value, str) else dict(value)  # type: ignore[call-overload]
+        pairs = json.loads(value) if isinstance(value, str) else dict(value)
         return {str(name): str(each) for name, each in pairs.items() if each is not None}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"{where}: declared_attributes must be an object of names and texts") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise _BadCell("declared_attributes must be an object of names and texts") from error
 
 
-def _references(value: object, where: str) -> tuple[str, ...]:
-    if value is None or value == "":
+def _references(value: Any) -> tuple[str, ...]:
+    if value is None:
         return ()
     if isinstance(value, str):
-        if not value.lstrip().startswith("["):
+        if not value.startswith("["):
             return tuple(value.split())
         try:
             value = json.loads(value)
-        except ValueError as error:
-            raise UsageError(f"{where}: references are no JSON list: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise _BadCell(f"references are no JSON list: {error}") from error
     if not isinstance(value, list):
-        raise UsageError(f"{where}: references must be a list of paths or URLs")
-    return tuple(str(each) for each in value)
+        raise _BadCell("references must be a list of paths or URLs")
+    cleaned = (_clean(each) for each in value)
+    return tuple(_text(each) for each in cleaned if each is not None)

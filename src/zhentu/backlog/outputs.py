@@ -14,8 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zhentu.atomic import whole_file
-from zhentu.backlog.rows import COLUMNS, ScanRow
+from zhentu.backlog.rows import COLUMNS, ScanRow, plain
+from zhentu.backlog.sheets import SheetRow, open_sheet
+from zhentu.cells import CSV_ENCODING, cells, from_cell
 from zhentu.errors import UsageError
+from zhentu.intake.skipped import Skipped
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _ROW_GROUP = 10_000
@@ -50,6 +53,11 @@ def is_folder(path: Path) -> bool:
     return path.suffix == "" or (path.suffix not in SUFFIXES and path.is_dir())
 
 
+def skipped_path(output: Path) -> Path:
+    """Where the list of what was skipped goes: into an output folder, or beside an output file."""
+    return output / "skipped.csv" if is_folder(output) else output.with_name(f"{output.stem}.skipped.csv")
+
+
 def write_rows(rows: Iterable[ScanRow], path: Path) -> None:
     """Write all rows; the file appears complete or not at all."""
     with whole_file(path) as beside:
@@ -60,7 +68,8 @@ def write_rows(rows: Iterable[ScanRow], path: Path) -> None:
                     columns = zip(*(astuple(row) for row in group), strict=True)
                     writer.write_table(pa.table([list(column) for column in columns], schema=SCHEMA))
             return
-        with beside.open("w", encoding="utf-8", newline="") as stream:
+        encoding = CSV_ENCODING if path.suffix == ".csv" else "utf-8"
+        with beside.open("w", encoding=encoding, newline="") as stream:
             lines = RowWriter(stream, path.suffix.lstrip("."))
             for row in rows:
                 lines.write(row)
@@ -81,17 +90,39 @@ def read_part(path: Path, batch: int = 256) -> Iterator[tuple[int, ScanRow]]:
                 yield values.pop("seq"), ScanRow(**values)
 
 
+def write_skipped(skipped: Iterable[Skipped], sources: Sequence[str], path: Path) -> None:
+    """What a listing did not take, as CSV; the file appears complete."""
+    with whole_file(path) as beside, beside.open("w", encoding=CSV_ENCODING, newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("path", "reason", "detail", "source", "line"))
+        for each in skipped:
+            source = sources[each.source] if each.source < len(sources) else ""
+            writer.writerow(cells((plain(each.path), each.reason.value, each.detail, source, each.line or "")))
+
+
 def read_columns(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Some columns of the rows of a scan's output; text where it is CSV. Raises UsageError when it is none."""
+    """Some columns of the rows of a scan's output, also where a spreadsheet saved it again; text where it is CSV.
+
+    Raises UsageError when it is none.
+    """
     try:
         if path.suffix == ".parquet":
             found = pq.read_table(path, columns=list(columns)).to_pylist()
+        elif path.suffix == ".jsonl":
+            with path.open(encoding="utf-8") as stream:
+                found = list(map(json.loads, stream))
         else:
-            with path.open(encoding="utf-8", newline="") as stream:
-                found = list(csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream))
+            with path.open("rb") as stream:
+                found = [_came_back(row) for row in open_sheet(stream, str(path)).rows]
         return [{name: row[name] for name in columns} for row in found]
-    except (OSError, ValueError, TypeError, KeyError, csv.Error, pa.ArrowException) as error:
+    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
         raise UsageError(f"{path}: is no output of a scan ({error}); make one: zhentu scan -o rows.csv") from error
+
+
+def _came_back(row: SheetRow) -> dict[str, Any]:
+    if row.problem:
+        raise ValueError(f"line {row.line}: {row.problem}")
+    return {name.strip(): from_cell(each) if isinstance(each, str) else each for name, each in row.cells.items()}
 
 
 class RowWriter:
@@ -105,6 +136,6 @@ class RowWriter:
     def write(self, row: ScanRow) -> None:
         """Write one row."""
         if self._csv:
-            self._csv.writerow(["" if value is None else value for value in astuple(row)])
+            self._csv.writerow(cells(astuple(row)))
         else:
             self._stream.write(row.to_json() + "\n")

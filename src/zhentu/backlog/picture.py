@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zhentu.backlog.items import Numbered
 from zhentu.backlog.known import Answer, Claims, KnownPictures, KnownPicturesPort, Question, Standing, digest_for
-from zhentu.backlog.reading import Reader, is_url
+from zhentu.backlog.reading import Access, Reader, is_url
 from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error, row_of_record
 from zhentu.bootstrap.screener import build_screener
 from zhentu.bootstrap.stores import build_banks
@@ -45,7 +45,7 @@ class WorkSpec:
 
     accepted: models whose known scores count, by the sha256 of their files.
     store: whether known pictures are asked for at all. banks: whether the store's banks are, too.
-    reads_per_second: of this worker, 0 = no limit.
+    reads_per_second: of this worker, 0 = no limit.  access: where it may read.
     """
 
     settings: Settings
@@ -55,6 +55,7 @@ class WorkSpec:
     banks: bool = False
     reads_per_second: float = 0.0
     attempts: int = 5
+    access: Access = field(default_factory=Access)
 
 
 def crashed(numbered: Numbered) -> PictureOutcome:
@@ -69,7 +70,7 @@ def build_work(
     screener = build_scan_screener(spec, bank)
     if known is None and spec.store:
         known = build_known(spec, screener)
-    reader = Reader(screener.limits, spec.reads_per_second, spec.attempts)
+    reader = Reader(screener.limits, spec.reads_per_second, spec.attempts, access=spec.access)
     return PictureWork(screener, reader, known, spec.accepted)
 
 

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import errno
+import tempfile
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from zhentu.errors import DependencyError, PictureError, PictureNotFound, PictureTooLarge, SourceUnreadable, ZhentuError
+from zhentu.backlog.s3 import is_s3, read_s3
+from zhentu.errors import (
+    DependencyError,
+    FetchError,
+    PictureError,
+    PictureNotFound,
+    PictureTooLarge,
+    SourceUnreadable,
+    UsageError,
+    ZhentuError,
+)
 from zhentu.intake.decode import DecodeLimits, read_file
+from zhentu.intake.pull import Puller, PullLimits
+from zhentu.intake.sniff import SNIFF_BYTES
 
 _LONGEST_WAIT_S = 30.0
 _LOCAL_TRANSIENT = frozenset(  # network file systems and machines under pressure
@@ -20,6 +38,50 @@ _LOCAL_TRANSIENT = frozenset(  # network file systems and machines under pressur
 )
 _HTTP_TRANSIENT = frozenset([408, 425, 429])
 _RANGE_UNSATISFIABLE = 416  # the answer of object stores to a range of an empty object
+
+
+_WEB = ("http", "https")
+_STORES = frozenset(  # schemes a manifest may name: where pictures of platforms lie
+    [
+        *_WEB,
+        "s3",
+        "s3a",
+        "gs",
+        "gcs",
+        "oss",
+        "cos",
+        "cosn",
+        "obs",
+        "az",
+        "abfs",
+        "abfss",
+        "adl",
+        "wasb",
+        "wasbs",
+        "hdfs",
+    ]
+)
+_SHEET_BYTES = 1 << 30  # of a sheet behind a URL
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a scan may read. schemes: of URLs; others, such as `file` and `simplecache::s3`, must be named on purpose.
+
+    pull: what a GET over http and https may do.
+    """
+
+    schemes: frozenset[str] = _STORES
+    pull: PullLimits = field(default_factory=PullLimits)
+
+    def also(self, sources: Iterable[str]) -> Access:
+        """With the schemes of sources that somebody named outright."""
+        return Access(self.schemes | {scheme_of(each) for each in sources if is_url(each)}, self.pull)
+
+
+def scheme_of(url: str) -> str:
+    """What stands before `://`, e.g. `s3` or `simplecache::s3`, in small letters."""
+    return url.partition("://")[0].lower()
 
 
 def is_url(path: str) -> bool:
@@ -67,10 +129,18 @@ class Reader:
 
     per_second: requests to the source a second, retries included; 0 = no limit.
     attempts: how often a shaky read is tried, with exponential back-off and full jitter from `wait_s` up.
+    access: where it may read.
     """
 
-    def __init__(self, limits: DecodeLimits, per_second: float = 0.0, attempts: int = 5, wait_s: float = 0.5) -> None:
-        self._limits, self._pace = limits, Pace(per_second)
+    def __init__(
+        self,
+        limits: DecodeLimits | None = None,
+        per_second: float = 0.0,
+        attempts: int = 5,
+        wait_s: float = 0.5,
+        access: Access | None = None,
+    ) -> None:
+        self._limits, self._pace, self._access = limits or DecodeLimits(), Pace(per_second), access or Access()
         self._retrying = Retrying(
             retry=retry_if_exception(_shaky),
             stop=stop_after_attempt(attempts),
@@ -83,9 +153,37 @@ class Reader:
 
         Raises PictureNotFound, PictureTooLarge, PictureEmpty; SourceUnreadable when the source failed on every attempt.
         """
+        return self._trying(path, self._once, path)
+
+    def first_bytes(self, url: str) -> bytes:
+        """The beginning of an object, to tell what it is. Raises as `read` does."""
+        return self._trying(url, self._fetch, url, SNIFF_BYTES)
+
+    @contextmanager
+    def open_sheet(self, url: str) -> Iterator[BinaryIO]:
+        """A sheet behind a URL, to be read from anywhere in it. Raises UsageError when it cannot be had."""
+        scheme = scheme_of(url)
+        if scheme not in _WEB:
+            system, path = filesystem_of(url)
+            with system.open(path, "rb") as stream:
+                yield stream
+            return
+        try:
+            content = self._trying(url, self._web.get, url, _SHEET_BYTES + 1)
+        except ZhentuError as error:
+            raise UsageError(f"{url}: the sheet cannot be read: {error}") from error
+        if len(content) > _SHEET_BYTES:
+            raise UsageError(f"{url}: has more than {_SHEET_BYTES / 2**20:.0f} MiB; scan a copy on disk or in a store")
+        with tempfile.TemporaryFile() as stream:
+            stream.write(content)
+            del content
+            stream.seek(0)
+            yield stream
+
+    def _trying(self, path: str, call: Any, *arguments: Any) -> bytes:
         retrying = self._retrying.copy()
         try:
-            return retrying(self._once, path)
+            return bytes(retrying(call, *arguments))
         except ZhentuError:
             raise
         except Exception as error:
@@ -93,15 +191,33 @@ class Reader:
             words = f"{'failed' if tries == 1 else f'failed {tries} times, last'}: {str(error) or type(error).__name__}"
             raise SourceUnreadable(f"{path}: {words}") from error
 
-    def _once(self, path: str) -> bytes:
-        self._pace.wait()
-        return self._fetch(path) if is_url(path) else read_file(Path(path), self._limits)
+    @cached_property
+    def _web(self) -> Puller:
+        return Puller(self._access.pull)
 
-    def _fetch(self, url: str) -> bytes:
-        system, path = filesystem_of(url)
+    def _once(self, path: str) -> bytes:
+        if not is_url(path):
+            self._pace.wait()
+            return read_file(Path(path), self._limits)
         most = self._limits.max_bytes
+        payload = self._fetch(path, most + 1)
+        if len(payload) > most:
+            raise PictureTooLarge(f"the picture has more than {most / 2**20:.1f} MiB, the limit; send it smaller")
+        return payload
+
+    def _fetch(self, url: str, most: int) -> bytes:
+        """The first `most` bytes at the most: asked for as a range, and counted where a server sends more."""
+        scheme = scheme_of(url)
+        if scheme not in self._access.schemes:
+            raise SourceUnreadable(
+                f"{url}: {scheme}:// is read only where somebody names it on purpose: --allow-scheme {scheme}"
+            )
+        self._pace.wait()
+        if scheme in _WEB:
+            return self._web.get(url, most)
+        system, path = filesystem_of(url)
         try:
-            payload = bytes(system.cat_file(path, start=0, end=most + 1))  # a range: nobody can send more than we take
+            return read_s3(system, url, most) if is_s3(system) else _read_store(system, path, most)
         except FileNotFoundError as error:
             raise PictureNotFound(f"{url}: no such object") from error
         except PermissionError as error:
@@ -110,9 +226,13 @@ class Reader:
             if _status(error) == _RANGE_UNSATISFIABLE or "range is not satisfiable" in str(error):
                 return b""  # s3fs and its like keep only the words
             raise
-        if len(payload) > most:
-            raise PictureTooLarge(f"the picture has more than {most / 2**20:.1f} MiB, the limit; send it smaller")
-        return payload
+
+
+def _read_store(system: fsspec.AbstractFileSystem, path: str, most: int) -> bytes:
+    if isinstance(system, LocalFileSystem):
+        with system.open(path, "rb") as stream:
+            return bytes(stream.read(most))
+    return bytes(system.cat_file(path, start=0, end=most))
 
 
 def _status(error: BaseException) -> int:
@@ -125,7 +245,7 @@ def _shaky(error: BaseException) -> bool:
     if isinstance(error, PictureNotFound):
         cause = error.__cause__
         return isinstance(cause, OSError) and cause.errno in _LOCAL_TRANSIENT
-    if isinstance(error, PictureError | SourceUnreadable | DependencyError | MemoryError):
+    if isinstance(error, PictureError | SourceUnreadable | DependencyError | FetchError | MemoryError):
         return False
     if status := _status(error):
         return status in _HTTP_TRANSIENT or status >= 500

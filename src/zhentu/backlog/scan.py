@@ -15,11 +15,13 @@ from pathlib import Path
 
 from zhentu.backlog.batch_writer import BatchWriter
 from zhentu.backlog.engine_local import ProcessPool
+from zhentu.backlog.finding import access_of, finding_of
 from zhentu.backlog.groups import Grouper
 from zhentu.backlog.items import Numbered
 from zhentu.backlog.known import Claims
-from zhentu.backlog.ledger import Ledger, Shard
-from zhentu.backlog.outputs import check_output, is_folder, write_rows
+from zhentu.backlog.ledger import Ledger, OnEntry, Shard
+from zhentu.backlog.manifests import OnSheet
+from zhentu.backlog.outputs import check_output, is_folder, skipped_path, write_rows, write_skipped
 from zhentu.backlog.picture import PictureOutcome, WorkSpec, build_work, crashed
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan_job import JobLock, JobPlace, OutputClaim, ScanJob, new_place
@@ -31,12 +33,13 @@ from zhentu.bootstrap.screener import build_screener
 from zhentu.bootstrap.stores import build_banks, build_store
 from zhentu.detect.sessions import give_back_memory
 from zhentu.errors import DependencyError, UsageError, ZhentuError
+from zhentu.intake.skipped import SkipReason
 from zhentu.record.known import KnownStore
-from zhentu.record.scan_jobs import JobRecord, JobState, JobTable
+from zhentu.record.scan_jobs import JobCounts, JobRecord, JobState, JobTable
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
 
-__all__ = ["ScanJob", "ScanProgress", "ScanSummary", "Shard", "resume_scan", "run_scan"]
+__all__ = ["ScanJob", "ScanProgress", "ScanSummary", "Shard", "Watch", "resume_scan", "run_scan"]
 
 _CHUNK = 8  # pictures of one call of a worker
 _REPORT_S = 2.0  # between two writings of the job table
@@ -54,8 +57,21 @@ class ScanProgress:
     resumed: bool = False
 
 
-def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None) -> ScanSummary:
-    """Scan, write rows and records, and sum up. `on_row` is called for each row, resumed ones first.
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told how a scan goes.
+
+    on_row: of each row, resumed ones first.  on_listing: of each entry listed, with how many are found and skipped.
+    on_sheet: how a sheet is read, before its rows.
+    """
+
+    on_row: OnRow | None = None
+    on_listing: OnEntry | None = None
+    on_sheet: OnSheet | None = None
+
+
+def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None, watch: Watch | None = None) -> ScanSummary:
+    """Scan, write rows and records, and sum up. on_row: short for a watch that only hears of rows.
 
     Works in processes of its own: a script that calls it needs `if __name__ == "__main__":`.
     Raises UsageError before any work when a source matches nothing or the output cannot be written.
@@ -65,10 +81,12 @@ def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None) -> S
     rules = _checked(settings, job)
     with ExitStack() as stack:
         place, claim = _place(job, settings, _versions(rules, job), stack)
-        return _Run(place, job, settings, rules, claim, stack).finish(on_row, list_again=True)
+        return _Run(place, job, settings, rules, claim, watch or Watch(on_row), stack).finish(list_again=True)
 
 
-def resume_scan(place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow | None = None) -> ScanSummary:
+def resume_scan(
+    place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow | None = None, watch: Watch | None = None
+) -> ScanSummary:
     """Finish a job as it was listed. job: its description, with how it is to run now (workers, engine, limits of pace).
 
     Raises UsageError when something that decides has changed since: its rows would not be comparable.
@@ -85,7 +103,7 @@ def resume_scan(place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow
         if job.output:
             claim = OutputClaim(settings.jobs_folder, job.output)
             stack.callback(claim.close)
-        return _Run(place, job, settings, rules, claim, stack).finish(on_row, list_again=False)
+        return _Run(place, job, settings, rules, claim, watch or Watch(on_row), stack).finish(list_again=False)
 
 
 def _place(job: ScanJob, settings: Settings, versions: str, stack: ExitStack) -> tuple[JobPlace, OutputClaim | None]:
@@ -99,13 +117,9 @@ def _place(job: ScanJob, settings: Settings, versions: str, stack: ExitStack) ->
             place = JobPlace.load(settings.jobs_folder / unfinished)
         except UsageError:
             place = None
-        if place and job.resume and place.versions == versions and _same_pictures(place.job, job):
+        if place and job.resume and place.versions == versions and job.same_pictures(place.job):
             return replace(place, job=job), claim
     return new_place(settings.jobs_folder, job, versions), claim
-
-
-def _same_pictures(one: ScanJob, other: ScanJob) -> bool:
-    return (one.sources, one.limit, one.shard) == (other.sources, other.limit, other.shard)
 
 
 def _checked(settings: Settings, job: ScanJob) -> ScanRules:
@@ -146,10 +160,11 @@ class _Run:
         settings: Settings,
         rules: ScanRules,
         claim: OutputClaim | None,
+        watch: Watch,
         stack: ExitStack,
     ) -> None:
         self._place, self._job, self._settings, self._rules = place, job, settings, rules
-        self._claim, self._stack = claim, stack
+        self._claim, self._watch, self._stack = claim, watch, stack
         lock = JobLock(place)
         stack.callback(lock.close)
         place.save()
@@ -159,20 +174,21 @@ class _Run:
         self._table = JobTable(self._store.database) if self._store and kept else None
         self._tally = Tally(rules, job.goods)
         self._total, self._reported = 0, 0.0
+        self._skipped: dict[SkipReason, int] = {}
 
-    def finish(self, on_row: OnRow | None, list_again: bool) -> ScanSummary:
+    def finish(self, list_again: bool) -> ScanSummary:
         """Do what is left, write the views, and sum up."""
         self._begin()
         try:
             if list_again or not self._ledger.listed:
-                found = find_items(self._job.sources, self._job.database, self._job.goods)
-                self._ledger.list_items(found, self._job.shard, self._job.limit)
+                found = find_items(self._job.sources, finding_of(self._job, self._settings, self._watch.on_sheet))
+                self._ledger.list_items(found, self._job.shard, self._job.limit, self._watch.on_listing)
             if self._claim:
                 self._claim.note(self._place.job_id)
-            self._total = self._ledger.total
+            self._total, self._skipped = self._ledger.total, self._ledger.skip_counts()
             for _, row in self._ledger.rows():
-                self._count(row, on_row, resumed=True)
-            self._work(on_row)
+                self._count(row, resumed=True)
+            self._work()
             self._ledger.close_part()
             summary = self._summary()
             self._write_views()
@@ -204,7 +220,7 @@ class _Run:
                 )
             )
 
-    def _work(self, on_row: OnRow | None) -> None:
+    def _work(self) -> None:
         """Passes over what is left.
 
         The first does nearly all; later ones do doubles of pictures then under way, and what a lost node took away.
@@ -222,7 +238,7 @@ class _Run:
                     self._tally.byte_count += outcome.byte_count
                     writer.keep(outcome)
                     if outcome.row:
-                        self._count(outcome.row, on_row)
+                        self._count(outcome.row)
             writer.flush()
             if self._ledger.left == left:
                 raise DependencyError("no worker finished anything; look at the cluster, then resume the job")
@@ -234,7 +250,14 @@ class _Run:
         pace = job.reads_per_second / max(workers, 1)
         banks = self._store is not None and _banks_with_entries(self._store) is not None
         return WorkSpec(
-            self._settings, accepted, self._place.claims, job.store, banks, reads_per_second=pace, attempts=job.attempts
+            self._settings,
+            accepted,
+            self._place.claims,
+            job.store,
+            banks,
+            reads_per_second=pace,
+            attempts=job.attempts,
+            access=access_of(job, self._settings),
         )
 
     @property
@@ -261,10 +284,10 @@ class _Run:
     def _to_do(self) -> Iterator[Numbered]:
         return _calm(self._ledger.to_do(), self._job.max_load)
 
-    def _count(self, row: ScanRow, on_row: OnRow | None, resumed: bool = False) -> None:
+    def _count(self, row: ScanRow, resumed: bool = False) -> None:
         self._tally.add(row, resumed)
-        if on_row:
-            on_row(ScanProgress(self._tally.done, self._total, row, resumed))
+        if self._watch.on_row:
+            self._watch.on_row(ScanProgress(self._tally.done, self._total, row, resumed))
         if time.monotonic() - self._reported > _REPORT_S:
             self._report(JobState.RUNNING)
 
@@ -274,12 +297,15 @@ class _Run:
             return
         words = f"{error.code}: {error}" if isinstance(error, ZhentuError) else repr(error) if error else ""
         try:
-            self._table.report(
-                self._place.job_id, state, self._total, self._tally.done, self._tally.counts(), words[:500]
-            )
+            self._table.report(self._place.job_id, state, self._job_counts(), words[:500])
         except ZhentuError:
             if error is None:  # else the store itself is what failed, and that is raised already
                 raise
+
+    def _job_counts(self) -> JobCounts:
+        tally = self._tally
+        skipped = {reason.value: count for reason, count in self._skipped.items()}
+        return JobCounts(self._total, tally.done, tally.counts(), skipped, tally.reasons())
 
     def _summary(self) -> ScanSummary:
         grouper = Grouper()
@@ -293,6 +319,7 @@ class _Run:
             job_id=self._place.job_id if self._table else "",
             engine=self._job.engine,
             workers=self.workers,
+            skipped=self._skipped,
         )
 
     def _write_views(self) -> None:
@@ -303,6 +330,11 @@ class _Run:
             write_rows((row for _, row in self._ledger.rows()), path)
         quarantine = (output if is_folder(output) else self._place.folder) / "quarantine.csv"
         write_rows((row for _, row in self._ledger.rows() if row.error), quarantine)
+        skipped = skipped_path(output)
+        if self._skipped or is_folder(output):
+            write_skipped(self._ledger.skipped(), self._job.sources, skipped)
+        else:
+            skipped.unlink(missing_ok=True)
 
 
 def _chunks(items: Iterable[Numbered], size: int) -> Iterator[list[Numbered]]:

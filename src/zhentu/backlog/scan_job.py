@@ -19,8 +19,10 @@ from zhentu.backlog.outputs import is_folder
 from zhentu.backlog.reading import is_url
 from zhentu.backlog.sources import QUERY
 from zhentu.errors import UsageError
+from zhentu.record.private import private_folder
 
 _DESCRIPTION = "job.json"
+_LISTING_FIELDS = ("sources", "limit", "shard", "exclude", "look_inside", "encoding", "delimiter", "schemes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class ScanJob:
     rescan_below: scores of this model from this version on count as known; "" = only those of the model in force.
     engine: "local" or "ray".  reads_per_second: requests to the source, 0 = no limit.  attempts: per read.
     max_load: no picture is begun while the machine's one-minute load is above, 0 = no limit.
+    exclude: patterns of paths that are left out.  look_inside: tell objects whose name says nothing by first bytes.
+    encoding, delimiter: of CSV sheets, "" = guessed.  schemes: of URLs that sheets may name besides the usual stores.
     """
 
     sources: tuple[str, ...]
@@ -51,6 +55,15 @@ class ScanJob:
     reads_per_second: float = 0.0
     attempts: int = 5
     max_load: float = 0.0
+    exclude: tuple[str, ...] = ()
+    look_inside: bool = True
+    encoding: str = ""
+    delimiter: str = ""
+    schemes: tuple[str, ...] = ()
+
+    def same_pictures(self, other: ScanJob) -> bool:
+        """Whether both mean the same pictures, so that one may go on where the other was stopped."""
+        return all(getattr(self, name) == getattr(other, name) for name in _LISTING_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +94,7 @@ class JobPlace:
 
     def save(self) -> None:
         """Write the description. A password in a database URL is not written: it is asked for again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         job = asdict(replace(self.job, database=""))
         job["output"] = str(self.job.output.resolve()) if self.job.output else None
         described = {
@@ -104,6 +117,8 @@ class JobPlace:
             output = job["output"]
             job |= {
                 "sources": tuple(job["sources"]),
+                "exclude": tuple(job.get("exclude", ())),
+                "schemes": tuple(job.get("schemes", ())),
                 "output": Path(output) if output else None,
                 "shard": Shard(**job["shard"]),
             }
@@ -144,7 +159,7 @@ class OutputClaim:
 
     def __init__(self, jobs: Path, output: Path) -> None:
         folder = jobs / "outputs"
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self._path = folder / hashlib.sha256(os.fsencode(output.resolve())).hexdigest()[:32]
         self._lock = _locked(self._path, f"{output}: another scan is writing it; wait for it or name another output")
 
@@ -170,7 +185,7 @@ class JobLock:
     """Somebody is at work on a job. Raises UsageError when that is another process."""
 
     def __init__(self, place: JobPlace) -> None:
-        place.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(place.folder)
         self._lock = _locked(place.folder / "lock", f"{place.job_id}: another process works on this job; wait for it")
 
     def close(self) -> None:

@@ -5,19 +5,22 @@ Everything is yielded one by one: nothing here grows with the backlog. The ledge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-
-import fsspec
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from zhentu.backlog.items import Item
-from zhentu.backlog.manifests import is_manifest, read_manifest, read_query
-from zhentu.backlog.reading import filesystem_of, is_url
+from zhentu.backlog.listing import StoredObject, list_store, take_objects
+from zhentu.backlog.manifests import OnSheet, SheetForm, is_manifest, read_manifest, read_query
+from zhentu.backlog.reading import Reader, filesystem_of, is_url
+from zhentu.backlog.s3 import glob_s3, is_s3, list_s3, object_there
 from zhentu.errors import UsageError
-from zhentu.intake.find import SUFFIXES, local_pictures, nothing_found
+from zhentu.intake.find import Entry, Taking, local_entries, named_like_a_picture, nothing_found
+from zhentu.intake.skipped import Skipped, SkipReason
 
+Listed = Item | Skipped
 QUERY = "sql:"
 
 
@@ -30,92 +33,139 @@ class Found:
     item: Item
 
 
-def find_items(sources: Iterable[str], database: str = "", goods: str = "") -> Iterator[Found]:
-    """Every picture of the sources, in the order given; folders, globs and prefixes are to be sorted by `sort_by`.
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How sources are listed.
 
-    A file named outright, or matched by a glob, is taken whatever its suffix; inside folders the suffix decides.
-    A named file or URL ending in .csv, .jsonl or .parquet is a manifest; "sql:SELECT ..." runs on `database`.
-    goods: goods category of pictures whose manifest gives none.
-    Links to folders are not followed. Raises UsageError naming a source that matches nothing or a folder that cannot be
-    read: leaving it out in silence would make the rows look complete.
+    database: SQLAlchemy URL of "sql:" sources.  goods: goods category of pictures whose sheet gives none.  sheet: how
+    CSV sheets are written, where it is not to be guessed.  reader: reads first bytes and sheets.  on_sheet: told how
+    each sheet is read.
     """
+
+    database: str = ""
+    goods: str = ""
+    taking: Taking = field(default_factory=Taking)
+    sheet: SheetForm = field(default_factory=SheetForm)
+    reader: Reader = field(default_factory=Reader)
+    on_sheet: OnSheet | None = None
+
+
+def find_items(sources: Iterable[str], finding: Finding | None = None) -> Iterator[Found | Skipped]:
+    """Every picture of the sources, and whatever else they hold with the reason why it is not taken.
+
+    In the order given; folders, globs and prefixes are to be sorted by `sort_by`. A file or object named outright, or
+    matched by a glob, is taken whatever it is; inside folders and prefixes its name or its first bytes decide. A named
+    file or URL that ends like a sheet is a manifest; "sql:SELECT ..." runs on the database.
+    Raises UsageError naming a source that holds no picture or cannot be read at all.
+    """
+    finding = finding or Finding()
     for number, source in enumerate(sources):
-        empty = True
-        for sort_by, item in _expand(source, database):
-            empty = False
-            if goods and not item.listing.goods:
-                item = replace(item, listing=replace(item.listing, goods=goods))
-            yield Found(number, sort_by, item)
-        if empty:
-            raise nothing_found(source)
+        found, passed = 0, Counter[SkipReason]()
+        for sort_by, entry in _expand(source, finding):
+            if isinstance(entry, Skipped):
+                passed[entry.reason] += 1
+                yield replace(entry, source=number)
+                continue
+            found += 1
+            if finding.goods and not entry.listing.goods:
+                entry = replace(entry, listing=replace(entry.listing, goods=finding.goods))
+            yield Found(number, sort_by, entry)
+        if not found:
+            raise nothing_found(source, passed)
 
 
-def _expand(source: str, database: str) -> Iterator[tuple[str, Item]]:
+def _expand(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
     if source.startswith(QUERY):
-        if not database:
+        if not finding.database:
             raise UsageError("a query needs --database, the SQLAlchemy URL it is run on")
-        with closing(read_query(database, source.removeprefix(QUERY))) as items:  # type: ignore[type-var]
+        with closing(read_query(finding.database, source.removeprefix(QUERY))) as items:  # type: ignore[type-var]
             yield from (("", item) for item in items)
     elif is_url(source):
-        yield from _expand_url(source)
+        yield from _expand_url(source, finding)
     else:
-        yield from _expand_local(source)
+        yield from _expand_local(source, finding)
 
 
-def _expand_local(source: str) -> Iterator[tuple[str, Item]]:
+def _expand_local(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
     if Path(source).is_file() and is_manifest(source):
         with Path(source).open("rb") as stream:
-            for item in read_manifest(stream, source):
-                yield "", _beside(item, Path(source).parent)
+            for entry in read_manifest(stream, source, finding.sheet, finding.on_sheet):
+                yield "", _beside(entry, Path(source).parent)
     else:
-        yield from map(_plain, local_pictures(source))
+        yield from map(_entry, local_entries(source, finding.taking))
 
 
-def _expand_url(source: str) -> Iterator[tuple[str, Item]]:
-    system, path = filesystem_of(source)
+def _expand_url(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
     try:
         if is_manifest(source):
-            with system.open(path, "rb") as stream:
+            with finding.reader.open_sheet(source) as stream:
                 folder = source.rsplit("/", 1)[0]
-                for item in read_manifest(stream, source):
-                    yield "", _under(item, folder)
-        elif any(mark in source for mark in "*["):
+                for entry in read_manifest(stream, source, finding.sheet, finding.on_sheet):
+                    yield "", _under(entry, folder)
+            return
+        system, path = filesystem_of(source)
+        if is_s3(system):
+            yield from _expand_s3(system, source, finding)
+        elif any(mark in source for mark in "*[") and not system.exists(path):
             for match in system.glob(path):
-                yield _plain(system.unstrip_protocol(match))
-        elif PurePosixPath(source).suffix.lower() in SUFFIXES:
-            yield _plain(source)
+                yield _entry(system.unstrip_protocol(match))
+        elif named_like_a_picture(source):
+            yield _entry(source)
         else:
-            yield from _walk_url(system, path)
+            yield from _taken(list_store(system, path), finding)
     except FileNotFoundError:
         return  # reported as a source that matches nothing
     except (OSError, ValueError) as error:
         raise UsageError(f"{source}: cannot be listed: {error}") from error
 
 
-def _walk_url(system: fsspec.AbstractFileSystem, path: str) -> Iterator[tuple[str, Item]]:
-    for _, _, files in system.walk(path, detail=True, on_error="raise"):
-        for entry in files.values():
-            name = str(entry["name"])
-            if PurePosixPath(name).suffix.lower() in SUFFIXES:
-                yield _plain(system.unstrip_protocol(name))
-        system.invalidate_cache()  # its listing cache would grow with the backlog
+def _expand_s3(system: object, source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
+    if any(mark in source for mark in "*[") and not object_there(system, source):
+        for each in glob_s3(system, source):
+            yield _entry(finding.taking.excluded(each.url) or each.url)
+        return
+    meant = named_like_a_picture(source)
+    try:
+        listed = not source.endswith("/") and object_there(system, source)
+        if listed:
+            yield _entry(source)
+        for each in _taken(list_s3(system, source), finding):
+            listed = True
+            yield each
+    except PermissionError:
+        if not meant:
+            raise
+        listed = False  # who may not list may still read
+    if meant and not listed:
+        yield _entry(source)  # named outright; where it is not there, its row says so
 
 
-def _plain(path: str) -> tuple[str, Item]:
-    return path, Item(path)
+def _taken(objects: Iterable[StoredObject], finding: Finding) -> Iterator[tuple[str, Listed]]:
+    return map(_entry, take_objects(objects, finding.taking, finding.reader.first_bytes))
 
 
-def _beside(item: Item, folder: Path) -> Item:
+def _entry(entry: Entry) -> tuple[str, Listed]:
+    """With the path that the ledger sorts it by."""
+    return (entry.path, entry) if isinstance(entry, Skipped) else (entry, Item(entry))
+
+
+def _beside(entry: Listed, folder: Path) -> Listed:
     """Relative paths of a manifest are relative to the manifest."""
 
     def place(path: str) -> str:
         return path if is_url(path) else str(folder / path)
 
-    return replace(item, path=place(item.path), references=tuple(map(place, item.references)))
+    return _placed(entry, place)
 
 
-def _under(item: Item, folder: str) -> Item:
+def _under(entry: Listed, folder: str) -> Listed:
     def place(path: str) -> str:
         return path if is_url(path) or path.startswith("/") else f"{folder}/{path}"
 
-    return replace(item, path=place(item.path), references=tuple(map(place, item.references)))
+    return _placed(entry, place)
+
+
+def _placed(entry: Listed, place: Callable[[str], str]) -> Listed:
+    if isinstance(entry, Skipped):
+        return entry
+    return replace(entry, path=place(entry.path), references=tuple(map(place, entry.references)))

@@ -6,13 +6,14 @@ import heapq
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from zhentu.backlog.groups import Group
 from zhentu.backlog.ledger import Breakdown
 from zhentu.backlog.rows import ScanRow
 from zhentu.decide.policy import Policy
+from zhentu.intake.skipped import SkipReason
 from zhentu.types import CATEGORIES, OUTPUTS, Action, ModelRef
 
 WORST_KEPT = 60  # pictures a report may show
@@ -23,6 +24,9 @@ BINS = 20  # of the score histograms
 @dataclass(frozen=True, slots=True)
 class ScanSummary:
     """What a scan found. by_category counts reasons that ask for an action; histograms hold 20 equal bins from 0 to 1.
+
+    by_reason: pictures per code of a reason, comparisons and banks included.  skipped: what the listing did not take,
+    per reason; its entries stand in skipped.csv.
 
     resumed: rows taken over from an earlier, interrupted run.  known: pictures whose bytes were scored before.
     worst: gravest action first, then the highest score.  groups: near-duplicates among pictures that ask for an action.
@@ -52,6 +56,8 @@ class ScanSummary:
     engine: str = "local"
     workers: int = 0
     byte_count: int = 0
+    by_reason: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[SkipReason, int] = field(default_factory=dict)
 
     @property
     def pictures_per_second(self) -> float:
@@ -77,6 +83,7 @@ class Tally:
         self._actions: Counter[str] = Counter({action.value: 0 for action in Action})
         self._categories: Counter[str] = Counter({category.value: 0 for category in CATEGORIES})
         self._errors: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
         self._histograms = {output.value: [0] * BINS for output in OUTPUTS}
         self._worst: list[tuple[tuple[int, float, int], ScanRow]] = []
         self._unreadable: list[ScanRow] = []
@@ -93,6 +100,7 @@ class Tally:
                 self._unreadable.append(row)
             return
         self._actions[row.action] += 1
+        self._reasons.update(set(filter(None, row.reasons.split(";"))))
         self._categories.update(filter(None, row.categories.split(";")))
         for name, bins in self._histograms.items():
             score = getattr(row, name)
@@ -106,6 +114,10 @@ class Tally:
     def counts(self) -> dict[str, int]:
         """Pictures per action, "error" and "known"."""
         return {**self._actions, "error": sum(self._errors.values()), "known": self.known}
+
+    def reasons(self) -> dict[str, int]:
+        """Pictures per code of a reason, the most first."""
+        return dict(self._reasons.most_common())
 
     def summary(self) -> ScanSummary:
         """All counts so far."""
@@ -127,4 +139,5 @@ class Tally:
             seconds=time.perf_counter() - self._began,
             known=self.known,
             byte_count=self.byte_count,
+            by_reason=self.reasons(),
         )

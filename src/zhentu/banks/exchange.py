@@ -13,13 +13,13 @@ from datetime import datetime
 from typing import TextIO
 
 from zhentu.banks.entries import Bank, Entry, NewEntry
+from zhentu.cells import to_cell
 from zhentu.errors import UsageError
 
 _SHARED = ("signal_type", "signal_str", "collab", "category", "tags")
 _OWN = ("entry", "quality", "colour", "seller_id", "note", "expires_at")
 COLUMNS = (*_SHARED, *_OWN)
 _KINDS = ("sha256", "pdq")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ def write_entries(stream: TextIO, bank: Bank, entries: Iterable[Entry]) -> int:
     for each in entries:
         new = each.entry
         expires = new.expires_at.isoformat() if new.expires_at else ""
-        own = (each.entry_id, new.quality, new.colour.hex(), _plain(new.seller_id), _plain(new.note), expires)
+        own = (each.entry_id, new.quality, new.colour.hex(), to_cell(new.seller_id), to_cell(new.note), expires)
         for kind, value in (("sha256", new.sha256), ("pdq", new.pdq.hex())):
             if value:
-                writer.writerow((kind, value, bank.name, bank.kind.value, _plain(new.source), *own))
+                writer.writerow((kind, value, bank.name, bank.kind.value, to_cell(new.source), *own))
         count += 1
     return count
 
@@ -90,7 +90,3 @@ def _lines(reader: csv.DictReader[str], source: str, problems: list[Problem]) ->
             problems.append(Problem(line, str(error)))
             continue
         yield row.get("entry") or f"line {line}", new
-
-
-def _plain(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from zhentu.banks.bank import Banks
 from zhentu.bootstrap.screener import limits_of
 from zhentu.bootstrap.stores import build_banks, build_store
+from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.record.pictures import PictureStore
 from zhentu.record.store import RecordStore
 from zhentu.review.appeals import Appeals
@@ -21,13 +22,25 @@ from zhentu.settings import Settings
 
 
 def build_desk(
-    settings: Settings, store: RecordStore, banks: Banks, screener: Callable[[], Screener | None] = lambda: None
+    settings: Settings,
+    store: RecordStore,
+    banks: Banks,
+    screener: Callable[[], Screener | None] = lambda: None,
+    open_token: str = "",
+    decoder: DecoderPort = IN_PROCESS,
 ) -> Desk:
-    """The review desk over a store. screener: gives the one in force, for heatmaps and comparisons."""
+    """The review desk over a store. screener: gives the one in force, for heatmaps and comparisons.
+
+    open_token: lets a browser in without a key, in open mode.  decoder: what decodes pictures here.
+    """
     limits = limits_of(settings)
     fetches = (KeptFetch(PictureStore(settings.picture_store)), FolderFetch(settings.review_pictures, limits))
     pictures = ReviewPictures(
-        store.database, fetches, limits, lambda: active.detector if (active := screener()) is not None else None
+        store.database,
+        fetches,
+        limits,
+        lambda: active.detector if (active := screener()) is not None else None,
+        decoder,
     )
 
     def comparer() -> ComparerPort | None:
@@ -37,7 +50,8 @@ def build_desk(
     appeals = Appeals(store, pictures, comparer, settings.appeal_days)
     proxy = None
     if settings.review_proxy_header:
-        proxy = ProxySignIn(settings.review_proxy_header, settings.review_proxy_networks)
+        secret = settings.review_proxy_secret.get_secret_value() if settings.review_proxy_secret else ""
+        proxy = ProxySignIn(settings.review_proxy_header, settings.review_proxy_networks, secret)
     return Desk(
         store,
         ReviewQueue(store.database, appeals.decided, appeals.undone),
@@ -52,7 +66,7 @@ def build_desk(
         Sessions(store.database),
         comparer,
         proxy,
-        settings.open,
+        open_token,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from zhentu.errors import ConfigError
+from zhentu.intake.credentials import TrustLists
+from zhentu.intake.generators import GeneratorTable, load_table
 from zhentu.mark.notices import Notices
 from zhentu.mark.spec import LabelSpec, Language, SigningKey
 from zhentu.settings import Settings
@@ -28,6 +30,7 @@ def label_spec(settings: Settings, content_id: str = "", implicit: bool = True) 
         height=settings.label_height,
         right_to_left=settings.label_right_to_left,
         signing=signing_key(settings),
+        generators=read_generators(settings),
     )
 
 
@@ -44,17 +47,35 @@ def signing_key(settings: Settings) -> SigningKey | None:
     return SigningKey(read["c2pa_certificates"], read["c2pa_key"], settings.c2pa_algorithm)
 
 
-def read_anchors(settings: Settings) -> str:
-    """PEM text of the C2PA trust anchors, empty when none are configured. Raises ConfigError."""
-    if settings.c2pa_trust_anchors is None:
-        return ""
+def read_trust_lists(settings: Settings) -> TrustLists:
+    """The C2PA trust lists, empty where none are configured. Raises ConfigError with every problem."""
     problems: list[str] = []
-    text = _read(settings.c2pa_trust_anchors, "c2pa_trust_anchors", problems).decode("utf-8", "replace")
-    if not problems and "BEGIN CERTIFICATE" not in text:
-        problems.append(f"c2pa_trust_anchors: {settings.c2pa_trust_anchors} holds no PEM certificate")
+    anchors = _anchors(settings.c2pa_trust_anchors, problems) if settings.c2pa_trust_anchors else ""
+    allowed = ""
+    if settings.c2pa_allowed_list is not None:
+        allowed = _read(settings.c2pa_allowed_list, "c2pa_allowed_list", problems).decode("utf-8", "replace")
+        if not problems and not allowed.strip():
+            problems.append(f"c2pa_allowed_list: {settings.c2pa_allowed_list} is empty")
     if problems:
         raise ConfigError("settings", problems)
-    return text
+    return TrustLists(anchors, allowed)
+
+
+def _anchors(path: Path, problems: list[str]) -> str:
+    """PEM text of a file, or of all `.pem` files of a folder."""
+    files = sorted(path.glob("*.pem")) if path.is_dir() else [path]
+    if not files:
+        problems.append(f"c2pa_trust_anchors: the folder {path} holds no .pem file")
+    read = [_read(each, "c2pa_trust_anchors", problems).decode("utf-8", "replace") for each in files]
+    if not problems:
+        empty = [str(each) for each, text in zip(files, read, strict=True) if "BEGIN CERTIFICATE" not in text]
+        problems += [f"c2pa_trust_anchors: {each} holds no PEM certificate" for each in empty]
+    return "\n".join(read)
+
+
+def read_generators(settings: Settings) -> GeneratorTable:
+    """What generators write: the shipped table with an operator's rows. Raises ConfigError with every problem."""
+    return load_table(settings.generator_table)
 
 
 def build_notices(settings: Settings) -> Notices:

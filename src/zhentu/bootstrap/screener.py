@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from zhentu.bootstrap.labels import read_anchors
+from zhentu.bootstrap.labels import read_generators, read_trust_lists
 from zhentu.bootstrap.models import build_comparer, find_model
 from zhentu.decide.policy import unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
@@ -36,10 +36,19 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
         policy,
         limits_of(settings),
         comparer=build_comparer(settings, threads),
-        c2pa_anchors=read_anchors(settings),
+        trust_lists=read_trust_lists(settings),
+        generators=read_generators(settings),
     )
 
 
 def limits_of(settings: Settings) -> DecodeLimits:
     """The decode limits in force."""
-    return DecodeLimits(settings.max_bytes, settings.max_pixels, settings.max_side, settings.min_side)
+    return DecodeLimits(
+        settings.max_bytes,
+        settings.max_pixels,
+        settings.max_side,
+        settings.min_side,
+        settings.max_scans,
+        settings.frames,
+        settings.max_frames,
+    )

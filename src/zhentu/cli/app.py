@@ -19,6 +19,7 @@ from zhentu.cli import (
     audit,
     banks,
     compare,
+    demo,
     inspect,
     jobs,
     keys,
@@ -33,6 +34,7 @@ from zhentu.cli import (
     store,
 )
 from zhentu.errors import ZhentuError
+from zhentu.printable import printable
 
 app = typer.Typer(
     name="zhentu",
@@ -41,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command("demo")(scan.demo)
+app.command("demo")(demo.demo)
 app.command("scan")(scan.scan)
 app.command("jobs")(jobs.jobs)
 app.command("apply")(apply.apply)
@@ -93,7 +95,7 @@ def main() -> None:
     except ZhentuError as error:
         if os.environ.get("ZHENTU_DEBUG", "").lower() in ("1", "true"):
             traceback.print_exc()
-        print(f"zhentu: {error.code}: {error}", file=sys.stderr)
+        print(f"zhentu: {error.code}: {printable(str(error), lines=True)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("zhentu: interrupted", file=sys.stderr)

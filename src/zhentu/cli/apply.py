@@ -6,10 +6,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from zhentu.cli.scan import find_job
+from zhentu.cli.terminal import console
 from zhentu.errors import UsageError
 from zhentu.settings import load_settings
 from zhentu.types import AiState
@@ -34,6 +34,7 @@ def apply(
     Example: zhentu apply 20261124-204500-ab12cd --enforce
     """
     from zhentu.backlog.apply import Applier, ApplySpec
+    from zhentu.backlog.finding import access_of
     from zhentu.backlog.reading import Reader
     from zhentu.backlog.scan_job import JobLock
     from zhentu.bootstrap.labels import label_spec
@@ -52,6 +53,8 @@ def apply(
     def label(payload: bytes, state: AiState) -> bytes:
         return label_picture(payload, state, label_spec(settings), limits).payload
 
+    access = access_of(place.job, settings).also([target])
+    reader = Reader(limits, attempts=place.job.attempts, access=access)
     spec = ApplySpec(target, webhook or settings.webhook_url or "", label)
     with (
         closing(build_store(settings)) as store,
@@ -59,11 +62,11 @@ def apply(
         closing(place.ledger(looking=True)) as ledger,
     ):
         table = AppliedTable(store.database)
-        applier = Applier(place, ledger, table, Reader(limits), spec)
+        applier = Applier(place, ledger, table, reader, spec)
         report = applier.enforce() if enforce else applier.undo() if undo else applier.plan()
         failed = list(table.each(place.job_id, (AppliedState.FAILED,)))
     _show(report, place.job_id, planned=not (enforce or undo))
-    errors = Console(stderr=True)
+    errors = console(stderr=True)
     for action in failed[:20]:
         errors.print(f"failed: {action.kind.value} {action.path}: {action.detail}", soft_wrap=True, markup=False)
     if failed:
@@ -79,7 +82,7 @@ def _show(report: ApplyReport, job_id: str, planned: bool) -> None:
         Kind.REVIEW: "pictures to review",
         Kind.MESSAGE: "messages to the platform",
     }
-    console = Console()
+    out = console()
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("what", *(state.value for state in AppliedState)):
         table.add_column(name, justify="left" if name == "what" else "right")
@@ -88,12 +91,12 @@ def _show(report: ApplyReport, job_id: str, planned: bool) -> None:
         if any(counts):
             table.add_row(words, *map(str, counts))
     if table.row_count:
-        console.print(table)
+        out.print(table)
     else:
-        console.print("no picture of this job asks for an action")
+        out.print("no picture of this job asks for an action")
     if report.in_shadow:
-        console.print(f"{report.in_shadow} of them are held back: the policy was in shadow mode when it decided")
+        out.print(f"{report.in_shadow} of them are held back: the policy was in shadow mode when it decided")
     for path in report.lists:
-        console.print(f"list: {path}", soft_wrap=True)
+        out.print(f"list: {path}", soft_wrap=True)
     if planned and table.row_count:
-        console.print(f"nothing was done yet; do it with: zhentu apply {job_id} --enforce", soft_wrap=True)
+        out.print(f"nothing was done yet; do it with: zhentu apply {job_id} --enforce", soft_wrap=True)

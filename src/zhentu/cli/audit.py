@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from zhentu.cli.terminal import say
 from zhentu.errors import UsageError
 from zhentu.settings import load_settings
 
@@ -30,9 +31,9 @@ def verify(
     with open_database(load_settings()) as database:
         chain = audit.verify(database, expect)
     if chain.broken_at is not None:
-        typer.echo(f"the audit is broken at entry {chain.broken_at}: {chain.problem}")
+        say(f"the audit is broken at entry {chain.broken_at}: {chain.problem}")
         raise typer.Exit(1)
-    typer.echo(f"{chain.entries} entries, unbroken; last hash {chain.head}")
+    say(f"{chain.entries} entries, unbroken; last hash {chain.head}")
 
 
 @audit_app.command("export")
@@ -57,4 +58,4 @@ def export(
                 stream.writelines(lines)
         except OSError as error:
             raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
-    typer.echo(f"written to {output}")
+    say(f"written to {output}")

@@ -7,13 +7,14 @@ import io
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from zhentu.cli.terminal import console, say
 from zhentu.errors import UsageError
 from zhentu.settings import load_settings
 from zhentu.types import BankKind
@@ -47,7 +48,7 @@ def list_banks() -> None:
     for bank in banks.store.banks().values():
         values = (bank.threshold, bank.colour_limit, f"{bank.enabled_ratio:.0%}", bank.brand, bank.note)
         table.add_row(bank.name, bank.kind.value, str(counts.get(bank.name, 0)), *map(str, values))
-    Console().print(table)
+    console().print(table)
 
 
 @bank_app.command("create")
@@ -72,7 +73,7 @@ def create(
         raise UsageError(f"there is a bank {name!r} already; change it with `zhentu bank set`")
     bank = Bank(name, kind, brand=brand, owners=tuple(owner or ()), note=note)
     banks.put_bank(replace(bank, **_given(threshold, colour, ratio)), _who())  # type: ignore[arg-type]
-    typer.echo(f"bank {name} is made")
+    say(f"bank {name} is made")
 
 
 @bank_app.command("set")
@@ -86,7 +87,7 @@ def change(
     banks = _open()
     changed = _given(threshold, colour, ratio) | ({"owners": tuple(owner)} if owner else {})
     banks.put_bank(replace(banks.store.bank(name), **changed), _who())  # type: ignore[arg-type]
-    typer.echo(f"bank {name} is changed")
+    say(f"bank {name} is changed")
 
 
 @bank_app.command("add")
@@ -108,11 +109,11 @@ def add(
 
     banks, added = _open(), list[int]()
     expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    decoded = [_picture(path) for path in pictures]  # all are read before any is added
-    for picture in decoded:
+    frames = [_frames(path) for path in pictures]  # all are read before any is added
+    for picture in chain.from_iterable(frames):  # of an animation every frame that screening would look at
         entry = NewEntry.of(fingerprint_of(picture), source, seller, note, expires)
         added += add_picture(banks, name, picture, _who(), entry)
-    typer.echo(f"added {len(added)} of {len(decoded)} (the bank held the others): {' '.join(map(str, added))}")
+    say(f"added {len(added)} of {sum(map(len, frames))} (the bank held the others): {' '.join(map(str, added))}")
 
 
 @bank_app.command("remove")
@@ -122,7 +123,7 @@ def remove(entry_id: Annotated[int, typer.Argument(help="The entry's number.")])
     Example: zhentu bank remove 17
     """
     _open().remove(entry_id, _who())
-    typer.echo(f"entry {entry_id} is out of force")
+    say(f"entry {entry_id} is out of force")
 
 
 @bank_app.command("lookup")
@@ -139,12 +140,12 @@ def lookup(
     for path in pictures:
         matches = banks.match(_print(path), seller)
         for each in matches:
-            typer.echo(
+            say(
                 f"{path}: {each.bank.name} ({each.bank.kind.value}) entry {each.entry_id}, "
                 f"{HOW[each.how]}, distance {each.distance}"
             )
         if not matches:
-            typer.echo(f"{path}: in no bank")
+            say(f"{path}: in no bank")
 
 
 @bank_app.command("dry-run")
@@ -159,12 +160,12 @@ def dry_run(name: BankName, pictures: Pictures) -> None:
     bank = banks.store.bank(name)
     for path in pictures:
         run = banks.dry_run(NewEntry.of(_print(path), ""), bank)
-        typer.echo(
+        say(
             f"{path}: of {run.looked_at} pictures seen, {run.exact} the same file, {run.near} near, "
             f"{run.altered} altered, {run.unconfirmed} by shape alone"
         )
         for sha256, distance in run.examples:
-            typer.echo(f"  {sha256} distance {distance}")
+            say(f"  {sha256} distance {distance}")
 
 
 @bank_app.command("import")
@@ -187,11 +188,11 @@ def import_csv(
         raise UsageError(f"{file}: cannot be read as UTF-8 text: {error}") from error
     entries, problems = read_entries(io.StringIO(text), file.name)
     for problem in problems:
-        typer.echo(f"{file}:{problem.line}: {problem.what}", err=True)
+        say(f"{file}:{problem.line}: {problem.what}", err=True)
     if problems and strict:
         raise UsageError(f"{file}: {len(problems)} lines are wrong; nothing was added")
     added = _open().add(name, entries, _who())
-    typer.echo(f"added {len(added)} of {len(entries)} entries, {len(problems)} lines were not taken")
+    say(f"added {len(added)} of {len(entries)} entries, {len(problems)} lines were not taken")
 
 
 @bank_app.command("export")
@@ -215,7 +216,7 @@ def export_csv(
             count = write_entries(stream, bank, store.every_entry(name))
     except OSError as error:
         raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
-    typer.echo(f"{count} entries written to {output}")
+    say(f"{count} entries written to {output}")
 
 
 def _open() -> Banks:
@@ -231,11 +232,17 @@ def _print(path: Path) -> Fingerprint:
 
 
 def _picture(path: Path) -> Picture:
+    """The picture, of an animation the frame that is shown longest."""
+    frames = _frames(path)
+    return next((each for each in frames if each.frame and each.frame.main), frames[0])
+
+
+def _frames(path: Path) -> tuple[Picture, ...]:
     from zhentu.bootstrap.screener import limits_of
-    from zhentu.intake.decode import decode, read_file
+    from zhentu.intake.decode import decode_frames, read_file
 
     limits = limits_of(load_settings())
-    return decode(read_file(path, limits), limits)
+    return decode_frames(read_file(path, limits), limits)
 
 
 def _given(threshold: int | None, colour: float | None, ratio: float | None) -> dict[str, object]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from zhentu.cli.terminal import console, say_json, styled
 from zhentu.settings import load_settings
 from zhentu.types import OUTPUTS, Basis, Inquiry, Record, Threshold
 
@@ -31,25 +34,31 @@ def inspect(
     if json:
         from zhentu.record.codec import encode_record
 
-        typer.echo(encode_record(record))
+        say_json(encode_record(record))
         return
-    _show(record, Console())
+    _show(record, console())
 
 
 def _screened(path: Path, heatmap: Path | None) -> Record:
+    from zhentu.banks.bank import Banks
+    from zhentu.banks.store import BankStore
     from zhentu.bootstrap.screener import build_screener
+    from zhentu.bootstrap.stores import open_database
     from zhentu.detect.heatmap import render
     from zhentu.intake.decode import read_file
 
-    screener = build_screener(load_settings())
+    settings = load_settings()
+    screener = build_screener(settings)
     payload = read_file(path, screener.limits)
-    screening = screener.screen(Inquiry.of(payload, str(path), with_heatmaps=True))
+    with open_database(settings) as database:  # the banks are asked as a scan asks them
+        screener = replace(screener, bank=Banks(BankStore(database)))
+        screening = screener.screen(Inquiry.of(payload, str(path), with_heatmaps=True))
     verdict = screening.record.verdict
     if verdict and verdict.heatmaps:
         strongest = max(verdict.heatmaps, key=lambda each: verdict.scores.of(each.category))
         target = heatmap or Path(f"{path.stem}.heatmap.png")
         target.write_bytes(render(screening.picture, strongest))
-        Console(stderr=True).print(f"heatmap of {strongest.category.value}: {target}", soft_wrap=True)
+        console(stderr=True).print(f"heatmap of {strongest.category.value}: {target}", soft_wrap=True)
     return screening.record
 
 
@@ -65,7 +74,7 @@ def _recorded(record_id: str) -> Record:
 
 def _show(record: Record, console: Console) -> None:
     decision = record.decision
-    console.print(f"[bold]{record.path or record.picture_sha256}[/bold]", soft_wrap=True)
+    console.print(styled(record.path or record.picture_sha256, "bold"), soft_wrap=True)
     console.print(
         f"{record.picture_format} {record.width}x{record.height}, {record.byte_count / 1024:.0f} KiB, "
         f"sha256 {record.picture_sha256[:16]}..., record {record.record_id}",
@@ -74,7 +83,8 @@ def _show(record: Record, console: Console) -> None:
     for note in record.notes:
         console.print(f"note: {note}")
     applied = "" if decision.applied is decision.action else f" (applied: {decision.applied.value})"
-    console.print(f"\naction [bold]{decision.action.value}[/bold]{applied}, mode {decision.mode.value}")
+    action = (decision.action.value, "bold")
+    console.print(Text.assemble("\naction ", action, f"{applied}, mode {decision.mode.value}"))
     if record.verdict:
         console.print(_scores(record))
     for each in record.evidence:
@@ -99,7 +109,7 @@ def _scores(record: Record) -> Table:
         passed = any(score >= each.value for each in held if each.basis is Basis.PICTURE_ALONE)
         bar = "█" * round(score * _BAR)
         limits = ", ".join(f"{_named(each)} {each.value:.3g}" for each in held)
-        table.add_row(output.value, f"{score:.3f}", f"[{'red' if passed else 'green'}]{bar}[/]", limits)
+        table.add_row(output.value, f"{score:.3f}", styled(bar, "red" if passed else "green"), limits)
     return table
 
 

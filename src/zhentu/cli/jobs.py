@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from zhentu.cli.terminal import console, say, say_json, styled
 from zhentu.errors import UsageError
 from zhentu.settings import load_settings
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _STATES = {"running": "cyan", "stopped": "yellow", "failed": "red", "done": "green"}
 _ACTIONS = ("allow", "label", "review", "block", "error", "known")
+_NUMBERS = ("done", *_ACTIONS, "skipped")
 
 
 def jobs(
@@ -48,15 +50,15 @@ def jobs(
             return
     if as_json:
         for each in found:
-            typer.echo(json.dumps(asdict(each), default=str, ensure_ascii=False))
+            say_json(json.dumps(asdict(each), default=str, ensure_ascii=False))
         return
-    console = Console()
+    out = console()
     if not found:
-        console.print("no jobs yet; `zhentu scan ... --output ...` makes one")
+        out.print("no jobs yet; `zhentu scan ... --output ...` makes one")
         return
-    console.print(_table(found))
+    out.print(_table(found))
     if job:
-        _show(found[0], console)
+        _show(found[0], out)
 
 
 def _seen(job: JobRecord) -> JobRecord:
@@ -71,16 +73,17 @@ def _seen(job: JobRecord) -> JobRecord:
 
 def _table(found: list[JobRecord]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("job", "state", "done", *_ACTIONS, "model", "started", "sources"):
-        table.add_column(name, justify="right" if name in ("done", *_ACTIONS) else "left", overflow="fold")
+    for name in ("job", "state", *_NUMBERS, "model", "started", "sources"):
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
     for job in found:
         counts = [str(job.counts.get(name, 0)) for name in _ACTIONS]
         colour = _STATES[job.state.value]
         table.add_row(
             job.job_id,
-            f"[{colour}]{job.state.value}[/]",
+            styled(job.state.value, colour),
             f"{job.done}/{job.total}",
             *counts,
+            str(sum(job.skipped.values())),
             job.model,
             f"{job.started_at:%m-%d %H:%M}",
             " ".join(job.sources),
@@ -92,8 +95,12 @@ def _show(job: JobRecord, console: Console) -> None:
     from zhentu.backlog.scan_job import JobPlace
     from zhentu.record.scan_jobs import JobState
 
+    for title, counts in (("skipped", job.skipped), ("reasons", job.reasons)):
+        if counts:
+            words = ", ".join(f"{count} {name}" for name, count in counts.items())
+            console.print(f"\n{title}: {words}", soft_wrap=True, markup=False, highlight=False)
     if job.error:
-        console.print(f"\n[red]{job.error}[/red]", markup=True)
+        console.print(styled(f"\n{job.error}", "red"))
     if job.state is not JobState.DONE:
         console.print(f"\nfinish it: zhentu scan --resume {job.job_id}", soft_wrap=True)
     try:
@@ -121,4 +128,4 @@ def _remove(job: JobRecord, table: JobTable) -> None:
         raise UsageError(f"{job.job_id} is running; stop it first")
     JobPlace.load(Path(job.folder)).remove()
     table.remove(job.job_id)
-    typer.echo(f"forgotten: {job.job_id}")
+    say(f"forgotten: {job.job_id}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from zhentu.cli.terminal import console, say
 from zhentu.settings import load_settings
 from zhentu.types import Role
 
@@ -30,8 +31,8 @@ def create(
     from zhentu.record.keys import KeyStore
 
     with open_database(load_settings()) as database:
-        key, token = KeyStore(database).create(name, role, rate)
-    Console(stderr=True).print(f"key {key.key_id} for {name}, role {role.value}; keep it now, it is not shown again:")
+        key, token = KeyStore(database).create(name, role, rate, _actor())
+    console(stderr=True).print(f"key {key.key_id} for {name}, role {role.value}; keep it now, it is not shown again:")
     typer.echo(token)
 
 
@@ -53,7 +54,7 @@ def list_keys() -> None:
         rate = "default" if key.rate_per_s is None else f"{key.rate_per_s:g}/s"
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
         table.add_row(key.key_id, key.name, key.role.value, rate, f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
-    Console().print(table)
+    console().print(table)
 
 
 @keys_app.command("revoke")
@@ -66,5 +67,13 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, see `zhentu
     from zhentu.record.keys import KeyStore
 
     with open_database(load_settings()) as database:
-        KeyStore(database).revoke(key_id)
-    typer.echo(f"{key_id} is revoked")
+        KeyStore(database).revoke(key_id, _actor())
+    say(f"{key_id} is revoked")
+
+
+def _actor() -> str:
+    """Who sits at this command, for the audit."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError):  # a container's user need not have a name
+        return "cli"

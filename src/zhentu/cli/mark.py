@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from zhentu.atomic import write_whole
+from zhentu.cli.terminal import console, say_json
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 from zhentu.types import AiState, Inquiry
@@ -90,7 +90,7 @@ def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) 
     spec = label_spec(settings, implicit=implicit)
     limits = limits_of(settings)
     screener = build_screener(settings) if any(job.state is None for job in jobs) else None
-    errors, failed = Console(stderr=True), 0
+    errors, failed = console(stderr=True), 0
     for job in jobs:
         try:
             payload = read_file(job.path, limits)
@@ -123,17 +123,17 @@ def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) 
 
 
 def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
-    from zhentu.bootstrap.labels import read_anchors
+    from zhentu.bootstrap.labels import read_generators, read_trust_lists
     from zhentu.bootstrap.screener import limits_of
     from zhentu.intake.decode import read_file
     from zhentu.intake.find import find_pictures
     from zhentu.mark.verify import verify_labels
 
-    limits, anchors = limits_of(settings), read_anchors(settings)
-    errors, failed = Console(stderr=True), 0
+    limits, lists, table = limits_of(settings), read_trust_lists(settings), read_generators(settings)
+    errors, failed = console(stderr=True), 0
     for path in find_pictures(sources):
         try:
-            found = verify_labels(read_file(Path(path), limits), limits, anchors)
+            found = verify_labels(read_file(Path(path), limits), limits, lists, table)
         except ZhentuError as error:
             failed += 1
             errors.print(f"{path}: {error.code}: {error}", soft_wrap=True, markup=False, highlight=False)
@@ -143,11 +143,14 @@ def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
         outcome = {
             "path": path,
             "conforms": found.conforms,
-            "implicit": [dict(label.fields) | {"location": label.location} for label in found.implicit],
+            "implicit": [
+                dict(label.fields) | {"location": label.location, "quote": label.quote} for label in found.implicit
+            ],
             "implicit_problems": found.implicit_problems,
             "explicit": found.explicit.lines if found.explicit else None,
             "explicit_problems": found.explicit_problems,
             "c2pa": credential.state.value if credential else None,
+            "c2pa_answers": credential.answers if credential else None,
             "c2pa_problems": credential.problems if credential else [],
         }
         problems = [
@@ -155,7 +158,7 @@ def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
             *(f"visible label: {problem}" for problem in found.explicit_problems),
             *(f"C2PA: {problem}" for problem in (credential.problems if credential else ())),
         ]
-        signed = f", C2PA {credential.state.value}" if credential else ""
+        signed = f", C2PA {credential.state.value} ({credential.answers})" if credential else ""
         verdict = "conforms" if found.conforms else "does not conform"
         _say(outcome, f"{path}: {verdict}{signed}" + "".join(f"\n  {problem}" for problem in problems), as_json)
     return failed
@@ -210,7 +213,7 @@ def _keep(target: Path, payload: bytes) -> None:
 
 
 def _say(outcome: dict[str, object], words: str, as_json: bool) -> None:
-    typer.echo(json.dumps(outcome, ensure_ascii=False) if as_json else words)
+    say_json(json.dumps(outcome, ensure_ascii=False) if as_json else words)
 
 
 def _with(settings: Settings, changed: dict[str, object]) -> Settings:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from zhentu.cli.policy import in_force, policy_sound
+from zhentu.cli.terminal import console, say, styled
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 
@@ -39,7 +39,7 @@ def list_models() -> None:
         mark = "active" if str(entry.ref) == manifest.active else ""
         trained = f"{entry.training_data.pictures} pictures, {entry.training_data.sources} sources"
         table.add_row(mark, str(entry.ref), entry.sha256[:16], entry.precision, trained, entry.created, entry.licence)
-    Console().print(table)
+    console().print(table)
 
 
 @model_app.command("verify")
@@ -48,7 +48,7 @@ def verify_model() -> None:
 
     Example: zhentu model verify
     """
-    typer.echo(_model_sound(load_settings()))
+    say(_model_sound(load_settings()))
 
 
 @model_app.command("use")
@@ -64,10 +64,10 @@ def use_model(
 
     settings = load_settings()
     chosen = "" if name == "default" else name
-    typer.echo(_model_sound(settings.model_copy(update={"model": chosen}) if chosen else settings))
+    say(_model_sound(settings.model_copy(update={"model": chosen}) if chosen else settings))
     with open_database(settings) as database:
         ModelHistory(database).use(chosen)
-    typer.echo(f"{name} is in force; running gates follow within seconds")
+    say(f"{name} is in force; running gates follow within seconds")
 
 
 @model_app.command("rollback")
@@ -83,9 +83,9 @@ def roll_back_model() -> None:
     with open_database(settings) as database:
         history = ModelHistory(database)
         before = history.previous()
-        typer.echo(_model_sound(settings.model_copy(update={"model": before}) if before else settings))
+        say(_model_sound(settings.model_copy(update={"model": before}) if before else settings))
         history.use(before)
-    typer.echo(f"{before or 'the model of the settings'} is in force again; running gates follow within seconds")
+    say(f"{before or 'the model of the settings'} is in force again; running gates follow within seconds")
 
 
 @model_app.command("reference")
@@ -123,7 +123,7 @@ def set_reference(
     reference = references_of([_own_scores(manifest, row, prior) for row in scored])
     models = tuple(replace(each, reference=reference) if str(each.ref) in chosen else each for each in manifest.models)
     path = replace(manifest, models=models).save(folder)
-    typer.echo(f"{len(scored)} pictures are the reference of {', '.join(sorted(chosen))} in {path}")
+    say(f"{len(scored)} pictures are the reference of {', '.join(sorted(chosen))} in {path}")
 
 
 def _own_scores(manifest: Manifest, row: Mapping[str, Any], prior: Mapping[Category, float]) -> list[float]:
@@ -159,11 +159,11 @@ def doctor() -> None:
     broken = False
     for name, check in checks.items():
         try:
-            table.add_row(name, "[green]ok[/green]", check())
+            table.add_row(name, styled("ok", "green"), check())
         except ZhentuError as error:
             broken = True
-            table.add_row(name, "[red]problem[/red]", str(error))
-    Console().print(table)
+            table.add_row(name, styled("problem", "red"), str(error))
+    console().print(table)
     if broken:
         raise typer.Exit(3)
 
@@ -185,12 +185,14 @@ def _model_sound(settings: Settings) -> str:
 
 
 def _labels_sound(settings: Settings) -> str:
-    from zhentu.bootstrap.labels import build_notices, read_anchors, signing_key
+    from zhentu.bootstrap.labels import build_notices, read_generators, read_trust_lists, signing_key
 
     build_notices(settings)
     signs = "signs C2PA anew" if signing_key(settings) else "no C2PA key"
-    anchors = "trust anchors given" if read_anchors(settings) else "every valid C2PA signer is believed"
-    return f"propagator {settings.label_propagator or 'not set (label_propagator)'}, {signs}, {anchors}, notices load"
+    anchors = "trust list given" if read_trust_lists(settings).given else "every valid C2PA signer is believed"
+    rows = f"{len(read_generators(settings).traces)} kinds of generator traces"
+    named = settings.label_propagator or "not set (label_propagator)"
+    return f"propagator {named}, {signs}, {anchors}, {rows}, notices load"
 
 
 def _drift(settings: Settings) -> str:

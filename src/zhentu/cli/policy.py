@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from zhentu.cli.terminal import console, say
 from zhentu.errors import ConfigError, PictureError, UsageError
 from zhentu.settings import Settings, load_settings
 
@@ -35,7 +35,7 @@ def check_policy(
 
     Example: zhentu policy check configs/policy.yaml
     """
-    typer.echo(policy_sound(load_settings(), file))
+    say(policy_sound(load_settings(), file))
 
 
 @policy_app.command("show")
@@ -48,19 +48,19 @@ def show_policy(
     """
     from zhentu.bootstrap.models import build_comparer, find_model
 
-    settings, console = load_settings(), Console()
-    console.print(policy_sound(settings, file), soft_wrap=True, markup=False)
+    settings, screen = load_settings(), console()
+    screen.print(policy_sound(settings, file), soft_wrap=True)
     policy, _ = in_force(settings, file)
     entry = find_model(settings)[0]
     for line in (*_profile_words(policy, entry), *_prior_words(policy, entry)):
-        console.print(line, soft_wrap=True, markup=False)
-    console.print(_thresholds_table(policy, entry, build_comparer(settings)))
+        screen.print(line, soft_wrap=True)
+    screen.print(_thresholds_table(policy, entry, build_comparer(settings)))
     if entry.profiles:
-        console.print(
+        screen.print(
             f"\nProfiles of {entry.ref}, measured on pictures of sources that the judging heads had not seen:",
             soft_wrap=True,
         )
-        console.print(_profiles_table(policy, entry))
+        screen.print(_profiles_table(policy, entry))
 
 
 @policy_app.command("fit")
@@ -84,7 +84,7 @@ def fit_policy(
     from zhentu.intake.find import find_pictures
     from zhentu.types import Action
 
-    settings, console = load_settings(), Console()
+    settings, screen = load_settings(), console()
     wishes = {Action.REVIEW: review, Action.LABEL: label}
     for action, wished in wishes.items():
         check_rate(action, wished)
@@ -95,24 +95,24 @@ def fit_policy(
     entry, folder = find_model(settings)
     scored = _score(paths, entry, folder, policy, settings)
     for name, why in scored.left_out.items():
-        typer.echo(f"left out {name}: {why}", err=True)
+        say(f"left out {name}: {why}", err=True)
     if not scored.scores:
         raise UsageError(f"none of {len(paths)} pictures can be read; name genuine pictures of your own")
     fitted = [fit_action(action, wished, scored.scores) for action, wished in wishes.items()]
-    console.print(
+    screen.print(
         f"{len(scored.scores)} different genuine pictures, {len(scored.left_out)} left out; {entry.ref}; policy {base}",
         soft_wrap=True,
     )
-    console.print(_fitted_table(fitted))
+    screen.print(_fitted_table(fitted))
     for each in fitted:
-        console.print(_rate_words(each), soft_wrap=True, highlight=False)
+        screen.print(_rate_words(each), soft_wrap=True)
     if entry.profiles:
-        console.print(_own_rates(entry, policy, scored.scores), soft_wrap=True, highlight=False)
+        screen.print(_own_rates(entry, policy, scored.scores), soft_wrap=True)
     if write is None:
-        console.print("Nothing was written; --write FILE puts these thresholds into a policy file.", soft_wrap=True)
+        screen.print("Nothing was written; --write FILE puts these thresholds into a policy file.", soft_wrap=True)
         return
     _write(write, base, policy, fitted, entry)
-    console.print(f"{write}: written; `zhentu policy check {write}`, then set policy_path to it", soft_wrap=True)
+    screen.print(f"{write}: written; `zhentu policy check {write}`, then set policy_path to it", soft_wrap=True)
 
 
 def in_force(settings: Settings, file: Path | None) -> tuple[Policy, Path]:
@@ -215,7 +215,7 @@ def _score(paths: Sequence[str], entry: ModelEntry, folder: Path, policy: Policy
 
     scores: dict[str, Scores] = {}
     left_out: dict[str, str] = {}
-    terminal = Console(stderr=True)
+    terminal = console(stderr=True)
     with ThreadPoolExecutor(settings.worker_count) as threads:
         found = track(
             threads.map(one, paths), "scoring", len(paths), console=terminal, disable=not terminal.is_terminal

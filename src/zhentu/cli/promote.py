@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from zhentu.cli.terminal import console, say
 from zhentu.errors import UsageError
 from zhentu.settings import Settings, load_settings
 
@@ -54,7 +54,7 @@ def promote(
         facts = {"from": current, "to": name, "only_old_right": found.only_a, "only_new_right": found.only_b}
         with database.begin() as connection:
             audit.append(connection, "cli", "model.promote", f"model:{name}", facts | {"forced": force})
-    typer.echo(f"{name} is in force; running gates follow within seconds; `zhentu model rollback` takes it back")
+    say(f"{name} is in force; running gates follow within seconds; `zhentu model rollback` takes it back")
 
 
 def _compared(settings: Settings, a: str, b: str) -> ModelComparison:
@@ -81,7 +81,5 @@ def _show(found: ModelComparison) -> None:
     table.add_row("precision", *(f"{each.precision:.1%}" for each in pair))
     table.add_row("AUC", *("-" if each.auc is None else f"{each.auc:.4f}" for each in pair))
     table.add_row("only this one right", str(found.only_a), str(found.only_b))
-    Console().print(table)
-    typer.echo(
-        f"McNemar p = {found.p:.4f}; {found.disputed} disputed and {found.left_out} pictures without bytes left out"
-    )
+    console().print(table)
+    say(f"McNemar p = {found.p:.4f}; {found.disputed} disputed and {found.left_out} pictures without bytes left out")

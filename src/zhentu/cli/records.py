@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from zhentu.cli.terminal import console, say
 from zhentu.errors import UsageError
 from zhentu.record.outbox import MessageState
 from zhentu.settings import load_settings
@@ -48,7 +48,7 @@ def prune(
         if not dry_run and found:
             gone = retention.prune_seller(database, seller) if seller else retention.prune_before(database, moment)
             PictureStore(settings.picture_store).remove(gone)
-    typer.echo(f"{found} records {'would be' if dry_run else 'were'} deleted")
+    say(f"{found} records {'would be' if dry_run else 'were'} deleted")
 
 
 @spool_app.command("replay")
@@ -66,7 +66,7 @@ def replay() -> None:
         done = Spool(settings.spool_dir).replay(store)
     finally:
         store.close()
-    typer.echo(f"{done} decisions were written into the store")
+    say(f"{done} decisions were written into the store")
 
 
 @webhooks_app.command("list")
@@ -89,7 +89,7 @@ def list_messages(
     for each in messages:
         receiver = each.url.partition("?")[0]
         table.add_row(each.message_id, each.kind, each.state.value, str(each.attempts), receiver, each.last_error)
-    Console().print(table)
+    console().print(table)
 
 
 @webhooks_app.command("replay")
@@ -105,4 +105,4 @@ def replay_messages(
 
     with open_database(load_settings()) as database:
         count = Outbox(database).replay(message_id)
-    typer.echo(f"{count} messages will be sent again")
+    say(f"{count} messages will be sent again")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from zhentu.cli.terminal import say
 from zhentu.settings import load_settings
 
 review_app = typer.Typer(help="The review queue and what its decisions teach.", no_args_is_help=True)
@@ -23,7 +24,7 @@ def fill() -> None:
     with open_desk(load_settings()) as desk:
         made = desk.filler.fill()
         counts = desk.queue.counts()
-    typer.echo(f"{made} new items; {counts.open} open, {counts.decided} decided, {counts.appeals_open} appeals open")
+    say(f"{made} new items; {counts.open} open, {counts.decided} decided, {counts.appeals_open} appeals open")
 
 
 @review_app.command("export")
@@ -46,7 +47,7 @@ def export(
     with open_desk(load_settings()) as desk:
         made = export_manifest(desk.store, desk.pictures, folder, dev, add_to)
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(made.by_review.items())) or "none"
-    typer.echo(
+    say(
         f"{made.written} pictures ({kinds}) in {folder / 'manifest.csv'}; "
         f"{made.missing} without bytes, {made.unclear} said to be wrong pictures were left out"
     )
@@ -64,9 +65,9 @@ def agreement() -> None:
     with open_database(load_settings()) as database:
         found = statistics(database)
     kappa = "too few pairs" if found.agreement.kappa is None else f"{found.agreement.kappa:.3f}"
-    typer.echo(f"Cohen's kappa {kappa} ({found.agreement.same} of {found.agreement.pairs} double-reviewed agree)")
+    say(f"Cohen's kappa {kappa} ({found.agreement.same} of {found.agreement.pairs} double-reviewed agree)")
     for each in found.models:
-        typer.echo(
+        say(
             f"{each.model}: precision {each.precision:.3f} (95 % {each.low:.3f} to {each.high:.3f}), "
             f"{each.upheld} of {each.decided} upheld"
         )

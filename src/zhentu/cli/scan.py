@@ -1,18 +1,18 @@
-"""`zhentu scan` and `zhentu demo`."""
+"""`zhentu scan`."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from zhentu.cli.terminal import console
 from zhentu.errors import UsageError
 from zhentu.settings import Settings, load_settings
 from zhentu.types import Action
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zhentu.backlog.scan import ScanJob, ScanProgress, ScanSummary, Shard
     from zhentu.backlog.scan_job import JobPlace
 
+_INCOMPLETE = 4  # exit code of a scan that could not list a part of its sources
 _TABLE_ROWS = 200  # a terminal table beyond that helps nobody; the output file has all
 
 
@@ -34,11 +35,12 @@ class Format(StrEnum):
 
 
 class FailOn(StrEnum):
-    """What makes the exit code 1."""
+    """What makes the exit code 1. `skipped`: whatever was skipped and may hide a picture."""
 
     BLOCK = "block"
     REVIEW = "review"
     ERROR = "error"
+    SKIPPED = "skipped"
 
 
 class Engine(StrEnum):
@@ -82,6 +84,20 @@ def scan(
     attempts: Annotated[int, typer.Option(min=1, help="How often a shaky read is tried.")] = 5,
     max_load: Annotated[float, typer.Option(min=0, help="Pause while the load average is above; 0 = never.")] = 0.0,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Serve Prometheus metrics here.")] = 0,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Leave out paths or names like this; may be repeated.")
+    ] = None,
+    look_inside: Annotated[
+        bool, typer.Option(help="Ask objects without a known suffix for their first bytes, one read each.")
+    ] = True,
+    encoding: Annotated[str, typer.Option(help="Of CSV manifests, e.g. gb18030; guessed where not given.")] = "",
+    delimiter: Annotated[str, typer.Option(help="Of CSV manifests; guessed where not given.")] = "",
+    allow_scheme: Annotated[
+        list[str] | None, typer.Option(help="URLs that manifests may name besides stores and http(s), e.g. file.")
+    ] = None,
+    json_progress: Annotated[
+        bool, typer.Option("--json-progress", help="Progress as JSON lines on standard error, for a supervisor.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate time and cost from a sample.")] = False,
     core_hour_price: Annotated[float, typer.Option(min=0, help="Price of a core hour, for --dry-run.")] = 0.04,
 ) -> None:
@@ -117,6 +133,11 @@ def scan(
             limit=limit,
             shard=_shard(shard),
             rescan_below=rescan_below,
+            exclude=tuple(exclude or ()),
+            look_inside=look_inside,
+            encoding=encoding,
+            delimiter=_delimiter(delimiter),
+            schemes=tuple(each.lower().removesuffix("://") for each in allow_scheme or ()),
             **pace,
         )
     else:
@@ -125,27 +146,11 @@ def scan(
         from zhentu.backlog.estimate import estimate
         from zhentu.cli.show import print_estimate
 
-        print_estimate(estimate(job, settings), core_hour_price, Console())
+        print_estimate(estimate(job, settings), core_hour_price, console())
         return
-    summary = _scan_and_show(job, form, report, settings, place, metrics_port)
-    if _failed(summary, fail_on or []):
-        raise typer.Exit(1)
-
-
-def demo(
-    folder: Annotated[Path, typer.Option(help="Where the rows and the report go.")] = Path("zhentu-demo"),
-) -> None:
-    """Scan the sample pictures shipped with zhentu and write a report.
-
-    Example: zhentu demo
-    """
-    from zhentu.backlog.scan_job import ScanJob
-    from zhentu.detect.models import samples_folder
-
-    job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
-    report = folder / "report.html"
-    _scan_and_show(job, Format.TABLE, report, load_settings())
-    Console().print(f"\nOpen the report: [bold]{report.resolve()}[/bold]", soft_wrap=True)
+    shown = _Shown(form, report, metrics_port, json_progress, tuple(fail_on or ()))
+    if code := _scan_and_show(job, shown, settings, place):
+        raise typer.Exit(code)
 
 
 def find_job(name: str, settings: Settings) -> JobPlace:
@@ -163,46 +168,67 @@ def find_job(name: str, settings: Settings) -> JobPlace:
         return JobPlace.load(Path(JobTable(store.database).get(name).folder))
 
 
-def _scan_and_show(
-    job: ScanJob,
-    form: Format,
-    report: Path | None,
-    settings: Settings,
-    place: JobPlace | None = None,
-    metrics_port: int = 0,
-) -> ScanSummary:
-    from zhentu.backlog.scan import resume_scan, run_scan
-    from zhentu.cli.show import live_bar, print_table, print_totals
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a scan shows of itself, and what makes it fail."""
 
-    errors = Console(stderr=True)
-    shown: list[ScanRow] = []
+    form: Format = Format.TABLE
+    report: Path | None = None
+    metrics_port: int = 0
+    json_progress: bool = False
+    fail_on: tuple[FailOn, ...] = ()
+
+
+def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPlace | None = None) -> int:
+    """The exit code."""
+    from zhentu.backlog.scan import resume_scan, run_scan
+    from zhentu.cli.progress import MachineProgress, for_people
+    from zhentu.cli.show import print_table, print_totals
+
+    errors = console(stderr=True)
+    machine = MachineProgress(sys.stderr) if shown.json_progress else None
+    rows: list[ScanRow] = []
     try:
-        with live_bar(errors) as advance, _printer(form) as print_row, _metrics(metrics_port) as measure:
+        with (
+            contextlib.nullcontext(machine.watch) if machine else for_people(errors) as watch,
+            _printer(shown.form) as print_row,
+            _metrics(shown.metrics_port) as measure,
+        ):
 
             def on_row(progress: ScanProgress) -> None:
-                advance(progress)
+                if watch.on_row:
+                    watch.on_row(progress)
                 measure(progress)
                 print_row(progress.row)
-                if len(shown) < _TABLE_ROWS:
-                    shown.append(progress.row)
+                if len(rows) < _TABLE_ROWS:
+                    rows.append(progress.row)
 
-            summary = resume_scan(place, job, settings, on_row) if place else run_scan(job, settings, on_row)
+            told = replace(watch, on_row=on_row)
+            summary = resume_scan(place, job, settings, watch=told) if place else run_scan(job, settings, watch=told)
     except KeyboardInterrupt:
         kept = f"; run the same command again to go on ({job.output})" if job.output else ""
         errors.print(f"interrupted{kept}")
         raise typer.Exit(130) from None
-    if form is Format.TABLE:
-        print_table(shown, summary)
-    if report is not None:
-        from zhentu.backlog.reading import Reader
-        from zhentu.bootstrap.screener import build_screener
-        from zhentu.report.page import write_report
+    if shown.form is Format.TABLE and not machine:
+        print_table(rows, summary)
+    if shown.report is not None:
+        _report(summary, shown.report, job, settings)
+    code = _exit_code(summary, shown.fail_on)
+    if machine:
+        machine.done(summary, code)
+    else:
+        if shown.report is not None:
+            errors.print(f"report: {shown.report}", soft_wrap=True)
+        print_totals(summary, errors)
+    return code
 
-        screener = build_screener(settings)
-        write_report(summary, screener, report, Reader(screener.limits, job.reads_per_second, job.attempts).read)
-        errors.print(f"report: {report}", soft_wrap=True)
-    print_totals(summary, errors)
-    return summary
+
+def _report(summary: ScanSummary, path: Path, job: ScanJob, settings: Settings) -> None:
+    from zhentu.backlog.finding import reader_of
+    from zhentu.bootstrap.screener import build_screener
+    from zhentu.report.page import write_report
+
+    write_report(summary, build_screener(settings), path, reader_of(job, settings).read)
 
 
 @contextlib.contextmanager
@@ -239,8 +265,23 @@ def _shard(text: str) -> Shard:
     raise UsageError(f"--shard {text}: write it as i/n with i from 1 to n, e.g. 3/8")
 
 
-def _failed(summary: ScanSummary, fail_on: list[FailOn]) -> bool:
+def _delimiter(text: str) -> str:
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(delimiter) > 1:
+        raise UsageError(f"--delimiter {text}: give one character, or tab")
+    return delimiter
+
+
+def _exit_code(summary: ScanSummary, fail_on: tuple[FailOn, ...]) -> int:
+    """1 what --fail-on names occurred, 4 a part of the sources could not be listed, 0 otherwise."""
     blocked = summary.by_action[Action.BLOCK.value]
     reviewed = blocked + summary.by_action[Action.REVIEW.value]
-    seen = {FailOn.BLOCK: blocked, FailOn.REVIEW: reviewed, FailOn.ERROR: sum(summary.by_error.values())}
-    return any(seen[kind] for kind in fail_on)
+    seen = {
+        FailOn.BLOCK: blocked,
+        FailOn.REVIEW: reviewed,
+        FailOn.ERROR: sum(summary.by_error.values()),
+        FailOn.SKIPPED: sum(count for reason, count in summary.skipped.items() if reason.may_hide_pictures),
+    }
+    if any(seen[kind] for kind in fail_on):
+        return 1
+    return _INCOMPLETE if any(reason.incomplete for reason in summary.skipped) else 0

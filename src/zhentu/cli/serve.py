@@ -6,13 +6,17 @@ import contextlib
 import ctypes
 import logging
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zhentu.errors import ZhentuError
-from zhentu.settings import load_settings
+from zhentu.printable import hide_keys, printable
+from zhentu.settings import Settings, load_settings
 from zhentu.types import OnError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 _SWITCH_S = 0.001
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # malloc.h of glibc
@@ -33,9 +37,10 @@ def serve(
 
     Example: zhentu serve --open --on-error block --port 8000
     """
-    import uvicorn
+    from uvicorn import Server
 
     from zhentu.gate.app import create_app
+    from zhentu.gate.server import raise_file_limit, server_config
 
     settings = load_settings()
     given = (("host", host), ("port", port), ("on_error", on_error), ("open", open_))
@@ -45,22 +50,29 @@ def serve(
     # and answers probes, must not wait the usual 5 ms for each of the threads.
     sys.setswitchinterval(_SWITCH_S)
     _steady_memory(settings.worker_count)
-    app = create_app(settings)
+    raise_file_limit(settings.connections)
+    app = create_app(settings, warm=True)
     logging.getLogger("uvicorn.error").addFilter(lambda _: not hasattr(app.state, "failed"))
+    server = Server(server_config(app, settings))
+    if settings.open:
+        _say_token(app, settings)
     try:
-        uvicorn.run(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_level="warning",
-            access_log=False,  # the gate writes one canonical line a request itself
-            timeout_graceful_shutdown=int(settings.deadline_s) + 5,  # what was accepted is finished
-            timeout_keep_alive=75,  # longer than the usual load balancer's 60 s: no race on idle connections
-        )
+        server.run()
+    except KeyboardInterrupt:
+        pass
     finally:
         failed: ZhentuError | None = getattr(app.state, "failed", None)
         if failed is not None:
             raise failed  # instead of uvicorn's own exit, which says nothing of the cause
+    if not server.started:
+        raise typer.Exit(3)
+
+
+def _say_token(app: FastAPI, settings: Settings) -> None:
+    """Print where the front page is, once. The token is made anew at every start and stands nowhere else."""
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    where = f"http://{shown}:{settings.port}/"
+    print(f"zhentu: open {where}?token={app.state.open_token}", file=sys.stderr, flush=True)
 
 
 def _steady_memory(threads: int) -> None:
@@ -75,9 +87,16 @@ def _steady_memory(threads: int) -> None:
         set_option(_M_MMAP_THRESHOLD, _MAPPED_FROM)
 
 
+class _Plain(logging.Formatter):
+    """Log lines without control characters, which strangers put into names and URLs, and without keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(hide_keys(super().format(record)), lines=bool(record.exc_info))
+
+
 def _log_to_stderr(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("zhentu")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(level.upper())

@@ -1,83 +1,17 @@
-"""How a scan shows itself: a live bar on a terminal, a table, one line of totals."""
+"""What a scan found, shown: a table, lines of totals, an estimate."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from zhentu.backlog.estimate import Estimate
 from zhentu.backlog.rows import ScanRow
-from zhentu.backlog.scan import ScanProgress, ScanSummary
-
-COLOURS = {"allow": "green", "label": "cyan", "review": "yellow", "block": "red", "error": "red"}
-_WINDOW_S = 30.0  # the rate shown is that of so many seconds
-
-
-class Rate:
-    """Pictures a second lately, and how long the rest takes at that rate; resumed rows do not count."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._seen, self._done = clock, deque([(clock(), 0)]), 0
-
-    def count(self) -> None:
-        """One picture more."""
-        self._done += 1
-        now = self._clock()
-        if now - self._seen[-1][0] > 0.5:
-            self._seen.append((now, self._done))
-        while len(self._seen) > 2 and now - self._seen[0][0] > _WINDOW_S:
-            self._seen.popleft()
-
-    @property
-    def per_second(self) -> float:
-        """Pictures a second."""
-        began, before = self._seen[0]
-        return (self._done - before) / max(self._clock() - began, 1e-3)
-
-    def left(self, pictures: int) -> str:
-        """Time for so many pictures more, in words."""
-        return duration(pictures / self.per_second) if self.per_second > 0 else "?"
-
-
-def duration(seconds: float) -> str:
-    """A length of time in the two largest units that fit."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-    for (large, length), (small, part) in pairwise(units):
-        if seconds >= length:
-            return f"{int(seconds // length)} {large} {int(seconds % length // part)} {small}"
-    return f"{seconds:.0f} s"
-
-
-@contextlib.contextmanager
-def live_bar(console: Console) -> Iterator[Callable[[ScanProgress], None]]:
-    """A bar with rate, time left and counts per action on a terminal, nothing in a pipe."""
-    if not console.is_terminal:
-        yield lambda progress: None
-        return
-    rate, counts = Rate(), Counter[str]()
-    columns = (TextColumn("scanning"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[words]}"))
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("scan", total=None, words="")
-
-        def advance(progress: ScanProgress) -> None:
-            counts[progress.row.action or "error"] += 1
-            if not progress.resumed:
-                rate.count()
-            shown = " ".join(f"[{COLOURS[name]}]{counts[name]} {name}[/]" for name in COLOURS if counts[name])
-            words = f"{rate.per_second:.1f}/s, {rate.left(progress.total - progress.done)} left  {shown}"
-            bar.update(task, completed=progress.done, total=progress.total, words=words)
-
-        yield advance
+from zhentu.backlog.scan import ScanSummary
+from zhentu.cli.progress import COLOURS, duration
+from zhentu.cli.terminal import console, styled
 
 
 def print_table(rows: list[ScanRow], summary: ScanSummary) -> None:
@@ -88,14 +22,14 @@ def print_table(rows: list[ScanRow], summary: ScanSummary) -> None:
         table.add_column(name, justify="left" if name == "action" else "right")
     for row in rows:
         if row.error:
-            table.add_row(Path(row.path).name, f"[red]{row.error}[/red]", *[""] * 6)
+            table.add_row(Path(row.path).name, styled(row.error, "red"), *[""] * 6)
             continue
         scores = (row.forged, row.material_mismatch, row.exaggerated_effect, row.scene_distortion)
         cells = ["" if s is None else f"{s:.2f}" for s in (*scores, row.cutout_artifact, row.ai_generated)]
-        table.add_row(Path(row.path).name, f"[{COLOURS[row.action]}]{row.action}[/]", *cells)
-    Console().print(table)
+        table.add_row(Path(row.path).name, styled(row.action, COLOURS[row.action]), *cells)
+    console().print(table)
     if summary.pictures > len(rows):
-        Console().print(f"... and {summary.pictures - len(rows)} more; --output writes all rows")
+        console().print(f"... and {summary.pictures - len(rows)} more; --output writes all rows")
 
 
 def print_totals(summary: ScanSummary, console: Console) -> None:
@@ -110,6 +44,11 @@ def print_totals(summary: ScanSummary, console: Console) -> None:
         f"policy {summary.policy_version} ({summary.mode})",
         soft_wrap=True,
     )
+    if summary.skipped:
+        counts = ", ".join(f"{count} {reason.value}" for reason, count in summary.skipped.items())
+        console.print(f"skipped {sum(summary.skipped.values())}: {counts}; see skipped.csv", soft_wrap=True)
+    if hidden := sum(count for reason, count in summary.skipped.items() if reason.may_hide_pictures):
+        console.print(f"[yellow]{hidden} of them may be pictures that nobody has looked at[/yellow]", soft_wrap=True)
     if summary.job_id:
         console.print(f"job {summary.job_id}", soft_wrap=True)
 
@@ -127,5 +66,5 @@ def print_estimate(found: Estimate, per_core_hour: float, console: Console) -> N
         ("time", f"{duration(found.seconds)} with {found.workers} workers, {found.core_hours:,.2f} core hours"),
         ("cost", f"{found.cost(per_core_hour):,.2f} at {per_core_hour} a core hour"),
     ):
-        table.add_row(f"[bold]{name}[/bold]", value)
+        table.add_row(styled(name, "bold"), value)
     console.print(table)

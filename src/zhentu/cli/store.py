@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from zhentu.cli.terminal import say
 from zhentu.settings import load_settings
 
 store_app = typer.Typer(help="The store of records.", no_args_is_help=True)
@@ -18,4 +19,4 @@ def migrate() -> None:
     from zhentu.record.database import migrate_store
 
     changed = migrate_store(load_settings().store_url)
-    typer.echo("the store was migrated" if changed else "the store is up to date")
+    say("the store was migrated" if changed else "the store is up to date")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zhentu.client.answer import Answer, AnswerReason
-from zhentu.client.asgi import Screening, ScreenUploads
+from zhentu.client.asgi import Screening, ScreenUploads, Unscreened
 from zhentu.client.client import AsyncClient, Client
 
-__all__ = ["Answer", "AnswerReason", "AsyncClient", "Client", "ScreenUploads", "Screening"]
+__all__ = ["Answer", "AnswerReason", "AsyncClient", "Client", "ScreenUploads", "Screening", "Unscreened"]

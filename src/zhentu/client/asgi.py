@@ -3,43 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
-from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zhentu.client.answer import Answer
 from zhentu.client.client import AsyncClient
-from zhentu.errors import DependencyError, PictureError, ZhentuError
+from zhentu.client.parts import Part, Parts, parts_of_body, parts_of_form
+from zhentu.errors import DependencyError, PictureError, UnsupportedFormat, ZhentuError
 from zhentu.types import Action, Listing
 
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 _OWN = b"x-zhentu-"
-_NO_FIELDS: dict[str, str] = {}
+_BODILESS = ("GET", "HEAD", "OPTIONS", "TRACE")
 ListingOf = Callable[[Mapping[str, str]], Listing]
+
+
+class Unscreened(StrEnum):
+    """What becomes of an upload that holds what cannot be screened."""
+
+    REFUSE = "refuse"
+    MARK = "mark"
 
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """A picture part and what the gate says of it. In the application: `request.state.zhentu`, one for each part."""
+    """A picture part and what the gate says of it. In the application: `request.state.zhentu`, one for each part.
+
+    sha256: of the picture's bytes. Names are the uploader's own and may come twice; find the part by its bytes.
+    """
 
     field: str
     name: str
     answer: Answer
+    sha256: str = ""
 
 
 class ScreenUploads:
-    """Refuses, marks or passes on uploads.
+    """Refuses, marks or passes on uploads; on the paths it guards nothing is called allowed that was not screened.
 
     A blocked or broken picture is refused with 422 and its reasons. Others pass on with the headers `X-Zhentu-Action`
-    (the gravest action) and `X-Zhentu-Records`, and `request.state.zhentu` holds every Screening; such headers sent by
-    a caller are removed. paths: prefixes of routes to screen; listing_of: form fields -> Listing.
-    max_bytes: of a request's body, which is held in memory.
+    (the gravest action; `deferred` where `on_error` let a picture through) and `X-Zhentu-Records`, and
+    `request.state.zhentu` holds every Screening; such headers sent by a caller are removed. An upload without pictures
+    and files gets no header.
+    paths: prefixes of routes to screen; listing_of: form fields -> Listing.  max_bytes: of a request's body, which is
+    held in memory.
+    unscreened: what looks like a picture or a file and cannot be screened (HEIC, SVG, archives, other multipart kinds)
+    is refused with 415, or with `Unscreened.MARK` passes on with `X-Zhentu-Action: unscreened`, and
+    `X-Zhentu-Unscreened` names the parts.  harmless: content types of files that may pass, e.g. "text/plain"; one that
+    is a picture all the same is screened.
     """
 
     def __init__(
@@ -49,21 +67,21 @@ class ScreenUploads:
         paths: tuple[str, ...] = ("/",),
         listing_of: ListingOf | None = None,
         max_bytes: int = 64 * 1024 * 1024,
+        unscreened: Unscreened = Unscreened.REFUSE,
+        harmless: tuple[str, ...] = (),
     ) -> None:
         self._app, self._client, self._paths = app, client, paths
         self._listing_of = listing_of or (lambda fields: Listing(listing_id=fields.get("listing_id", "")))
-        self._max_bytes = max_bytes
+        self._max_bytes, self._unscreened = max_bytes, unscreened
+        self._harmless = frozenset(each.lower() for each in harmless)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         scope = dict(scope) | {"headers": [each for each in scope["headers"] if not each[0].lower().startswith(_OWN)]}
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        screened = kind == "multipart/form-data" or kind.startswith("image/") or kind == "application/octet-stream"
-        if scope["method"] not in ("POST", "PUT", "PATCH") or not screened or not scope["path"].startswith(self._paths):
+        if scope["method"] in _BODILESS or not scope["path"].startswith(self._paths):
             await self._app(scope, receive, send)
             return
         body = await _whole(receive, self._max_bytes)
@@ -72,7 +90,8 @@ class ScreenUploads:
             await refusal(scope, receive, send)
             return
         try:
-            screenings = await self._screenings(scope, body, kind)
+            parts = await self._parts(scope, body)
+            screenings, unscreened = await self._screenings(parts)
         except (HTTPException, MultiPartException) as error:
             told = getattr(error, "detail", None) or getattr(error, "message", "the form cannot be read")
             await _refusal(400, "usage_error", str(told), ())(scope, receive, send)
@@ -86,36 +105,40 @@ class ScreenUploads:
         if blocked:
             await _refusal(422, "picture_blocked", "a picture may not be published", blocked)(scope, receive, send)
             return
-        await self._app(_marked(scope, screenings), _replayed(body, receive), send)
+        if unscreened and self._unscreened is Unscreened.REFUSE:
+            told = (
+                f"{', '.join(unscreened)[:200]}: cannot be screened; send JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF files"
+            )
+            await _refusal(415, "unscreened", told, ())(scope, receive, send)
+            return
+        await self._app(_marked(scope, screenings, unscreened), _replayed(body, receive), send)
 
-    async def _screenings(self, scope: Scope, body: bytes, kind: str) -> list[Screening]:
-        if kind != "multipart/form-data":
-            parts, fields = [("", "", body)] if _is_picture(body, kind) else [], _NO_FIELDS
-        else:
-            parts, fields = await _parts(scope, body)
-        listing = self._listing_of(fields)
-        answers = await asyncio.gather(
-            *(self._client.screen(payload, name=name, listing=listing) for _, name, payload in parts)
-        )
-        return [Screening(field, name, answer) for (field, name, _), answer in zip(parts, answers, strict=True)]
+    async def _parts(self, scope: Scope, body: bytes) -> Parts:
+        headers = Headers(scope=scope)
+        if not body:
+            return Parts()
+        if headers.get("content-encoding", "identity").lower() not in ("identity", ""):
+            return Parts(unscreened=("the compressed body",))
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            return await parts_of_form(scope, _replayed(body, None), self._harmless)
+        return await asyncio.to_thread(parts_of_body, body, kind, self._harmless)
 
+    async def _screenings(self, parts: Parts) -> tuple[list[Screening], list[str]]:
+        """What the gate says of every picture, and where something stands that it cannot say anything of."""
+        listing = self._listing_of(parts.fields)
+        found = await asyncio.gather(*(self._screening(each, listing) for each in parts.pictures))
+        named = [each for each in found if isinstance(each, str)]
+        return [each for each in found if isinstance(each, Screening)], [*parts.unscreened, *named]
 
-async def _parts(scope: Scope, body: bytes) -> tuple[list[tuple[str, str, bytes]], dict[str, str]]:
-    parts, fields = [], {}
-    async with Request(scope, _replayed(body, None)).form() as form:
-        for field, part in form.multi_items():
-            if not isinstance(part, UploadFile):
-                fields[field] = part
-                continue
-            payload = await part.read()
-            if _is_picture(payload, (part.content_type or "").lower()):
-                parts.append((field, part.filename or "", payload))
-    return parts, fields
-
-
-def _is_picture(payload: bytes, kind: str) -> bool:
-    # What it says it is, or what it is: a picture sent as text/plain is one, too.
-    return kind.startswith("image/") or payload.startswith(_MAGIC) or payload[8:12] in (b"WEBP", b"avif", b"avis")
+    async def _screening(self, part: Part, listing: Listing) -> Screening | str:
+        try:
+            answer = await self._client.screen(part.payload, name=part.name, listing=listing)
+        except UnsupportedFormat:
+            if self._unscreened is Unscreened.REFUSE:
+                raise
+            return part.name or part.field or "the body"
+        return Screening(part.field, part.name, answer, hashlib.sha256(part.payload).hexdigest())
 
 
 async def _whole(receive: Receive, most: int) -> bytes | None:
@@ -144,12 +167,20 @@ def _replayed(body: bytes, then: Receive | None) -> Receive:
     return receive
 
 
-def _marked(scope: Scope, screenings: list[Screening]) -> Scope:
-    actions = [each.answer.action for each in screenings]
-    gravest = max(actions, key=lambda each: each.severity, default=Action.ALLOW)
-    records = ",".join(each.answer.record_id for each in screenings if each.answer.record_id)
-    headers = [(b"x-zhentu-action", gravest.value.encode()), (b"x-zhentu-records", records.encode())]
-    state = dict(scope.get("state") or {}) | {"zhentu": tuple(screenings)}
+def _marked(scope: Scope, screenings: list[Screening], unscreened: list[str]) -> Scope:
+    headers: list[tuple[bytes, bytes]] = []
+    if screenings:
+        gravest = max((each.answer.action for each in screenings), key=lambda each: each.severity)
+        records = ",".join(each.answer.record_id for each in screenings if each.answer.record_id)
+        # What `on_error` let through was not screened yet, and is not called allowed.
+        deferred = any(each.answer.assumed or each.answer.deferred for each in screenings)
+        action = "deferred" if deferred and gravest is Action.ALLOW else gravest.value
+        headers = [(b"x-zhentu-action", action.encode()), (b"x-zhentu-records", records.encode())]
+    if unscreened:
+        names = ",".join(unscreened).encode("ascii", "replace").replace(b"\r", b"?").replace(b"\n", b"?")
+        marks = [(b"x-zhentu-action", b"unscreened"), (b"x-zhentu-unscreened", names[:1000])]
+        headers = [*marks, *headers[1:]]
+    state = dict(scope.get("state") or {}) | {"zhentu": tuple(screenings), "zhentu_unscreened": tuple(unscreened)}
     return dict(scope) | {"headers": [*scope["headers"], *headers], "state": state}
 
 

@@ -9,8 +9,8 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import uuid_utils
 
 from zhentu.client.answer import Answer, answer_of, assumed_answer, error_of
 from zhentu.client.queue import Upload, UploadQueue
-from zhentu.errors import DependencyError, UsageError
+from zhentu.errors import Forbidden, PictureError, RateLimited, Unauthenticated, UsageError, ZhentuError
 from zhentu.types import Action, Listing, OnError
 
 _AGAIN = (429, 500, 502, 503, 504)
@@ -34,6 +34,20 @@ class _Options:
     budget_s: float
     attempts: int
     queue: UploadQueue | None
+
+    @property
+    def strict(self) -> _Options:
+        """The same for what waits in the queue: one attempt each, and nothing is queued again."""
+        return replace(self, on_error=OnError.BLOCK, attempts=1, queue=None)
+
+    def waiting(self) -> Iterator[tuple[Path, Upload]]:
+        """What waits in the queue, oldest first."""
+        return iter(()) if self.queue is None else self.queue.waiting()
+
+    def answered(self, path: Path) -> None:
+        """The gate has answered for this file."""
+        if self.queue is not None:
+            self.queue.answered(path)
 
 
 def _options(
@@ -107,6 +121,20 @@ class _Course:
         return assumed_answer(Action.ALLOW, cause)
 
 
+def _refused(options: _Options, path: Path, error: ZhentuError) -> bool:
+    """Set a picture aside that the gate will never take; False where it must be sent again later.
+
+    Raises Unauthenticated and Forbidden: then not the picture is at fault, and no other will be taken either.
+    """
+    if isinstance(error, Unauthenticated | Forbidden):
+        raise error
+    if isinstance(error, PictureError | UsageError) and not isinstance(error, RateLimited):
+        if options.queue is not None:
+            options.queue.set_aside(path, f"{error.code}: {error}")
+        return True
+    return False
+
+
 def _upload(
     picture: bytes, name: str, listing: Listing | None, references: Sequence[bytes], idempotency_key: str
 ) -> Upload:
@@ -148,20 +176,23 @@ class Client:
         return self._send(_upload(picture, name, listing, references, idempotency_key), self._options)
 
     def flush(self) -> int:
-        """Send what waits in the queue; how many were answered. Stops at the first that the gate does not answer."""
+        """Send what waits in the queue; how many were answered. What is not answered stays, and nothing is lost.
+
+        Stops at the first that the gate does not answer. A picture that the gate refuses is set aside into the folder
+        `refused` of the queue, with the reason, and named in the log: it is online, and no answer allows it.
+        Raises Unauthenticated and Forbidden for the key; the queue stays as it is then.
+        """
         done = 0
-        if self._options.queue is None:
-            return done
-        strict = _Options(self._options.base_url, self._options.api_key, OnError.BLOCK, self._options.budget_s, 1, None)
-        for path, upload in self._options.queue.waiting():
+        for path, upload in self._options.waiting():
             try:
-                if self._send(upload, strict).assumed:
+                answer = self._send(upload, self._options.strict)
+            except ZhentuError as error:
+                if not _refused(self._options, path, error):
                     break
-            except DependencyError:
+                continue
+            if answer.assumed:
                 break
-            except Exception:  # noqa: S110 - the picture is at fault, and the gate has said so
-                pass
-            path.unlink()
+            self._options.answered(path)
             done += 1
         return done
 
@@ -215,7 +246,28 @@ class AsyncClient:
         idempotency_key: str = "",
     ) -> Answer:
         """Ask about one picture. Raises PictureError when it is none, UsageError when the call or key is at fault."""
-        course = _Course(self._options, _upload(picture, name, listing, references, idempotency_key))
+        return await self._send(_upload(picture, name, listing, references, idempotency_key), self._options)
+
+    async def flush(self) -> int:
+        """Send what waits in the queue, as `Client.flush` does."""
+        done = 0
+        waiting = self._options.waiting()
+        while (found := await asyncio.to_thread(next, waiting, None)) is not None:
+            path, upload = found
+            try:
+                answer = await self._send(upload, self._options.strict)
+            except ZhentuError as error:
+                if not await asyncio.to_thread(_refused, self._options, path, error):
+                    break
+                continue
+            if answer.assumed:
+                break
+            await asyncio.to_thread(self._options.answered, path)
+            done += 1
+        return done
+
+    async def _send(self, upload: Upload, options: _Options) -> Answer:
+        course = _Course(options, upload)
         while True:
             try:
                 outcome: httpx.Response | httpx.TransportError = await self._http.request(**course.request())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zhentu.types import AiState, BankHit, BankKind, Category, Evidence, Signal
+from zhentu.types import AiState, Answer, BankHit, BankKind, Category, Comparison, Evidence, Question, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ _ONE_PICTURE_CANNOT_TELL: dict[Category, Words] = {
 
 
 def _figures(score: float, limit: float) -> tuple[str, str]:
-    """Both with two decimals, or as many more (at most six) as it takes to tell them from each other and from zero."""
+    """Both with two decimals, or as many as it takes (at most six) to tell the limit from the score and from zero."""
     for decimals in range(2, 6):
         shown = f"{score:.{decimals}f}", f"{limit:.{decimals}f}"
         if float(shown[1]) > 0 and (score == limit or shown[0] != shown[1]):
@@ -114,16 +114,31 @@ _SAYS: dict[AiState, Words] = {
 }
 
 
+_STATEMENTS: dict[str, Words] = {
+    "c2pa_ai_source_type": Words("a C2PA manifest whose signature holds", "签名成立的 C2PA 清单"),
+    "c2pa_broken_ai_source_type": Words("a C2PA manifest that does not hold", "签名或哈希不成立的 C2PA 清单"),
+    "iptc_digital_source_type": Words("the IPTC digital source type", "IPTC 数字来源类型"),
+    "ai_system_used": Words("an IPTC field about AI", "IPTC 的 AI 字段"),
+    "google_ai_credit": Words("a credit line of Google AI", "Google AI 署名"),
+    "aigc_label": Words("an AIGC label", "AIGC 标识"),
+    "aigc_label_malformed": Words("an AIGC label that does not follow the standard", "不符合标准的 AIGC 标识"),
+    "aigc_label_vendor": Words("a producer's own AI mark", "生产方自有的 AI 标记"),
+    "generator_parameters": Words("what a generator writes", "生成工具写入的内容"),
+    "stealth_parameters": Words("parameters hidden in the pixels", "隐藏在像素中的生成参数"),
+}
+
+
 def provenance_words(evidence: Evidence, action: str) -> Words:
-    """Why something the file or its uploader says asks for an action."""
+    """Why something the file or its uploader says asks for an action: what it is, where it stood, how it reads."""
     after = _NEXT[action]
-    where = f" ({evidence.location})" if evidence.location else ""
     if evidence.name == "declared_ai":
         return Words(f"You declared this picture as AI-made. {after.en}", f"您已声明该图片由 AI 制作。{after.zh}")
-    says = _SAYS[evidence.ai_state or AiState.SUSPECTED]
+    says, what = _SAYS[evidence.ai_state or AiState.SUSPECTED], _STATEMENTS.get(evidence.name)
+    en = ", ".join(filter(None, (what.en if what else "", evidence.location)))
+    zh = "，".join(filter(None, (what.zh if what else "", evidence.location)))
     return Words(
-        f"{says.en}{where}: {evidence.detail}. {after.en}",
-        f"{says.zh}{where}：{evidence.detail}。{after.zh}",
+        f"{says.en}{f' ({en})' if en else ''}: {evidence.detail}. {after.en}",
+        f"{says.zh}{f'（{zh}）' if zh else ''}：{evidence.detail}。{after.zh}",
     )
 
 
@@ -144,16 +159,59 @@ def bank_words(hit: BankHit, action: str) -> Words:
     )
 
 
-def comparison_words(action: str, mismatch: float, threshold: float) -> Words:
-    """Why the comparison with reference pictures asks for an action."""
-    after, (got, limit) = _NEXT[action], _figures(mismatch, threshold)
+QUESTION_NAMES: dict[Question, Words] = {
+    Question.PRODUCT: Words("the goods themselves", "商品本身"),
+    Question.COLOUR: Words("the colour", "颜色"),
+    Question.TEXTURE: Words("the material or texture", "材质或质感"),
+    Question.PRINT: Words("the print or pattern", "印花或图案"),
+    Question.CONSTRUCTION: Words("the make (parts or proportions)", "款式结构（部件或比例）"),
+}
+
+ANSWER_NAMES: dict[Answer, Words] = {
+    Answer.SAME: Words("the same", "相符"),
+    Answer.DIFFERS: Words("differs", "不符"),
+    Answer.CANNOT_TELL: Words("cannot tell", "无法判断"),
+}
+
+COLOUR_VARIANT = Words(
+    "The goods are shown in another colour than in the reference pictures; the listing offers several colours, so "
+    "nothing needs to be done.",
+    "图中商品与参考图片颜色不同；该商品已声明有多种颜色，无需处理。",
+)
+
+
+def differing_words(comparison: Comparison) -> Words:
+    """Which of the questions differ, by name, surest first; empty where none could be told."""
+    names = [QUESTION_NAMES[question] for question in comparison.differing]
+    return Words(", ".join(each.en for each in names), "、".join(each.zh for each in names))
+
+
+def comparison_words(action: str, comparison: Comparison, threshold: float) -> Words:
+    """Why the comparison with reference pictures asks for an action, and what differs."""
+    after, what = _NEXT[action], differing_words(comparison)
+    if Question.PRODUCT in comparison.differing:
+        seen = Words("They look like other goods.", "疑似并非同一商品。")
+    elif comparison.differing:
+        seen = Words(
+            f"It looks like the same goods, but these differ: {what.en}.", f"疑似同一商品，但{what.zh}有差异。"
+        )
+    else:
+        seen = Words("What exactly differs cannot be told.", "无法确定具体差异。")
+    got, limit = _figures(comparison.score, threshold)
     return Words(
-        f"The goods look unlike the reference pictures (score {got}, limit {limit}). {after.en}",
-        f"图中商品与参考图片不符（得分 {got}，阈值 {limit}）。{after.zh}",
+        f"The goods look unlike the reference pictures (score {got}, limit {limit}; "
+        f"{comparison.agreeing} of {comparison.compared} agree). {seen.en} {after.en}",
+        f"图中商品与参考图片不符（得分 {got}，阈值 {limit}；{comparison.compared} 张参考图中 "
+        f"{comparison.agreeing} 张相符）。{seen.zh}{after.zh}",
     )
 
 
 DEFERRED = Words(
     "The picture could not be checked now; it stays online and is checked as soon as possible.",
     "图片暂时无法检测，可先行展示，系统恢复后将尽快补检。",
+)
+
+UNSCREENABLE = Words(
+    "The picture went online unchecked, and could not be checked afterwards either; a person must look at it.",
+    "图片未经检测即已展示，且事后仍无法完成检测，须由人工复核。",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,12 +17,14 @@ from zhentu.types import (
     BankKind,
     Basis,
     Category,
+    Comparison,
     Decision,
     Evidence,
     EvidenceKind,
     Listing,
     Mode,
     Profile,
+    Question,
     Reason,
     ReasonKind,
     Signal,
@@ -43,6 +46,8 @@ ACTIONS = (Action.LABEL, Action.REVIEW, Action.BLOCK)
 # A perceptual match ignores colour, so it may ask for label or review, never for block.
 BANK_KEYS = (*(kind.value for kind in BankKind), *(f"{kind.value}_similar" for kind in BankKind))
 UNSIGNED = (Trust.DECLARED, Trust.FORGEABLE)
+_COLOUR_NAMES = frozenset(("colour", "colours", "color", "colors", "颜色", "颜色分类", "色号"))
+_SEPARATORS = re.compile(r"[,;/|，、；／\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +90,15 @@ def decide(
     shipped: Sequence[Threshold],
     *,
     hits: Sequence[BankHit] = (),
-    mismatch: float | None = None,
+    comparison: Comparison | None = None,
     picture_sha256: str = "",
 ) -> Decision:
     """What the policy says of one picture.
 
     verdict: read at the policy's prior.  shipped: the thresholds that came with the model, for the policy's profile and
     prior, and with the comparison.  hits: entries of banks it matches.
-    mismatch: score against reference pictures in [0, 1], None where none was compared.  picture_sha256: decides whether
-    it is part of the roll-out.
+    comparison: with reference pictures, None where none was compared.  picture_sha256: decides whether the picture is
+    part of the roll-out.
     The gravest action asked for wins; every reason is kept. In shadow mode, and outside the roll-out, the action is
     recorded and `applied` is allow.
     """
@@ -106,10 +111,10 @@ def decide(
     reasons = _bank_reasons(hits, policy) + _provenance_reasons(evidence, policy)
     if verdict is not None:
         reasons += _score_reasons(verdict, listing.goods, policy, shipped, used)
-    if mismatch is not None:
+    if comparison is not None:
         held = policy.comparison_thresholds(shipped)
         used += held
-        reasons += _comparison_reasons(mismatch, held)
+        reasons += _comparison_reasons(comparison, listing, held)
     action = max((reason.action for reason in reasons), key=lambda each: each.severity, default=Action.ALLOW)
     if not reasons:
         words = notices.NOTHING_FOUND
@@ -122,6 +127,13 @@ def deferred_decision(policy: Policy) -> Decision:
     words = notices.DEFERRED
     reason = Reason(ReasonKind.DEFERRED, "screening_deferred", Action.ALLOW, words.en, words.zh)
     return _decision(Action.ALLOW, [reason], policy, policy.mode, None, ())
+
+
+def unscreenable_decision(policy: Policy) -> Decision:
+    """What is said of a picture that was let through and then could not be screened: never that it may stay."""
+    words = notices.UNSCREENABLE
+    reason = Reason(ReasonKind.DEFERRED, "screening_impossible", Action.REVIEW, words.en, words.zh)
+    return _decision(Action.REVIEW, [reason], policy, policy.mode, None, ())
 
 
 def declaration(listing: Listing) -> tuple[Evidence, ...]:
@@ -188,14 +200,25 @@ def _bank_reasons(hits: Sequence[BankHit], policy: Policy) -> list[Reason]:
     return reasons
 
 
-def _comparison_reasons(mismatch: float, held: Sequence[Threshold]) -> list[Reason]:
-    passed = _gravest_passed(mismatch, held)
+def _comparison_reasons(comparison: Comparison, listing: Listing, held: Sequence[Threshold]) -> list[Reason]:
+    passed = _gravest_passed(comparison.score, held)
     if passed is None:
         return []
-    words = notices.comparison_words(passed.action.value, mismatch, passed.value)
-    code, category = f"comparison_{passed.category.value}", passed.category
-    kind = ReasonKind.COMPARISON
-    return [Reason(kind, code, passed.action, words.en, words.zh, category, mismatch, passed.value)]
+    kind, category = ReasonKind.COMPARISON, passed.category
+    if comparison.differing == (Question.COLOUR,) and offers_colours(listing):
+        words = notices.COLOUR_VARIANT
+        return [Reason(kind, "comparison_colour_variant", Action.ALLOW, words.en, words.zh, category, comparison.score)]
+    words = notices.comparison_words(passed.action.value, comparison, passed.value)
+    code = f"comparison_{category.value}"
+    return [Reason(kind, code, passed.action, words.en, words.zh, category, comparison.score, passed.value)]
+
+
+def offers_colours(listing: Listing) -> bool:
+    """Whether the seller declares several colours of the goods, as in {"colour": "red, blue"} or {"颜色": "红/蓝"}."""
+    for name, value in listing.declared_attributes.items():
+        if name.strip().casefold() in _COLOUR_NAMES:
+            return len({part.strip().casefold() for part in _SEPARATORS.split(value) if part.strip()}) > 1
+    return False
 
 
 def _gravest_passed(score: float, held: Sequence[Threshold]) -> Threshold | None:

@@ -189,9 +189,18 @@ class GoldenPair:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
-class ComparerEntry:
-    """One model that compares a picture with references. view_size: side in pixels of the square views it takes.
+class QuestionLevels:
+    """Up to `same` a question is answered "the same", from `differs` on "differs"; in between nobody can tell."""
 
+    same: Probability
+    differs: Probability
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class ComparerEntry:
+    """One model that compares a picture with references: an encoder and the heads over the figures of a pair.
+
+    figures: names of what the heads take, in order.  calibration, levels: by output, "mismatch" and the questions.
     review_threshold: the score that at most one in a hundred true matches reaches.
     """
 
@@ -200,8 +209,10 @@ class ComparerEntry:
     file: str
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     weights: tuple[WeightsFile, ...]
-    view_size: int
-    calibration: Platt
+    heads: WeightsFile
+    figures: tuple[str, ...]
+    calibration: Mapping[str, Platt]
+    levels: Mapping[str, QuestionLevels]
     review_threshold: Probability
     golden: tuple[GoldenPair, ...]
     training_data: TrainingData
@@ -220,6 +231,38 @@ class ComparerEntry:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class GoldenGoods:
+    """A sample picture of the package, how sure the finder must be of its goods, and how much of it they fill."""
+
+    picture: str
+    sureness: Probability
+    share: Probability
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class FinderEntry:
+    """The network that finds the goods. view_size: side in pixels of the square view it takes.
+
+    least_sureness: below it the goods were not found.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    view_size: int
+    least_sureness: Probability
+    golden: tuple[GoldenGoods, ...]
+    created: str
+    licence: str
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and sha256."""
+        return ModelRef(self.name, self.version, self.sha256)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class Manifest:
     """All models of a folder, and which are active ("name@version"); a folder may hold no comparer."""
 
@@ -228,6 +271,7 @@ class Manifest:
     models: tuple[ModelEntry, ...]
     comparers: tuple[ComparerEntry, ...] = ()
     active_comparer: str = ""
+    finder: FinderEntry | None = None
 
     @staticmethod
     def load(folder: Path) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,19 +24,23 @@ from zhentu.errors import ConfigError, UsageError, ZhentuError
 from zhentu.gate.active import ActiveScreener
 from zhentu.gate.auth import Doorkeeper, is_loopback
 from zhentu.gate.background import Background
+from zhentu.gate.budget import Budget
 from zhentu.gate.capacity import Capacity
 from zhentu.gate.context import Gate
 from zhentu.gate.deliver import Deliverer
 from zhentu.gate.flights import Flights
 from zhentu.gate.job_runner import JobRunner
 from zhentu.gate.metrics import GateMetrics
-from zhentu.gate.middleware import BodyLimits, Surround
+from zhentu.gate.middleware import Door, Surround
 from zhentu.gate.problems import of_http, response_of
 from zhentu.gate.requests import UrlSubmission
+from zhentu.gate.rules import Rules
 from zhentu.gate.schemas import ProblemAnswer
 from zhentu.gate.service import ScreeningService
 from zhentu.gate.spooled_store import SpooledStore
 from zhentu.gate.tracing import Tracing
+from zhentu.gate.visitors import Visitors
+from zhentu.intake.cell import DecodeCells
 from zhentu.intake.fetch import FetchLimits, Outbound
 from zhentu.record.history import ModelHistory
 from zhentu.record.job_store import JobStore
@@ -49,9 +54,8 @@ from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.validation import problems_of
 
+_FOR_DECODING = 0.8  # of the deadline: whoever sent a slow picture is still told so
 _build_screener = partial(build_screener, golden=True)
-_FORM_OVERHEAD = 64 * 1024  # bytes of multipart framing and fields beside the pictures
-_MOST_BATCH = 256 * 1024 * 1024  # bytes of one batch, whatever its pictures' own limit
 
 
 def create_app(
@@ -59,39 +63,56 @@ def create_app(
     make_screener: Callable[[Settings], Screener] = _build_screener,
     make_store: Callable[[Settings], RecordStore] = build_store,
     tracing: Tracing | None = None,
+    warm: bool = False,
 ) -> FastAPI:
     """The application. The model is loaded and its golden scores checked when it starts, not at import.
 
+    warm: start a process for odd pictures at once, so that the first of them does not wait for it.
     Raises ConfigError where settings are missing that have no default, or do not fit together.
     """
     _check(settings)
     tracing = tracing or Tracing.from_environment()
-    metrics = GateMetrics(tracing)
+    metrics, budget = GateMetrics(tracing), Budget(settings.held_bytes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        cells = DecodeCells(settings.worker_count, _FOR_DECODING * settings.deadline_s, settings.decode_bytes)
         try:
             store = await asyncio.to_thread(make_store, settings)
             banks = await asyncio.to_thread(build_banks, store)
-            gate = await asyncio.to_thread(_gate, settings, store, _with_banks(make_screener, banks), metrics)
-            desk = await asyncio.to_thread(build_desk, settings, store, banks, lambda: gate.active.screener)
+            make = _with(make_screener, banks, cells)
+            gate = await asyncio.to_thread(_gate, settings, store, make, metrics, budget)
+            desk = await asyncio.to_thread(
+                build_desk, settings, store, banks, lambda: gate.active.screener, app.state.open_token, cells
+            )
         except ZhentuError as error:
             app.state.failed = error  # `zhentu serve` says it in one line and with its exit code
             raise
         app.state.gate, app.state.desk = gate, desk
         gate.background.start()
         banks.start()
+        warming = asyncio.gather(*([asyncio.to_thread(cells.warm)] if warm else []), return_exceptions=True)
         yield
         gate.capacity.drain()
         await asyncio.gather(*gate.service.asides, return_exceptions=True)
         await asyncio.to_thread(gate.capacity.close)
         await asyncio.to_thread(banks.stop)
+        await warming  # a process that did not start is tried again when it is needed
+        await asyncio.to_thread(cells.close)
         await gate.background.stop()
         await asyncio.to_thread(gate.spooled.spool.close)
         await asyncio.to_thread(store.close)
         await asyncio.to_thread(tracing.close)
 
-    app = FastAPI(title="zhentu", version=__version__, summary="真图: is this product picture true?", lifespan=lifespan)
+    app = FastAPI(
+        title="zhentu",
+        version=__version__,
+        summary="真图: is this product picture true?",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages load their scripts from a third party
+        redoc_url=None,
+    )
+    app.state.open_token = secrets.token_urlsafe(24) if settings.open else ""
     app.add_exception_handler(ZhentuError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -100,19 +121,26 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     _describe(app)
-    single = 2 * settings.max_bytes + _FORM_OVERHEAD
-    batch = max(single, min(settings.batch_size * settings.max_bytes, _MOST_BATCH)) + _FORM_OVERHEAD
-    app.add_middleware(Surround, limits=BodyLimits(single, batch, settings.body_timeout_s), metrics=metrics)
+    routes = [each for router in ROUTERS for each in router.routes]
+    rules = Rules(routes, settings.max_bytes, settings.batch_size, budget.share)
+    visitors = Visitors.of(settings.allowed_hosts, settings.host, settings.open)
+    app.add_middleware(Surround, door=Door(visitors, rules, budget, settings.body_timeout_s), metrics=metrics)
     tracing.instrument(app)
     return app
 
 
-def _with_banks(make_screener: Callable[[Settings], Screener], banks: Banks) -> Callable[[Settings], Screener]:
-    return lambda settings: replace(make_screener(settings), bank=banks)
+def _with(
+    make_screener: Callable[[Settings], Screener], banks: Banks, cells: DecodeCells
+) -> Callable[[Settings], Screener]:
+    return lambda settings: replace(make_screener(settings), bank=banks, decoder=cells)
 
 
 def _gate(
-    settings: Settings, store: RecordStore, make_screener: Callable[[Settings], Screener], metrics: GateMetrics
+    settings: Settings,
+    store: RecordStore,
+    make_screener: Callable[[Settings], Screener],
+    metrics: GateMetrics,
+    budget: Budget,
 ) -> Gate:
     database = store.database
     door = Doorkeeper(KeyStore(database), settings)
@@ -126,8 +154,8 @@ def _gate(
         settings, active, spooled, shadow, capacity, outbound, pictures, metrics, Flights(), set()
     )
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-    deliverer = Deliverer(Outbox(database), outbound, secret, metrics)
-    runner = JobRunner(service, jobs, store)
+    deliverer = Deliverer(Outbox(database), Outbound(limits), secret, metrics)
+    runner = JobRunner(service, jobs, store, budget)
     background = Background(active, spooled, runner, deliverer, metrics, settings.reload_s)
     return Gate(settings, store, spooled, active, capacity, service, jobs, pictures, door, metrics, background)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import time
 from collections import OrderedDict
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 from zhentu.errors import Forbidden, RateLimited, StoreError, Unauthenticated
@@ -15,8 +17,10 @@ from zhentu.types import Role
 
 _FRESH_S = 5.0  # a revoked key is refused after so many seconds at the latest
 _STALE_S = 3600.0  # while the store is down, a key seen so lately still opens
-_MOST = 10_000  # keys remembered, known or not
+_MOST = 10_000  # keys remembered
 _LONGEST = 200  # characters of a token worth looking at
+_WRONG = 20.0  # wrong keys in a row that one address may send; then one a second
+_PEERS = 4096  # addresses whose wrong keys are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,25 @@ class Doorkeeper:
         self._keys, self._settings = keys, settings
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._buckets: dict[str, _Bucket] = {}
+        self._wrong: OrderedDict[str, _Bucket] = OrderedDict()
+        self._existing, self._listed_at = frozenset[str](), -math.inf
+        self._listing = asyncio.Lock()
 
-    async def admit(self, token: str, needed: Role) -> Caller:
-        """The caller behind a token. Raises Unauthenticated, Forbidden, RateLimited; StoreError for unseen keys."""
+    async def admit(self, token: str, needed: Role, peer: str = "") -> Caller:
+        """The caller behind a token. peer: the address it came from.
+
+        Raises Unauthenticated, Forbidden, RateLimited; StoreError for unseen keys.
+        """
         if self._settings.open:
             return Caller("", "open", Role.ADMIN, 0.0)
-        key = await self._key(token)
+        noisy = peer in self._wrong and self._tokens(self._wrong, peer, _WRONG, 1.0).tokens < 1.0
+        # Behind a reverse proxy everybody has one address. So nobody is locked out: from an address that sent many
+        # wrong keys, unknown ones are refused by a list that is read once a second, and cost the store nothing more.
+        key = None if noisy and not await self._exists(key_id_of(token)) else await self._key(token)
         if key is None or not key.opens_with(token):
+            self._count_wrong(peer)
+            if noisy:
+                raise RateLimited("too many wrong keys came from this address; try again with a valid one", 1.0)
             raise Unauthenticated("an API key is needed: Authorization: Bearer zt_...; see `zhentu keys create`")
         if not key.role.includes(needed):
             raise Forbidden(f"this needs the role {needed.value}, and the key {key.name!r} has {key.role.value}")
@@ -63,22 +79,45 @@ class Doorkeeper:
         self.spend(caller, 1)
         return caller
 
-    def spend(self, caller: Caller, requests: int) -> None:
-        """Count so many requests against a key's rate (a bucket of one second's worth). Raises RateLimited."""
+    def spend(self, caller: Caller, requests: int, paid: int = 0) -> None:
+        """Count so many requests against a key's rate (a bucket of one second's worth). Raises RateLimited.
+
+        paid: what the same call has spent already: the request itself, before its pictures were counted.
+        """
         rate = caller.rate_per_s
         if rate <= 0:
             return
-        now = time.monotonic()
         most = max(rate, 1.0)
-        bucket = self._buckets.setdefault(caller.key_id, _Bucket(most, now))
-        bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * rate)
-        bucket.at = now
+        bucket = self._tokens(self._buckets, caller.key_id, most, rate)
         # A batch larger than the bucket goes through when the bucket is full, and is paid off afterwards.
-        needed = min(float(requests), most)
+        needed = min(float(requests + paid), most) - paid
         if bucket.tokens < needed:
             wait = (needed - bucket.tokens) / rate
             raise RateLimited(f"key {caller.name!r} may ask {rate:g} times a second; try again in {wait:.1f} s", wait)
         bucket.tokens -= requests
+
+    @staticmethod
+    def _tokens(buckets: MutableMapping[str, _Bucket], name: str, most: float, rate: float) -> _Bucket:
+        """The bucket of a name, filled up to this moment."""
+        now = time.monotonic()
+        bucket = buckets.setdefault(name, _Bucket(most, now))
+        bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * rate)
+        bucket.at = now
+        return bucket
+
+    def _count_wrong(self, peer: str) -> None:
+        bucket = self._tokens(self._wrong, peer, _WRONG, 1.0)
+        bucket.tokens = max(bucket.tokens - 1.0, 0.0)
+        self._wrong.move_to_end(peer)
+        while len(self._wrong) > _PEERS:
+            self._wrong.popitem(last=False)
+
+    async def _exists(self, key_id: str) -> bool:
+        async with self._listing:
+            if time.monotonic() - self._listed_at > 1.0:
+                keys = await asyncio.to_thread(self._keys.list)
+                self._existing, self._listed_at = frozenset(each.key_id for each in keys), time.monotonic()
+        return key_id in self._existing
 
     async def _key(self, token: str) -> ApiKey | None:
         key_id = key_id_of(token) if len(token) <= _LONGEST else ""
@@ -93,6 +132,8 @@ class Doorkeeper:
             if seen is not None and now - seen.at < _STALE_S:
                 return seen.key
             raise
+        if found is None and seen is None:
+            return None  # made-up keys must not drive those out that open while the store is down
         self._seen[key_id] = _Seen(found, now)
         self._seen.move_to_end(key_id)
         while len(self._seen) > _MOST:

@@ -51,6 +51,8 @@ class Background:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._jobs.stop()
+        await self._deliverer.stop()
         with contextlib.suppress(ZhentuError):
             await self._replay()
 

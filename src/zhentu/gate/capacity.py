@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
@@ -15,6 +16,8 @@ Outcome = TypeVar("Outcome")
 
 _FIRST_GUESS_S = 0.05
 _SMOOTHING = 0.1
+_STEEP = 4.0  # times what a picture was thought to take: more is no news of the others
+_SHARE = 0.75  # of all places that one caller may take
 _MARGIN = 0.7  # of the deadline that an expected wait may use up: times vary, and a late answer helps nobody
 
 
@@ -50,7 +53,9 @@ class Capacity:
     def __init__(self, workers: int, queue_size: int, deadline_s: float, first_guess_s: float = _FIRST_GUESS_S) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="screen")
         self._workers, self._most, self._deadline_s = workers, workers + queue_size, deadline_s
+        self._share = max(workers, int(self._most * _SHARE))
         self._under_way = 0
+        self._by_owner: Counter[str] = Counter()
         self._service_s = first_guess_s
         self._draining = False
 
@@ -64,13 +69,15 @@ class Capacity:
         """Whether a thread is free for work that can wait."""
         return self._under_way < self._workers and not self._draining
 
-    def admit(self) -> None:
-        """Raise Overloaded when there is no place, or the wait would outlast the deadline."""
+    def admit(self, owner: str = "") -> None:
+        """Raise Overloaded when there is no place, or the wait would outlast the deadline. owner: who asks, a key."""
         if self._draining:
             raise Overloaded("the gate is shutting down; ask another one", 1.0)
         expected = (self._under_way / self._workers + 1) * self._service_s
         if self._under_way >= self._most:
             raise Overloaded(f"{self._under_way} pictures are waiting, the limit is {self._most}; try again", expected)
+        if owner and self._by_owner[owner] >= self._share:
+            raise Overloaded(f"{self._by_owner[owner]} pictures of yours are waiting; others get their turn", expected)
         if self._under_way >= self._workers and expected > _MARGIN * self._deadline_s:
             raise Overloaded(
                 f"{self._under_way} pictures are waiting, a new one would take {expected:.1f} s and the deadline is "
@@ -78,21 +85,24 @@ class Capacity:
                 expected,
             )
 
-    async def run(self, work: Callable[[Ticket], Outcome]) -> Outcome:
+    async def run(self, work: Callable[[Ticket], Outcome], owner: str = "", within_s: float | None = None) -> Outcome:
         """Run `work` in a thread. Raises Overloaded at once when full, DeadlineExceeded when the deadline passes.
+
+        owner: who asks; nobody fills every place.  within_s: what is left of the deadline, all of it by default.
 
         Cancelling the caller drops the work: it never begins, or stops at its next `ticket.check()`.
         """
-        self.admit()
+        self.admit(owner)
         self._under_way += 1
+        self._by_owner[owner] += 1
         ticket = Ticket()
         # The thread sees the request's context: a trace goes on in it.
         future = self._pool.submit(copy_context().run, self._timed, work, ticket)
         # The slot is free when the thread is, not when an impatient caller has gone.
         loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release, owner))
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(self._deadline_s if within_s is None else max(within_s, 0.0)):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
             expected = (self._under_way / self._workers + 1) * self._service_s
@@ -115,11 +125,15 @@ class Capacity:
         try:
             return work(ticket)
         finally:
-            took = time.perf_counter() - ticket.began_at
+            # One slow picture must not make the gate think that all are, and refuse everybody else's.
+            took = min(time.perf_counter() - ticket.began_at, _STEEP * self._service_s)
             self._service_s += _SMOOTHING * (took - self._service_s)
 
-    def _release(self) -> None:
+    def _release(self, owner: str) -> None:
         self._under_way -= 1
+        self._by_owner[owner] -= 1
+        if not self._by_owner[owner]:
+            del self._by_owner[owner]
 
 
 def _drop(ticket: Ticket, future: Future[Outcome]) -> None:

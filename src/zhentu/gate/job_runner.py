@@ -4,39 +4,67 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+from collections import Counter
 
-from zhentu.errors import DependencyError, Overloaded, PictureError, RecordNotFound, UsageError
-from zhentu.gate.events import JOB_FINISHED, envelope
+from zhentu.errors import DependencyError, Overloaded, PictureError, RecordNotFound, UsageError, ZhentuError
+from zhentu.gate.budget import Budget
+from zhentu.gate.events import JOB_FINISHED, envelope, screened_message
+from zhentu.gate.late import unscreenable_record
 from zhentu.gate.requests import Submission
 from zhentu.gate.schemas import ItemAnswer, JobAnswer, ProblemAnswer, answer_of
 from zhentu.gate.service import ScreeningService
 from zhentu.record.job_store import JobKind, JobStatus, JobStore, JobTask
 from zhentu.record.outbox import new_message
-from zhentu.record.store import RecordStore
+from zhentu.record.store import RecordStore, RecordWrite
 from zhentu.types import Evidence, EvidenceKind, Trust
 
 _MOST_ATTEMPTS = 20
 _LATER_S = 5.0
+_AT_ONCE, _PER_OWNER = 16, 4  # pictures under way; most of them wait for the host of their URL
+_log = logging.getLogger("zhentu.gate")
 _GRACE_S = 30.0  # beyond a picture's deadline, before another gate takes it for abandoned
 
 
 class JobRunner:
-    """Works off the table of jobs; several gates may do so at once."""
+    """Works off the table of jobs, several pictures side by side; several gates may do so at once."""
 
-    def __init__(self, service: ScreeningService, store: JobStore, records: RecordStore) -> None:
-        self._service, self.store, self._records = service, store, records
+    def __init__(self, service: ScreeningService, store: JobStore, records: RecordStore, budget: Budget) -> None:
+        self._service, self.store, self._records, self._budget = service, store, records, budget
+        self._under_way: dict[asyncio.Task[None], str] = {}
 
     async def turn(self) -> bool:
-        """Screen one waiting picture where a thread is free; True when there may be more."""
-        if not self._service.capacity.idle:
+        """Begin with one waiting picture where a thread is free; True when there may be more."""
+        if not self._service.capacity.idle or len(self._under_way) >= _AT_ONCE:
             return False
-        task = await asyncio.to_thread(self.store.take, self._service.settings.deadline_s + _GRACE_S)
+        by_owner = Counter(owner for owner in self._under_way.values() if owner)
+        full = [owner for owner, count in by_owner.items() if count >= _PER_OWNER]
+        task = await asyncio.to_thread(self.store.take, self._service.settings.deadline_s + _GRACE_S, full)
         if task is None:
             return False
+        work = asyncio.create_task(self._work(task))
+        self._under_way[work] = task.owner
+        work.add_done_callback(self._done)
+        if task.request.payload is not None:  # it wants a thread at once; the next one waits for the next free thread
+            await asyncio.wait({work})
+        return True
+
+    async def stop(self) -> None:
+        """Break off what is under way; it is taken again by the next gate."""
+        for work in list(self._under_way):
+            work.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def _done(self, work: asyncio.Task[None]) -> None:
+        del self._under_way[work]
+        if not work.cancelled() and (error := work.exception()) is not None:
+            # Its lease runs out, and it is taken again.
+            _log.log(logging.WARNING if isinstance(error, DependencyError) else logging.ERROR, "job: %s", error)
+
+    async def _work(self, task: JobTask) -> None:
         await self._screen(task)
         if await asyncio.to_thread(self._closed, task.job_id):
             self._service.metrics.deliveries.labels("job_finished").inc()
-        return True
 
     async def _screen(self, task: JobTask) -> None:
         request = task.request
@@ -47,23 +75,35 @@ class JobRunner:
         try:
             # A job's picture is screened once, however often it is taken: its place in the job is its key.
             key = f"{task.job_id}/{task.position}"
-            screened = await self._service.screen(submission, "job", key, late, may_defer=False)
+            with self._budget.hold(f"job:{task.owner}") as hold:
+                hold.grow(len(request.payload or b""))
+                screened = await self._service.screen(
+                    submission, "job", key, late, may_defer=False, hold=hold, owner=task.owner
+                )
         except (PictureError, UsageError) as error:
-            await asyncio.to_thread(self.store.failed, task, error.code, str(error))
+            await self._give_up(task, error)
         except (Overloaded, DependencyError) as error:
             if task.attempts >= _MOST_ATTEMPTS:
-                await asyncio.to_thread(self.store.failed, task, error.code, str(error))
+                await self._give_up(task, error)
             else:
                 await asyncio.to_thread(self.store.later, task, _LATER_S)
         else:
             await asyncio.to_thread(self.store.done, task, screened.record.record_id)
+
+    async def _give_up(self, task: JobTask, error: ZhentuError) -> None:
+        """The picture cannot be screened. One that went online on that promise is recorded for a person to look at."""
+        if task.kind is JobKind.DEFERRED:
+            record = unscreenable_record(task, error, self._service.active.screener.policy)
+            write = RecordWrite(record, (), screened_message(record, self._service.settings))
+            await asyncio.to_thread(self._service.spooled.keep, write)
+        await asyncio.to_thread(self.store.failed, task, error.code, str(error))
 
     def _closed(self, job_id: str) -> bool:
         status = self.store.status(job_id)
         message = None
         if status.callback_url:
             body = envelope(JOB_FINISHED, job_answer(status, self._records, finished=True))
-            message = new_message(JOB_FINISHED, status.callback_url, body)
+            message = new_message(JOB_FINISHED, status.callback_url, body, status.owner)
         return self.store.finish(job_id, message)
 
 

@@ -1,4 +1,8 @@
-"""What surrounds every request: caps on its body while it streams in, one canonical log line, errors with a name."""
+"""What surrounds every request: the door, caps on its body while it streams in, one canonical log line, named errors.
+
+Everything here happens before a byte of the body is read: whose host it is, how long its head is, who asks, how large
+the body may be, and whether there is room for it.
+"""
 
 from __future__ import annotations
 
@@ -8,51 +12,54 @@ import logging
 import time
 from dataclasses import dataclass
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
-from zhentu.errors import BodyTooLarge, BodyTooSlow, ClientGone, ZhentuError
+from zhentu.errors import BodyTooLarge, BodyTooSlow, ClientGone, UsageError, ZhentuError
+from zhentu.gate.auth import Doorkeeper, token_of
+from zhentu.gate.budget import Budget, Hold
 from zhentu.gate.metrics import GateMetrics
 from zhentu.gate.problems import response_of
+from zhentu.gate.rules import Rule, Rules
 from zhentu.gate.tracing import Tracing
+from zhentu.gate.visitors import Visitors
+from zhentu.printable import hide_keys, printable
 
 _log = logging.getLogger("zhentu.gate")
 _NOTED = ("record", "action", "code", "key", "replayed", "wait_ms", "pictures")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _QUIET = ("/livez", "/readyz", "/metrics")  # probes that went well would drown the log
+_STEP = 256 * 1024  # bytes of a body of unknown length that room is taken for at a time
 
 
 @dataclass(frozen=True, slots=True)
-class BodyLimits:
-    """Caps of a request's body. timeout_s: for all of it to arrive."""
+class Door:
+    """What a request must pass. timeout_s: for all of its body to arrive, and for its answer to be taken."""
 
-    single_bytes: int
-    batch_bytes: int
+    visitors: Visitors
+    rules: Rules
+    budget: Budget
     timeout_s: float
-
-    def of(self, path: str) -> int:
-        """The cap of one path."""
-        return self.batch_bytes if path in ("/v1/screen/batch", "/v1/jobs") else self.single_bytes
 
 
 class Surround:
     """The outermost ASGI layer. Routes leave notes for the log line in `request.state`."""
 
-    def __init__(self, app: ASGIApp, limits: BodyLimits, metrics: GateMetrics) -> None:
-        self._app, self._limits, self._metrics = app, limits, metrics
+    def __init__(self, app: ASGIApp, door: Door, metrics: GateMetrics) -> None:
+        self._app, self._door, self._metrics = app, door, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._limits, self._metrics.tracing)
+        exchange = _Exchange(scope, receive, send, self._door.timeout_s, self._metrics.tracing)
         state = scope.setdefault("state", {})
         state["request_id"] = exchange.request_id
         try:
-            exchange.check_announced()
-            await self._app(scope, exchange.receive, exchange.send)
+            await self._pass(scope, exchange)
         except (ClientDisconnect, ClientGone):
             state["code"], exchange.status = ClientGone.code, ClientGone.http_status
         except ZhentuError as error:
@@ -63,6 +70,23 @@ class Surround:
             await exchange.refuse(told)
         finally:
             self._account(scope, exchange)
+
+    async def _pass(self, scope: Scope, exchange: _Exchange) -> None:
+        door, state = self._door, scope["state"]
+        door.visitors.check(scope)
+        rule = door.rules.of(scope)
+        owner = ""
+        if rule.role is not None:
+            headers = Headers(scope=scope)
+            token = token_of(headers.get("authorization", ""), headers.get("x-api-key", ""))
+            keeper: Doorkeeper = scope["app"].state.gate.door
+            peer = scope["client"][0] if scope.get("client") else ""
+            state["caller"] = caller = await keeper.admit(token, rule.role, peer)
+            state["key"] = owner = caller.key_id
+        with door.budget.hold(owner) as hold:
+            state["hold"] = hold
+            exchange.expect(rule, hold)
+            await self._app(scope, exchange.receive, exchange.send)
 
     def _account(self, scope: Scope, exchange: _Exchange) -> None:
         took = time.perf_counter() - exchange.began
@@ -78,8 +102,9 @@ class Surround:
         line = {
             "event": "request",
             "request_id": exchange.request_id,
-            "method": scope["method"],
-            "path": scope["path"],  # never the query, which may hold what the caller did not mean to publish
+            "method": method,
+            # Never the query, which may hold what the caller did not mean to publish; nor a key put in the wrong place.
+            "path": printable(hide_keys(scope["path"]))[:300],
             "status": exchange.status,
             "ms": round(took * 1e3, 1),
             "bytes_in": exchange.bytes_in,
@@ -92,28 +117,71 @@ class Surround:
 class _Exchange:
     """One request and its answer, as this layer sees them."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: BodyLimits, tracing: Tracing) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, timeout_s: float, tracing: Tracing) -> None:
         self.began = time.perf_counter()
         self.request_id, self.trace_id = str(uuid7()), ""
         self.status, self.bytes_in, self._started, self._complete = 0, 0, False, False
         self._scope, self._receive, self._send, self._tracing = scope, receive, send, tracing
-        self._most, self._timeout_s = limits.of(scope["path"]), limits.timeout_s
+        self._most, self._timeout_s = 0, timeout_s
+        self._hold: Hold | None = None
+        self._failed: ZhentuError | None = None
+        self._replaced = False
 
     def noted(self) -> dict[str, object]:
         """What routes left for the log line and the trace."""
         state = self._scope["state"]
         return {name: state[name] for name in _NOTED if state.get(name) not in (None, "")}
 
-    def check_announced(self) -> None:
-        """Refuse a body that says beforehand that it is too large."""
-        announced = dict(self._scope["headers"]).get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self._most:
-            raise self._too_large()
+    def expect(self, rule: Rule, hold: Hold) -> None:
+        """Know the cap of the body and take room for what it announces. Raises BodyTooLarge, UsageError, Overloaded."""
+        headers = Headers(scope=self._scope)
+        self._most, self._hold = rule.most(headers.get("content-type", "").encode("latin-1")), hold
+        announced = headers.get("content-length", "")
+        if announced.isascii() and announced.isdigit():
+            if len(announced) > 15 or int(announced) > self._most:
+                raise self._too_large()
+            hold.grow(int(announced))
+        elif announced:
+            raise UsageError("Content-Length must be a number")
 
     async def receive(self) -> Message:
-        """The next part of the body, counted and timed. Raises BodyTooLarge, BodyTooSlow."""
+        """The next part of the body, counted and timed. Raises BodyTooLarge, BodyTooSlow, Overloaded."""
         if self._complete:  # from here on it only tells when the client goes, which may take as long as it likes
             return await self._receive()
+        try:
+            return await self._part()
+        except ZhentuError as error:
+            self._failed = error  # whoever reads forms may take it for a broken form
+            raise
+
+    async def send(self, message: Message) -> None:
+        """Pass an answer on, and see its status. What went wrong with the body goes before what was made of it."""
+        if self._replaced:
+            return
+        if self._failed is not None and not self._started:
+            await self.refuse(self._failed)
+            self._replaced = True
+            return
+        if message["type"] == "http.response.start":
+            self._started, self.status = True, message["status"]
+            # The request's span ends with its answer.
+            self.trace_id = self._tracing.note({"request_id": self.request_id, **self.noted()})
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._send(message)
+        except TimeoutError as error:
+            raise ClientGone("the client does not take its answer") from error
+
+    async def refuse(self, error: ZhentuError) -> None:
+        """Answer with an error, unless an answer is under way."""
+        self._scope["state"]["code"], self._failed = error.code, None
+        if self._started:
+            self.status = error.http_status
+            return
+        await response_of(error)(self._scope, self._receive, self.send)
+
+    async def _part(self) -> Message:
         left = self._timeout_s - (time.perf_counter() - self.began)
         try:
             async with asyncio.timeout(max(left, 0)):
@@ -127,24 +195,10 @@ class _Exchange:
             self._complete = not message.get("more_body", False)
             if self.bytes_in > self._most:
                 raise self._too_large()
+            if self._hold is not None and self.bytes_in > self._hold.count:
+                self._hold.grow(max(_STEP, self.bytes_in - self._hold.count))
         return message
 
-    async def send(self, message: Message) -> None:
-        """Pass an answer on, and see its status."""
-        if message["type"] == "http.response.start":
-            self._started, self.status = True, message["status"]
-            # The request's span ends with its answer.
-            self.trace_id = self._tracing.note({"request_id": self.request_id, **self.noted()})
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
-        await self._send(message)
-
-    async def refuse(self, error: ZhentuError) -> None:
-        """Answer with an error, unless an answer is under way."""
-        self._scope["state"]["code"] = error.code
-        if self._started:
-            self.status = error.http_status
-            return
-        await response_of(error)(self._scope, self._receive, self.send)
-
     def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"the request has more than {self._most / 2**20:.0f} MiB; send less at once")
+        shown = f"{self._most / 2**20:.0f} MiB" if self._most >= 2**20 else f"{self._most / 2**10:.0f} KiB"
+        return BodyTooLarge(f"the request has more than {shown}; send less at once")

@@ -19,6 +19,8 @@ _EXAMPLES: dict[type[ZhentuError], str] = {
     errors.Forbidden: "this needs the role admin, and the key 'shop' has screen",
     errors.RecordNotFound: "no record '0190' in the store",
     errors.NotFound: "pictures are not kept here; set ZHENTU_PICTURE_STORE to keep them for heatmaps",
+    errors.Misdirected: "host 'evil.example' is not one this gate answers for; see setting allowed_hosts",
+    errors.HeadTooLarge: "request line and headers have more than 32 KiB; send less",
     errors.BodyTooSlow: "the body did not arrive within 30 s; send it faster or in smaller parts",
     errors.IdempotencyConflict: "this Idempotency-Key was used for another request; use a new key",
     errors.ReviewConflict: "this decision was appealed already; an appeal is decided once",
@@ -28,6 +30,7 @@ _EXAMPLES: dict[type[ZhentuError], str] = {
     errors.PictureEmpty: "the picture has zero bytes; upload it again",
     errors.PictureTruncated: "the file ends before the picture does; upload it again",
     errors.PictureCorrupt: "the picture cannot be decoded; export it again",
+    errors.PictureTooSlow: "the picture could not be read within 5 s; export it again as a plain JPEG",
     errors.PictureTooSmall: "the picture is 5x5 pixels, the shorter side must have 32; send a larger one",
     errors.FetchError: "shop.example did not answer within 5 s",
     errors.FetchRefused: "shop.example has an address that is not public; zhentu does not go there",
@@ -79,6 +82,9 @@ def documented(*kinds: type[ZhentuError]) -> dict[int | str, dict[str, Any]]:
         *always,
         errors.BodyTooLarge,
         errors.BodyTooSlow,
+        errors.HeadTooLarge,
+        errors.Misdirected,
+        errors.Overloaded,
         errors.StoreError,
     )
     for kind in dict.fromkeys(everything):

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from starlette.datastructures import FormData, UploadFile
 
 from zhentu.errors import PictureTooLarge, UnsupportedFormat, UsageError
+from zhentu.gate.rules import MOST_REFERENCES
 from zhentu.types import Listing
 from zhentu.validation import problems_of
 
-MOST_REFERENCES = 8
 Model = TypeVar("Model", bound=BaseModel)
 _FIELDS = 64
+_LONGEST_ARRAY, _DEEPEST = 64, 8
 
 # NUL is no text for PostgreSQL, and no text for anybody else.
 Text = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]*$")]
@@ -206,10 +207,9 @@ def _texts(form: FormData, field: str) -> list[str]:
 def _listing_of(values: dict[str, Any]) -> Listing:
     attributes = values.get("declared_attributes")
     if isinstance(attributes, str):
-        try:
-            values = values | {"declared_attributes": json.loads(attributes or "{}")}
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"declared_attributes: must be a JSON object of texts: {error}") from error
+        values = values | {
+            "declared_attributes": _json(attributes or "{}", "declared_attributes: must be a JSON object")
+        }
     if values.get("declared_ai") == "":
         values = values | {"declared_ai": None}
     try:
@@ -221,20 +221,43 @@ def _listing_of(values: dict[str, Any]) -> Listing:
 def _listings(text: str, count: int) -> list[Listing]:
     if not text:
         return [Listing()] * count
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"listings: must be a JSON array: {error}") from error
+    content = _json(text, "listings: must be a JSON array")
     if not isinstance(content, list) or len(content) != count:
         raise UsageError(f"listings: must be a JSON array with one object for each of the {count} pictures")
     return [_listing_of(each if isinstance(each, dict) else {"listing": each}) for each in content]
 
 
 def _parsed(model: type[Model], body: bytes) -> Model:
+    _json(body, "body: must be JSON")
     try:
         return model.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise UsageError("; ".join(problems_of(error, whole="body"))) from error
+
+
+def _json(text: str | bytes, told: str) -> Any:
+    """The content of a text that is JSON and no larger than any call needs. Raises UsageError.
+
+    Checked before the models see it: they build an error for each unknown key before the first ten can be taken.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{told}: {error}") from error
+    _check_extent(content)
+    return content
+
+
+def _check_extent(content: Any) -> None:
+    level = [content]
+    for _ in range(_DEEPEST):
+        if any(isinstance(each, dict | list) and len(each) > _LONGEST_ARRAY for each in level):
+            raise UsageError(f"body: an object or array has more than {_LONGEST_ARRAY} members; send less at once")
+        inner = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [each for members in inner for each in members if isinstance(each, dict | list)]
+        if not level:
+            return
+    raise UsageError(f"body: objects are nested more than {_DEEPEST} deep")
 
 
 def _check_count(count: int, most: int) -> None:

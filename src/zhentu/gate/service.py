@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from zhentu.decide.policy import deferred_decision
 from zhentu.digest import digest_of
-from zhentu.errors import DeadlineExceeded, ModelError, StoreError, ZhentuError
+from zhentu.errors import DeadlineExceeded, ModelError, PictureTooSlow, StoreError, ZhentuError
 from zhentu.gate.active import ActiveScreener
+from zhentu.gate.budget import Hold
 from zhentu.gate.capacity import Capacity, Ticket
 from zhentu.gate.events import screened_message
 from zhentu.gate.flights import Flights
@@ -18,6 +20,7 @@ from zhentu.gate.metrics import GateMetrics
 from zhentu.gate.requests import Submission
 from zhentu.gate.spooled_store import SpooledStore
 from zhentu.ids import new_id
+from zhentu.intake.extent import check_together, is_plain
 from zhentu.intake.fetch import Outbound
 from zhentu.record.job_store import JobKind, JobRequest, new_job
 from zhentu.record.pictures import PictureStore
@@ -58,13 +61,16 @@ class GateAnswer:
 class _Request:
     """A submission whose picture is here, and the claims that make it the same request as another.
 
-    claims: the caller's Idempotency-Key first where there is one, then the content.
+    claims: the caller's Idempotency-Key first where there is one, then the content.  owner: whose request it is.
+    ends: when the caller is answered at the latest, by the monotonic clock; fetching counts.
     """
 
     inquiry: Inquiry
     screener: Screener
     claims: tuple[Claim, ...]
     late: tuple[Evidence, ...]
+    owner: str
+    ends: float
 
     @property
     def flight(self) -> str:
@@ -94,11 +100,14 @@ class ScreeningService:
         idempotency_key: str = "",
         late: tuple[Evidence, ...] = (),
         may_defer: bool = True,
+        hold: Hold | None = None,
+        owner: str | None = None,
     ) -> GateAnswer:
         """Screen one submission once.
 
         scope: whose Idempotency-Key it is.  late: evidence of why it comes late.  may_defer: whether `on_error` is
-        heeded when the gate is in trouble; otherwise the trouble is raised.
+        heeded when the gate is in trouble; otherwise the trouble is raised.  hold: what the request holds in memory; it
+        grows before anything is fetched.  owner: for whom, where that is not `scope`; places are shared out by it.
         Raises PictureError, UsageError (IdempotencyConflict, FetchError ...), Overloaded, DependencyError.
         """
         file = None if submission.payload is None else await _hashed(submission.payload)
@@ -111,11 +120,14 @@ class ScreeningService:
                 if earlier is not None:
                     self.metrics.replayed.inc()
                     return GateAnswer(earlier, replayed=True)
-        self.capacity.admit()
-        file, fetched = await self._fetched(submission, file)
+        owner = scope if owner is None else owner
+        self.capacity.admit(owner)
+        ends = time.monotonic() + self.settings.deadline_s
+        file, fetched = await self.fetched(submission, file, owner, hold)
+        check_together([each.payload for each in (*sent, *fetched)], self.settings.max_pixels)
         screener = self.active.screener
         inquiry = Inquiry(file, submission.name, submission.listing, (*sent, *fetched))
-        request = _Request(inquiry, screener, (*keyed, _content_claim(inquiry, screener)), late)
+        request = _Request(inquiry, screener, (*keyed, _content_claim(inquiry, screener)), late, owner, ends)
 
         async def begin() -> GateAnswer:
             try:
@@ -125,6 +137,12 @@ class ScreeningService:
                     self.active.failed()
                 if not may_defer or self.settings.on_error is not OnError.ALLOW_AND_QUEUE:
                     raise
+                if isinstance(error, DeadlineExceeded) and not is_plain(request.inquiry.file.payload):
+                    # Not in time, and of a kind that may take any time: nothing such goes online unseen.
+                    raise PictureTooSlow(
+                        f"the picture could not be screened within {self.settings.deadline_s:g} s; "
+                        "export it again as a plain JPEG"
+                    ) from error
                 return await self._defer(request, keyed, error)
 
         answer = await self.flights.join(request.flight, begin)
@@ -148,7 +166,7 @@ class ScreeningService:
                 kept = self.spooled.keep(RecordWrite(record, request.claims, message))
             return GateAnswer(kept, kept is not record, ticket.waited_s, replace(screening, record=record))
 
-        answer = await self.capacity.run(work)
+        answer = await self.capacity.run(work, request.owner, request.ends - time.monotonic())
         self.active.succeeded()
         self.metrics.stages.labels("wait").observe(answer.waited_s)
         if not answer.replayed and answer.screening is not None:
@@ -170,15 +188,19 @@ class ScreeningService:
             _log.exception("screening broke down")
             raise ModelError(f"screening broke down: {type(error).__name__}; see the log") from error
 
-    async def _fetched(
-        self, submission: Submission, file: PictureFile | None
+    async def fetched(
+        self, submission: Submission, file: PictureFile | None, owner: str, hold: Hold | None
     ) -> tuple[PictureFile, tuple[PictureFile, ...]]:
-        """The picture and the references behind URLs; what was sent with the request is not fetched."""
+        """The picture and the references behind URLs; what was sent with the request is not fetched.
+
+        Raises FetchError, FetchRefused, Overloaded.
+        """
         wanted = [*([] if file is not None else [submission.url]), *submission.reference_urls]
         if file is not None and not wanted:
             return file, ()
+        reserve = hold.grow if hold else _uncounted
         with self.metrics.stage("fetch"):
-            payloads = await asyncio.gather(*(self.outbound.get_picture(url) for url in wanted))
+            payloads = await asyncio.gather(*(self.outbound.get_picture(url, owner, reserve) for url in wanted))
         files = [await _hashed(payload) for payload in payloads]
         return (file, tuple(files)) if file is not None else (files[0], tuple(files[1:]))
 
@@ -251,6 +273,10 @@ class ScreeningService:
         self.shadow.append(record.record_id, verdict, record.decision.action, decision.action)
         agrees = decision.action is record.decision.action
         self.metrics.shadow.labels(str(verdict.model), str(agrees).lower()).inc()
+
+
+def _uncounted(_: int) -> None:
+    """A job's picture: one at a time, nobody waits with a request of its own."""
 
 
 async def _hashed(payload: bytes) -> PictureFile:

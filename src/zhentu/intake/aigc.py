@@ -1,23 +1,26 @@
-"""The implicit AIGC label of GB 45438-2025, read in every form seen in the wild.
+"""The implicit AIGC label of GB 45438-2025, read in every form and every place producers write it to.
 
-Forms: XMP property TC260:AIGC (attribute or element, right or wrong namespace), EXIF UserComment and
-ImageDescription, PNG text `AIGC`, and a bare `AIGC{...}` in a JPEG segment or a comment; the object wrapped in
-{"AIGC": ...} or not. The standard form is TC260-PG-20259A's: XMP, element or attribute, unwrapped.
+Places: XMP (the property TC260:AIGC as attribute, element or structure, in the right or a wrong namespace, well-formed
+or not; or within another property), EXIF, IPTC, PNG text, JPEG segments, comments. Forms: the object bare, wrapped in
+{"AIGC": ...}, glued to its name as `AIGC{...}`, nested or escaped in other JSON, and producers' own schemas. The
+standard form is TC260-PG-20259A's: XMP, element or attribute, unwrapped.
 """
 
 from __future__ import annotations
 
-import html
-import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
-from zhentu.intake.metadata import Metadata
+from zhentu.intake.generators import GeneratorTable, shipped_table
+from zhentu.intake.labeltext import Found, hints_at_label, labels_in
+from zhentu.intake.metadata import Metadata, Text, packet_texts
+from zhentu.intake.packet import Packet, Property
 from zhentu.intake.xmp import shown
 from zhentu.types import AiState, Evidence, EvidenceKind, Trust
 
 NAMESPACE = "http://www.tc260.org.cn/ns/AIGC/1.0/"
+STANDARD_PLACE = "XMP TC260:AIGC"
 KEYS = (
     "Label",
     "ContentProducer",
@@ -27,19 +30,23 @@ KEYS = (
     "PropagateID",
     "ReservedCode2",
 )
-MAX_LABEL = 16 * 1024
-_BARE = re.compile(r"AIGC\"?\s{0,16}[:=]?\s{0,16}(\{[^{}]{0,4096}\})")  # bounded: text is hostile
+_CARRIED = {key.casefold(): key for key in KEYS} | {"serviceprovider": "ContentProducer", "contentid": "ProduceID"}
+_SERVICE_FORM = "a label in the ServiceProvider form of 2023 (TC260-PG-20233A), as Tencent Cloud writes it"
 _PRODUCERS = ("ContentProducer", "ServiceProvider", "ContentPropagator")
 _STATES = {"1": AiState.IS, "2": AiState.POSSIBLY, "3": AiState.SUSPECTED}
 _ALLOWED = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]*")
+_NAMED = re.compile(r"(?:XMP|PNG text) (?:\w+:)?AIGC", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class AigcLabel:
     """One label as it stands in a file.
 
-    fields: key and value in file order, values as text.  location: where it stood.  standard: it is the XMP property
-    in the right namespace.  wrapped: inside {"AIGC": ...}.  strings: every value was a JSON string.
+    fields: key and value in file order, values as text; empty when it cannot be parsed or a producer's own schema has
+    none of them.  location: where it stood.  standard: it is the XMP property in the right namespace.  wrapped: inside
+    {"AIGC": ...}.  strings: every value was a JSON string.  schema: the producer's own one, empty for the standard's.
+    quote: how it stands there, cut short; verbatim: the same, whole.  carrier: the text that holds it.
+    rest: that text says other things too.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -47,21 +54,36 @@ class AigcLabel:
     standard: bool = False
     wrapped: bool = False
     strings: bool = True
+    schema: str = ""
+    quote: str = field(default="", compare=False)
+    verbatim: str = field(default="", compare=False, repr=False)
+    carrier: Text | None = field(default=None, compare=False, repr=False)
+    rest: bool = field(default=False, compare=False)
 
     def get(self, key: str) -> str:
-        """The value of a field, empty when it is not there."""
-        return dict(self.fields).get(key, "")
+        """The value of a field whatever the case of its name, empty when it is not there."""
+        return next((value for name, value in self.fields if name.casefold() == key.casefold()), "")
 
     @property
     def state(self) -> AiState | None:
         """What the label says, None when its value is none of 1, 2, 3."""
-        return _STATES.get(self.get("Label"))
+        return _STATES.get(self.get("Label").strip())
+
+    @property
+    def carried(self) -> dict[str, str]:
+        """Its fields by the standard's names: TC260-PG-20233A of 2023 and Tencent call the first two otherwise."""
+        found = {_CARRIED.get(key.casefold(), ""): value for key, value in reversed(self.fields) if value}
+        return {key: value for key, value in found.items() if key and key != "Label"}
 
     def problems(self) -> tuple[str, ...]:
         """What does not follow GB 45438-2025 Annex E and TC260-PG-20259A, one plain sentence each."""
+        if self.schema:
+            return (f"in {self.location} stands {self.schema}, which is no label of GB 45438-2025: {self.quote}",)
+        if not self.fields:
+            return (f"a label in {self.location} cannot be read: {self.quote}",)
         found = []
-        if self.state is None:
-            found.append(f"Label is {self.get('Label')[:20]!r}, it must be 1, 2 or 3")
+        if self.state is None or self.get("Label") not in _STATES:
+            found.append(f"Label is {shown(self.get('Label'))[:20]!r}, it must be 1, 2 or 3")
         missing = [key for key in KEYS if key not in dict(self.fields)]
         if missing:
             found.append(f"fields are missing: {', '.join(missing)}")
@@ -87,64 +109,106 @@ def conforming(value: str) -> bool:
     return _ALLOWED.fullmatch(value) is not None
 
 
-def bare_labels(text: str) -> list[str]:
-    """What looks like `AIGC{...}` in loose text, plain or with XML's entities."""
-    if "AIGC" not in text:
-        return []
-    plain = html.unescape(text) if "&quot;" in text or "&#" in text else text
-    return [match.group(1) for match in _BARE.finditer(plain)]
+def find_labels(metadata: Metadata, table: GeneratorTable | None = None) -> Iterator[AigcLabel]:
+    """Every label of a file in whatever form, also those that cannot be parsed and producers' own schemas."""
+    for packet in metadata.packets:
+        yield from _structured(packet)
+        if not packet.sound:
+            yield from _broken(packet)
+    yield from labels_of_texts(metadata.texts, table)
 
 
-def find_labels(metadata: Metadata) -> Iterator[AigcLabel | str]:
-    """Every label of a file; where something calls itself a label and cannot be read, its location as text."""
-    for location, text, standard in _candidates(metadata):
-        yield _parse(text, location, standard) or location
+def label_properties(packet: Packet, table: GeneratorTable | None = None) -> list[Property]:
+    """The properties of a packet that are, or hold, a label of any form."""
+    held = [label.carrier.property for label in labels_of_texts(packet_texts(packet), table) if label.carrier]
+    return [each for each in held if each] + [each for each in packet.properties if _is_field(each)]
 
 
-def find_aigc_label(metadata: Metadata) -> Iterator[Evidence]:
-    """One evidence per place that holds a label; a label that does not parse is reported as malformed."""
-    for label in find_labels(metadata):
-        if isinstance(label, str) or label.state is None:
-            location = label if isinstance(label, str) else label.location
-            detail = "an AIGC label that does not follow GB 45438-2025 Annex E"
-            yield Evidence(EvidenceKind.PROVENANCE, "aigc_label_malformed", detail, Trust.FORGEABLE, location)
+def labels_of_texts(texts: Iterable[Text], table: GeneratorTable | None = None) -> Iterator[AigcLabel]:
+    """The labels that stand in pieces of text."""
+    table = table or shipped_table()
+    for text in texts:
+        named = _NAMED.fullmatch(text.place) is not None
+        found = list(labels_in(text.value, named)) if named or hints_at_label(text.value) else []
+        yield from (_label(each, text) for each in found)
+        if not found:
+            yield from _schemas(text, table)
+
+
+def find_aigc_label(metadata: Metadata, table: GeneratorTable | None = None) -> Iterator[Evidence]:
+    """One evidence per label. One that is malformed, or a producer's own, says "suspected" and is quoted."""
+    for label in find_labels(metadata, table):
+        if label.state is None:
+            name = "aigc_label_vendor" if label.schema else "aigc_label_malformed"
+            what = label.schema or "an AIGC label that does not follow GB 45438-2025 Annex E"
+            detail = f"{what}: {label.quote}"[:300]
+            yield Evidence(EvidenceKind.PROVENANCE, name, detail, Trust.DECLARED, label.location, AiState.SUSPECTED)
             continue
         named = [f"{key} {shown(label.get(key))[:60]}" for key in _PRODUCERS if label.get(key)]
         detail = ", ".join([f"Label {label.get('Label')} ({label.state.name.lower()})", *named])
         yield Evidence(EvidenceKind.PROVENANCE, "aigc_label", detail, Trust.DECLARED, label.location, label.state)
 
 
-def _candidates(metadata: Metadata) -> Iterator[tuple[str, str, bool]]:
-    for packet in metadata.packets:
-        found = [each for each in packet.properties if each.name == "AIGC"]
-        for each in found:
-            yield "XMP TC260:AIGC", each.value, each.namespace == NAMESPACE
-        if not packet.sound and not found:  # e.g. a prefix that nobody declared
-            text = packet.body.decode("utf-8", "replace")
-            yield from (("broken XMP", found_text, False) for found_text in bare_labels(text))
-    for name in ("UserComment", "ImageDescription"):
-        if "AIGC" in metadata.exif.text.get(name, ""):
-            yield f"EXIF {name}", metadata.exif.text[name], False
-    if "AIGC" in metadata.text:
-        yield "PNG text AIGC", metadata.text["AIGC"], False
-    for place, text in metadata.loose:
-        yield from ((place, found_text, False) for found_text in bare_labels(text))
+def contradictions(labels: tuple[AigcLabel, ...]) -> tuple[str, ...]:
+    """Where labels of one file say different things, one plain sentence each."""
+    found = []
+    said = {label.location: label.get("Label") for label in labels if label.state is not None}
+    if len(set(said.values())) > 1:
+        told = ", ".join(f"{value} in {place}" for place, value in said.items())
+        found.append(f"labels contradict each other: Label is {told}")
+    makers = {label.location: label.carried.get("ContentProducer", "") for label in labels}
+    makers = {place: maker for place, maker in makers.items() if maker}
+    if len(set(makers.values())) > 1:
+        told = ", ".join(f"{shown(maker)[:60]} in {place}" for place, maker in makers.items())
+        found.append(f"labels contradict each other: the content producer is {told}")
+    return tuple(found)
 
 
-def _parse(text: str, location: str, standard: bool, wrapped: bool = False) -> AigcLabel | None:
-    start, end = text.find("{"), text.rfind("}")
-    if not 0 <= start < end or end - start > MAX_LABEL:
-        return None
-    try:
-        found = json.loads(text[start : end + 1])
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict):
-        return None
-    inner = found.get("AIGC")
-    if isinstance(inner, str) and not wrapped:
-        return _parse(inner, location, standard, wrapped=True)
-    if isinstance(inner, dict):
-        found, wrapped = inner, True
-    fields = tuple((str(key), value if isinstance(value, str) else json.dumps(value)) for key, value in found.items())
-    return AigcLabel(fields, location, standard, wrapped, all(isinstance(value, str) for value in found.values()))
+def _label(found: Found, text: Text) -> AigcLabel:
+    standard = text.property is not None and (text.property.namespace, text.property.name) == (NAMESPACE, "AIGC")
+    named = text.property is not None and text.property.name.upper() == "AIGC"
+    keys = {key.casefold() for key, _ in found.fields}
+    return AigcLabel(
+        found.fields,
+        STANDARD_PLACE if named else text.place,
+        standard,
+        found.wrapped,
+        found.strings,
+        schema=_SERVICE_FORM if "serviceprovider" in keys and "label" not in keys else "",
+        quote=shown(found.quote),
+        verbatim=found.quote,
+        carrier=text,
+        rest=found.rest,
+    )
+
+
+def _schemas(text: Text, table: GeneratorTable) -> Iterator[AigcLabel]:
+    for row in table.labels:
+        quote = row.quote(text.place, text.value)
+        if quote is not None:
+            yield AigcLabel((), text.place, schema=row.name, quote=shown(quote), carrier=text, rest=True)
+
+
+def _structured(packet: Packet) -> Iterator[AigcLabel]:
+    """The fields as properties of their own in the standard's namespace."""
+    found = [each for each in packet.properties if _is_field(each)]
+    if any(each.name == "Label" for each in found):
+        fields = tuple({each.name: each.value for each in reversed(found)}.items())[::-1]
+        yield AigcLabel(
+            fields, "XMP TC260 structure", wrapped=True, carrier=Text("XMP structure", "", property=found[0])
+        )
+
+
+def _is_field(each: Property) -> bool:
+    return each.namespace == NAMESPACE and each.name in KEYS
+
+
+def _broken(packet: Packet) -> Iterator[AigcLabel]:
+    """Labels in a packet no XML parser reads to its end: unescaped quotes, a prefix that nobody declared."""
+    read = {each.value for each in packet.properties}
+    text = packet.body.decode("utf-8", "replace")
+    carrier = Text("broken XMP", text)
+    for each in labels_in(text, named=False) if hints_at_label(text) else ():
+        if each.quote not in read:
+            quote = shown(each.quote)
+            yield AigcLabel(each.fields, "broken XMP", False, each.wrapped, each.strings, quote=quote, carrier=carrier)

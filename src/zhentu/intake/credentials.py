@@ -1,8 +1,11 @@
 """C2PA manifests, validated offline by c2pa-python (the Content Authenticity Initiative's own bindings).
 
-A manifest is evidence only when its signature and its hash of the picture hold and it names an AI source type; then it
-is SIGNED. Given trust anchors, a signer outside them is believed like any unsigned statement (DECLARED). Nothing is
-fetched: neither remote manifests (they would let a picture make this server call any address) nor OCSP answers.
+Three questions have three answers. Integrity: do the signature and the hashes hold? Validity: was the certificate good
+when it signed? Trust: is the signer on a list that the operator gives? A statement counts while integrity holds, and is
+believed as far as the other two answers go; where integrity fails it is a trace and no more.
+
+Nothing is fetched: no remote manifests (they would let a picture make this server call any address), no OCSP answers,
+no identities (CAWG) from the network.
 """
 
 from __future__ import annotations
@@ -10,11 +13,12 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
-from zhentu.intake.xmp import ai_source_type, shown
+from zhentu.intake.manifests import Statement, items, mapping, statement_of
+from zhentu.intake.xmp import manifest_source_type, shown
 from zhentu.types import AiState, Evidence, EvidenceKind, Trust
 
 MIME_TYPES = {
@@ -25,143 +29,261 @@ MIME_TYPES = {
     "GIF": "image/gif",
     "TIFF": "image/tiff",
     "AVIF": "image/avif",
+    "HEIF": "image/heif",
+    "HEIC": "image/heic",
 }
-_MAX_MANIFESTS = 64
-_KEPT_RELATIONS = ("parentOf", "componentOf")  # an `inputTo`, e.g. a prompt's sketch, is no part of the picture
+# Extended key usages of claim signers, as c2pa-rs ships them (valid_eku_oids.cfg): emailProtection, documentSigning,
+# timeStamping, OCSPSigning, Microsoft's and C2PA's own. Without the list nearly all of them are refused.
+_PURPOSES = (
+    *("1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.36", "1.3.6.1.5.5.7.3.8", "1.3.6.1.5.5.7.3.9"),
+    *("1.3.6.1.4.1.311.76.59.1.9", "1.3.6.1.4.1.62558.2.1"),
+)
+_NAMED_TYPES = (b"compositeWithTrainedAlgorithmicMedia", b"trainedAlgorithmicMedia", b"TrainedAlgorithmicMedia")
 
 
 class CredentialState(StrEnum):
-    """What became of the validation."""
+    """The three answers in one word."""
 
-    TRUSTED = "trusted"  # valid, and the signer is among the trust anchors
-    VALID = "valid"  # signature and hash hold
-    INVALID = "invalid"
+    TRUSTED = "trusted"  # it holds, and the signer is among the trust anchors
+    VALID = "valid"  # it holds, and the certificate was good
+    HOLDS = "holds"  # signature and hashes hold; the certificate was not good, or breaks a rule of the specification
+    INVALID = "invalid"  # signature or hashes do not hold
     UNREADABLE = "unreadable"
     UNCHECKED = "unchecked"  # c2pa-python cannot be loaded on this platform
 
 
+class Integrity(StrEnum):
+    """The answer to: do the signature and the hashes hold."""
+
+    HOLDS = "holds"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+
+
+class Validity(StrEnum):
+    """The answer to: was the certificate good when it signed."""
+
+    VALID = "valid"
+    OUTSIDE_DATES = "outside its dates"  # expired, or not yet begun, and no time stamp shows that it was good then
+    UNFIT = "unfit"  # made for another purpose, or against the profile of C2PA
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+class SignerTrust(StrEnum):
+    """The answer to: is the signer on a trust list."""
+
+    LISTED = "listed"
+    UNLISTED = "unlisted"
+    NOT_ASKED = "not asked"  # no list is configured
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The active manifest. source_type: the AI source type it or its parents name, empty when none.
+    """The active manifest.
 
-    problems: what the validator holds against it, at most eight.  signer: issuer and common name of the certificate.
+    integrity, validity, trust: the three answers.  statement: what it says.  signer: issuer and common name of the
+    certificate.  problems: what the validator holds against it, at most eight.  checked: the library could be asked.
     """
 
-    state: CredentialState
-    source_type: str = ""
+    integrity: Integrity
+    validity: Validity = Validity.UNKNOWN
+    trust: SignerTrust = SignerTrust.NOT_ASKED
+    statement: Statement = field(default_factory=Statement)
     signer: str = ""
     problems: tuple[str, ...] = ()
+    checked: bool = True
+
+    @property
+    def source_type(self) -> str:
+        """The AI source type that it or its parents name, empty when none."""
+        return self.statement.source_type
 
     @property
     def sound(self) -> bool:
-        """Whether signature and hash hold."""
-        return self.state in (CredentialState.TRUSTED, CredentialState.VALID)
+        """Whether signature and hashes hold."""
+        return self.integrity is Integrity.HOLDS
+
+    @property
+    def state(self) -> CredentialState:
+        """The three answers in one word."""
+        if not self.checked:
+            return CredentialState.UNCHECKED
+        if self.integrity is Integrity.UNKNOWN:
+            return CredentialState.UNREADABLE
+        if self.integrity is Integrity.BROKEN:
+            return CredentialState.INVALID
+        if self.validity is not Validity.VALID:
+            return CredentialState.HOLDS
+        return CredentialState.TRUSTED if self.trust is SignerTrust.LISTED else CredentialState.VALID
+
+    @property
+    def answers(self) -> str:
+        """The three answers as a plain sentence part."""
+        return f"integrity {self.integrity.value}, certificate {self.validity.value}, signer {self.trust.value}"
 
 
-def read_credential(payload: bytes, picture_format: str, anchors: str = "") -> Credential | None:
-    """Validate the active manifest; None when there is none. anchors: PEM certificates, empty = any signer."""
+@dataclass(frozen=True, slots=True)
+class TrustLists:
+    """Whose signatures are believed. anchors: PEM certificates of authorities, of signers and of time stamps alike.
+
+    allowed: PEM certificates of signers that are believed one by one, or the base64 of their sha256, one a line. Both
+    empty: every signer whose manifest holds and whose certificate was good.
+    """
+
+    anchors: str = ""
+    allowed: str = ""
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any list."""
+        return bool(self.anchors or self.allowed)
+
+
+ANY_SIGNER = TrustLists()
+
+
+def read_credential(payload: bytes, picture_format: str, lists: TrustLists = ANY_SIGNER) -> Credential | None:
+    """Validate the active manifest; None when there is none."""
     try:
         import c2pa
     except (ImportError, OSError, RuntimeError) as error:
-        return Credential(CredentialState.UNCHECKED, problems=(f"c2pa-python cannot be loaded: {error}",))
+        return Credential(Integrity.UNKNOWN, problems=(f"c2pa-python cannot be loaded: {error}",), checked=False)
     mime = MIME_TYPES.get(picture_format)
     if mime is None:
         return None
     try:
-        with c2pa.Context.from_json(_settings(anchors)) as context:
+        with c2pa.Context.from_json(_settings(lists)) as context:
             reader = c2pa.Reader.try_create(mime, io.BytesIO(payload), context=context)
             if reader is None:
                 return None
             with reader:
                 store = json.loads(reader.json())
     except (c2pa.C2paError, ValueError, RecursionError) as error:
-        return Credential(CredentialState.UNREADABLE, problems=(shown(str(error)),))
-    return _credential(store)
+        return _unreadable(payload, str(error))
+    return _credential(store, lists)
 
 
-def credential_evidence(credential: Credential, anchored: bool) -> Evidence:
-    """A manifest as evidence. anchored: trust anchors are configured."""
-    state = credential.state
-    if credential.sound and credential.source_type:
-        trusted = state is CredentialState.TRUSTED or not anchored
-        unlisted = "" if trusted else ", a signer outside the trust anchors"
-        return Evidence(
-            EvidenceKind.PROVENANCE,
-            "c2pa_ai_source_type",
-            f"{credential.source_type}, signed by {credential.signer or 'an unnamed signer'}{unlisted}"[:300],
-            Trust.SIGNED if trusted else Trust.DECLARED,
-            "C2PA",
-            AiState.IS,
-        )
-    says = {
-        CredentialState.TRUSTED: ("c2pa_valid", f"signed by {credential.signer}, names no AI source type"),
-        CredentialState.VALID: ("c2pa_valid", f"signed by {credential.signer}, names no AI source type"),
-        CredentialState.INVALID: ("c2pa_invalid", "; ".join(credential.problems) or "does not validate"),
-        CredentialState.UNREADABLE: ("c2pa_invalid", "; ".join(credential.problems) or "cannot be read"),
-        CredentialState.UNCHECKED: ("c2pa_present", "; ".join(credential.problems)),
-    }
-    name, detail = says[state]
+def credential_evidence(credential: Credential) -> Iterator[Evidence]:
+    """A manifest as evidence: what it says of AI, then what else an inspector wants to see."""
+    yield _statement_evidence(credential)
     trust = Trust.SIGNED if credential.sound else Trust.FORGEABLE
-    return Evidence(EvidenceKind.PROVENANCE, name, detail[:300], trust, "C2PA")
+    for name, place, detail in credential.statement.details:
+        yield Evidence(EvidenceKind.PROVENANCE, name, detail[:300], trust, f"C2PA {place}")
+
+
+def _statement_evidence(credential: Credential) -> Evidence:
+    source, problems = credential.source_type, "; ".join(credential.problems)
+    signer = credential.signer or "an unnamed signer"
+    if credential.sound and source:
+        believed = credential.validity is Validity.VALID and credential.trust is not SignerTrust.UNLISTED
+        against = f"; {problems}" if problems else ""
+        detail = f"{source}, signed by {signer} ({credential.answers}){against}"
+        trust = Trust.SIGNED if believed else Trust.DECLARED
+        return _evidence("c2pa_ai_source_type", detail, trust, AiState.IS)
+    if credential.sound:
+        said = f"signed by {signer}, names no AI source type ({credential.answers})"
+        return _evidence("c2pa_valid", said, Trust.SIGNED)
+    if not credential.checked:
+        return _evidence("c2pa_present", problems, Trust.FORGEABLE)
+    if source:
+        detail = f"{source}, in a manifest that does not hold for this file: {problems or 'no reason given'}"
+        return _evidence("c2pa_broken_ai_source_type", detail, Trust.FORGEABLE, AiState.SUSPECTED)
+    return _evidence("c2pa_invalid", problems or "does not validate", Trust.FORGEABLE)
+
+
+def _evidence(name: str, detail: str, trust: Trust, state: AiState | None = None) -> Evidence:
+    return Evidence(EvidenceKind.PROVENANCE, name, detail[:300], trust, "C2PA", state)
 
 
 @lru_cache(maxsize=4)
-def _settings(anchors: str) -> str:
-    settings: dict[str, object] = {
-        "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": bool(anchors)}
+def _settings(lists: TrustLists) -> str:
+    trust = {"trust_config": "\n".join(_PURPOSES)}
+    if lists.anchors:
+        trust["trust_anchors"] = lists.anchors
+    if lists.allowed:
+        trust["allowed_list"] = lists.allowed
+    settings = {
+        "core": {"decode_identity_assertions": False, "allowed_network_hosts": []},
+        "trust": trust,
+        "verify": {
+            "remote_manifest_fetch": False,
+            "ocsp_fetch": False,
+            "verify_trust": lists.given,
+            # Without a list nobody vouches for time stamps either; a stamp that is sound is taken as it is.
+            "verify_timestamp_trust": lists.given,
+        },
     }
-    if anchors:
-        settings["trust"] = {"trust_anchors": anchors}
     return json.dumps(settings)
 
 
-def _credential(store: object) -> Credential:
-    top = _mapping(store)
-    manifests = _mapping(top.get("manifests"))
+def _credential(store: object, lists: TrustLists) -> Credential:
+    top = mapping(store)
+    manifests = mapping(top.get("manifests"))
     label = str(top.get("active_manifest", ""))
-    signature = _mapping(_mapping(manifests.get(label)).get("signature_info"))
-    signer = ", ".join(shown(str(signature[key])) for key in ("issuer", "common_name") if signature.get(key))
-    faults = [_mapping(each) for each in _list(top.get("validation_status"))]
-    problems = tuple(f"{each.get('code')}: {shown(str(each.get('explanation', '')))}" for each in faults[:8])
-    states = {"Trusted": CredentialState.TRUSTED, "Valid": CredentialState.VALID}
-    state = states.get(str(top.get("validation_state")), CredentialState.INVALID)
-    source_type = next(_source_types(manifests, label), "")
-    return Credential(state, source_type, signer, problems)
+    results = mapping(top.get("validation_results"))
+    active = mapping(results.get("activeManifest"))
+    passed = {str(mapping(each).get("code")) for each in items(active.get("success"))}
+    faults = [mapping(each) for each in items(active.get("failure"))]
+    codes = [str(each.get("code")) for each in faults]
+    broken = [code for code in codes if breaks_integrity(code)]
+    holds = not broken and "claimSignature.validated" in passed and any(code in passed for code in _BINDINGS)
+    deltas = [mapping(each) for each in items(results.get("ingredientDeltas"))]
+    further = [mapping(f) for each in deltas for f in items(mapping(each.get("validationDeltas")).get("failure"))]
+    signature = mapping(mapping(manifests.get(label)).get("signature_info"))
+    return Credential(
+        integrity=Integrity.HOLDS if holds else Integrity.BROKEN,
+        validity=_validity(codes),
+        trust=_signer_trust(codes, passed, lists),
+        statement=statement_of(manifests, label, deltas, breaks_integrity, manifest_source_type),
+        signer=", ".join(shown(str(signature[key])) for key in ("issuer", "common_name") if signature.get(key)),
+        problems=tuple(_problem(each) for each in [*faults, *further][:8]),
+    )
 
 
-def _source_types(manifests: Mapping[str, object], label: str) -> Iterator[str]:
-    """AI source types of the actions of a manifest, then of the manifests it came from, each visited once."""
-    waiting, seen = [label], set[str]()
-    while waiting and len(seen) < _MAX_MANIFESTS:
-        label = waiting.pop(0)
-        if label in seen:
-            continue
-        seen.add(label)
-        manifest = _mapping(manifests.get(label))
-        for assertion in _list(manifest.get("assertions")):
-            each = _mapping(assertion)
-            if not str(each.get("label", "")).startswith("c2pa.actions"):
-                continue
-            for action in _list(_mapping(each.get("data")).get("actions")):
-                value = str(_mapping(action).get("digitalSourceType", ""))
-                meaning = ai_source_type(value)
-                if meaning:
-                    yield f"{shown(value).rstrip('/').rsplit('/', 1)[-1]}: {meaning}"
-        for ingredient in _list(manifest.get("ingredients")):
-            each = _mapping(ingredient)
-            if each.get("relationship") in _KEPT_RELATIONS and _unbroken(each):
-                waiting.append(str(each.get("active_manifest", "")))
+_BINDINGS = (
+    *("assertion.dataHash.match", "assertion.bmffHash.match", "assertion.boxesHash.match"),
+    "assertion.collectionHash.match",
+)
+_CERTIFICATE_CODES = ("signingCredential.", "timeStamp.", "timestamp.", "cawg.")
+# Rules of the specification that are about form: signature and hashes hold although they are broken.
+_FORM_CODES = (
+    *("claimSignature.outsideValidity", "assertion.action.", "assertion.timestamp.", "assertion.ingredient.malformed"),
+    *("ingredient.", "manifest.update.", "manifest.multipleParents", "assertion.hashedURI.outsideManifest"),
+)
 
 
-def _unbroken(ingredient: Mapping[str, object]) -> bool:
-    checked = _mapping(_mapping(ingredient.get("validation_results")).get("activeManifest"))
-    faults = [str(_mapping(each).get("code")) for each in _list(checked.get("failure"))]
-    return all(fault == "signingCredential.untrusted" for fault in faults)
+def breaks_integrity(code: str) -> bool:
+    """Whether a failure is about the signature or a hash; one that is not known is taken for it."""
+    return not code.startswith((*_CERTIFICATE_CODES, *_FORM_CODES)) or code == "ingredient.manifest.mismatch"
 
 
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
+def _validity(codes: list[str]) -> Validity:
+    if any(code.startswith("signingCredential.") and "revoked" in code for code in codes):
+        return Validity.REVOKED
+    if "signingCredential.invalid" in codes:
+        return Validity.UNFIT
+    if "signingCredential.expired" in codes or "claimSignature.outsideValidity" in codes:
+        return Validity.OUTSIDE_DATES
+    return Validity.VALID
 
 
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+def _signer_trust(codes: list[str], passed: set[str], lists: TrustLists) -> SignerTrust:
+    if not lists.given:
+        return SignerTrust.NOT_ASKED
+    listed = "signingCredential.trusted" in passed and "signingCredential.untrusted" not in codes
+    return SignerTrust.LISTED if listed else SignerTrust.UNLISTED
+
+
+def _problem(fault: Mapping[str, object]) -> str:
+    return f"{shown(str(fault.get('code')))}: {shown(str(fault.get('explanation', '')))}"
+
+
+def _unreadable(payload: bytes, error: str) -> Credential:
+    """A manifest the library refuses to open. What it names is still a trace, as far as its bytes show it."""
+    if error.startswith("Remote"):
+        return Credential(Integrity.UNKNOWN, problems=("the manifest is kept elsewhere and is not fetched",))
+    named = next((each.decode() for each in _NAMED_TYPES if each in payload), "")
+    meaning = manifest_source_type(named) if named else None
+    statement = Statement(source_type=f"{named}: {meaning}") if meaning else Statement()
+    return Credential(Integrity.BROKEN, statement=statement, problems=(shown(error),))

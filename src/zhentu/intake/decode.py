@@ -11,38 +11,74 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from zhentu.errors import (
+    PdfUnsupported,
     PictureCorrupt,
     PictureEmpty,
+    PictureError,
     PictureNotFound,
     PictureTooLarge,
     PictureTooSmall,
     PictureTruncated,
+    SvgUnsupported,
     UnsupportedFormat,
 )
-from zhentu.types import Picture
+from zhentu.intake.containers import png
+from zhentu.intake.formats import jpeg_scans, jxl_header, open_jxl, register_heif
+from zhentu.intake.frames import Scenes, shown_seconds
+from zhentu.intake.pixels import RgbArray, to_srgb, upright
+from zhentu.intake.sniff import SNIFF_BYTES, FileKind, kind_of
+from zhentu.types import Frame, Picture
 
-DECODING_VERSION = 1  # raise it when the same bytes would give other pixels; part of what decides
+DECODING_VERSION = 2  # raise it when the same bytes would give other pixels; part of what decides
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # Pillow reads MPO through its JPEG plugin
+_SHOWN_IN_TURN = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # frames, or pages
+READ = (*FORMATS, "HEIC", "JPEG XL")  # in the words of an error
 _TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth recording: a second file may hide there
-_TRUNCATED_WORDS = ("truncated", "unexpected end", "premature", "not enough", "broken png", "incomplete", "eof")
+_TRUNCATED_WORDS = (
+    *("truncated", "unexpected end", "premature", "not enough", "broken png", "incomplete", "eof", "need_more_input"),
+    "end of file",
+)
+_HARDLY_READ = (FileKind.JPEG_2000, FileKind.ICON, FileKind.PHOTOSHOP, FileKind.BIG_TIFF)
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What is refused before decoding. Bytes of the file; pixels = width x height; side = the longer or shorter one."""
+    """What is refused before decoding. Bytes of the file; pixels = width x height; side = the longer or shorter one.
+
+    max_scans: passes of a progressive JPEG.  Their number times the pixels stays below 20 max_pixels too, for each pass
+    goes over all of them.  frames: how many of an animation, or pages of a file, are looked at.  max_frames: how many
+    it may have; together they may have 8 max_pixels.
+    """
 
     max_bytes: int = 30 * 1024 * 1024
     max_pixels: int = 50_000_000
     max_side: int = 20_000
     min_side: int = 32
+    max_scans: int = 100
+    frames: int = 8
+    max_frames: int = 2_000
+
+    @property
+    def max_scanned_pixels(self) -> int:
+        """Pixels that all passes of a JPEG may go over together."""
+        return 20 * self.max_pixels
+
+    @property
+    def max_frame_pixels(self) -> int:
+        """Pixels that all frames of an animation may have together."""
+        return 8 * self.max_pixels
+
+    def frames_kept(self, pixels: int) -> int:
+        """How many frames of so many pixels are looked at: never more than twice `max_pixels` lie in memory."""
+        return max(min(self.frames, 2 * self.max_pixels // max(pixels, 1)), 2)
 
 
 def read_file(path: Path, limits: DecodeLimits) -> bytes:
@@ -52,7 +88,10 @@ def read_file(path: Path, limits: DecodeLimits) -> bytes:
             raise PictureNotFound(f"{path}: no such file")
         size = path.stat().st_size
         _check_bytes(size, limits)
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            payload = stream.read(limits.max_bytes + 1)  # it may have grown since
+        _check_bytes(len(payload), limits)
+        return payload
     except OSError as error:
         raise PictureNotFound(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -63,26 +102,10 @@ def decode(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "")
     Raises PictureEmpty, PictureTooLarge, PictureTooSmall, PictureTruncated, PictureCorrupt or UnsupportedFormat.
     """
     limits = limits or DecodeLimits()
-    _check_bytes(len(payload), limits)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # metadata oddities; what matters is raised below
-        try:
-            with Image.open(io.BytesIO(payload), formats=FORMATS) as image:
-                _check_size(image.size, limits)
-                notes = list(_frame_notes(image)) + list(_trailing_notes(payload, image.format))
-                image_format = str(image.format)
-                image.load()
-                upright = _upright(image)
-                rgb = _to_srgb(upright, notes)
-        except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise _unidentified(payload, error, limits) from error
-        except (PictureTooLarge, PictureTooSmall, UnsupportedFormat):
-            raise
-        except MemoryError as error:
-            raise PictureTooLarge("the picture needs more memory than there is; send it smaller") from error
-        # Pillow's plugins let nearly anything escape from hostile files: struct.error, KeyError, zlib.error ...
-        except Exception as error:
-            raise _broken(error) from error
+    with _opened(payload, limits) as image:
+        notes = [*_frame_notes(image), *_trailing_notes(payload, image.format)]
+        image_format = str(image.format)
+        rgb = _pixels(image, notes, limits)
     return Picture(
         rgb=rgb,
         sha256=sha256 or hashlib.sha256(payload).hexdigest(),
@@ -90,6 +113,120 @@ def decode(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "")
         byte_count=len(payload),
         notes=tuple(notes),
     )
+
+
+def decode_frames(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> tuple[Picture, ...]:
+    """What people see of a file: the one picture it holds, or the frames of it that are to be looked at, in order.
+
+    Of an animation and of a multi-page TIFF a bounded number is chosen by time shown and by change; each names its
+    place in `frame`. Further pictures of a HEIF, an MPO or an icon are not shown by themselves: the primary one counts.
+    Raises as `decode` does; also where a frame cannot be read, for somebody else's player may show it.
+    """
+    limits = limits or DecodeLimits()
+    with _opened(payload, limits) as image:
+        if not getattr(image, "is_animated", False) or image.format not in _SHOWN_IN_TURN:
+            return (decode(payload, limits, sha256),)
+        scenes, total, times = _walk(image, limits)
+        sha256, image_format = sha256 or hashlib.sha256(payload).hexdigest(), str(image.format)
+        image.seek(0)
+        chosen = scenes.chosen(limits.frames_kept(image.width * image.height))
+        pictures = []
+        for index in chosen:
+            image.seek(index)
+            notes = [f"frame {index + 1} of {total}"]
+            rgb = _pixels(image, notes, limits)
+            frame = Frame(index, total, times[index], index == scenes.main)
+            pictures.append(Picture(rgb, sha256, image_format, len(payload), tuple(notes), frame))
+    return tuple(pictures)
+
+
+def decode_frame(payload: bytes, frame: Frame | None, limits: DecodeLimits | None = None) -> Picture:
+    """The frame that a verdict speaks of, or the one picture there is. Raises as `decode` does."""
+    if frame is None:
+        return decode(payload, limits)
+    limits = limits or DecodeLimits()
+    with _opened(payload, limits) as image:
+        image.seek(frame.index)
+        notes = [f"frame {frame.index + 1} of {frame.total}"]
+        rgb, image_format = _pixels(image, notes, limits), str(image.format)
+    return Picture(rgb, hashlib.sha256(payload).hexdigest(), image_format, len(payload), tuple(notes), frame)
+
+
+def _walk(image: Image.Image, limits: DecodeLimits) -> tuple[Scenes, int, list[float]]:
+    """Every frame once: what there is to choose from, how many, and how long each is shown."""
+    scenes, times, pixels = Scenes(), list[float](), 0
+    timed = image.format != "TIFF"
+    while True:
+        index = len(times)
+        try:
+            image.seek(index)
+        except EOFError:
+            return scenes, index, times
+        pixels += image.width * image.height
+        if index >= limits.max_frames or pixels > limits.max_frame_pixels:
+            raise PictureTooLarge(
+                f"the picture has more than {index} frames of {image.width}x{image.height} pixels, the limits are "
+                f"{limits.max_frames} frames and {limits.max_frame_pixels / 1e6:.0f} megapixels over all of them; "
+                "send a shorter or smaller one"
+            )
+        if max(image.size) > limits.max_side or image.width * image.height > limits.max_pixels:
+            _check_size(image.size, limits)
+        image.load()
+        beside = bool(index == 0 and getattr(image, "default_image", False))  # of an APNG: shown where it does not play
+        times.append(0.0 if beside or not timed else shown_seconds(image.info.get("duration")))
+        if min(image.size) >= limits.min_side or index == 0:  # pages too small to judge are masks and previews
+            scenes.add(index, image, times[-1] or 1.0, always=beside)
+
+
+@contextmanager
+def _opened(payload: bytes, limits: DecodeLimits) -> Iterator[Image.Image]:
+    """The file as Pillow sees it, its header checked; whatever goes wrong until it is closed has a name."""
+    _check_bytes(len(payload), limits)
+    kind = kind_of(payload[:SNIFF_BYTES])
+    _refuse_unread(kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # metadata oddities; what matters is raised below
+        try:
+            with _image(payload, kind, limits) as image:
+                _check_size(image.size, limits)
+                if image.format in ("JPEG", "MPO"):
+                    _check_scans(jpeg_scans(payload), image.size, limits)
+                yield image
+        except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise _unidentified(kind, error, limits) from error
+        except PictureError:
+            raise
+        except MemoryError as error:
+            raise PictureTooLarge("the picture needs more memory than there is; send it smaller") from error
+        # Pillow's plugins let nearly anything escape from hostile files: struct.error, KeyError, zlib.error ...
+        except Exception as error:
+            raise _broken(error) from error
+
+
+def _image(payload: bytes, kind: FileKind, limits: DecodeLimits) -> Image.Image:
+    if kind is FileKind.JXL:
+        header = jxl_header(payload)
+        _check_size((header.width, header.height), limits)
+        if not header.still:
+            raise UnsupportedFormat("an animated JPEG XL is not read; send it as WebP, AVIF or GIF")
+        image = open_jxl(payload)
+        image.format = "JXL"
+        return image
+    if kind is FileKind.HEIF:
+        register_heif()
+        return Image.open(io.BytesIO(payload), formats=("HEIF",))
+    readable, profile = png.lightened(payload) if kind is FileKind.PNG else (payload, b"")
+    image = Image.open(io.BytesIO(readable), formats=FORMATS)
+    if profile:
+        image.info["icc_profile"] = profile
+    return image
+
+
+def _pixels(image: Image.Image, notes: list[str], limits: DecodeLimits) -> RgbArray:
+    """The current frame, upright; Pillow's copy of it is let go on the way."""
+    image.load()
+    _check_size(image.size, limits)  # HEIF and TIFF may turn out otherwise than their header said
+    return upright(to_srgb(image, notes), image)
 
 
 def _check_bytes(size: int, limits: DecodeLimits) -> None:
@@ -114,9 +251,19 @@ def _check_size(size: tuple[int, int], limits: DecodeLimits) -> None:
         )
 
 
+def _check_scans(scans: int, size: tuple[int, int], limits: DecodeLimits) -> None:
+    if scans > limits.max_scans or scans * size[0] * size[1] > limits.max_scanned_pixels:
+        raise PictureTooLarge(
+            f"the JPEG has {scans} scans of {size[0]}x{size[1]} pixels, the limits are {limits.max_scans} scans and "
+            f"{limits.max_scanned_pixels / 1e6:.0f} megapixels over all of them; save it as a baseline JPEG"
+        )
+
+
 def _frame_notes(image: Image.Image) -> tuple[str, ...]:
     # `is_animated` walks no frames; `n_frames` of a hostile GIF would.
-    return ("first of several frames",) if getattr(image, "is_animated", False) else ()
+    if not getattr(image, "is_animated", False):
+        return ()
+    return ("primary of several pictures",) if image.format in ("HEIF", "MPO") else ("first of several frames",)
 
 
 def _trailing_notes(payload: bytes, image_format: str | None) -> tuple[str, ...]:
@@ -126,66 +273,23 @@ def _trailing_notes(payload: bytes, image_format: str | None) -> tuple[str, ...]
     return (f"{after} bytes after the end of the picture",) if after > _TRAILING_NOTED else ()
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block must not cost the picture
-        return image
+def _refuse_unread(kind: FileKind) -> None:
+    if kind is FileKind.SVG:
+        raise SvgUnsupported("an SVG drawing is no photograph: there are no pixels to judge; send it as PNG or JPEG")
+    if kind is FileKind.PDF:
+        raise PdfUnsupported("a PDF is a document, not a picture; send its pictures as JPEG or PNG")
+    if kind in _HARDLY_READ:
+        raise UnsupportedFormat(f"{kind.value} is not read; send one of {', '.join(READ)}")
 
 
-def _to_srgb(image: Image.Image, notes: list[str]) -> npt.NDArray[np.uint8]:
-    image = _eight_bit(image, notes)
-    if image.mode in ("LA", "PA", "La", "RGBa") or (image.mode != "RGBA" and "transparency" in image.info):
-        image = image.convert("RGBA")
-    alpha = image.getchannel("A") if image.mode == "RGBA" else None
-    image = _apply_profile(image, notes)
-    if image.mode != "RGB":
-        image = image.convert("RGB")
-    if alpha is not None and alpha.getextrema() != (255, 255):
-        white = Image.new("RGB", image.size, (255, 255, 255))
-        image = Image.composite(image, white, alpha)
-        notes.append("alpha composed on white")
-    return np.asarray(image, dtype=np.uint8)
-
-
-def _eight_bit(image: Image.Image, notes: list[str]) -> Image.Image:
-    """16-bit and floating-point greys to 8 bits by their nominal range; Pillow's own conversion would clip them."""
-    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
-        values = np.asarray(image, dtype=np.float64)
-        notes.append("16-bit scaled to 8-bit")
-        return Image.fromarray((values.clip(0, 65535) / 257).round().astype(np.uint8))
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=1e9, neginf=0.0)
-        top = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0 if values.max() <= 255.0 else 65535.0
-        notes.append("floating point scaled to 8-bit")
-        return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
-    return image
-
-
-def _apply_profile(image: Image.Image, notes: list[str]) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "RGBA", "CMYK", "L"):
-        return image
-    if b"sRGB" in profile[:4096]:
-        return image
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        bare = image.convert("RGB") if image.mode == "RGBA" else image
-        converted = ImageCms.profileToProfile(bare, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        notes.append("broken ICC profile ignored")
-        return image
-    notes.append("ICC profile converted to sRGB")
-    return converted if converted is not None else image
-
-
-def _unidentified(payload: bytes, error: Exception, limits: DecodeLimits) -> Exception:
+def _unidentified(kind: FileKind, error: Exception, limits: DecodeLimits) -> PictureError:
     if isinstance(error, Image.DecompressionBombError):
         return PictureTooLarge(f"the picture has more than {limits.max_pixels / 1e6:.0f} megapixels; send it smaller")
-    known = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
-    if payload.startswith(known) or payload[8:12] in (b"WEBP", b"avif", b"avis"):
-        return PictureCorrupt("the file starts like a picture but holds none that can be read; export it again")
-    return UnsupportedFormat(f"not a picture zhentu reads; send one of {', '.join(FORMATS)}")
+    if kind is not FileKind.OTHER:
+        return PictureCorrupt(
+            f"the file starts like a {kind.value} picture but holds none that can be read; export it again"
+        )
+    return UnsupportedFormat(f"not a picture zhentu reads; send one of {', '.join(READ)}")
 
 
 def _broken(error: Exception) -> Exception:

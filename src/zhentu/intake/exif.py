@@ -1,45 +1,84 @@
 """The few EXIF tags zhentu asks for, read straight from the TIFF structure (EXIF 2.32, TIFF 6.0, BigTIFF).
 
 Own code, because both libraries that do it safely (exiv2's bindings) are GPL, and Pillow hands out no offsets, which
-blanking an old label in place needs. Two directories are read, never more: there is nothing to loop over.
+blanking an old label in place needs. Three directories are read (the picture's, its details, its thumbnail's), never
+more: there is nothing to loop over.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from zhentu.intake.containers.block import MAX_BODY
+from zhentu.intake.wording import best_text, narrow_text, user_comment
 
-MAX_TEXT = 256 * 1024
+MAX_TEXT = 1024 * 1024  # bytes of one value that are read as text
 _MAX_TAGS = 512
-_EXIF_IFD, XMP_TAG, C2PA_TAG, _IPTC_TAG = 0x8769, 700, 0xCD41, 33723
+_MAX_FIELDS = 128
+_EXIF_IFD, XMP_TAG, C2PA_TAG, _IPTC_TAG, _COMMENT_TAG, _BITS_TAG = 0x8769, 700, 0xCD41, 33723, 0x9286, 258
 _TEXT_TAGS = {
+    0x010D: "DocumentName",
     0x010E: "ImageDescription",
     0x010F: "Make",
     0x0110: "Model",
     0x0131: "Software",
     0x013B: "Artist",
+    0x013C: "HostComputer",
+    0x8298: "Copyright",
     0x829A: "ExposureTime",
     0x9286: "UserComment",
+    0x927C: "MakerNote",
+    0x9C9B: "XPTitle",
     0x9C9C: "XPComment",
+    0x9C9D: "XPAuthor",
+    0x9C9E: "XPKeywords",
+    0x9C9F: "XPSubject",
+    0xA420: "ImageUniqueID",
+    0xA430: "CameraOwnerName",
 }
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_WIDE_TAGS = range(0x9C9B, 0x9CA0)  # Windows writes them in UTF-16
+_TEXT_KINDS = (2, 129)  # ASCII, and UTF-8 of EXIF 3.0
+_LOOSE_KINDS = (1, 7)  # bytes: read as text only where something that calls itself a label stands in them
+_MARKS = (b"AIGC", b"aigc", b"A\x00I\x00G\x00C")
+_SIZES = {
+    **dict.fromkeys((1, 2, 6, 7, 129), 1),
+    **dict.fromkeys((3, 8), 2),
+    **dict.fromkeys((4, 9, 11, 13), 4),
+    **dict.fromkeys((5, 10, 12, 16, 17, 18), 8),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExifField:
+    """A tag that holds text. start, end: the byte range of its value in the block."""
+
+    tag: int
+    name: str
+    text: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """text: tag name to text, first occurrence.  places: tag name to the byte range of its value in the block.
+    """fields: every tag that holds text, in file order; a name may stand there more than once.
 
     xmp, iptc: the bodies of TIFF tags 700 and 33723, empty when absent.  has_c2pa: TIFF tag 0xCD41 is there.
+    bits: of a channel (TIFF tag 258), 0 when it is not told.
     """
 
-    text: Mapping[str, str] = field(default_factory=dict)
-    places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    fields: tuple[ExifField, ...] = ()
     xmp: bytes = b""
     iptc: bytes = b""
     has_c2pa: bool = False
+    bits: int = 0
+
+    @property
+    def text(self) -> Mapping[str, str]:
+        """Tag name to text, first occurrence."""
+        return {each.name: each.text for each in reversed(self.fields)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +92,8 @@ class _Entry:
 
 def parse_exif(block: bytes) -> Exif:
     """Tags of a TIFF structure; what cannot be read is left out, and nothing is raised."""
-    text: dict[str, str] = {}
-    places: dict[str, tuple[int, int]] = {}
-    xmp, iptc, has_c2pa = b"", b"", False
+    fields: list[ExifField] = []
+    xmp, iptc, has_c2pa, bits = b"", b"", False, 0
     order = {b"II": "<", b"MM": ">"}.get(block[:2], "")
     try:
         for entry in _entries(block, order) if order else ():
@@ -66,13 +104,16 @@ def parse_exif(block: bytes) -> Exif:
                 iptc = iptc or value
             elif entry.tag == C2PA_TAG:
                 has_c2pa = True
-            name = _TEXT_TAGS.get(entry.tag)
-            if name and name not in text:
-                text[name] = _text(name, value[:MAX_TEXT], entry.kind, order)
-                places[name] = (entry.start, entry.end)
+            elif entry.tag == _BITS_TAG:
+                bits = bits or int(struct.unpack_from(order + "H", value)[0])
+            elif len(fields) < _MAX_FIELDS:
+                text = _text(entry, value[:MAX_TEXT], order)
+                if text is not None:
+                    name = _TEXT_TAGS.get(entry.tag, f"0x{entry.tag:04X}")
+                    fields.append(ExifField(entry.tag, name, text, entry.start, entry.end))
     except (struct.error, OverflowError):  # an offset beyond the block; what was read before counts
         pass
-    return Exif(text, places, xmp, iptc, has_c2pa)
+    return Exif(tuple(fields), xmp, iptc, has_c2pa, bits)
 
 
 def _entries(block: bytes, order: str) -> Iterator[_Entry]:
@@ -88,6 +129,19 @@ def _entries(block: bytes, order: str) -> Iterator[_Entry]:
         yield entry
     if details:
         yield from _directory(block, order, details, big)
+    thumbnail = _following(block, order, first, big)
+    if thumbnail:
+        yield from _directory(block, order, thumbnail, big)
+
+
+def _following(block: bytes, order: str, start: int, big: bool) -> int:
+    """Where the directory behind the first one stands, 0 when there is none."""
+    count_format, row, head, offset_format = ("Q", 20, 8, "Q") if big else ("H", 12, 2, "I")
+    (count,) = struct.unpack_from(order + count_format, block, start)
+    if count > _MAX_TAGS:
+        return 0
+    (place,) = struct.unpack_from(order + offset_format, block, start + head + count * row)
+    return int(place)
 
 
 def _directory(block: bytes, order: str, start: int, big: bool) -> Iterator[_Entry]:
@@ -105,21 +159,17 @@ def _directory(block: bytes, order: str, start: int, big: bool) -> Iterator[_Ent
             yield _Entry(tag, kind, begin, begin + size, offset)
 
 
-def _text(name: str, value: bytes, kind: int, order: str) -> str:
-    if name == "UserComment":
-        return _user_comment(value)
-    if name == "XPComment":
-        return value.decode("utf-16-le", "replace").strip("\x00 ")
-    if kind in (5, 10):  # a rational: only that it is there matters
-        return "/".join(str(part) for part in struct.unpack_from(order + "II", value))
-    return value.partition(b"\x00")[0].decode("utf-8", "replace").strip()
-
-
-def _user_comment(value: bytes) -> str:
-    """EXIF 4.6.5: eight bytes name the character code, the text follows."""
-    code, body = value[:8], value[8:]
-    if code.startswith(b"UNICODE"):
-        return body.decode("utf-16-le" if body[1:2] == b"\x00" else "utf-16-be", "replace").strip("\x00 ")
-    if code.startswith((b"ASCII", b"\x00" * 8, b"JIS")):
-        return body.decode("utf-8", "replace").strip("\x00 ")
-    return value.decode("utf-8", "replace").strip("\x00 ")
+def _text(entry: _Entry, value: bytes, order: str) -> str | None:
+    """The text of a tag, None when it holds none."""
+    if entry.tag == _COMMENT_TAG:
+        return user_comment(value, order)
+    if entry.tag in _WIDE_TAGS:
+        return best_text(value, "utf-16-le")
+    if entry.kind in _TEXT_KINDS:
+        return narrow_text(value.partition(b"\x00")[0])
+    if entry.kind in _LOOSE_KINDS and any(mark in value for mark in _MARKS):
+        return best_text(value)
+    if entry.tag not in _TEXT_TAGS:
+        return None
+    # A number where text is asked for, e.g. the exposure time: only that it is there matters.
+    return "/".join(map(str, struct.unpack_from(order + "II", value))) if entry.kind in (5, 10) else "(a number)"

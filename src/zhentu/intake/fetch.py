@@ -2,7 +2,8 @@
 
 Schemes and ports are listed; the name is resolved once, every address it has is checked, and the connection goes to
 a checked address, so that a name cannot point elsewhere between check and use (DNS rebinding). Redirects begin anew.
-Bytes and time are capped. No proxy of the environment is used: it would connect where nothing was checked.
+Bytes and time are capped, and waiting for a place counts: whoever names a slow host waits for it alone.
+No proxy of the environment is used: it would connect where nothing was checked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
@@ -20,30 +21,43 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpcore
 
 from zhentu.errors import FetchError, FetchRefused
+from zhentu.intake.lanes import Breakers, LaneLimits, Lanes
+from zhentu.intake.sniff import PICTURES, kind_of
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+Reserve = Callable[[int], None]
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_SITE_LOCAL = ipaddress.ip_network("fec0::/10")
+_ISATAP = (0x00005EFE, 0x02005EFE)  # the upper half of an interface identifier whose lower half is an IPv4 address
 _COMPATIBLE = ipaddress.ip_network("::/96")
 _SAFE = "%/:=&?~+!$,;'@()*[]"  # what a path and query may hold as they are; the rest is percent-encoded
 _REDIRECTS = (301, 302, 303, 307, 308)
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
-_SNIFF = 12  # bytes that tell a picture from a page
+_SNIFF = 32  # bytes that tell a picture from a page
+_STEP = 256 * 1024  # bytes that are reserved at a time
 _REPLY_CAP = 64 * 1024  # bytes of an answer to a webhook that are read
+
+
+def _unlimited(_: int) -> None:
+    """Nobody counts the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """What an outbound call may do. allow: networks excepted from the guard, e.g. the platform's own picture store."""
+    """What an outbound call may do.
+
+    allow: networks excepted from the guard, e.g. the platform's own picture store.  timeout_s: for a whole call, from
+    the moment it is asked for.
+    """
 
     ports: tuple[int, ...] = (80, 443)
     allow: tuple[Network, ...] = ()
     timeout_s: float = 5.0
     max_bytes: int = 30 * 1024 * 1024
     max_redirects: int = 3
-    at_once: int = 16
+    lanes: LaneLimits = field(default_factory=LaneLimits)
 
 
 class Outbound:
@@ -55,32 +69,47 @@ class Outbound:
     def __init__(self, limits: FetchLimits | None = None, resolve: Resolver | None = None) -> None:
         self._limits = limits or FetchLimits()
         self._backend = _Guarded(self._limits, resolve or _system_resolver)
-        self._places = asyncio.Semaphore(self._limits.at_once)
+        self._lanes, self._breakers = Lanes(self._limits.lanes), Breakers(after=5)
 
-    async def get_picture(self, url: str) -> bytes:
-        """The bytes behind `url`. Raises FetchRefused where it must not go, FetchError where it gets no picture."""
-        _checked_url(url, self._limits.ports)
-        async with self._places, self._within_time(url):
-            for _ in range(self._limits.max_redirects + 1):
-                status, location, body = await self._get(url)
-                if status not in _REDIRECTS:
-                    return body
-                url = _redirected(url, location)
+    async def get_picture(self, url: str, owner: str = "", reserve: Reserve = _unlimited) -> bytes:
+        """The bytes behind `url`.
+
+        owner: for whom, e.g. a key; places are shared out by it.  reserve: told how many bytes come, before they do.
+        Raises FetchRefused where it must not go, FetchError where it gets no picture.
+        """
+        host = host_and_port(url, self._limits.ports)
+        if (rest := self._breakers.rests_s(owner, host)) > 0:
+            raise FetchError(f"{host} did not answer lately; it is tried again in {rest:.0f} s")
+        try:
+            async with self._within_time(url), self._lanes.place(owner, host):
+                body = await self._follow(url, reserve)
+        except NoAnswer:
+            self._breakers.failed(owner, host)
+            raise
+        self._breakers.succeeded(owner, host)
+        return body
+
+    async def _follow(self, url: str, reserve: Reserve) -> bytes:
+        for _ in range(self._limits.max_redirects + 1):
+            status, location, body = await self._get(url, reserve)
+            if status not in _REDIRECTS:
+                return body
+            url = _redirected(url, location)
         raise FetchError(f"the URL redirects more than {self._limits.max_redirects} times; give the final URL")
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], owner: str = "") -> int:
         """Send `body`, follow no redirect; the status. Raises FetchRefused, FetchError."""
-        _checked_url(url, self._limits.ports)
+        host = host_and_port(url, self._limits.ports)
         async with (
-            self._places,
             self._within_time(url),
+            self._lanes.place(owner, host),
             self._pool() as pool,
             self._stream(pool, "POST", url, headers, body) as response,
         ):
-            await _read(response.aiter_stream(), _REPLY_CAP, None)
+            await _read(response.aiter_stream(), _REPLY_CAP, None, _unlimited)
             return int(response.status)
 
-    async def _get(self, url: str) -> tuple[int, str, bytes]:
+    async def _get(self, url: str, reserve: Reserve) -> tuple[int, str, bytes]:
         headers = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "zhentu"}
         async with self._pool() as pool, self._stream(pool, "GET", url, headers, None) as response:
             answered = {name.lower(): value.decode("latin-1") for name, value in response.headers}
@@ -94,7 +123,7 @@ class Outbound:
             announced = answered.get(b"content-length", "")
             if announced.isdigit() and int(announced) > self._limits.max_bytes:
                 raise FetchError(_too_many(self._limits.max_bytes))
-            return 200, "", await _read(response.aiter_stream(), self._limits.max_bytes, _check_picture)
+            return 200, "", await _read(response.aiter_stream(), self._limits.max_bytes, _check_picture, reserve)
 
     def _pool(self) -> httpcore.AsyncConnectionPool:
         return httpcore.AsyncConnectionPool(_tls(), network_backend=self._backend, max_keepalive_connections=0)
@@ -120,6 +149,10 @@ class Outbound:
         return _Within(url, self._limits.timeout_s)
 
 
+class NoAnswer(FetchError):
+    """The host itself did not answer, whatever stands behind the URL."""
+
+
 class _Within:
     """One span of time over a whole call, and the client's errors as ours; the URL's path is not repeated in them."""
 
@@ -134,10 +167,10 @@ class _Within:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as late:
-            raise FetchError(f"{self._host} did not answer within {self._seconds:g} s") from late
+            raise NoAnswer(f"{self._host} did not answer within {self._seconds:g} s") from late
         failures = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError, ssl.SSLError)
         if isinstance(error, failures):
-            raise FetchError(f"{self._host}: {type(error).__name__}: the connection failed") from error
+            raise NoAnswer(f"{self._host}: {type(error).__name__}: the connection failed") from error
 
 
 class _Guarded(httpcore.AsyncNetworkBackend):
@@ -175,7 +208,7 @@ class _Guarded(httpcore.AsyncNetworkBackend):
 def allowed(address: str, exceptions: Iterable[Network] = ()) -> bool:
     """Whether an address is public: no loopback, private, link-local, multicast or reserved one, in whatever disguise.
 
-    Addresses that carry an IPv4 one inside (mapped, compatible, 6to4, NAT64, Teredo) are judged by it as well.
+    Addresses that carry an IPv4 one inside (mapped, compatible, 6to4, NAT64, Teredo, ISATAP) are judged by it as well.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -191,7 +224,8 @@ def _inside(address: Address) -> tuple[Address | None, ...]:
     if not isinstance(address, ipaddress.IPv6Address):
         return ()
     embedded = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    carries = address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)
+    isatap = (int(address) >> 32) & 0xFFFFFFFF in _ISATAP
+    carries = isatap or address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)
     teredo = address.teredo[1] if address.teredo else None
     return (address.sixtofour, teredo, embedded if carries else None)
 
@@ -199,6 +233,8 @@ def _inside(address: Address) -> tuple[Address | None, ...]:
 def _public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
         return True  # the address inside is judged
+    if isinstance(address, ipaddress.IPv6Address) and address in _SITE_LOCAL:
+        return False
     return (
         address.is_global
         and not address.is_multicast
@@ -246,9 +282,19 @@ async def _system_resolver(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
-async def _read(stream: Any, most: int, check: Callable[[bytes], None] | None) -> bytes:
-    body = bytearray()
+def host_and_port(url: str, ports: Sequence[int]) -> str:
+    """Where a URL leads, as "host:port". Raises FetchRefused where zhentu does not go."""
+    parts = _checked_url(url, ports)
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+async def _read(stream: Any, most: int, check: Callable[[bytes], None] | None, reserve: Reserve) -> bytes:
+    body, reserved = bytearray(), 0
     async for chunk in stream:
+        if len(body) + len(chunk) > reserved:
+            step = max(_STEP, len(body) + len(chunk) - reserved)
+            reserve(step)
+            reserved += step
         body += chunk
         if check is not None and len(body) >= _SNIFF:
             check(bytes(body[:_SNIFF]))
@@ -261,7 +307,7 @@ async def _read(stream: Any, most: int, check: Callable[[bytes], None] | None) -
 
 
 def _check_picture(start: bytes) -> None:
-    if not start.startswith(_MAGIC) and start[8:12] not in (b"WEBP", b"avif", b"avis"):
+    if kind_of(start) not in PICTURES:
         raise FetchError("what the URL gives is not a picture zhentu reads")
 
 

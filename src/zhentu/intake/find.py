@@ -1,18 +1,54 @@
-"""Picture files of this machine: what names, folders and globs stand for."""
+"""Picture files of this machine: what names, folders and globs stand for, and what lies there besides.
+
+The name decides where it says that a picture is meant; elsewhere the first bytes do. Nothing is passed over in silence:
+an entry is a path, or `Skipped` with the reason.
+"""
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
-from collections.abc import Iterable, Iterator
+import re
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NoReturn
 
-from zhentu.errors import UsageError
+from fsspec.utils import glob_translate
 
-SUFFIXES = frozenset(  # what zhentu decodes; they decide inside folders only
-    [".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".mpo"]
+from zhentu.errors import UsageError, ZhentuError
+from zhentu.intake.skipped import Skipped, SkipReason
+from zhentu.intake.sniff import PICTURES, SNIFF_BYTES, kind_of
+
+_SUFFIX = re.compile(  # with what content networks write behind it: cup.jpg!q90, cup.jpg@600w, cup.jpg_400x400
+    r"\.(jpe?g|jfif|jpe|mpo|png|apng|a?webp|avifs?|gif|bmp|dib|tiff?|hei[cf]s?|hif|jxl|svgz?|jp2|ico|psd)"
+    r"(?:[!@~_][^/]*)?\s*$",
+    re.IGNORECASE,
 )
+Entry = str | Skipped
+Sniffer = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What a listing takes.
+
+    exclude: patterns of paths that are left out.  look_inside: whether objects whose name says nothing are asked for
+    their first bytes, one ranged read each; files of this machine always are.
+    """
+
+    exclude: tuple[str, ...] = ()
+    look_inside: bool = True
+
+    def excluded(self, path: str) -> Skipped | None:
+        """The path as skipped where a pattern matches it, or its own name."""
+        for pattern in self.exclude:
+            if fnmatchcase(path, pattern) or fnmatchcase(path.rsplit("/", 1)[-1], pattern):
+                return Skipped(path, SkipReason.EXCLUDED, pattern)
+        return None
 
 
 def find_pictures(sources: Iterable[str]) -> list[str]:
@@ -22,46 +58,112 @@ def find_pictures(sources: Iterable[str]) -> list[str]:
     """
     found: list[str] = []
     for source in sources:
-        paths = sorted(local_pictures(source))
+        entries = list(local_entries(source, Taking()))
+        for each in entries:
+            if isinstance(each, Skipped) and each.reason.incomplete:
+                raise UsageError(f"{each.path}: the folder cannot be read: {each.detail}")
+        paths = sorted(each for each in entries if not isinstance(each, Skipped))
         if not paths:
-            raise nothing_found(source)
+            raise nothing_found(source, Counter(each.reason for each in entries if isinstance(each, Skipped)))
         found += paths
     return list(dict.fromkeys(found))
 
 
-def local_pictures(source: str) -> Iterator[str]:
-    """Paths one by one, in no order. Links to folders are not followed. Raises UsageError for unreadable folders.
+def local_entries(source: str, taking: Taking) -> Iterator[Entry]:
+    """What a name, folder or glob stands for, one by one, in no order. Links to folders are not followed.
 
-    A file named outright, or matched by a glob, is taken whatever its suffix; a broken link too, its row says so.
+    A file named outright, or matched by a glob, is taken whatever it is; a broken link too, its row says so.
     """
     if Path(source).is_dir():
-        yield from _walk(source)
+        yield from walk_folder(source, taking)
     elif os.path.lexists(source):
         yield str(Path(source))
+    elif "**" in source:
+        yield from glob_folders(source, taking)
     else:
-        for match in glob.iglob(source, recursive=True):
+        for match in glob.iglob(source):
             if Path(match).is_dir():
-                yield from _walk(match)
+                yield from walk_folder(match, taking)
             else:
-                yield str(Path(match))
+                path = str(Path(match))
+                yield taking.excluded(path) or path
 
 
-def nothing_found(source: str) -> UsageError:
-    """The error of a source that matches nothing."""
-    return UsageError(
-        f"{source}: no pictures found; name a file, a folder, a glob, a manifest or a URL "
-        f"(in folders these suffixes count: {', '.join(sorted(SUFFIXES))})"
-    )
+def nothing_found(source: str, passed: Counter[SkipReason]) -> UsageError:
+    """The error of a source without a picture. passed: what it holds instead."""
+    counts = ", ".join(f"{count} {reason.value}" for reason, count in passed.most_common())
+    held = f" (it holds {counts})" if counts else ""
+    return UsageError(f"{source}: no pictures found{held}; name a file, a folder, a glob, a manifest or a URL")
 
 
-def _walk(folder: str) -> Iterator[str]:
-    for parent, _, names in os.walk(folder, onerror=_unreadable):
-        for name in names:
-            if Path(name).suffix.lower() in SUFFIXES:
-                yield str(Path(parent, name))
+def named_like_a_picture(path: str) -> bool:
+    """Whether the name says that a picture is meant."""
+    return _SUFFIX.search(path) is not None
 
 
-def _unreadable(error: OSError) -> NoReturn:
-    raise UsageError(
-        f"{error.filename}: the folder cannot be read: {error.strerror}; allow it or leave it out"
-    ) from error
+def walk_folder(folder: str, taking: Taking) -> Iterator[Entry]:
+    """Everything below a folder; links to folders are not followed, and a folder that cannot be read is skipped."""
+    pending = [folder]
+    while pending:
+        here = pending.pop()
+        try:
+            with os.scandir(here) as found:
+                for each in found:
+                    path = str(Path(here, each.name))
+                    if each.is_dir(follow_symlinks=False):
+                        pending.append(path)
+                    else:
+                        yield taking.excluded(path) or _local(path, plain=each.is_file(follow_symlinks=False))
+        except OSError as error:
+            yield Skipped(here, SkipReason.UNREADABLE_FOLDER, f"{error.strerror or error}; allow it or leave it out")
+
+
+def _local(path: str, plain: bool) -> Entry:
+    """plain: a regular file and no link, as the folder itself says, so that nothing need be asked of most files."""
+    if not plain:
+        try:
+            if Path(path).is_dir():
+                return _linked_folder(path)
+            if not stat.S_ISREG(Path(path).stat().st_mode):
+                return Skipped(path, SkipReason.SPECIAL_FILE, "a pipe, socket or device")
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return Skipped(path, SkipReason.SYMLINK_LOOP, "the link leads back to itself")
+            return path  # a link that leads nowhere: its row says so
+    return path if named_like_a_picture(path) else by_content(path, _first_bytes_of_file)
+
+
+def glob_folders(pattern: str, taking: Taking) -> Iterator[Entry]:
+    """Files that a pattern with `**` matches, or that lie in a folder it matches; links to folders are not followed.
+
+    Python's own glob follows them, round and round where they lead back.
+    """
+    fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0]
+    root = fixed or ("/" if pattern.startswith("/") else ".")
+    matches = re.compile(glob_translate(str(Path(pattern)))).match
+    for entry in walk_folder(root, taking):
+        path = entry.path if isinstance(entry, Skipped) else entry
+        if any(map(matches, (path, *map(str, Path(path).parents)))):
+            meant = isinstance(entry, Skipped) and entry.reason is SkipReason.NOT_A_PICTURE and matches(path)
+            yield path if meant else entry
+
+
+def _linked_folder(path: str) -> Skipped:
+    target = Path(path).resolve()
+    if target in (Path(path).parent.resolve(), *Path(path).parent.resolve().parents):
+        return Skipped(path, SkipReason.SYMLINK_LOOP, f"leads to {target}, a folder above it")
+    return Skipped(path, SkipReason.LINKED_FOLDER, f"leads to {target}; name that folder to scan it too")
+
+
+def _first_bytes_of_file(path: str) -> bytes:
+    with Path(path).open("rb") as stream:
+        return stream.read(SNIFF_BYTES)
+
+
+def by_content(path: str, first_bytes: Sniffer) -> Entry:
+    """A picture where the first bytes are one's; what cannot be read is taken, so that its row says why."""
+    try:
+        kind = kind_of(first_bytes(path))
+    except (OSError, ZhentuError):
+        return path
+    return path if kind in PICTURES else Skipped(path, SkipReason.NOT_A_PICTURE, kind.value)

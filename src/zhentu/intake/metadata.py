@@ -1,77 +1,115 @@
-"""The metadata of a file, as bounded text: XMP properties, EXIF tags, PNG text, loose segments and comments."""
+"""The metadata of a file, as bounded text: XMP properties, EXIF tags, IPTC, PNG text, loose segments and comments."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from zhentu.intake.containers import Block, BlockKind, walk
 from zhentu.intake.containers.block import MAX_BODY
 from zhentu.intake.exif import Exif, parse_exif
-from zhentu.intake.packet import Packet, parse_packet
+from zhentu.intake.iptc import parse_iptc
+from zhentu.intake.packet import Packet, Property, parse_packet
+from zhentu.intake.wording import best_text, narrow_text
 
-MAX_TEXT = 256 * 1024
-_CREDIT = re.compile(rb"\x1c\x02\x6e(..)", re.S)  # IPTC IIM 2:110
+_MAX_TRAILER = 256 * 1024  # bytes behind the end of a JPEG that are looked at, from its end
+_SAMSUNG_END = b"SEFT"  # the last bytes of what Galaxy phones append
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of text and where it stands.
+
+    place: e.g. "PNG text parameters", "EXIF UserComment", "XMP CreatorTool", "comment", "JPEG APP9"; what the table of
+    generators calls a field.  block: the block that carries it, None where it has none of its own.  start, end: the
+    byte range of its value in that block's body, where it is only a part of it.  property: of an XMP packet, else None.
+    """
+
+    place: str
+    value: str
+    block: Block | None = None
+    start: int = 0
+    end: int = 0
+    property: Property | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """packets: XMP, in file order.  exif: merged, first occurrence wins.  text: PNG text by keyword.
+    """packets: XMP, in file order.  exif: of all EXIF blocks.  texts: everything that holds text, in file order.
 
-    loose: (place, text) of other segments and comments that may hold a bare AIGC label.  credit: IPTC IIM Credit.
     has_c2pa: a C2PA manifest stands where the format puts one.  blocks: where all of it stands.
     """
 
     packets: tuple[Packet, ...] = ()
     exif: Exif = field(default_factory=Exif)
-    text: Mapping[str, str] = field(default_factory=dict)
-    loose: tuple[tuple[str, str], ...] = ()
-    credit: str = ""
+    texts: tuple[Text, ...] = ()
     has_c2pa: bool = False
     blocks: tuple[Block, ...] = ()
+
+    def at(self, place: str) -> Iterator[str]:
+        """The values of all texts of one place."""
+        return (each.value for each in self.texts if each.place == place)
 
 
 def read_metadata(payload: bytes, picture_format: str) -> Metadata:
     """Collect what a file says; a block that cannot be read is left out."""
     blocks = walk(payload, picture_format)
-    exif = Exif()
-    text: dict[str, str] = {}
-    loose, iptc = [], []
+    texts: list[Text] = []
+    exifs: list[Exif] = []
     packets = [block.body for block in blocks if block.kind is BlockKind.XMP]
     for block in blocks:
         if block.kind is BlockKind.EXIF:
-            exif = _merged(exif, parse_exif(block.body))
-        elif block.kind is BlockKind.TEXT:
-            text.setdefault(block.key[:79], block.body[:MAX_TEXT].decode("utf-8", "replace"))
+            exif = parse_exif(block.body)
+            exifs.append(exif)
+            texts += [Text(f"EXIF {each.name}", each.text, block, each.start, each.end) for each in exif.fields]
+            packets += [exif.xmp] if exif.xmp else []
+            texts += [Text(f"IPTC {each.name}", each.text) for each in parse_iptc(exif.iptc)]
         elif block.kind is BlockKind.IPTC:
-            iptc.append(block.body)
+            found = parse_iptc(block.body)
+            texts += [Text(f"IPTC {each.name}", each.text, block, each.start, each.end) for each in found]
+        elif block.kind is BlockKind.TEXT:
+            texts.append(Text(f"PNG text {block.key[:79]}", block.body.decode("utf-8", "replace"), block))
         elif block.kind is BlockKind.OTHER and block.body:
             place = "comment" if block.key == "comment" else f"JPEG {block.key}"
-            loose.append((place, block.body[:MAX_TEXT].decode("utf-8", "replace")))
-    if exif.xmp:
-        packets.append(exif.xmp)
+            texts.append(Text(place, _loose(block.body), block))
     packets += extended_packets(blocks)
     if not packets:
         packets += _stray(payload)
+    if picture_format in ("JPEG", "MPO"):
+        texts += _trailer(payload)
+    parsed = tuple(parse_packet(packet) for packet in dict.fromkeys(packets))
+    texts += [text for packet in parsed for text in packet_texts(packet)]
     return Metadata(
-        packets=tuple(parse_packet(packet) for packet in dict.fromkeys(packets)),
-        exif=exif,
-        text=text,
-        loose=tuple(loose),
-        credit=_credit([*iptc, exif.iptc]),
-        has_c2pa=exif.has_c2pa or any(block.kind is BlockKind.C2PA for block in blocks),
+        packets=parsed,
+        exif=_merged(exifs),
+        texts=tuple(texts),
+        has_c2pa=any(each.has_c2pa for each in exifs) or any(block.kind is BlockKind.C2PA for block in blocks),
         blocks=blocks,
     )
 
 
-def _merged(first: Exif, second: Exif) -> Exif:
+def packet_texts(packet: Packet) -> Iterator[Text]:
+    """The properties of a packet as texts; an empty one counts only where it is a label's own, and no structure."""
+    for each in packet.properties:
+        if each.value or (each.name.upper() == "AIGC" and not _holds_others(each, packet)):
+            yield Text(f"XMP {each.name}", each.value, property=each)
+
+
+def _holds_others(outer: Property, packet: Packet) -> bool:
+    return any(outer.start < each.start and each.end <= outer.end for each in packet.properties)
+
+
+def _loose(body: bytes) -> str:
+    """A segment or comment; most are binary, so only a label's own letters make it worth asking for UTF-16."""
+    return best_text(body) if b"A\x00I\x00G\x00C" in body else narrow_text(body)
+
+
+def _merged(found: list[Exif]) -> Exif:
     return Exif(
-        {**second.text, **first.text},
-        {**second.places, **first.places},
-        first.xmp or second.xmp,
-        first.iptc or second.iptc,
-        first.has_c2pa or second.has_c2pa,
+        tuple(each for exif in found for each in exif.fields),
+        next((exif.xmp for exif in found if exif.xmp), b""),
+        next((exif.iptc for exif in found if exif.iptc), b""),
+        any(exif.has_c2pa for exif in found),
     )
 
 
@@ -93,9 +131,13 @@ def _stray(payload: bytes) -> list[bytes]:
     return [payload[start : end + 12]] if end >= 0 else []
 
 
-def _credit(blocks: list[bytes]) -> str:
-    for block in blocks:
-        if match := _CREDIT.search(block):
-            length = int.from_bytes(match.group(1), "big")
-            return block[match.end() : match.end() + min(length, 1024)].decode("utf-8", "replace")
-    return ""
+def _trailer(payload: bytes) -> list[Text]:
+    """What Galaxy phones append behind the picture (SEF): named blocks, some of them JSON of their editor."""
+    if not payload.endswith(_SAMSUNG_END):
+        return []
+    start = payload.rfind(b"SEFH", max(len(payload) - _MAX_TRAILER, 0))
+    if start < 0:
+        return []
+    behind = payload.rfind(b"\xff\xd9", 0, start)  # pixels end there, or a thumbnail among the blocks does
+    body = payload[max(behind, start - _MAX_TRAILER) : start]
+    return [Text("Samsung trailer", body.decode("utf-8", "replace"))]

@@ -21,7 +21,10 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property, in attribute or element form; start and end are its byte range in the packet."""
+    """A property, in attribute or element form; start and end are its byte range in the packet.
+
+    value: empty for a structure, whose fields are properties of their own.
+    """
 
     namespace: str
     name: str
@@ -139,7 +142,7 @@ class _Reader:
                 self._stack[-1].items += closed.items
             return
         value = text or "; ".join(closed.items) or closed.resource
-        if value:
+        if closed.namespace:
             end = self.body.find(b">", place) + 1 if self.body[place : place + 2] == b"</" else place
             self.found.append(Property(closed.namespace, closed.name, value, closed.start, end))
 

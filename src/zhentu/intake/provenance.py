@@ -7,39 +7,56 @@ bounded in time and memory whatever the file holds, and asks the C2PA library on
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
 from zhentu.intake.aigc import find_aigc_label
-from zhentu.intake.credentials import credential_evidence, read_credential
-from zhentu.intake.metadata import read_metadata
+from zhentu.intake.credentials import ANY_SIGNER, TrustLists, credential_evidence, read_credential
+from zhentu.intake.generators import GeneratorTable, shipped_table
+from zhentu.intake.metadata import Metadata, read_metadata
+from zhentu.intake.stealth import stealth_parameters
 from zhentu.intake.traces import camera, generator_traces
 from zhentu.intake.xmp import xmp_evidence
 from zhentu.types import Evidence, EvidenceKind, Trust
 
-_READERS = (xmp_evidence, find_aigc_label, generator_traces, camera)
 
-
-def read_provenance(payload: bytes, picture_format: str, c2pa_anchors: str = "") -> tuple[Evidence, ...]:
+def read_provenance(
+    payload: bytes,
+    picture_format: str,
+    lists: TrustLists = ANY_SIGNER,
+    table: GeneratorTable | None = None,
+) -> tuple[Evidence, ...]:
     """Every finding in the file, each with where it stood and how far it can be trusted.
 
-    c2pa_anchors: PEM certificates of the signers that are believed; empty = every signer whose manifest validates.
+    lists: whose C2PA signatures are believed.  table: what generators write; None = the table that comes with zhentu.
     """
+    table = table or shipped_table()
     found: list[Evidence] = []
     # Metadata is hostile input; what one reader cannot take must not cost the picture or the other readers.
     try:
         metadata = read_metadata(payload, picture_format)
     except Exception as error:
         return (_unreadable("read_metadata", error),)
+    readers: dict[str, Callable[[Metadata], Iterable[Evidence]]] = {
+        "xmp_evidence": xmp_evidence,
+        "find_aigc_label": partial(find_aigc_label, table=table),
+        "generator_traces": partial(generator_traces, table=table),
+        "stealth_parameters": lambda _: stealth_parameters(payload, picture_format),
+        "camera": camera,
+    }
     if metadata.has_c2pa:
-        try:
-            credential = read_credential(payload, picture_format, c2pa_anchors)
-            found += [credential_evidence(credential, bool(c2pa_anchors))] if credential else []
-        except Exception as error:
-            found.append(_unreadable("read_credential", error))
-    for reader in _READERS:
+        readers = {"read_credential": lambda _: _credentials(payload, picture_format, lists), **readers}
+    for name, reader in readers.items():
         try:
             found.extend(reader(metadata))
         except Exception as error:
-            found.append(_unreadable(reader.__name__, error))
+            found.append(_unreadable(name, error))
     return tuple(dict.fromkeys(found))
+
+
+def _credentials(payload: bytes, picture_format: str, lists: TrustLists) -> Iterable[Evidence]:
+    credential = read_credential(payload, picture_format, lists)
+    return credential_evidence(credential) if credential else ()
 
 
 def _unreadable(reader: str, error: Exception) -> Evidence:

@@ -1,83 +1,60 @@
-"""Traces that generators leave in PNG text and EXIF, and camera EXIF as weak evidence to the contrary.
+"""Traces that generators leave in a file, and camera EXIF as weak evidence to the contrary.
 
 A trace is no declaration: it makes a picture suspected (Art. 6 (3) of the labelling measures), not labelled as AI.
+Which traces there are is data: generators.yaml.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from zhentu.intake.generators import GeneratorTable, shipped_table
 from zhentu.intake.metadata import Metadata
 from zhentu.intake.xmp import shown
 from zhentu.types import AiState, Evidence, EvidenceKind, Trust
 
-_KEYS = {
-    "invokeai_metadata": "InvokeAI metadata",
-    "invokeai_graph": "InvokeAI graph",
-    "sd-metadata": "InvokeAI metadata",
-    "Dream": "InvokeAI prompt",
-    "dream": "InvokeAI prompt",
-    "fooocus_scheme": "Fooocus parameters",
-    "sui_image_params": "SwarmUI parameters",
-    "generation_data": "generation data",
-}
-_SOFTWARE = ("novelai", "comfyui", "invokeai", "stable diffusion", "midjourney", "fooocus", "draw things", "swarmui")
-_MIDJOURNEY = re.compile(r"Job ID: [0-9a-f]{8}-[0-9a-f]{4}-")
+_MOST = 24  # traces of one file that are told
+_MOST_TEXT, _LEAST_TEXT = 4 * 1024 * 1024, 256  # characters of all texts of a file; of each, when those are used up
 
 
-def generator_traces(metadata: Metadata) -> Iterator[Evidence]:
-    """Parameters, workflows and names of image generators."""
-    text, exif = metadata.text, metadata.exif.text
-    comments = [place for place in metadata.loose if place[0] == "comment"]
-    for location, value in (
-        ("PNG text parameters", text.get("parameters", "")),
-        ("EXIF UserComment", exif.get("UserComment", "")),
-        *comments,
-    ):
-        if "Steps:" in value and "Sampler:" in value:
-            yield _trace("Stable Diffusion WebUI parameters", location)
-        elif "sui_image_params" in value:
-            yield _trace("SwarmUI parameters", location)
-    for location, value in (
-        *((f"PNG text {key}", text.get(key, "")) for key in ("prompt", "workflow")),
-        # ComfyUI writes into WebP as "prompt:{...}" and "workflow:{...}"
-        *((f"EXIF {key}", exif.get(key, "")) for key in ("Make", "Model", "ImageDescription", "UserComment")),
-    ):
-        if '"class_type"' in value or (
-            '"nodes"' in value and value.lstrip().startswith(("{", "workflow:", "Workflow:"))
-        ):
-            yield _trace("ComfyUI graph", location)
-    for key, name in _KEYS.items():
-        if key in text:
-            yield _trace(name, f"PNG text {key}")
-    for location, value in (
-        ("PNG text Software", text.get("Software", "")),
-        ("EXIF Software", exif.get("Software", "")),
-    ):
-        named = next((name for name in _SOFTWARE if name in value.lower()), None)
-        if named:
-            yield _trace(shown(value)[:60], location)
-    for key in ("Comment", "comment"):
-        if "fooocus" in text.get(key, "").lower():
-            yield _trace("Fooocus parameters", f"PNG text {key}")
-    if "fooocus" in exif.get("UserComment", "").lower():
-        yield _trace("Fooocus parameters", "EXIF UserComment")
-    if _MIDJOURNEY.search(text.get("Description", "")):
-        yield _trace("Midjourney job", "PNG text Description")
-    if exif.get("Make", "").lower() == "ideogram ai":
-        yield _trace("Ideogram AI", "EXIF Make")
+def generator_traces(metadata: Metadata, table: GeneratorTable | None = None) -> Iterator[Evidence]:
+    """Parameters, workflows, signatures and names of image generators, each once a place."""
+    table = table or shipped_table()
+    seen: set[tuple[str, str]] = set()
+    budget = _MOST_TEXT
+    for text in metadata.texts:
+        value = text.value[: max(budget, _LEAST_TEXT)]
+        budget -= len(value)
+        low = value.casefold()
+        for row in table.traces_at(text.place):
+            if len(seen) >= _MOST or (row.name, text.place) in seen:
+                continue
+            quote = row.quote(text.place, value, low)
+            if quote is None or (row.also and not _also(row.also.quote, metadata)):
+                continue
+            seen.add((row.name, text.place))
+            detail = f"{row.name}: {shown(quote)}" if shown(quote).strip() else row.name
+            yield _trace(detail[:300], text.place)
 
 
 def camera(metadata: Metadata) -> Iterator[Evidence]:
     """A camera named in EXIF speaks against generation, weakly: anybody can copy it in."""
     exif = metadata.exif.text
     make, model = exif.get("Make", ""), exif.get("Model", "")
-    if make and make.lower() != "ideogram ai" and "ExposureTime" in exif:
+    table = shipped_table()
+    if (
+        make
+        and "ExposureTime" in exif
+        and not any(row.quote("EXIF Make", make) for row in table.traces_at("EXIF Make"))
+    ):
         named = shown(f"{make} {model}".strip())[:100]
         yield Evidence(
             EvidenceKind.PROVENANCE, "camera_exif", f"taken with {named}", Trust.FORGEABLE, "EXIF Make/Model"
         )
+
+
+def _also(quote: Callable[[str, str], str | None], metadata: Metadata) -> bool:
+    return any(quote(text.place, text.value) is not None for text in metadata.texts)
 
 
 def _trace(detail: str, location: str) -> Evidence:

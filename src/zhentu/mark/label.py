@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zhentu.errors import UsageError
+from zhentu.errors import LabelUnwritable, UsageError
 from zhentu.intake.aigc import AigcLabel
-from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.decode import DecodeLimits
+from zhentu.intake.generators import GeneratorTable
 from zhentu.intake.metadata import Metadata, read_metadata
+from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.mark import badge as badges
 from zhentu.mark.credentials import settle
+from zhentu.mark.gainmap import hdr_properties
 from zhentu.mark.metadata import existing_labels, is_settled, packet_with, surest, wanted_label, write
 from zhentu.mark.paint import Overlay, paint
 from zhentu.mark.spec import Badge, CredentialOutcome, Labelled, LabelSpec, Outcome
@@ -26,7 +29,13 @@ class _Visible:
     overlay: Overlay | None = None  # None where nothing is to be painted
 
 
-def label_picture(payload: bytes, state: AiState, spec: LabelSpec, limits: DecodeLimits | None = None) -> Labelled:
+def label_picture(
+    payload: bytes,
+    state: AiState,
+    spec: LabelSpec,
+    limits: DecodeLimits | None = None,
+    decoder: DecoderPort = IN_PROCESS,
+) -> Labelled:
     """Write the labels that `state` calls for; a picture that already carries them comes back byte for byte.
 
     Pixels are touched only for the visible label. A label the file carries is updated, never doubled, and never
@@ -36,14 +45,16 @@ def label_picture(payload: bytes, state: AiState, spec: LabelSpec, limits: Decod
     """
     if not spec.implicit and not spec.visible:
         raise UsageError("neither the visible nor the implicit label is asked for; ask for one of them")
-    picture = decode(payload, limits)
+    picture = decoder.decode(payload, limits)
     metadata = read_metadata(payload, picture.format)
-    existing = existing_labels(metadata)
+    existing = existing_labels(metadata, spec.generators)
     state = surest(existing, state)
     implicit, label = Outcome.OFF, None
+    noted: tuple[str, ...] = ()
     if spec.implicit:
-        label = wanted_label(existing, state, spec, spec.content_id or f"zhentu-{picture.sha256[:32]}")
-        settled = is_settled(metadata, label)
+        content_id = spec.content_id or f"zhentu-{picture.sha256[:32]}"
+        label, noted = wanted_label(existing, state, spec, content_id)
+        settled = is_settled(metadata, label, spec.generators)
         implicit = Outcome.KEPT if settled else Outcome.UPDATED if existing else Outcome.WRITTEN
     writing = implicit in (Outcome.WRITTEN, Outcome.UPDATED)
     visible = _visible(picture, metadata, state, spec, again=writing and picture.format in _ENCODED_ANEW)
@@ -52,7 +63,7 @@ def label_picture(payload: bytes, state: AiState, spec: LabelSpec, limits: Decod
         return Labelled(
             payload, picture.format, False, state, implicit, visible.outcome, credentials, label, visible.badge
         )
-    written, picture_format, notes = _write(payload, picture.format, metadata, label, visible)
+    written, picture_format, notes = _write(payload, picture.format, metadata, label, visible, spec.generators)
     credentials, note = CredentialOutcome.NONE, ""
     if metadata.has_c2pa:
         painted = visible.overlay is not None
@@ -67,7 +78,7 @@ def label_picture(payload: bytes, state: AiState, spec: LabelSpec, limits: Decod
         credentials=credentials,
         label=label,
         badge=visible.badge,
-        notes=tuple(filter(None, (*notes, note))),
+        notes=tuple(filter(None, (*noted, *notes, note))),
     )
 
 
@@ -85,18 +96,26 @@ def _visible(picture: Picture, metadata: Metadata, state: AiState, spec: LabelSp
 
 
 def _write(
-    payload: bytes, picture_format: str, metadata: Metadata, label: AigcLabel | None, visible: _Visible
+    payload: bytes,
+    picture_format: str,
+    metadata: Metadata,
+    label: AigcLabel | None,
+    visible: _Visible,
+    table: GeneratorTable | None,
 ) -> tuple[bytes, str, tuple[str, ...]]:
     """The labelled file, its format (an MPO becomes a JPEG when it is painted), and notes."""
     mark = note_of(visible.badge) if visible.badge and visible.overlay else None
     if visible.overlay is None:
-        written = write(payload, picture_format, label, mark)
+        written = write(payload, picture_format, label, mark, table)
         return written.payload, picture_format, written.notes
     if picture_format in _ENCODED_ANEW:
-        packet = packet_with(metadata.packets[0] if metadata.packets else None, label, mark)
-        return paint(payload, picture_format, visible.overlay, packet), picture_format, ()
+        first = metadata.packets[0] if metadata.packets else None
+        packet = packet_with(first, label, mark, hdr_properties(first) if first else (), table)
+        painted = paint(payload, picture_format, visible.overlay, packet)
+        if label is not None and not is_settled(read_metadata(painted.payload, picture_format), label, table):
+            raise LabelUnwritable("another label stands where zhentu cannot take it out; export the picture again")
+        return painted.payload, picture_format, painted.notes
     painted = paint(payload, picture_format, visible.overlay)
-    left_out = ("the further pictures of the MPO were left out",) if picture_format == "MPO" else ()
     picture_format = "JPEG" if picture_format == "MPO" else picture_format
-    written = write(painted, picture_format, label, mark)
-    return written.payload, picture_format, (*left_out, *written.notes)
+    written = write(painted.payload, picture_format, label, mark, table, flat=True)
+    return written.payload, picture_format, (*painted.notes, *written.notes)

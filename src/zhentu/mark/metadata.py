@@ -6,29 +6,38 @@ Art. 6: a platform's first write fills ContentPropagator and PropagateID.
 
 from __future__ import annotations
 
-import binascii
 import json
-import struct
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from zhentu.errors import LabelUnwritable
-from zhentu.intake.aigc import KEYS, MAX_LABEL, NAMESPACE, AigcLabel, bare_labels, find_labels
-from zhentu.intake.containers import Block, BlockKind
+from zhentu.intake.aigc import (
+    KEYS,
+    NAMESPACE,
+    STANDARD_PLACE,
+    AigcLabel,
+    conforming,
+    find_labels,
+    label_properties,
+)
+from zhentu.intake.containers import BlockKind
 from zhentu.intake.containers.block import MAX_BODY
-from zhentu.intake.containers.jpeg import EXIF_HEADER
-from zhentu.intake.exif import parse_exif
-from zhentu.intake.metadata import MAX_TEXT, Metadata, extended_packets, read_metadata
-from zhentu.intake.packet import Packet, parse_packet
-from zhentu.mark.packet_edit import set_properties
+from zhentu.intake.generators import GeneratorTable
+from zhentu.intake.labeltext import hints_at_label
+from zhentu.intake.metadata import Metadata, extended_packets, read_metadata
+from zhentu.intake.packet import Packet, Property, parse_packet
+from zhentu.mark.carriers import removal
+from zhentu.mark.gainmap import hdr_properties, without_declarations
+from zhentu.mark.packet_edit import mended, set_properties
 from zhentu.mark.spec import LabelSpec
-from zhentu.mark.splice import Edits, apply, put_packet
+from zhentu.mark.splice import apply, put_packet
 from zhentu.types import AiState
 
 PREFIX = "TC260"
 MARK_NAMESPACE, MARK_PREFIX, MARK_NAME = "urn:zhentu:ns:mark:1.0:", "zhentu", "VisibleLabel"
-_MAX_FIELD = MAX_LABEL // 8
-_EXIF_NAMES = ("UserComment", "ImageDescription")
+_MAX_FIELD = 12 * 1024  # characters; a JPEG segment must hold all of them
+_ALLOWED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"\\%')
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +49,33 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
-def existing_labels(metadata: Metadata) -> tuple[AigcLabel, ...]:
-    """The labels of a file that can be read."""
-    return tuple(label for label in find_labels(metadata) if isinstance(label, AigcLabel))
+def existing_labels(metadata: Metadata, table: GeneratorTable | None = None) -> tuple[AigcLabel, ...]:
+    """The labels of a file, in whatever form."""
+    return tuple(find_labels(metadata, table))
 
 
-def wanted_label(existing: Sequence[AigcLabel], state: AiState, spec: LabelSpec, content_id: str) -> AigcLabel:
-    """The label a file must carry: its own one's fields kept, the platform's filled in, the surest state.
+def wanted_label(
+    existing: Sequence[AigcLabel], state: AiState, spec: LabelSpec, content_id: str
+) -> tuple[AigcLabel, tuple[str, ...]]:
+    """The label a file must carry, and notes: its own one's fields kept, the platform's filled in, the surest state.
 
-    Of several labels the one in the standard's place leads; fields it leaves empty come from the others. What others
-    wrote is carried as it stands, even with characters the standard does not allow: `problems()` tells of them.
+    Of several labels the one in the standard's place leads; fields it leaves empty come from the others. Characters
+    that the standard does not allow are percent-encoded (RFC 3986), so that nothing is lost and the label conforms.
     """
     ordered = sorted(existing, key=lambda label: (not label.standard, label.state is None))
     fields = dict.fromkeys(KEYS, "")
+    notes = []
     for label in ordered:
-        for key, value in label.fields:
-            key = "ContentProducer" if key == "ServiceProvider" else key  # an older draft's name for it
-            if key in fields and not fields[key] and len(value) <= _MAX_FIELD:
-                fields[key] = value
+        for key, value in label.carried.items():
+            if fields[key] or not value:
+                continue
+            allowed = value if conforming(value) else quote(value, safe=_ALLOWED)
+            if len(allowed) > _MAX_FIELD:
+                notes.append(f"{key} of the older label has more than {_MAX_FIELD} characters and was left out")
+                continue
+            if allowed != value:
+                notes.append(f"{key} held characters GB 45438-2025 does not allow; they are percent-encoded")
+            fields[key] = allowed
     fields["Label"] = str(int(surest(existing, state)))
     if not fields["ContentProducer"] and state in spec.producer_states:
         fields["ContentProducer"], fields["ProduceID"] = spec.producer, fields["ProduceID"] or spec.produce_id
@@ -66,7 +84,7 @@ def wanted_label(existing: Sequence[AigcLabel], state: AiState, spec: LabelSpec,
         fields["ContentPropagator"], fields["PropagateID"] = spec.propagator, content_id
     elif ours and not fields["PropagateID"]:
         fields["PropagateID"] = content_id
-    return AigcLabel(tuple(fields.items()), "XMP TC260:AIGC", standard=True)
+    return AigcLabel(tuple(fields.items()), STANDARD_PLACE, standard=True), tuple(notes)
 
 
 def surest(existing: Sequence[AigcLabel], state: AiState) -> AiState:
@@ -74,16 +92,24 @@ def surest(existing: Sequence[AigcLabel], state: AiState) -> AiState:
     return min([state, *(label.state for label in existing if label.state is not None)])
 
 
-def is_settled(metadata: Metadata, label: AigcLabel) -> bool:
+def is_settled(metadata: Metadata, label: AigcLabel, table: GeneratorTable | None = None) -> bool:
     """Whether the file carries this label, and only it."""
-    found = list(find_labels(metadata))
+    found = list(find_labels(metadata, table))
     return len(found) == 1 and found[0] == label
 
 
-def write(payload: bytes, picture_format: str, label: AigcLabel | None, mark: str | None) -> Written:
+def write(
+    payload: bytes,
+    picture_format: str,
+    label: AigcLabel | None,
+    mark: str | None,
+    table: GeneratorTable | None = None,
+    flat: bool = False,
+) -> Written:
     """Write the AIGC label and, given one, the note about the visible label; pixels are not touched.
 
-    Every older label of the file goes, wherever it stands: one file, one label. Raises LabelUnwritable.
+    Every older label of the file goes, wherever it stands: one file, one label.  flat: the picture has lost its gain
+    map, and what announces one goes.  Raises LabelUnwritable.
     """
     metadata = read_metadata(payload, picture_format)
     names = {name for name, given in (("AIGC", label), (MARK_NAME, mark)) if given is not None}
@@ -93,77 +119,60 @@ def write(payload: bytes, picture_format: str, label: AigcLabel | None, mark: st
     notes = []
     first = parse_packet(old[0].body) if old else None
     if first is not None and not first.sound:
-        notes.append("an XMP packet that could not be read was replaced")
-    packet = packet_with(first, label, mark)
+        again = mended(first) if label is not None else None
+        notes.append(
+            "the unescaped label of an XMP packet was taken out, the rest was kept"
+            if again
+            else "an XMP packet that could not be read was replaced"
+        )
+        first = again or first
+    stale = hdr_properties(first) if first and flat else []
     # What follows the first packet is not what readers look at, but a label there would be a second one.
-    dropped = [block for block in old[1:] if _tells(parse_packet(block.body), names)]
-    blanked: Edits = []
+    dropped = [block for block in old[1:] if _tells(parse_packet(block.body), names, table)]
+    edits = []
     if label is not None:
-        dropped += [block for block in metadata.blocks if _carries_label(block)]
-        blanked = _blank_exif(payload, picture_format, metadata.blocks)
-        if any(parse_packet(each).values("AIGC") for each in extended_packets(metadata.blocks)):
+        taken = removal(payload, picture_format, list(find_labels(metadata, table)))
+        dropped += taken.dropped
+        edits = taken.edits
+        notes += taken.notes
+        if any(label_properties(parse_packet(each), table) for each in extended_packets(metadata.blocks)):
             dropped += [block for block in metadata.blocks if block.kind is BlockKind.XMP_EXTENDED]
+            stale += [each for each in first.properties if each.name == "HasExtendedXMP"] if first else []
             notes.append("extended XMP that held a second label was taken out")
-    written = put_packet(apply(payload, blanked), picture_format, packet, old[0] if old else None, dropped)
-    if label is not None and not is_settled(read_metadata(written, picture_format), label):
+    packet = packet_with(first, label, mark, stale, table)
+    packet = without_declarations(packet) if stale and flat else packet
+    written = put_packet(apply(payload, edits), picture_format, packet, old[0] if old else None, dropped)
+    if label is not None and not is_settled(read_metadata(written, picture_format), label, table):
         raise LabelUnwritable("another label stands where zhentu cannot take it out; export the picture again")
     return Written(written, written != payload, tuple(notes))
 
 
-def packet_with(packet: Packet | None, label: AigcLabel | None, mark: str | None) -> bytes:
-    """A packet that says both things once, and whatever else it said before. Raises LabelUnwritable."""
+def packet_with(
+    packet: Packet | None,
+    label: AigcLabel | None,
+    mark: str | None,
+    stale: Sequence[Property] = (),
+    table: GeneratorTable | None = None,
+) -> bytes:
+    """A packet that says both things once, and whatever else it said before but `stale`. Raises LabelUnwritable."""
     wanted = []
+    gone = list(stale)
     if label is not None:
         wanted.append((PREFIX, NAMESPACE, "AIGC", json.dumps(dict(label.fields), separators=(",", ":"))))
+        gone += label_properties(packet, table) if packet else []
     if mark is not None:
         wanted.append((MARK_PREFIX, MARK_NAMESPACE, MARK_NAME, mark))
-    written = set_properties(packet, wanted)
+    written = set_properties(packet, wanted, gone)
     if not parse_packet(written).sound:
         raise LabelUnwritable("the label cannot be added to this XMP packet; export the picture without metadata")
     return written
 
 
-def _tells(packet: Packet, names: Collection[str]) -> bool:
-    broken = not packet.sound and bool(bare_labels(packet.body.decode("utf-8", "replace")))
-    return broken or any(each.name in names for each in packet.properties)
-
-
-def _carries_label(block: Block) -> bool:
-    if block.kind is BlockKind.TEXT:
-        return block.key == "AIGC"
-    return block.kind is BlockKind.OTHER and bool(bare_labels(block.body[:MAX_TEXT].decode("utf-8", "replace")))
-
-
-def cleared_exif(block: bytes) -> bytes:
-    """An EXIF block with its labels overwritten by zeros: no offset moves, so maker notes and thumbnails stay whole."""
-    if block.startswith(EXIF_HEADER):
-        return EXIF_HEADER + cleared_exif(block.removeprefix(EXIF_HEADER))
-    exif = parse_exif(block)
-    cleared = bytearray(block)
-    for name in _EXIF_NAMES:
-        if "AIGC" in exif.text.get(name, ""):
-            start, end = exif.places[name]
-            empty = b"ASCII\x00\x00\x00" if name == "UserComment" else b""
-            cleared[start:end] = empty[: end - start].ljust(end - start, b"\x00")
-    return bytes(cleared)
-
-
-def _blank_exif(payload: bytes, picture_format: str, blocks: Sequence[Block]) -> Edits:
-    edits: Edits = []
-    for block in blocks:
-        if block.kind is not BlockKind.EXIF:
-            continue
-        cleared = cleared_exif(block.body)
-        if cleared == block.body:
-            continue
-        if picture_format not in ("JPEG", "MPO", "PNG", "WEBP") or block.key:
-            raise LabelUnwritable(
-                "an older label stands in EXIF where zhentu cannot reach it; export the picture again"
-            )
-        begin = payload.find(block.body, block.start, block.end)
-        edits.append((begin, begin + len(cleared), cleared))
-        if picture_format == "PNG":
-            behind = payload[begin + len(cleared) : block.end - 4]
-            crc = binascii.crc32(b"eXIf" + payload[block.start + 8 : begin] + cleared + behind)
-            edits.append((block.end - 4, block.end, struct.pack(">I", crc)))
-    return edits
+def _tells(packet: Packet, names: Collection[str], table: GeneratorTable | None) -> bool:
+    if any(each.name in names for each in packet.properties):
+        return True
+    if "AIGC" not in names:
+        return False
+    return bool(label_properties(packet, table)) or (
+        not packet.sound and hints_at_label(packet.body.decode("utf-8", "replace"))
+    )

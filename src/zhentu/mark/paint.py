@@ -2,7 +2,8 @@
 
 JPEG keeps its quantisation tables, subsampling and progressive mode; metadata is carried over byte by byte, not
 through the codec. PNG and lossless WebP stay lossless; lossy WebP and AVIF, which do not tell their quality, are
-encoded at 90.
+encoded at 90. What the encoders cannot keep (gain maps, high dynamic range, more than 8 bits) goes together with
+everything that announces it, and a note says so.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, ImageSequence, JpegImagePlugin
 
 from zhentu.errors import LabelUnwritable, PictureCorrupt, PictureError
-from zhentu.intake.containers import BlockKind, gif, jpeg, png, webp
-from zhentu.mark.metadata import cleared_exif
+from zhentu.intake.containers import BlockKind, bmff, gif, jpeg, png, webp
+from zhentu.intake.containers.block import ColourCoding
+from zhentu.mark.carriers import cleared_exif, labelled_tags
+from zhentu.mark.gainmap import announces
+from zhentu.mark.losses import lost
 from zhentu.mark.splice import apply
+from zhentu.mark.tone import to_srgb
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF")
 _QUALITY = 90
 _MOST_FRAME_PIXELS = 100_000_000  # of all frames together
 _MOST_FRAMES = 1000
 _PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"}
+_HDR_CHUNKS = frozenset({b"cICP", b"mDCV", b"mDCv", b"cLLI", b"cLLi", b"iCCP", b"gAMA", b"cHRM", b"sRGB"})
 _TIED_CHUNKS = {b"bKGD", b"sBIT", b"hIST", b"sPLT"}  # they mean something else in another colour type
 _BACK = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -36,7 +42,7 @@ _BACK = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-_ORIENTATION, _EXIF_IFD, _DESCRIPTION = 0x0112, 0x8769, 270
+_ORIENTATION, _EXIF_IFD = 0x0112, 0x8769
 _TIFF_TAGS = {270, 271, 272, 305, 306, 315, 33432, 33723, 700}  # texts, IPTC and XMP; pixels are stored upright
 _WEBP_KNOWN = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "}
 
@@ -50,7 +56,15 @@ class Overlay:
     top: int
 
 
-def paint(payload: bytes, picture_format: str, overlay: Overlay, xmp: bytes | None = None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """A file after painting. notes: what could not be kept, one plain sentence part each."""
+
+    payload: bytes
+    notes: tuple[str, ...] = ()
+
+
+def paint(payload: bytes, picture_format: str, overlay: Overlay, xmp: bytes | None = None) -> Painted:
     """The file with the overlay on every frame. xmp: for AVIF and TIFF, the packet to write beside it.
 
     Raises LabelUnwritable when the format cannot be encoded or has too many frames, PictureError when it is broken.
@@ -64,8 +78,10 @@ def paint(payload: bytes, picture_format: str, overlay: Overlay, xmp: bytes | No
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(payload), formats=(form,)) as image:
-                return encoder(payload, image, overlay, xmp)
+            readable = png.lightened(payload)[0] if form == "PNG" else payload
+            with Image.open(io.BytesIO(readable), formats=(form,)) as image:
+                painted = encoder(payload, image, overlay, xmp)
+            return Painted(painted, tuple(lost(payload, painted, form)))
     except PictureError:
         raise
     except Exception as error:  # Pillow's plugins let nearly anything escape from hostile files
@@ -114,22 +130,24 @@ def _jpeg(payload: bytes, image: Image.Image, overlay: Overlay, _: bytes | None)
     painted.save(stream, "JPEG", optimize=True, **options)
     encoded = stream.getvalue()
     # The new file gives tables and scans; the old one gives all segments that describe the picture.
-    # Adobe's APP14 tells how these scans are coded; MPF points at pictures behind the first, which are not kept.
+    # Adobe's APP14 tells how these scans are coded; a gain map and its index are not kept.
     own = [block for block in jpeg.blocks(encoded) if block.key != "APP14"]
-    old = (b for b in jpeg.blocks(payload) if b.key != "APP14" and not b.body.startswith(b"MPF\x00"))
+    old = (block for block in jpeg.blocks(payload) if block.key != "APP14" and not announces(block))
     kept = b"".join(payload[block.start : block.end] for block in old)
     bare = apply(encoded, [(block.start, block.end, b"") for block in own])
     return bare[:2] + kept + bare[2:]
 
 
 def _png(payload: bytes, image: Image.Image, overlay: Overlay, _: bytes | None) -> bytes:
-    encoded = _animated(image, overlay, "PNG", {})
+    coding = png.colour_coding(payload)
+    encoded = _animated(image, overlay, "PNG", {}, coding)
+    announced = _HDR_CHUNKS if coding and coding.curve else frozenset()
     changed = encoded[24:26] != payload[24:26]  # bit depth and colour type
     fresh = [(kind, encoded[start:end]) for kind, start, end in png.chunks(encoded) if kind in _PIXEL_CHUNKS]
     old = [
         (kind, payload[start:end])
         for kind, start, end in png.chunks(payload)
-        if kind not in _PIXEL_CHUNKS and not (changed and kind in _TIED_CHUNKS)
+        if kind not in _PIXEL_CHUNKS and kind not in announced and not (changed and kind in _TIED_CHUNKS)
     ]
     # IHDR, what describes the picture (ICC must stand before PLTE), pixels, IEND
     return b"".join([png.SIGNATURE, fresh[0][1], *(body for _, body in old), *(body for _, body in fresh[1:])])
@@ -158,23 +176,27 @@ def _gif(payload: bytes, image: Image.Image, overlay: Overlay, _: bytes | None) 
 
 
 def _avif(payload: bytes, image: Image.Image, overlay: Overlay, xmp: bytes | None) -> bytes:
-    options = {name: image.info[name] for name in ("icc_profile", "exif") if image.info.get(name)}
+    coding = bmff.colour_coding(payload)
+    converted = coding is not None and bool(coding.curve)
+    kept = ("exif",) if converted else ("icc_profile", "exif")
+    options = {name: image.info[name] for name in kept if image.info.get(name)}
     if "exif" in options:
         options["exif"] = cleared_exif(options["exif"])
     options["quality"] = _QUALITY
     if xmp or image.info.get("xmp"):
         options["xmp"] = xmp or image.info["xmp"]
-    return _animated(image, overlay, "AVIF", options)
+    return _animated(image, overlay, "AVIF", options, coding)
 
 
 def _tiff(payload: bytes, image: Image.Image, overlay: Overlay, xmp: bytes | None) -> bytes:
     if getattr(image, "is_animated", False):
         raise LabelUnwritable("zhentu does not label TIFF files of several pages; send each page by itself")
-    tags = {tag: value for tag, value in image.tag_v2.items() if tag in _TIFF_TAGS}  # type: ignore[attr-defined]
-    details = {tag: value for tag, value in image.getexif().get_ifd(_EXIF_IFD).items() if b"AIGC" not in _bytes(value)}
+    labelled = labelled_tags(payload)
+    items = image.tag_v2.items()  # type: ignore[attr-defined]
+    tags = {tag: value for tag, value in items if tag in _TIFF_TAGS and tag not in labelled}
+    details = {tag: value for tag, value in image.getexif().get_ifd(_EXIF_IFD).items() if tag not in labelled}
     if details:
         tags[_EXIF_IFD] = details  # libtiff, which compresses, takes no directory within a directory
-    tags = {tag: value for tag, value in tags.items() if tag != _DESCRIPTION or b"AIGC" not in _bytes(value)}
     if xmp:
         tags[700] = xmp
     options: dict[str, object] = {"tiffinfo": tags, "compression": "raw" if details else "tiff_adobe_deflate"}
@@ -186,11 +208,9 @@ def _tiff(payload: bytes, image: Image.Image, overlay: Overlay, xmp: bytes | Non
     return stream.getvalue()
 
 
-def _bytes(value: object) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode() if isinstance(value, str) else b""
-
-
-def _animated(image: Image.Image, overlay: Overlay, form: str, options: dict[str, object]) -> bytes:
+def _animated(
+    image: Image.Image, overlay: Overlay, form: str, options: dict[str, object], coding: ColourCoding | None = None
+) -> bytes:
     count = int(getattr(image, "n_frames", 1))
     if count > _MOST_FRAMES or count * image.width * image.height > _MOST_FRAME_PIXELS:
         raise LabelUnwritable(
@@ -199,11 +219,11 @@ def _animated(image: Image.Image, overlay: Overlay, form: str, options: dict[str
         )
     stream = io.BytesIO()
     if count == 1:
-        _painted(image, overlay).save(stream, form, **options)
+        _painted(_ordinary(image, coding), overlay).save(stream, form, **options)
         return stream.getvalue()
     frames, durations = [], []
     for frame in ImageSequence.Iterator(image):
-        frames.append(_painted(frame, overlay))
+        frames.append(_painted(_ordinary(frame, coding), overlay))
         durations.append(int(frame.info.get("duration", 100) or 0))  # known once the frame is loaded
     options |= {"save_all": True, "append_images": frames[1:], "duration": durations}
     if "loop" in image.info and form != "AVIF":  # a GIF without the extension plays once
@@ -212,6 +232,17 @@ def _animated(image: Image.Image, overlay: Overlay, form: str, options: dict[str
         options["disposal"] = 2 if any(frame.mode == "RGBA" for frame in frames) else 1
     frames[0].save(stream, form, **options)
     return stream.getvalue()
+
+
+def _ordinary(image: Image.Image, coding: ColourCoding | None) -> Image.Image:
+    """The picture in sRGB, where its values follow a curve of high dynamic range; else as it is."""
+    if coding is None or not coding.curve or image.mode not in ("RGB", "RGBA"):
+        return image
+    brought = Image.fromarray(to_srgb(np.asarray(image.convert("RGB")), coding))
+    if image.mode == "RGBA":
+        brought.putalpha(image.getchannel("A"))
+    brought.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
+    return brought
 
 
 _ENCODERS: Mapping[str, Callable[[bytes, Image.Image, Overlay, bytes | None], bytes]] = {

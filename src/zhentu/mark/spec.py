@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from zhentu.errors import UsageError
 from zhentu.intake.aigc import AigcLabel, conforming
+from zhentu.intake.generators import GeneratorTable
 from zhentu.types import AiState
 
 
@@ -53,7 +54,7 @@ class LabelSpec:
     sha256, so that a repeated run gives the same bytes.  producer, produce_id: ContentProducer and ProduceID where the
     file names none, for the states in producer_states.  replace_propagator: write over another platform's code.
     height: height of the badge's capital letters as a share of the picture's shortest side, at least 0.05.
-    right_to_left: prefer the left corner.
+    right_to_left: prefer the left corner.  generators: what counts as a producer's own label; None = the shipped table.
     """
 
     propagator: str
@@ -68,6 +69,7 @@ class LabelSpec:
     height: float = 0.055
     right_to_left: bool = False
     signing: SigningKey | None = None
+    generators: GeneratorTable | None = None
 
     def __post_init__(self) -> None:
         if self.implicit and not self.propagator:

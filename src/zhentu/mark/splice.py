@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from zhentu.errors import LabelUnwritable
 from zhentu.intake.containers import Block, gif, jpeg, png, webp
+from zhentu.mark.gainmap import corrected
 from zhentu.mark.packet_edit import without_padding
 
 Edits = list[tuple[int, int, bytes]]  # (start, end, replacement) of byte ranges that do not overlap
@@ -52,7 +53,7 @@ def _jpeg(payload: bytes, packet: bytes, old: Block | None, edits: Edits) -> byt
     body = jpeg.XMP_HEADER + packet
     segment = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
     place = (old.start, old.end) if old else (_behind_headers(payload),) * 2
-    return apply(payload, [*edits, (*place, segment)])
+    return corrected(payload, apply(payload, [*edits, (*place, segment)]))
 
 
 def _behind_headers(payload: bytes) -> int:

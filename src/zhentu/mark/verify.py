@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zhentu.intake.aigc import AigcLabel, find_labels
-from zhentu.intake.credentials import Credential, read_credential
-from zhentu.intake.decode import DecodeLimits, decode
+from zhentu.intake.aigc import AigcLabel, contradictions, find_labels
+from zhentu.intake.credentials import ANY_SIGNER, Credential, TrustLists, read_credential
+from zhentu.intake.decode import DecodeLimits
+from zhentu.intake.generators import GeneratorTable
 from zhentu.intake.metadata import read_metadata
+from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.mark import badge as badges
 from zhentu.mark.spec import Badge
 from zhentu.mark.visible import grey_of, noted_badges
@@ -17,7 +19,8 @@ from zhentu.mark.visible import grey_of, noted_badges
 class Verified:
     """What labels a picture carries.
 
-    implicit: the AIGC labels that can be read.  implicit_problems: why there is no conforming one; empty = conforms.
+    implicit: the AIGC labels of any form, also those that cannot be parsed.  implicit_problems: why there is no
+    conforming one; empty = conforms.
     explicit: the badge that metadata tells of and the pixels show.  explicit_problems: likewise. zhentu recognises
     its own badges; it does not read other people's words in pictures.  credential: the C2PA manifest, None = none.
     """
@@ -36,18 +39,24 @@ class Verified:
         return not self.implicit_problems and not self.explicit_problems
 
 
-def verify_labels(payload: bytes, limits: DecodeLimits | None = None, c2pa_anchors: str = "") -> Verified:
+def verify_labels(
+    payload: bytes,
+    limits: DecodeLimits | None = None,
+    lists: TrustLists = ANY_SIGNER,
+    table: GeneratorTable | None = None,
+    decoder: DecoderPort = IN_PROCESS,
+) -> Verified:
     """Check one picture. Raises PictureError when it cannot be decoded."""
-    picture = decode(payload, limits)
+    picture = decoder.decode(payload, limits)
     metadata = read_metadata(payload, picture.format)
-    found = list(find_labels(metadata))
-    labels = tuple(label for label in found if isinstance(label, AigcLabel))
-    problems = [f"a label in {place} cannot be read" for place in found if isinstance(place, str)]
-    problems += [problem for label in labels for problem in label.problems()]
-    if not found:
+    labels = tuple(find_labels(metadata, table))
+    problems = [problem for label in labels for problem in label.problems()]
+    if not labels:
         problems.append("there is no AIGC label")
-    elif len(found) > 1:
-        problems.append(f"there are {len(found)} labels, the standard allows one")
+    elif len(labels) > 1:
+        places = ", ".join(label.location for label in labels)
+        problems.append(f"there are {len(labels)} labels ({places}), the standard allows one")
+    problems += contradictions(labels)
     noted = noted_badges(metadata)
     grey = grey_of(picture.rgb)
     badge = next((each for each in noted if badges.is_there(grey, each)), None)
@@ -58,7 +67,7 @@ def verify_labels(payload: bytes, limits: DecodeLimits | None = None, c2pa_ancho
         implicit_problems=tuple(dict.fromkeys(problems)),
         explicit=badge,
         explicit_problems=tuple(_explicit_problems(badge, bool(noted), labels)),
-        credential=read_credential(payload, picture.format, c2pa_anchors) if metadata.has_c2pa else None,
+        credential=read_credential(payload, picture.format, lists) if metadata.has_c2pa else None,
     )
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_u
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
-from zhentu.errors import StoreError
+from zhentu.errors import StoreError, UsageError
+from zhentu.record.private import private_folder, touch_private
 from zhentu.record.schema import HEADS, retention_pass
 
 _CONNECT_S = 3  # a database that is down must be noticed before a request's deadline
@@ -105,22 +106,28 @@ def _engine(url: str) -> Engine:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
         if backend not in ("sqlite", "postgresql"):
-            raise StoreError(f"store_url {url.split(':')[0]}: zhentu keeps records in sqlite or postgresql+psycopg")
+            raise StoreError(f"store_url {backend}: zhentu keeps records in sqlite or postgresql+psycopg")
         if backend == "sqlite":
-            if parsed.database not in (None, "", ":memory:"):
-                Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+            if parsed.database not in (None, "", ":memory:") and not str(parsed.database).startswith("file:"):
+                path = Path(str(parsed.database))
+                private_folder(path.parent)
+                touch_private(path)  # SQLite gives its journal files the mode of this one
             engine = create_engine(parsed, pool_pre_ping=True)
             event.listen(engine, "connect", _tune_sqlite)
+            event.listen(engine, "before_cursor_execute", _refuse_nul)
             return engine
         # A server that vanished without a word must be noticed, too: what it does not acknowledge in time has failed.
         patience = {"connect_timeout": _CONNECT_S, "tcp_user_timeout": _CONNECT_S * 1000, "keepalives_idle": 10}
-        return create_engine(parsed, pool_pre_ping=True, pool_timeout=_CONNECT_S, connect_args=patience)
-    except ArgumentError as error:
-        raise StoreError(f"store_url {url!r} is not a database URL, e.g. sqlite:///zhentu.db") from error
+        engine = create_engine(parsed, pool_pre_ping=True, pool_timeout=_CONNECT_S, connect_args=patience)
+        event.listen(engine, "before_cursor_execute", _refuse_nul)
+        return engine
+    except (ArgumentError, ValueError) as error:
+        # Nothing of it is repeated: whatever is wrong with it, a password may stand in it.
+        raise StoreError("store_url is not a database URL; it looks like sqlite:////var/lib/zhentu.db") from error
     except ImportError as error:
         raise StoreError(f"the driver of {url.split(':')[0]} is not installed: pip install zhentu[postgres]") from error
     except OSError as error:
-        raise StoreError(f"the folder of {url!r} cannot be made: {error}") from error
+        raise StoreError(f"the store's file or folder cannot be made: {error}") from error
 
 
 @contextmanager
@@ -134,6 +141,18 @@ def _named_errors(engine: Engine) -> Iterator[None]:
         raise StoreError(
             f"the record store {engine.url.render_as_string(hide_password=True)} failed: {cause}"
         ) from error
+
+
+def _refuse_nul(_: object, __: object, ___: object, parameters: object, *____: object) -> None:
+    """NUL is no text for PostgreSQL: it is refused for every store alike, before a statement fails half-way.
+
+    Raises UsageError.
+    """
+    rows = parameters if isinstance(parameters, list) else [parameters]
+    for row in rows:
+        values = row.values() if isinstance(row, dict) else row if isinstance(row, tuple | list) else ()
+        if any(isinstance(each, str) and "\x00" in each for each in values):
+            raise UsageError("a text holds a NUL character; leave it out")
 
 
 def _tune_sqlite(connection: object, _: object) -> None:

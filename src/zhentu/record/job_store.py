@@ -57,12 +57,13 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Pictures that belong together, not written yet."""
+    """Pictures that belong together, not written yet. owner: the key that asked for it."""
 
     job_id: str
     kind: JobKind
     callback_url: str
     items: tuple[JobRequest, ...]
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class JobTask:
     position: int
     attempts: int
     request: JobRequest
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +99,24 @@ class JobStatus:
     created_at: datetime
     finished_at: datetime | None
     items: tuple[ItemStatus, ...]
+    owner: str = ""
 
 
-def new_job(kind: JobKind, items: Sequence[JobRequest], callback_url: str = "") -> Job:
+def new_job(kind: JobKind, items: Sequence[JobRequest], callback_url: str = "", owner: str = "") -> Job:
     """A job that is not written yet."""
-    return Job(new_id(), kind, callback_url, tuple(items))
+    return Job(new_id(), kind, callback_url, tuple(items), owner)
 
 
 def write_job(connection: Connection, job: Job) -> None:
     """Write a job inside a transaction of somebody else."""
     connection.execute(
-        insert(jobs).values(job_id=job.job_id, kind=job.kind.value, callback_url=job.callback_url, created_at=now())
+        insert(jobs).values(
+            job_id=job.job_id,
+            kind=job.kind.value,
+            callback_url=job.callback_url,
+            created_at=now(),
+            owner=job.owner,
+        )
     )
     connection.execute(
         insert(job_pictures),
@@ -139,12 +148,16 @@ class JobStore:
         with self._database.begin() as connection:
             write_job(connection, job)
 
-    def take(self, lease_s: float) -> JobTask | None:
-        """The next due picture, kept from others for `lease_s`; a worker that dies loses it to the next one."""
+    def take(self, lease_s: float, owners: Sequence[str] = ()) -> JobTask | None:
+        """The next due picture, kept from others for `lease_s`; a worker that dies loses it to the next one.
+
+        owners: of these keys none is taken now.
+        """
         table = job_pictures
         due = and_(table.c.state.in_([ItemState.QUEUED.value, ItemState.RUNNING.value]), table.c.due_at <= now())
         with self._database.begin() as connection:
-            query = select(table, jobs.c.kind).join(jobs, jobs.c.job_id == table.c.job_id)
+            query = select(table, jobs.c.kind, jobs.c.owner).join(jobs, jobs.c.job_id == table.c.job_id)
+            query = query.where(jobs.c.owner.not_in(owners))
             row = connection.execute(query.where(due).order_by(table.c.due_at).limit(1)).first()
             if row is None:
                 return None
@@ -160,7 +173,8 @@ class JobStore:
             )
         if not mine.rowcount:
             return None
-        task = JobTask(row.job_id, JobKind(row.kind), row.position, row.attempts + 1, JobRequest("", Listing()))
+        empty = JobRequest("", Listing())
+        task = JobTask(row.job_id, JobKind(row.kind), row.position, row.attempts + 1, empty, row.owner)
         try:
             request = replace(decode_request(row.request), payload=row.payload)
         except ValidationError as error:  # a row nobody can read must not keep the others waiting
@@ -213,7 +227,7 @@ class JobStore:
             for row in rows
         )
         finished = aware(job.finished_at) if job.finished_at else None
-        return JobStatus(job_id, JobKind(job.kind), job.callback_url, aware(job.created_at), finished, items)
+        return JobStatus(job_id, JobKind(job.kind), job.callback_url, aware(job.created_at), finished, items, job.owner)
 
     def waiting(self) -> int:
         """How many pictures wait."""

@@ -14,12 +14,15 @@ from datetime import datetime
 
 from sqlalchemy import Row, insert, select, update
 
-from zhentu.errors import NotFound
+from zhentu.errors import NotFound, UsageError
+from zhentu.printable import printable
+from zhentu.record import audit
 from zhentu.record.database import Database, aware, now
 from zhentu.record.schema import api_keys
 from zhentu.types import Role
 
 _PREFIX = "zt"
+_LONGEST_NAME = 100
 _NOBODY = hashlib.sha256(b"").hexdigest()
 
 
@@ -47,8 +50,15 @@ class KeyStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, name: str, role: Role, rate_per_s: float | None = None) -> tuple[ApiKey, str]:
-        """A new key and its token, which is not kept and cannot be shown again."""
+    def create(
+        self, name: str, role: Role, rate_per_s: float | None = None, actor: str = "zhentu"
+    ) -> tuple[ApiKey, str]:
+        """A new key and its token, which is not kept and cannot be shown again. actor: who made it, for the audit.
+
+        Raises UsageError for a name that cannot be shown.
+        """
+        if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
+            raise UsageError(f"name {printable(name)[:60]!r}: 1 to {_LONGEST_NAME} characters that can be printed")
         secret = secrets.token_urlsafe(32)
         key = ApiKey(secrets.token_hex(6), name, role, _digest(secret), rate_per_s, now(), None)
         with self._database.begin() as connection:
@@ -62,6 +72,8 @@ class KeyStore:
                     created_at=key.created_at,
                 )
             )
+            facts = {"name": name, "role": role.value, "rate_per_s": rate_per_s}
+            audit.append(connection, actor, "key.create", f"key:{key.key_id}", facts)
         return key, f"{_PREFIX}_{key.key_id}_{secret}"
 
     def list(self) -> tuple[ApiKey, ...]:
@@ -69,14 +81,16 @@ class KeyStore:
         with self._database.begin() as connection:
             return tuple(_key(row) for row in connection.execute(select(api_keys).order_by(api_keys.c.created_at)))
 
-    def revoke(self, key_id: str) -> None:
-        """Make a key useless. Raises NotFound."""
+    def revoke(self, key_id: str, actor: str = "zhentu") -> None:
+        """Make a key useless. actor: who did it, for the audit. Raises NotFound."""
         with self._database.begin() as connection:
             done = connection.execute(
                 update(api_keys)
                 .where(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None))
                 .values(revoked_at=now())
             )
+            if done.rowcount:
+                audit.append(connection, actor, "key.revoke", f"key:{key_id}", {})
         if not done.rowcount:
             raise NotFound(f"no key {key_id!r} in use; see `zhentu keys list`")
 

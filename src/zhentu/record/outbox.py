@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 import uuid_utils
 from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
@@ -29,6 +30,9 @@ BACK_OFF_S = (
 )  # Standard Webhooks' example schedule, about 2 days
 
 
+_MOST_LANES = 200  # that one query leaves out
+
+
 class MessageState(StrEnum):
     """Where a message is on its way."""
 
@@ -40,7 +44,10 @@ class MessageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. kind: e.g. "picture.screened".  body: the JSON text that is signed and sent."""
+    """One message. kind: e.g. "picture.screened".  body: the JSON text that is signed and sent.
+
+    owner: for whom it goes out, e.g. a key; empty for the gate's own webhook.
+    """
 
     kind: str
     url: str
@@ -50,11 +57,21 @@ class Message:
     attempts: int = 0
     created_at: datetime | None = None
     last_error: str = ""
+    owner: str = ""
+
+    @property
+    def host(self) -> str:
+        """Where it goes, as "host:port"; empty when the URL is none."""
+        try:
+            parts = urlsplit(self.url)
+            return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        except ValueError:
+            return ""
 
 
-def new_message(kind: str, url: str, body: str) -> Message:
+def new_message(kind: str, url: str, body: str, owner: str = "") -> Message:
     """A message that is not written yet."""
-    return Message(kind, url, body, f"msg_{uuid_utils.uuid7().hex}", created_at=now())
+    return Message(kind, url, body, f"msg_{uuid_utils.uuid7().hex}", created_at=now(), owner=owner)
 
 
 def write_messages(connection: Connection, messages: Sequence[Message]) -> None:
@@ -73,6 +90,8 @@ def write_messages(connection: Connection, messages: Sequence[Message]) -> None:
                     "created_at": each.created_at or now(),
                     "due_at": now(),
                     "last_error": "",
+                    "owner": each.owner,
+                    "host": each.host,
                 }
                 for each in messages
             ],
@@ -90,10 +109,18 @@ class Outbox:
         with self._database.begin() as connection:
             write_messages(connection, messages)
 
-    def take(self, lease_s: float = 60.0) -> Message | None:
-        """The next due message, kept from others for `lease_s`; a deliverer that dies loses it to the next one."""
+    def take(
+        self, lease_s: float = 60.0, owners: Sequence[str] = (), lanes: Sequence[tuple[str, str]] = ()
+    ) -> Message | None:
+        """The next due message, kept from others for `lease_s`; a deliverer that dies loses it to the next one.
+
+        owners, lanes: of these, and of these owners at these hosts, none is taken now.
+        """
         due = and_(
-            outbox.c.state.in_([MessageState.PENDING.value, MessageState.SENDING.value]), outbox.c.due_at <= now()
+            outbox.c.state.in_([MessageState.PENDING.value, MessageState.SENDING.value]),
+            outbox.c.due_at <= now(),
+            outbox.c.owner.not_in(owners),
+            *(or_(outbox.c.owner != owner, outbox.c.host != host) for owner, host in lanes[:_MOST_LANES]),
         )
         with self._database.begin() as connection:
             row = connection.execute(select(outbox).where(due).order_by(outbox.c.due_at).limit(1)).first()
@@ -166,4 +193,5 @@ def _message(row: Row[tuple[object, ...]]) -> Message:
         attempts=row.attempts,
         created_at=aware(row.created_at),
         last_error=row.last_error,
+        owner=row.owner,
     )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 import fsspec
 
 from zhentu.errors import ConfigError, NotFound, StoreError
+from zhentu.record.private import private_file, private_folder
 
 
 class PictureStore:
@@ -18,12 +22,15 @@ class PictureStore:
 
     def __init__(self, url: str | None) -> None:
         self._files, self._root = None, ""
+        self._protocols: tuple[str, ...] = ()
         if url is None:
             return
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
             raise ConfigError("settings", [f"picture_store: {url!r} cannot be opened: {error}"]) from error
+        named = self._files.protocol
+        self._protocols = (named,) if isinstance(named, str) else tuple(named)
 
     @property
     def kept(self) -> bool:
@@ -36,7 +43,11 @@ class PictureStore:
             return
         path = self._path(sha256)
         try:
-            if not self._files.exists(path):
+            if self._files.exists(path):
+                return
+            if "file" in self._protocols:
+                _write_privately(Path(path), payload)
+            else:
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
                 self._files.pipe_file(path, payload)
         except Exception as error:  # every backend of fsspec has errors of its own
@@ -63,3 +74,11 @@ class PictureStore:
 
     def _path(self, sha256: str) -> str:
         return f"{self._root}/{sha256[:2]}/{sha256}"
+
+
+def _write_privately(path: Path, payload: bytes) -> None:
+    """Write for this user alone, under another name first: nobody reads half a picture."""
+    partial = private_folder(path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
+    with open(partial, "wb", opener=private_file) as file:
+        file.write(payload)
+    partial.replace(path)

@@ -30,6 +30,8 @@ scan_jobs = Table(
     Column("total", Integer, nullable=False),
     Column("done", Integer, nullable=False),
     Column("counts", Text, nullable=False),
+    Column("skipped", Text, nullable=False, server_default="{}"),
+    Column("reasons", Text, nullable=False, server_default="{}"),
     Column("error", Text, nullable=False),
 )
 
@@ -44,8 +46,23 @@ class JobState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class JobCounts:
+    """How far a job is, in numbers.
+
+    actions: pictures per action, "error" and "known".  skipped: what the listing did not take, per reason.  reasons:
+    pictures per code of a reason.
+    """
+
+    total: int = 0
+    done: int = 0
+    actions: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord:
-    """One job. counts: pictures per action, "error" and "known"; error: why it failed, "" otherwise."""
+    """One job. counts, skipped, reasons: see JobCounts.  error: why it failed, "" otherwise."""
 
     job_id: str
     folder: str
@@ -59,6 +76,8 @@ class JobRecord:
     total: int = 0
     done: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
 
 
@@ -80,7 +99,7 @@ class JobTable:
             "updated_at": now(),
             "error": "",
         }
-        first = {"job_id": job.job_id, "started_at": job.started_at, "total": 0, "done": 0, "counts": "{}"}
+        first = {"job_id": job.job_id, "started_at": job.started_at, **_numbers(JobCounts())}
         try:
             with self._database.begin() as connection:
                 connection.execute(insert(scan_jobs).values(values | first))
@@ -88,18 +107,9 @@ class JobTable:
             with self._database.begin() as connection:
                 connection.execute(update(scan_jobs).where(scan_jobs.c.job_id == job.job_id).values(values))
 
-    def report(
-        self, job_id: str, state: JobState, total: int, done: int, counts: Mapping[str, int], error: str = ""
-    ) -> None:
+    def report(self, job_id: str, state: JobState, counts: JobCounts, error: str = "") -> None:
         """How far a job is."""
-        values = {
-            "state": state.value,
-            "total": total,
-            "done": done,
-            "counts": json.dumps(dict(counts)),
-            "updated_at": now(),
-            "error": error,
-        }
+        values = {"state": state.value, "updated_at": now(), "error": error, **_numbers(counts)}
         with self._database.begin() as connection:
             connection.execute(update(scan_jobs).where(scan_jobs.c.job_id == job_id).values(values))
 
@@ -125,6 +135,16 @@ class JobTable:
             connection.execute(delete(scan_jobs).where(scan_jobs.c.job_id == job_id))
 
 
+def _numbers(counts: JobCounts) -> dict[str, object]:
+    return {
+        "total": counts.total,
+        "done": counts.done,
+        "counts": json.dumps(dict(counts.actions)),
+        "skipped": json.dumps(dict(counts.skipped)),
+        "reasons": json.dumps(dict(counts.reasons)),
+    }
+
+
 def _job(row: Row[tuple[object, ...]]) -> JobRecord:
     return JobRecord(
         job_id=row.job_id,
@@ -139,5 +159,7 @@ def _job(row: Row[tuple[object, ...]]) -> JobRecord:
         total=row.total,
         done=row.done,
         counts=json.loads(row.counts),
+        skipped=json.loads(row.skipped),
+        reasons=json.loads(row.reasons),
         error=row.error,
     )

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
-HEADS = frozenset({"0200_backlog", "0301_review"})  # the newest migration of each range
+HEADS = frozenset({"0100_owners", "0200_backlog", "0301_review"})  # the newest migration of each range
 
 records = Table(
     "records",
@@ -93,6 +93,8 @@ outbox = Table(
     Column("due_at", DateTime(timezone=True), nullable=False),
     Column("delivered_at", DateTime(timezone=True), nullable=True),
     Column("last_error", Text, nullable=False),
+    Column("owner", Text, nullable=False, server_default=""),  # for whom it goes out: a key, or empty for the gate
+    Column("host", Text, nullable=False, server_default=""),  # "host:port" of the URL
     Index("outbox_due", "state", "due_at"),
 )
 
@@ -104,6 +106,7 @@ jobs = Table(
     Column("callback_url", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True), nullable=True),
+    Column("owner", String(40), nullable=False, server_default=""),  # the key that asked for it
 )
 
 job_pictures = Table(

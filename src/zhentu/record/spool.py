@@ -1,6 +1,8 @@
 """Decisions that were answered while the store was down: a local file, replayed when it is back. None is lost.
 
 Every process appends to a file of its own and holds a lock on it; files whose process died are replayed by the next.
+A line that cannot be replayed (written by a newer version, cut off by a crash, refused by the store) is set aside into
+the folder `unread`, byte for byte, and named in the log; it holds up no other.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -16,13 +19,17 @@ from io import BufferedRandom
 from pathlib import Path
 
 import uuid_utils
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
+from sqlalchemy.exc import IntegrityError
 
-from zhentu.errors import StoreError
+from zhentu.errors import RecordUnreadable, StoreError, UsageError
 from zhentu.record.codec import decode_record, encode_record
+from zhentu.record.private import private_file, private_folder
 from zhentu.record.store import RecordStore, RecordWrite
 
 _SUFFIX = ".jsonl"
+_VERSION = 1  # of a line; lines without one are those of 0.1
+_log = logging.getLogger("zhentu")
 
 
 class Spool:
@@ -39,7 +46,7 @@ class Spool:
 
     def put(self, write: RecordWrite) -> None:
         """Write one decision durably (fsync) before it is answered."""
-        line = _adapter().dump_json(write) + b"\n"
+        line = b'{"version":%d,"write":%s}\n' % (_VERSION, _adapter().dump_json(write))
         with self._lock:
             try:
                 file = self._own()
@@ -60,12 +67,12 @@ class Spool:
         done = 0
         with self._lock:
             if self._file is not None and self._count:
-                done += _drain(self._file, store)
+                done += self._drain(self._file, store)
                 self._count = 0
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             with _orphan(path) as file:
                 if file is not None:
-                    done += _drain(file, store)
+                    done += self._drain(file, store)
                     path.unlink(missing_ok=True)
         return done
 
@@ -79,25 +86,50 @@ class Spool:
                 self._file.close()
                 self._file = None
 
+    def _drain(self, file: BufferedRandom, store: RecordStore) -> int:
+        file.seek(0)
+        done = 0
+        for number, line in enumerate(file, 1):
+            try:
+                _write_late(decode_write(line), store)
+                done += 1
+            except (ValueError, KeyError, RecordUnreadable) as error:
+                self._set_aside(Path(file.name).name, number, line, error)
+        file.seek(0)
+        file.truncate()
+        os.fsync(file.fileno())
+        return done
+
+    def _set_aside(self, name: str, number: int, line: bytes, error: Exception) -> None:
+        path = private_folder(self._folder / "unread") / name
+        with open(path, "ab", opener=private_file) as file:
+            file.write(line if line.endswith(b"\n") else line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        first = (str(error).splitlines() or [""])[0]
+        _log.error("spool: line %d of %s was not replayed and lies in %s: %s", number, name, path, first)
+
     def _own(self) -> BufferedRandom:
         if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = (self._folder / f"{uuid_utils.uuid7()}{_SUFFIX}").open("x+b")
+            path = private_folder(self._folder) / f"{uuid_utils.uuid7()}{_SUFFIX}"
+            self._file = open(path, "x+b", opener=private_file)  # noqa: SIM115 - a mode; closed by `close`
             fcntl.flock(self._file, fcntl.LOCK_EX)
         return self._file
 
 
-def _drain(file: BufferedRandom, store: RecordStore) -> int:
-    file.seek(0)
-    done = 0
-    for line in file:
-        with contextlib.suppress(ValidationError):  # the last line of a process that died while writing it
-            store.keep_late(decode_write(line))
-            done += 1
-    file.seek(0)
-    file.truncate()
-    os.fsync(file.fileno())
-    return done
+def _write_late(write: RecordWrite, store: RecordStore) -> None:
+    """Raises StoreError while the store is down, ValueError where it is not, and still refuses this decision."""
+    try:
+        store.keep_late(write)
+    except (StoreError, IntegrityError):
+        store.check()
+        try:
+            store.keep_late(write)
+        except (StoreError, IntegrityError) as error:
+            store.check()
+            raise ValueError(f"the store refuses it: {error}") from error
+    except UsageError as error:
+        raise ValueError(str(error)) from error
 
 
 @contextlib.contextmanager
@@ -118,15 +150,19 @@ def _orphan(path: Path) -> Iterator[BufferedRandom | None]:
 
 
 def decode_write(line: bytes) -> RecordWrite:
-    """What a line of the spool stands for, of this release or the one before. Raises ValidationError."""
-    try:
-        return _adapter().validate_json(line)
-    except ValidationError:
-        content = json.loads(line) if line.endswith(b"\n") else None
-        if not isinstance(content, dict) or not isinstance(content.get("record"), dict):
-            raise
+    """What a line of the spool stands for, of this release or the one before.
+
+    Raises ValueError, KeyError and RecordUnreadable where it is none that this release knows.
+    """
+    content = json.loads(line)
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")
+    if "version" not in content:  # a line of 0.1
         content["record"] = json.loads(encode_record(decode_record(json.dumps(content["record"]))))
         return _adapter().validate_json(json.dumps(content))
+    if content["version"] != _VERSION:
+        raise ValueError(f"it has version {content['version']!r}, this zhentu knows {_VERSION}")
+    return _adapter().validate_json(json.dumps(content["write"]))
 
 
 @lru_cache(maxsize=1)

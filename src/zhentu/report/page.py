@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -19,11 +20,22 @@ from zhentu.errors import UsageError, ZhentuError
 from zhentu.intake.decode import decode, read_file
 from zhentu.report.charts import Histogram, histogram
 from zhentu.report.sections import Row, Summary, category_bars, counted, group_cards, write_tables
-from zhentu.report.words import ACTION_WORDS, ANY_CATEGORY, ERROR_WORDS, MODE_WORDS, NOT_READABLE, UNNAMED
+from zhentu.report.truth import Judgement, judge
+from zhentu.report.words import (
+    ACTION_WORDS,
+    ANY_CATEGORY,
+    ERROR_WORDS,
+    MODE_WORDS,
+    NOT_READABLE,
+    SKIP_WORDS,
+    UNNAMED,
+)
+from zhentu.samples import read_sample, sample_of
 from zhentu.screen import Screener
 from zhentu.types import (
     CATEGORIES,
     Action,
+    Basis,
     Category,
     Inquiry,
     Listing,
@@ -54,7 +66,10 @@ class ScoreBar:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One picture on the page. picture, heat: data URIs; heat is "" without a heatmap, heat_name says its category."""
+    """One picture on the page. picture, heat: data URIs; heat is "" without a heatmap, heat_name says its category.
+
+    truth, judgement: what a sample is, and whether it was found; None for every other picture.
+    """
 
     record: Record
     record_id: str
@@ -62,6 +77,8 @@ class Card:
     heat: str
     heat_name: Words | None
     bars: tuple[ScoreBar, ...]
+    truth: Words | None = None
+    judgement: Judgement | None = None
 
     @property
     def name(self) -> str:
@@ -69,16 +86,23 @@ class Card:
         return self.record.path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def write_report(summary: Summary, screener: Screener, path: Path, read: Callable[[str], bytes] | None = None) -> None:
+def write_report(
+    summary: Summary,
+    screener: Screener,
+    path: Path,
+    read: Callable[[str], bytes] | None = None,
+    shown: int = _SHOWN_AT_LEAST,
+) -> None:
     """Look at the worst pictures once more, with heatmaps, and write the page and its tables beside it.
 
-    read: path or URL of a row -> bytes; None = files of this machine. Raises UsageError if it cannot be written.
+    read: path or URL of a row -> bytes; None = files of this machine.  shown: so many pictures at least, where there
+    are as many. Raises UsageError if it cannot be written.
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path}: name the report's file, e.g. report.html")
     read = read or (lambda name: read_file(Path(name), screener.limits))
     flagged = [row for row in summary.worst if row.action != Action.ALLOW][:_FLAGGED_SHOWN]
-    allowed = [row for row in summary.worst if row.action == Action.ALLOW][: max(_SHOWN_AT_LEAST - len(flagged), 0)]
+    allowed = [row for row in summary.worst if row.action == Action.ALLOW][: max(shown - len(flagged), 0)]
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -96,6 +120,7 @@ def write_report(summary: Summary, screener: Screener, path: Path, read: Callabl
             unnamed=UNNAMED,
             actions=ACTION_WORDS,
             errors=ERROR_WORDS,
+            skips=SKIP_WORDS,
             modes=MODE_WORDS,
             version=__version__,
         )
@@ -122,7 +147,7 @@ def _charts(summary: Summary, screener: Screener) -> list[Histogram]:
         histogram(
             CATEGORY_NAMES[category],
             summary.histograms[category.value],
-            _lowest_limit(screener, category, summary.goods),
+            lowest_limit(screener, category, summary.goods),
             summary.by_category[category.value],
         )
         for category in CATEGORIES
@@ -130,7 +155,8 @@ def _charts(summary: Summary, screener: Screener) -> list[Histogram]:
     return [*charts, histogram(ANY_CATEGORY, summary.histograms[Output.FORGED.value], None, 0)]
 
 
-def _lowest_limit(screener: Screener, category: Category, goods: str) -> float | None:
+def lowest_limit(screener: Screener, category: Category, goods: str) -> float | None:
+    """The lowest score of a category that asks for an action, None where none does."""
     held = screener.policy.thresholds(category, goods, screener.shipped())
     return min((threshold.value for threshold in held), default=None)
 
@@ -151,7 +177,7 @@ def _card(screening: Screening, record_id: str) -> Card:
     record, picture = screening.record, screening.picture
     thumbnail = _small(picture, _THUMBNAIL)
     if record.verdict is None:
-        return Card(record, record_id, _data_uri(thumbnail), "", None, ())
+        return Card(record, record_id, _data_uri(thumbnail), "", None, (), *_truth(record))
     scores = record.verdict.scores
     bars = []
     for category in CATEGORIES:
@@ -162,7 +188,22 @@ def _card(screening: Screening, record_id: str) -> Card:
         strongest = max(record.verdict.heatmaps, key=lambda heatmap: scores.of(heatmap.category))
         heat = _data_uri(overlay(picture, strongest, _THUMBNAIL))
         heat_name = CATEGORY_NAMES[strongest.category]
-    return Card(record, record_id, _data_uri(thumbnail), heat, heat_name, tuple(bars))
+    return Card(record, record_id, _data_uri(thumbnail), heat, heat_name, tuple(bars), *_truth(record))
+
+
+def _truth(record: Record) -> tuple[Words | None, Judgement | None]:
+    """What is true of a sample and whether it was found; known by its bytes, whatever it is called."""
+    sample = sample_of(Path(record.path).name)
+    if sample is None or sha256(read_sample(sample.name)).hexdigest() != record.picture_sha256:
+        return None, None
+    alone = [each for each in record.decision.thresholds if each.basis is Basis.PICTURE_ALONE]
+    limits: dict[Category, float | None] = {}
+    for category in CATEGORIES:
+        held = [each.value for each in alone if each.category is category]
+        limits[category] = min(held, default=None)
+    says_ai = any(each.ai_state is not None for each in record.evidence)
+    scores = record.verdict.scores if record.verdict else None
+    return Words(sample.en, sample.zh), judge(sample.truth, record.decision.action, scores, limits, says_ai)
 
 
 def _thumbnail_of(path: str, screener: Screener, read: Callable[[str], bytes]) -> str:

@@ -6,12 +6,14 @@ import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zhentu.cells import CSV_ENCODING, cells
 from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Action, Category
@@ -84,6 +86,12 @@ class Summary(Protocol):
 
     @property
     def by_error(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
+    def by_reason(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
+    def skipped(self) -> Mapping[StrEnum, int]: ...  # noqa: D102
 
     @property
     def by_goods(self) -> Sequence[Counts]: ...  # noqa: D102
@@ -206,10 +214,10 @@ def write_tables(summary: Summary, page: Path) -> tuple[Path, Path]:
     rows = list(_rows(summary))
     paths = page.with_suffix(".csv"), page.with_suffix(".parquet")
     try:
-        with paths[0].open("w", encoding="utf-8", newline="") as stream:
+        with paths[0].open("w", encoding=CSV_ENCODING, newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(("section", "name", "measure", "value"))
-            writer.writerows(rows)
+            writer.writerows(map(cells, rows))
         columns = list(zip(*rows, strict=True))
         names = ("section", "name", "measure")
         table = {name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=False)}
@@ -232,7 +240,8 @@ def _rows(summary: Summary) -> Iterator[tuple[str, str, str, float]]:
         yield "scan", f"{summary.model} policy {summary.policy_version} {summary.mode}", name, value
     for action in Action:
         yield "action", action.value, "pictures", summary.by_action[action.value]
-    for section, counts in (("category", summary.by_category), ("error", summary.by_error)):
+    by_reason = (("category", summary.by_category), ("reason", summary.by_reason), ("error", summary.by_error))
+    for section, counts in (*by_reason, ("skipped", {each.value: count for each, count in summary.skipped.items()})):
         for name, count in counts.items():
             yield section, name, "pictures", count
     for section, lines in (("goods", summary.by_goods), ("seller", summary.by_seller)):

@@ -29,8 +29,24 @@ ERROR_WORDS = {
     "picture_truncated": Words("Cut short", "文件不完整"),
     "picture_corrupt": Words("Damaged", "文件已损坏"),
     "unsupported_format": Words("No picture format zhentu reads", "不支持的格式"),
+    "svg_unsupported": Words("An SVG drawing, no photograph", "SVG 矢量图，非照片"),
+    "pdf_unsupported": Words("A PDF document, no picture", "PDF 文档，非图片"),
     "source_unreadable": Words("The source failed", "图源读取失败"),
     "picture_not_found": Words("Gone or unreadable", "文件不存在或无法读取"),
     "worker_crashed": Words("Crashed the decoder", "解码进程崩溃"),
     "internal_error": Words("Unexpected error", "意外错误"),
+}
+
+SKIP_WORDS = {
+    "not_a_picture": Words("No picture, by its content", "内容不是图片"),
+    "unknown_suffix": Words("Name says nothing, not looked into", "文件名无法判断，未查看内容"),
+    "excluded": Words("Excluded", "已排除"),
+    "folder_marker": Words("Stands for a folder", "目录占位对象"),
+    "duplicate": Words("Named twice", "重复列出"),
+    "empty_row": Words("Empty row of a sheet", "表格空行"),
+    "bad_row": Words("Row that cannot be understood", "无法识别的表格行"),
+    "unreadable_folder": Words("Folder that cannot be read", "无法读取的目录"),
+    "symlink_loop": Words("Link that leads back", "循环链接"),
+    "linked_folder": Words("Link to another folder", "指向其他目录的链接"),
+    "special_file": Words("Pipe, socket or device", "管道、套接字或设备"),
 }

@@ -186,6 +186,11 @@ class Appeals:
                 "similarity": round(found.similarity, 4),
                 "reference_sha256": found.reference_sha256,
                 "model": str(found.model),
+                "answer": found.answer,
+                "differs": list(found.differing),
+                "agreeing": found.agreeing,
+                "compared": found.compared,
+                "goods_found": found.goods_found,
             }
         )
 
@@ -202,7 +207,8 @@ class Appeals:
         audit.append(connection, "zhentu", "appeal.move", f"item:{item.item_id}", {"state": state, "reason": reason})
         if appeal.callback_url:
             kind = "appeal.reopened" if state == "open" else "appeal.decided"
-            write_messages(connection, [new_message(kind, appeal.callback_url, appeal_json(appeal))])
+            message = new_message(kind, appeal.callback_url, appeal_json(appeal), f"seller:{appeal.seller_id}")
+            write_messages(connection, [message])
 
 
 def appeal_json(appeal: Appeal) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from zhentu.cells import from_cell, to_cell
 from zhentu.errors import PictureError, PictureNotFound, UsageError
 from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
@@ -127,7 +128,7 @@ def export_manifest(
         with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({name: to_cell(value) for name, value in row.items()} for row in rows)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written: {error.strerror}") from error
     return Exported(sum(counts.values()), dict(counts), missing, unclear)
@@ -186,7 +187,7 @@ def _base_rows(base: Path) -> list[dict[str, object]]:
     """Rows of another manifest, their paths made absolute."""
     try:
         with base.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            rows = [{k: from_cell(v or "") for k, v in row.items() if k} for row in csv.DictReader(stream)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{base}: cannot be read as a CSV manifest: {error}") from error
     if not all("path" in row and "labels" in row for row in rows):

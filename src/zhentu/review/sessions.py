@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import ipaddress
 import secrets
 from collections.abc import Callable
@@ -35,17 +36,21 @@ class Reviewer:
 class ProxySignIn:
     """Sign-in by a reverse proxy; such a person has the role review.
 
-    header: holds the person's name.  networks: addresses of the proxy; nobody else's header counts.
+    header: holds the person's name.  networks: addresses of the proxy; nobody else's header counts.  secret: what
+    the proxy sends besides, where several programs share its address; empty = its address alone is enough.
     """
 
     header: str
     networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+    secret: str = ""
 
-    def name(self, value: str, peer: str) -> str:
+    def name(self, value: str, peer: str, secret: str = "") -> str:
         """The person a proxy vouches for; empty where the request did not come from the proxy."""
         try:
             address = ipaddress.ip_address(peer)
         except ValueError:
+            return ""
+        if self.secret and not hmac.compare_digest(secret.encode(), self.secret.encode()):
             return ""
         return _printable(value.strip())[:_LONGEST_NAME] if any(address in each for each in self.networks) else ""
 

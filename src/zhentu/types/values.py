@@ -15,6 +15,7 @@ from zhentu.types.enums import (
     OUTPUTS,
     Action,
     AiState,
+    Answer,
     BankKind,
     Basis,
     Category,
@@ -22,6 +23,7 @@ from zhentu.types.enums import (
     Mode,
     Output,
     Profile,
+    Question,
     ReasonKind,
     Signal,
     Trust,
@@ -66,13 +68,31 @@ class PictureFile:
         return PictureFile(payload, hashlib.sha256(payload).hexdigest())
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame of an animation, or a page of a file. index: from 0, of `total`.  shown_s: seconds, 0 where not timed.
+
+    main: it stands for what is shown longest.
+    """
+
+    index: int
+    total: int
+    shown_s: float
+    main: bool
+
+    def __str__(self) -> str:
+        shown = f", shown {self.shown_s:.2f} s" if self.shown_s else ""
+        return f"frame {self.index + 1} of {self.total}{shown}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A decoded picture.
 
     rgb: uint8 array of shape (height, width, 3), sRGB, upright (EXIF orientation applied), alpha composed on white.
     sha256: lowercase hex of the original bytes.  format: "JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "MPO".
-    notes: facts about decoding worth recording, e.g. "alpha composed on white", "first of 12 frames".
+    notes: facts about decoding worth recording, e.g. "alpha composed on white", "first of several frames".
+    frame: which one of an animation or a multi-page file it is; None where there is but one picture.
     """
 
     rgb: npt.NDArray[np.uint8]
@@ -80,6 +100,7 @@ class Picture:
     format: str
     byte_count: int
     notes: tuple[str, ...] = ()
+    frame: Frame | None = None
 
     @property
     def width(self) -> int:
@@ -193,12 +214,23 @@ class Heatmap:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionAnswer:
+    """One question answered. score: calibrated probability in [0, 1] that it differs."""
+
+    question: Question
+    answer: Answer
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """A picture against reference pictures of the same listing.
+    """A picture against reference pictures of the same listing; the most similar reference speaks.
 
     score: calibrated probability in [0, 1] that the picture shows other goods (material, texture, pattern, colour or
-    construction) than the most similar reference.  similarity: in [0, 1], how well its places are found there again.
-    difference: where nothing alike was found in the reference.
+    construction) than that reference.  similarity: in [0, 1], how well its places are found there again.
+    answer, answers: the same as a word, and question by question.  agreeing: how many of the `compared` references show
+    the same goods.  goods_found: whether the goods were found in both; otherwise a whole picture stood for them.
+    difference, reference_difference: where in the picture and in the reference nothing alike was found in the other.
     """
 
     score: float
@@ -206,6 +238,20 @@ class Comparison:
     reference_sha256: str
     model: ModelRef
     difference: Heatmap | None = None
+    answer: Answer = Answer.CANNOT_TELL
+    answers: tuple[QuestionAnswer, ...] = ()
+    agreeing: int = 0
+    compared: int = 1
+    goods_found: bool = False
+    reference_difference: Heatmap | None = None
+
+    @property
+    def differing(self) -> tuple[Question, ...]:
+        """The questions answered "differs", surest first; empty unless the whole is a mismatch."""
+        if self.answer is not Answer.DIFFERS:
+            return ()
+        found = sorted(self.answers, key=lambda each: -each.score)
+        return tuple(each.question for each in found if each.answer is Answer.DIFFERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +259,15 @@ class Verdict:
     """What the model says about one picture.
 
     prior: the shares of pictures at which the scores are read, by category; those left out are the model's own.
+    frame: which frame it speaks of, where the picture has several: the one that came out worst of `frames_seen`.
     """
 
     scores: Scores
     model: ModelRef
     basis: Basis = Basis.PICTURE_ALONE
     heatmaps: tuple[Heatmap, ...] = ()
+    frame: Frame | None = None
+    frames_seen: int = 1
     prior: Mapping[Category, float] = field(default_factory=dict)
 
 

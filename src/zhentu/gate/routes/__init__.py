@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from zhentu.gate.routes import admin, appeals, banks, batch, jobs, labels, probes, records, screening
+from zhentu.gate.front import pages as front
+from zhentu.gate.routes import admin, apidocs, appeals, banks, batch, jobs, labels, probes, records, screening
 from zhentu.review.web import pages
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -17,5 +18,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     probes.router,
     banks.router,
     appeals.router,
+    apidocs.router,
     pages.router,
+    front.router,
 )

@@ -9,11 +9,14 @@ from fastapi import APIRouter, File, Form, Query, UploadFile
 from pydantic import BaseModel, Field
 
 from zhentu import errors
-from zhentu.gate.context import Reviews, Screens
+from zhentu.gate.capacity import Ticket
+from zhentu.gate.context import Reviews, Screens, TheGate
 from zhentu.gate.problems import documented
 from zhentu.gate.routes.banks import TheDesk
-from zhentu.review.appeals import appeal_json
+from zhentu.intake.extent import check_together
+from zhentu.review.appeals import Appeal, appeal_json
 from zhentu.review.statement import statement_of
+from zhentu.types import Answer, Question
 
 router = APIRouter(tags=["appeals"])
 
@@ -25,6 +28,11 @@ class ComparisonAnswer(BaseModel):
     similarity: float | None = None
     reference_sha256: str = ""
     model: str = ""
+    answer: Answer | None = Field(None, description="same, differs or cannot_tell.")
+    differs: list[Question] = Field(default_factory=list, description="What differs, surest first.")
+    agreeing: int = Field(0, description="How many of the compared photos show the same goods.")
+    compared: int = 0
+    goods_found: bool | None = Field(None, description="False: whole pictures were compared.")
     not_run: str = ""
 
 
@@ -53,9 +61,12 @@ class AppealCounts(BaseModel):
 @router.post(
     "/v1/appeals",
     status_code=201,
-    responses=documented(errors.RecordNotFound, errors.ReviewConflict, errors.UnsupportedFormat),
+    responses=documented(
+        errors.RecordNotFound, errors.ReviewConflict, errors.UnsupportedFormat, errors.PictureTooLarge
+    ),
 )
 async def appeal(
+    gate: TheGate,
     desk: TheDesk,
     caller: Screens,
     record_id: Annotated[str, Form()],
@@ -65,8 +76,15 @@ async def appeal(
     references: Annotated[list[UploadFile] | None, File(description="Photos of the real goods, at most 6.")] = None,
 ) -> AppealAnswer:
     """Appeal a decision with genuine photos; a reviewer other than the first decides."""
+    gate.capacity.admit()
     photos = [await each.read() for each in references or []]
-    made = await asyncio.to_thread(desk.appeals.open, record_id, reason, photos, seller_id, callback_url)
+    check_together(photos, gate.settings.max_pixels)
+
+    def work(ticket: Ticket) -> Appeal:
+        ticket.check()
+        return desk.appeals.open(record_id, reason, photos, seller_id, callback_url)
+
+    made = await gate.capacity.run(work, caller.key_id)
     return AppealAnswer.model_validate_json(appeal_json(made))
 
 

@@ -16,9 +16,9 @@ from zhentu.banks.entries import COLOUR_LIMIT, Bank, NewEntry
 from zhentu.banks.exchange import read_entries, write_entries
 from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of
 from zhentu.banks.originals import add_picture
+from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Administers, Reviews, TheGate
 from zhentu.gate.problems import documented
-from zhentu.intake.decode import decode
 from zhentu.review.web.desk import Desk, desk_of
 from zhentu.types import BankKind, Fingerprint
 
@@ -110,14 +110,17 @@ async def add(
     expires_at: Annotated[datetime | None, Form()] = None,
 ) -> AddedAnswer:
     """Add a picture to a bank. Of a brand's originals a re-encoded picture is kept, of others the fingerprint alone."""
-    payload, limits = await picture.read(), gate.active.screener.limits
+    payload, screener = await picture.read(), gate.active.screener
 
-    def work() -> tuple[int, ...]:
-        decoded = decode(payload, limits)
-        entry = NewEntry.of(fingerprint_of(decoded), source or caller.name, seller_id, note, expires_at)
-        return add_picture(desk.banks, name, decoded, caller.name, entry)
+    def work(ticket: Ticket) -> tuple[int, ...]:
+        added: list[int] = []
+        for frame in screener.decoder.frames(payload, screener.limits):  # every one that screening would look at
+            ticket.check()
+            entry = NewEntry.of(fingerprint_of(frame), source or caller.name, seller_id, note, expires_at)
+            added += add_picture(desk.banks, name, frame, caller.name, entry)
+        return tuple(added)
 
-    return AddedAnswer(entry_ids=list(await asyncio.to_thread(work)))
+    return AddedAnswer(entry_ids=list(await gate.capacity.run(work, caller.key_id)))
 
 
 @router.post("/v1/banks/{name}/import", responses=documented())
@@ -185,8 +188,8 @@ async def dry_run(name: str, picture: Picture, gate: TheGate, desk: TheDesk, cal
 
 
 async def _print(gate: TheGate, picture: UploadFile) -> Fingerprint:
-    payload, limits = await picture.read(), gate.active.screener.limits
-    return await asyncio.to_thread(lambda: fingerprint_of(decode(payload, limits)))
+    payload, screener = await picture.read(), gate.active.screener
+    return await gate.capacity.run(lambda _: fingerprint_of(screener.decoder.decode(payload, screener.limits)))
 
 
 def _answer(bank: Bank, entries: int) -> BankAnswer:

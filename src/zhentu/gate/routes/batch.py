@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request
 
 from zhentu import errors
 from zhentu.errors import ClientGone, ZhentuError
-from zhentu.gate.context import Gate, Screens, TheGate, unless_gone
+from zhentu.gate.budget import Hold
+from zhentu.gate.context import Gate, Screens, TheGate, hold_of, unless_gone
 from zhentu.gate.problems import documented, problem_of
 from zhentu.gate.requests import Batch, ListingFields, Submission, UrlBatch, read_batch
 from zhentu.gate.routes.screening import BINARY, TROUBLES, IdempotencyKey
@@ -54,20 +55,20 @@ async def screen_batch(
     """Screen up to 64 pictures; each item holds an answer or its own problem, in the order sent."""
     gate.capacity.admit()
     batch = await read_batch(request, gate.settings.max_bytes, gate.settings.batch_size)
-    gate.door.spend(caller, len(batch.submissions) - 1)
+    gate.door.spend(caller, len(batch.submissions) - 1, paid=1)
     request.state.pictures = len(batch.submissions)
-    items = await unless_gone(request, _screen_all(gate, batch, caller.key_id, idempotency_key))
+    items = await unless_gone(request, _screen_all(gate, batch, caller.key_id, idempotency_key, hold_of(request)))
     return BatchAnswer(items=items)
 
 
-async def _screen_all(gate: Gate, batch: Batch, scope: str, key: str | None) -> list[ItemAnswer]:
+async def _screen_all(gate: Gate, batch: Batch, scope: str, key: str | None, hold: Hold) -> list[ItemAnswer]:
     # One batch may fill the threads and no more, so that single pictures are not kept waiting behind it.
     places = asyncio.Semaphore(gate.settings.worker_count)
 
     async def one(position: int, submission: Submission) -> ItemAnswer:
         async with places:
             try:
-                screened = await gate.service.screen(submission, scope, f"{key}/{position}" if key else "")
+                screened = await gate.service.screen(submission, scope, f"{key}/{position}" if key else "", hold=hold)
             except ClientGone:
                 raise
             except ZhentuError as error:

@@ -35,11 +35,11 @@ async def create_job(request: Request, gate: TheGate, caller: Screens) -> JobAns
     batch = await read_batch(request, gate.settings.max_bytes, gate.settings.batch_size)
     if batch.callback_url and gate.settings.webhook_secret is None:
         raise UsageError("callback_url: this gate has no secret to sign callbacks with; set ZHENTU_WEBHOOK_SECRET")
-    gate.door.spend(caller, len(batch.submissions) - 1)
+    gate.door.spend(caller, len(batch.submissions) - 1, paid=1)
     if any(each.reference_urls for each in batch.submissions):
         raise UsageError("references: jobs take none; use POST /v1/screen")
     items = [JobRequest(each.name, each.listing, each.payload, each.url) for each in batch.submissions]
-    job = new_job(JobKind.JOB, items, batch.callback_url)
+    job = new_job(JobKind.JOB, items, batch.callback_url, caller.key_id)
     await asyncio.to_thread(gate.jobs.put, job)
     request.state.pictures = len(items)
     status = await asyncio.to_thread(gate.jobs.status, job.job_id)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from zhentu import errors
-from zhentu.bootstrap.labels import label_spec, read_anchors
+from zhentu.bootstrap.labels import label_spec
 from zhentu.errors import UsageError
 from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Gate, Screens, TheGate, unless_gone
@@ -31,12 +31,13 @@ from zhentu.types import AiState, Mode, Record
 
 router = APIRouter(tags=["labels"])
 
-_STATES = {str(int(state)): state for state in AiState}
+STATES = {str(int(state)): state for state in AiState}
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _BROKEN = (
     errors.PictureEmpty,
     errors.PictureTooLarge,
     errors.PictureTooSmall,
+    errors.PictureTooSlow,
     errors.PictureTruncated,
     errors.PictureCorrupt,
     errors.UnsupportedFormat,
@@ -57,7 +58,7 @@ _NOTICE: dict[int | str, dict[str, Any]] = {
 }
 _FIELDS: dict[str, Any] = {
     "record_id": {"type": "string", "description": "Label as this record says; its id becomes the PropagateID."},
-    "state": {"type": "string", "enum": list(_STATES), "description": "Without a record: is, possibly, suspected."},
+    "state": {"type": "string", "enum": list(STATES), "description": "Without a record: is, possibly, suspected."},
     "visible": {"type": "boolean", "description": "Paint the visible label; default: label_visible."},
 }
 
@@ -79,7 +80,8 @@ class ImplicitAnswer(BaseModel):
 
     location: str = Field(examples=["XMP TC260:AIGC"])
     state: int | None = Field(description="1 is, 2 possibly, 3 suspected; null when the value is none of them.")
-    fields: dict[str, str]
+    fields: dict[str, str] = Field(description="Empty for a label that cannot be parsed, and for producers' own marks.")
+    quote: str = Field(description="How it stands there, cut short.")
 
 
 class ExplicitAnswer(BaseModel):
@@ -94,7 +96,15 @@ class ExplicitAnswer(BaseModel):
 class CredentialAnswer(BaseModel):
     """The C2PA manifest, validated offline."""
 
-    state: str = Field(examples=["valid"], description="trusted, valid, invalid, unreadable or unchecked")
+    state: str = Field(
+        examples=["valid"],
+        description="trusted, valid, holds, invalid, unreadable or unchecked: the three answers in one",
+    )
+    integrity: str = Field(examples=["holds"], description="Do signature and hashes hold: holds, broken, unknown.")
+    certificate: str = Field(
+        examples=["valid"], description="Was it good when it signed: valid, outside its dates, unfit, revoked, unknown."
+    )
+    trust: str = Field(examples=["listed"], description="Is the signer on a list: listed, unlisted, not asked.")
     source_type: str
     signer: str
     problems: list[str]
@@ -141,8 +151,11 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
     """Say whether a picture carries conforming labels; nothing is stored."""
     gate.capacity.admit()
     payload, _ = await read_picture(request, gate.settings.max_bytes, frozenset())
-    limits, anchors = gate.active.screener.limits, read_anchors(gate.settings)
-    found = await unless_gone(request, gate.capacity.run(lambda _: verify_labels(payload, limits, anchors)))
+    using = gate.active.screener
+    work = gate.capacity.run(
+        lambda _: verify_labels(payload, using.limits, using.trust_lists, using.generators, using.decoder)
+    )
+    found = await unless_gone(request, work)
     return _verify_answer(found)
 
 
@@ -157,15 +170,15 @@ async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
     gate.capacity.admit()
     payload, given = await read_picture(request, gate.settings.max_bytes, frozenset(_FIELDS))
     record_id, state = given.get("record_id", ""), given.get("state", "")
-    if bool(record_id) == bool(state) or (state and state not in _STATES):
+    if bool(record_id) == bool(state) or (state and state not in STATES):
         raise UsageError("give either record_id or state (1 is, 2 possibly, 3 suspected)")
     visible = given.get("visible", "").lower()
     if visible and visible not in _FLAGS:
         raise UsageError(f"visible: {visible[:40]!r} is neither true nor false")
     record = await asyncio.to_thread(gate.store.get, record_id) if record_id else None
-    owed = _STATES[state] if record is None else _owed(record, payload)
+    owed = STATES[state] if record is None else _owed(record, payload)
     spec = _spec(gate, record_id, _FLAGS.get(visible))
-    return await _labelled(request, gate, payload, owed, spec, record.picture_format if record else "")
+    return await labelled_answer(request, gate, payload, owed, spec, record.picture_format if record else "")
 
 
 @router.get(
@@ -180,7 +193,7 @@ async def labelled(request: Request, record_id: RecordId, gate: TheGate, caller:
     record = await asyncio.to_thread(gate.store.get, record_id)
     payload = await asyncio.to_thread(gate.pictures.get, record.picture_sha256)
     spec = _spec(gate, record_id, None)
-    return await _labelled(request, gate, payload, _owed(record, payload), spec, record.picture_format)
+    return await labelled_answer(request, gate, payload, _owed(record, payload), spec, record.picture_format)
 
 
 @router.get(
@@ -217,18 +230,18 @@ def _spec(gate: Gate, record_id: str, visible: bool | None) -> LabelSpec:
     return label_spec(settings, record_id)
 
 
-async def _labelled(
+async def labelled_answer(
     request: Request, gate: Gate, payload: bytes, owed: AiState | None, spec: LabelSpec, form: str
 ) -> Response:
     """The answer with the labelled picture; the very bytes where no label is owed."""
     if owed is None:
         headers = {"Zhentu-Label-State": "none", "Zhentu-Label-Changed": "false"}
         return Response(payload, headers=headers, media_type=_mime(form))
-    limits = gate.active.screener.limits
+    limits, decoder = gate.active.screener.limits, gate.active.screener.decoder
 
     def work(ticket: Ticket) -> Labelled:
         ticket.check()
-        return label_picture(payload, owed, spec, limits)
+        return label_picture(payload, owed, spec, limits, decoder)
 
     made = await unless_gone(request, gate.capacity.run(work))
     return Response(made.payload, headers=_headers(made), media_type=_mime(made.format))
@@ -275,7 +288,10 @@ def _verify_answer(found: Verified) -> VerifyAnswer:
         conforms=found.conforms,
         implicit=[
             ImplicitAnswer(
-                location=label.location, state=int(label.state) if label.state else None, fields=dict(label.fields)
+                location=label.location,
+                state=int(label.state) if label.state else None,
+                fields=dict(label.fields),
+                quote=label.quote,
             )
             for label in found.implicit
         ],
@@ -288,6 +304,9 @@ def _verify_answer(found: Verified) -> VerifyAnswer:
         explicit_problems=list(found.explicit_problems),
         c2pa=CredentialAnswer(
             state=credential.state.value,
+            integrity=credential.integrity.value,
+            certificate=credential.validity.value,
+            trust=credential.trust.value,
             source_type=credential.source_type,
             signer=credential.signer,
             problems=list(credential.problems),

@@ -14,7 +14,6 @@ from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Screens, TheGate, unless_gone
 from zhentu.gate.problems import documented
 from zhentu.gate.schemas import ScreenAnswer, answer_of
-from zhentu.intake.decode import decode
 from zhentu.types import Category
 
 router = APIRouter(tags=["records"])
@@ -50,10 +49,12 @@ async def heatmap(
     if not gate.pictures.kept:
         await asyncio.to_thread(gate.pictures.get, "")  # says which setting is missing
     found = await asyncio.to_thread(gate.store.get, record_id)
-    detector, limits = gate.active.screener.detector, gate.active.screener.limits
+    screener = gate.active.screener
+    detector, limits = screener.detector, screener.limits
+    frame = found.verdict.frame if found.verdict else None
 
     def work(ticket: Ticket) -> bytes:
-        picture = decode(gate.pictures.get(found.picture_sha256), limits)
+        picture = screener.decoder.frame(gate.pictures.get(found.picture_sha256), frame, limits)
         ticket.check()
         verdict = detector.detect(picture, with_heatmaps=True)
         if not verdict.heatmaps:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 
 from zhentu import errors
-from zhentu.gate.context import Screens, TheGate, unless_gone
+from zhentu.gate.context import Screens, TheGate, hold_of, unless_gone
 from zhentu.gate.problems import documented
 from zhentu.gate.requests import MOST_REFERENCES, ListingFields, UrlSubmission, read_submission
 from zhentu.gate.schemas import ScreenAnswer, answer_of
@@ -18,6 +18,7 @@ PICTURE_ERRORS = (
     errors.PictureEmpty,
     errors.PictureTooLarge,
     errors.PictureTooSmall,
+    errors.PictureTooSlow,
     errors.PictureTruncated,
     errors.PictureCorrupt,
     errors.UnsupportedFormat,
@@ -89,7 +90,7 @@ async def screen(
     """
     gate.capacity.admit()  # a full gate says so before it reads the body
     submission = await read_submission(request, gate.settings.max_bytes)
-    work = gate.service.screen(submission, caller.key_id, idempotency_key or "")
+    work = gate.service.screen(submission, caller.key_id, idempotency_key or "", hold=hold_of(request))
     screened = await unless_gone(request, work)
     record = screened.record
     state = request.state

@@ -36,3 +36,17 @@ class Block:
     end: int
     body: bytes
     key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ColourCoding:
+    """How values are coded: code points of ITU-T H.273, from an `nclx` box or a `cICP` chunk."""
+
+    primaries: int
+    transfer: int
+    matrix: int
+
+    @property
+    def curve(self) -> str:
+        """The name of a high dynamic range curve, empty for an ordinary one."""
+        return {16: "PQ", 18: "HLG"}.get(self.transfer, "")

@@ -7,24 +7,73 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from zhentu.intake.containers.block import MAX_BODY, MAX_STEPS, Block, BlockKind
+from zhentu.intake.containers.block import MAX_BODY, MAX_STEPS, MAX_TOTAL, Block, BlockKind, ColourCoding
+from zhentu.intake.wording import narrow_text
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = "XML:com.adobe.xmp"
+_MOST_RATIO = 1032  # bytes that one byte of deflate can become
+MAX_INFLATED = 4 * MAX_BODY  # bytes of one text after decompression: ComfyUI's workflows pass 1 MB
 _RAW_PROFILES = {"exif": BlockKind.EXIF, "app1": BlockKind.EXIF, "xmp": BlockKind.XMP, "iptc": BlockKind.IPTC}
 
 
 def blocks(payload: bytes) -> Iterator[Block]:
     """Metadata chunks, in file order, before and after the pixels."""
+    left = MAX_TOTAL
     for kind, start, end in chunks(payload):
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
-            block = _text(kind, start, end, payload[start + 8 : min(end - 4, start + 8 + 4 * MAX_BODY)])
+            most = max(min(MAX_INFLATED, left), MAX_BODY // 16)
+            block = _text(kind, start, end, payload[start + 8 : min(end - 4, start + 8 + MAX_INFLATED)], most)
             if block is not None:
+                left -= len(block.body)
                 yield block
         elif kind == b"eXIf":
             yield Block(BlockKind.EXIF, start, end, payload[start + 8 : end - 4][:MAX_BODY])
         elif kind == b"caBX":
             yield Block(BlockKind.C2PA, start, end, b"")
+
+
+def colour_coding(payload: bytes) -> ColourCoding | None:
+    """How the values are coded, None where the file does not say."""
+    for kind, start, end in chunks(payload):
+        if kind == b"cICP" and end - start >= 15:
+            return ColourCoding(payload[start + 8], payload[start + 9], payload[start + 10])
+        if kind == b"IDAT":
+            break
+    return None
+
+
+def lightened(payload: bytes) -> tuple[bytes, bytes]:
+    """The file without compressed chunks that Pillow refuses (1 MiB when inflated), and the ICC profile among them.
+
+    Pixels need none of them but the profile, which is read up to MAX_INFLATED; a larger one is left out. At most
+    MAX_TOTAL bytes are inflated. The very bytes come back where there is nothing to leave out.
+    """
+    left, profile, parts, position = MAX_TOTAL, b"", [], 0
+    for kind, start, end in chunks(payload):
+        if kind not in (b"zTXt", b"iTXt", b"iCCP") or (end - start) * _MOST_RATIO < MAX_BODY:
+            continue
+        packed = _packed(kind, payload[start + 8 : end - 4])
+        if packed is None:
+            continue
+        most = min(MAX_INFLATED, left) + 1
+        inflated = _inflate(packed, most)
+        left = max(left - len(inflated), 0)
+        if len(inflated) > MAX_BODY:
+            parts.append(payload[position:start])
+            position = end
+            profile = inflated if kind == b"iCCP" and len(inflated) < most else profile
+    return (b"".join([*parts, payload[position:]]), profile) if parts else (payload, b"")
+
+
+def _packed(kind: bytes, body: bytes) -> bytes | None:
+    """The compressed bytes of a chunk, None when it is not compressed."""
+    _, _, rest = body.partition(b"\x00")
+    if kind != b"iTXt":
+        return rest[1:]
+    if rest[:1] != b"\x01":
+        return None
+    return rest[2:].partition(b"\x00")[2].partition(b"\x00")[2]  # behind language tag and translated keyword
 
 
 def chunks(payload: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -43,7 +92,7 @@ def chunks(payload: bytes) -> Iterator[tuple[bytes, int, int]]:
         position = end
 
 
-def _text(kind: bytes, start: int, end: int, body: bytes) -> Block | None:
+def _text(kind: bytes, start: int, end: int, body: bytes, most: int) -> Block | None:
     keyword, found, rest = body[:80].partition(b"\x00")
     if not found:
         return None
@@ -52,12 +101,12 @@ def _text(kind: bytes, start: int, end: int, body: bytes) -> Block | None:
     if kind == b"tEXt":
         text = rest
     elif kind == b"zTXt":
-        text = _inflate(rest[1:])
+        text = _inflate(rest[1:], most)
     else:
         compressed, rest = rest[:1] == b"\x01", rest[2:]
         rest = rest.partition(b"\x00")[2].partition(b"\x00")[2]  # language tag, translated keyword
-        text = _inflate(rest) if compressed else rest
-    text = text[:MAX_BODY]
+        text = _inflate(rest, most) if compressed else rest
+    text = text[:most]
     if key == XMP_KEYWORD:
         return Block(BlockKind.XMP, start, end, text, key)
     profile = key.removeprefix("Raw profile type ").lower()
@@ -72,7 +121,7 @@ def _latin_or_utf8(text: bytes) -> bytes:
     try:
         text.decode("utf-8")
     except UnicodeDecodeError:
-        return text.decode("latin-1").encode("utf-8")[:MAX_BODY]
+        return narrow_text(text).encode("utf-8")[:MAX_INFLATED]
     return text
 
 
@@ -89,8 +138,8 @@ def _raw_profile(block: Block, kind: BlockKind) -> Block:
     return Block(kind, block.start, block.end, body, block.key)
 
 
-def _inflate(body: bytes) -> bytes:
+def _inflate(body: bytes, most: int) -> bytes:
     try:
-        return zlib.decompressobj().decompress(body, MAX_BODY)  # a bomb is cut, never unpacked
+        return zlib.decompressobj().decompress(body, most)  # a bomb is cut, never unpacked
     except zlib.error:
         return b""

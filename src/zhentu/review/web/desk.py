@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from fastapi import Request
 
@@ -22,6 +23,7 @@ from zhentu.screen import ComparerPort
 from zhentu.types import Role
 
 COOKIE = "zhentu_review"
+PROXY_SECRET = "x-zhentu-proxy-secret"  # noqa: S105 - the name of a header
 _KEPT = 96  # previews and heatmaps kept encoded, some 200 kB each
 
 
@@ -48,7 +50,7 @@ class PictureCache:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything a request needs. open: anybody is let in as admin, for one's own machine."""
+    """Everything a request needs. open_token: in open mode, what lets a browser in as admin; empty with keys."""
 
     store: RecordStore
     queue: ReviewQueue
@@ -59,22 +61,37 @@ class Desk:
     sessions: Sessions
     comparer: Callable[[], ComparerPort | None] = lambda: None
     proxy: ProxySignIn | None = None
-    open: bool = False
+    open_token: str = ""
     kept: PictureCache = field(default_factory=PictureCache)
 
     def reviewer(self, request: Request) -> Reviewer:
         """Who asks. Raises Unauthenticated where nobody is signed in."""
-        if self.open:
-            return Reviewer("open", Role.ADMIN, "open")
+        if self.open_token:
+            if hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._derived("cookie").encode()):
+                return Reviewer("open", Role.ADMIN, self._derived("csrf"))
+            raise Unauthenticated("sign in with the token that `zhentu serve` printed")
         if self.proxy is not None:
+            # The address of the connection itself: nothing that a header says of where it came from.
             peer = request.client.host if request.client else ""
-            name = self.proxy.name(request.headers.get(self.proxy.header, ""), peer)
+            secret = request.headers.get(PROXY_SECRET, "")
+            name = self.proxy.name(request.headers.get(self.proxy.header, ""), peer, secret)
             if name:
                 return self.sessions.vouched(name)
         found = self.sessions.find(request.cookies.get(COOKIE, ""))
         if found is None:
             raise Unauthenticated("sign in first")
         return found
+
+    def sign_in(self, key: str) -> str:
+        """What goes into the cookie for a key, or for the open mode's token. Raises Unauthenticated, Forbidden."""
+        if not self.open_token:
+            return self.sessions.sign_in(key)
+        if not hmac.compare_digest(key.strip().encode(), self.open_token.encode()):
+            raise Unauthenticated("this is not the token that `zhentu serve` printed at its start")
+        return self._derived("cookie")
+
+    def _derived(self, purpose: str) -> str:
+        return hmac.digest(self.open_token.encode(), purpose.encode(), "sha256").hex()
 
     def changing(self, request: Request, csrf: str = "") -> Reviewer:
         """Who asks for a change, which must come from our own page. Raises Unauthenticated, Forbidden.
@@ -90,9 +107,16 @@ class Desk:
 
 
 def own_site(request: Request) -> None:
-    """Refuse what another site's page sends. Raises Forbidden."""
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    if site not in ("same-origin", "none"):
+    """Refuse what another site's page sends. Raises Forbidden.
+
+    A browser says where a request comes from in Sec-Fetch-Site, which no page can set, or at least in Origin.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site is None and origin is not None:
+        same = urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+        site = "same-origin" if same else "cross-site"
+    if site not in (None, "same-origin", "none"):
         raise Forbidden("this request comes from another site")
 
 

@@ -24,20 +24,21 @@ from zhentu.errors import (
     UsageError,
     ZhentuError,
 )
-from zhentu.review.items import Filters, Order, ReviewItem, ReviewOutcome
+from zhentu.review.items import Filters, Order, QueueCounts, ReviewItem, ReviewOutcome
 from zhentu.review.learning import statistics
 from zhentu.review.sessions import Reviewer
 from zhentu.review.statement import statement_of
 from zhentu.review.web.desk import COOKIE, Desk, desk_of, own_site
+from zhentu.review.web.language import changed_to, language_of
 from zhentu.review.web.plots import daily_plot, precision_plot
+from zhentu.review.web.unlike import Side, unlike
 from zhentu.review.web.views import brand_match, render, view_of
-from zhentu.review.web.words import LANGUAGES
+from zhentu.review.web.why import what_next
 from zhentu.types import Category
 
 _log = logging.getLogger(__name__)
 router = APIRouter(prefix="/review", include_in_schema=False)
 
-_LANGUAGE = "zhentu_language"
 _STATIC = {
     "review.js": "text/javascript; charset=utf-8",
     "review.css": "text/css; charset=utf-8",
@@ -84,8 +85,10 @@ def page(request: Request, desk: Here) -> Response:
 
 
 @router.get("/sign-in", response_class=HTMLResponse)
-def sign_in_page(request: Request) -> Response:
-    """Where a key is asked for."""
+def sign_in_page(request: Request, desk: Here, token: str = "") -> Response:
+    """Where a key is asked for. token: of open mode, from the address that `zhentu serve` prints."""
+    if token and desk.open_token:
+        return begun(request, desk, token, "/review")
     return _html(request, "sign_in.html.j2", problem="")
 
 
@@ -93,13 +96,19 @@ def sign_in_page(request: Request) -> Response:
 def sign_in(request: Request, desk: Here, key: Annotated[str, Form()] = "") -> Response:
     """Take a key, give a session."""
     own_site(request)
+    return begun(request, desk, key, "/review")
+
+
+def begun(request: Request, desk: Desk, key: str, target: str) -> Response:
+    """A session for a key, and the way to `target`; the page that asks again where the key is wrong."""
     try:
-        secret = desk.sessions.sign_in(key)
+        secret = desk.sign_in(key)
     except ZhentuError as error:
         return _html(request, "sign_in.html.j2", status=error.http_status, problem=str(error))
-    answer = RedirectResponse("/review", 303, _HEADERS)
-    secure = request.url.scheme == "https"
-    answer.set_cookie(COOKIE, secret, path="/review", httponly=True, samesite="strict", secure=secure)
+    answer = RedirectResponse(target, 303, _HEADERS)
+    # Behind a proxy that ends TLS only the browser knows: it sends the page's origin with the form.
+    secure = "https" in (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
+    answer.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="strict", secure=secure)
     return answer
 
 
@@ -109,20 +118,15 @@ def sign_out(request: Request, desk: Here, csrf: Annotated[str, Form()] = "") ->
     desk.changing(request, csrf)
     desk.sessions.sign_out(request.cookies.get(COOKIE, ""))
     answer = RedirectResponse("/review/sign-in", 303, _HEADERS)
-    answer.delete_cookie(COOKIE, path="/review")
+    answer.delete_cookie(COOKIE, path="/")
     return answer
 
 
 @router.get("/language/{language}")
 def speak(request: Request, language: str) -> Response:
     """Change the page's language and go back."""
-    if language not in LANGUAGES:
-        raise NotFound(f"language {language!r}: there are {', '.join(LANGUAGES)}")
-    back = urlsplit(request.headers.get("referer", ""))
-    # Only a path of our own page: nobody is sent elsewhere from here.
-    target = back.path if back.path.startswith("/review") else "/review"
-    answer = RedirectResponse(f"{target}?{back.query}" if back.query else target, 303, _HEADERS)
-    answer.set_cookie(_LANGUAGE, language, path="/review", max_age=365 * 86400, samesite="lax", httponly=True)
+    answer = changed_to(language, request)
+    answer.headers.update(_HEADERS)
     return answer
 
 
@@ -132,11 +136,11 @@ def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
     reviewer = desk.reviewer(request)
     own_site(request)
     filters, count = _filters(request), min(count, 4)
-    language, fragments = _language(request), []
     claimed = desk.queue.claim(reviewer.name, filters, count)
     if len(claimed) < count:
         desk.filler.fill(steps=1)
         claimed = desk.queue.claim(reviewer.name, filters, count)
+    language, fragments = language_of(request), list[dict[str, str]]()
     while claimed:
         fragments = [fragment for item in claimed if (fragment := _fragment(desk, item, language)) is not None]
         if len(fragments) == len(claimed):
@@ -145,6 +149,7 @@ def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
     counts = desk.queue.counts(filters)
     answer = {
         "items": fragments,
+        "empty": "" if fragments else _empty(desk, filters, counts, language),
         "open": counts.open,
         "appeals": counts.appeals_open,
         "overdue": counts.appeals_overdue,
@@ -240,6 +245,14 @@ def brand_original(request: Request, desk: Here, item_id: str) -> Response:
     return _picture(lambda: original(desk.banks.store, match.entry_id))
 
 
+@router.get("/items/{item_id}/unlike/{side}.jpg")
+def unlike_places(request: Request, desk: Here, item_id: str, side: Side) -> Response:
+    """The picture, or the closest of its references, warm where nothing alike was found in the other."""
+    item = _seen(request, desk, item_id)
+    key = (item.item_id, f"unlike {side.value}")
+    return _picture(lambda: desk.kept.get(key, lambda: unlike(desk, item, side)))
+
+
 @router.get("/items/{item_id}/statement.json")
 def statement(request: Request, desk: Here, item_id: str) -> JSONResponse:
     """The statement of reasons of a decided item."""
@@ -318,12 +331,13 @@ def _filters(request: Request) -> Filters:
         raise UsageError(f"filter: {error}") from error
 
 
-def _language(request: Request) -> str:
-    chosen = request.cookies.get(_LANGUAGE, "")
-    if chosen in LANGUAGES:
-        return chosen
-    return "zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en"
+def _empty(desk: Desk, filters: Filters, counts: QueueCounts, language: str) -> str:
+    """What stands on an empty desk."""
+    everything = desk.queue.counts()
+    screened = any(desk.store.counts_by_action().values())
+    words = what_next(filters, counts, everything, screened)
+    return render("empty.html.j2", language, next=words, filtered=filters != Filters())
 
 
 def _html(request: Request, name: str, status: int = 200, **values: object) -> HTMLResponse:
-    return HTMLResponse(render(name, _language(request), **values), status, _HEADERS)
+    return HTMLResponse(render(name, language_of(request), **values), status, _HEADERS)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from zhentu.decide.notices import Words
 
-LANGUAGES = ("en", "zh")
-
 PAGE: dict[str, Words] = {
     "title": Words("Review", "人工审核"),
     "brand": Words("zhentu", "真图"),
@@ -50,7 +48,7 @@ PAGE: dict[str, Words] = {
     "scores": Words("Scores against thresholds", "得分与阈值"),
     "any_category": Words("Any of the five", "任意一类"),
     "threshold": Words("threshold", "阈值"),
-    "reasons": Words("Reasons", "理由"),
+    "why_here": Words("Why this is here", "为何需要审核"),
     "evidence": Words("Evidence", "证据"),
     "listing": Words("Listing", "商品"),
     "file": Words("File", "文件"),
@@ -81,11 +79,19 @@ PAGE: dict[str, Words] = {
     "comparison": Words("Comparison with the seller's photos", "与商家实拍图的比对"),
     "mismatch": Words("material mismatch", "材质不符概率"),
     "similarity": Words("similarity", "相似度"),
+    "unlike": Words("Where they differ, side by side", "并排查看差异位置"),
+    "unlike_picture": Words(
+        "The picture, warm where the reference shows nothing alike", "图片：暖色处在参考图中无对应"
+    ),
+    "unlike_reference": Words(
+        "The reference, warm where the picture shows nothing alike", "参考图：暖色处在图片中无对应"
+    ),
+    "differs": Words("differs", "差异"),
+    "agree": Words("photos agree", "张相符"),
     "not_compared": Words("not compared", "未比对"),
     "statement": Words("Statement of reasons", "理由说明"),
     "earlier": Words("Decided before", "此前决定"),
-    "empty": Words("Nothing left to review.", "没有待审图片了。"),
-    "empty_lead": Words("New items appear here by themselves.", "新的待审图片会自动出现。"),
+    "empty": Words("Nothing to review now", "暂无待审图片"),
     "done": Words("Decided", "已处理"),
     "undone": Words("Taken back", "已撤回"),
     "skipped": Words("Skipped", "已跳过"),
@@ -147,17 +153,17 @@ APPEAL_STATES = {
 }
 
 KEYS = (
-    ("U", "uphold"),
-    ("O", "overturn"),
-    ("W", "wrong_picture"),
-    ("S", "skip"),
-    ("Z", "undo"),
-    ("1–5", "as"),
-    ("G", "whole_group"),
-    ("H", "heatmap"),
-    ("R", "swipe"),
-    ("B", "blur"),
-    ("N", "note"),
-    ("L", "language"),
-    ("?", "help"),
+    ("U", Words("Uphold: the suspicion is right", "维持：怀疑成立")),
+    ("O", Words("Overturn: the picture is honest", "撤销：图片真实")),
+    ("W", Words("Wrong picture: it does not show these goods", "图不对品：图片与所售商品不符")),
+    ("1–5", Words("Uphold as one of the five categories", "按第 1 至 5 类维持")),
+    ("S", Words("Skip: back to the queue for half an hour", "跳过：半小时内不再出现")),
+    ("Z", Words("Take the last decision back", "撤回上一个决定")),
+    ("G", Words("Decide the whole group of near-duplicates", "对整组近似图片生效")),
+    ("H", Words("Heatmap on, off", "打开或关闭热力图")),
+    ("R", Words("Swipe between picture and reference", "左右滑动对比图片与参考图")),
+    ("B", Words("Blur pictures", "模糊图片")),
+    ("N", Words("Write a reason; Esc leaves it", "填写处理说明，按 Esc 退出")),
+    ("L", Words("中文", "English")),
+    ("?", Words("This list", "显示本列表")),
 )

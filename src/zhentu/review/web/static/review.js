@@ -6,7 +6,7 @@ const csrf = document.querySelector("meta[name=csrf]").content;
 const status = document.getElementById("status");
 const waiting = []; // [{id, group, element}], the first one is on the desk
 const gone = new Set(); // decided or given back: an answer that was under way must not bring them again
-let busy = false, fading = 0;
+let busy = false, fading = 0, empty = "";
 
 function tell(text, problem = false) {
   clearTimeout(fading);
@@ -27,14 +27,14 @@ async function call(path, body) {
 }
 
 function unpack(html) {
-  const element = new DOMParser().parseFromString(html, "text/html").querySelector("article");
-  return document.adoptNode(element);
+  return document.adoptNode(new DOMParser().parseFromString(html, "text/html").body.firstElementChild);
 }
 
 async function fetchMore() {
   const query = new URLSearchParams(location.search);
   query.set("count", "2");
   const found = await call(`/review/items?${query}`);
+  empty = found.empty;
   document.getElementById("open-count").textContent = found.open;
   document.getElementById("appeal-count").textContent = found.appeals;
   const known = new Set([...gone, ...waiting.map(each => each.id)]);
@@ -49,7 +49,7 @@ function preload(element) {
 function show() {
   const current = waiting[0];
   desk.setAttribute("aria-busy", String(busy));
-  if (!current) { desk.replaceChildren(document.getElementById("empty").content.cloneNode(true)); return; }
+  if (!current) { if (empty) desk.replaceChildren(unpack(empty)); return; }
   if (desk.firstElementChild === current.element) return;
   desk.replaceChildren(current.element);
   current.element.querySelector(".picture").addEventListener("error", event => {
@@ -168,6 +168,13 @@ const onKey = { u: doing.uphold, o: doing.overturn, w: doing.wrong_picture, s: s
   n: () => waiting[0] && waiting[0].element.querySelector("textarea").focus(),
   g: () => { const box = waiting[0] && waiting[0].element.querySelector("[name=group]"); if (box) box.checked = !box.checked; } };
 
+// With a Chinese input method the key has no name of its own: its place on the keyboard says which one it is.
+function keyOf(event) {
+  if (event.key === "？") return "?";
+  if (event.key !== "Process" && event.key !== "Unidentified") return event.key.toLowerCase();
+  return event.code === "Slash" ? "?" : event.code.replace(/^(Key|Digit)/, "").toLowerCase();
+}
+
 document.addEventListener("click", event => {
   const button = event.target.closest("[data-do]");
   if (!button) return;
@@ -178,10 +185,10 @@ document.addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || help.open) return;
   const typing = event.target.matches("textarea, select, input:not([type=checkbox]):not([type=range])");
   if (typing) { if (event.key === "Escape") desk.focus(); return; }
-  const category = waiting[0] && "12345".includes(event.key)
-    && waiting[0].element.querySelectorAll("[data-category]")[Number(event.key) - 1];
+  const key = keyOf(event);
+  const category = waiting[0] && "12345".includes(key) && waiting[0].element.querySelectorAll("[data-category]")[Number(key) - 1];
   if (category) { event.preventDefault(); decide("uphold", category.dataset.category); return; }
-  const step = onKey[event.key.toLowerCase()];
+  const step = onKey[key];
   if (step) { event.preventDefault(); step(); }
 });
 document.getElementById("blur").addEventListener("click", blur);

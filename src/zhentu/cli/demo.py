@@ -1,0 +1,92 @@
+"""`zhentu demo`: the sample pictures, what is true of each, and what was found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from zhentu.cli.terminal import console, styled
+from zhentu.report.truth import Found
+from zhentu.settings import load_settings
+from zhentu.types import CATEGORIES, Action, Category, Scores
+
+if TYPE_CHECKING:
+    from zhentu.backlog.rows import ScanRow
+    from zhentu.backlog.scan import ScanProgress
+    from zhentu.report.truth import Judgement
+    from zhentu.samples import Sample
+
+_COLOURS = {
+    Found.RIGHT: "green",
+    Found.CAUGHT: "green",
+    Found.OTHERWISE: "yellow",
+    Found.MISSED: "red",
+    Found.FALSE_ALARM: "red",
+}
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the rows and the report go.")] = Path("zhentu-demo"),
+) -> None:
+    """Scan the sample pictures shipped with zhentu, say of each whether it was found, and write a report.
+
+    Example: zhentu demo
+    """
+    from zhentu.backlog.scan import run_scan
+    from zhentu.backlog.scan_job import ScanJob
+    from zhentu.bootstrap.screener import build_screener
+    from zhentu.cli.progress import for_people
+    from zhentu.detect.models import samples_folder
+    from zhentu.report.page import lowest_limit, write_report
+    from zhentu.samples import samples
+
+    settings = load_settings()
+    rows: dict[str, ScanRow] = {}
+    job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
+    with for_people(console(stderr=True)) as watch:
+
+        def on_row(progress: ScanProgress) -> None:
+            if watch.on_row:
+                watch.on_row(progress)
+            rows[Path(progress.row.path).name] = progress.row
+
+        summary = run_scan(job, settings, watch=replace(watch, on_row=on_row))
+    screener = build_screener(settings)
+    limits = {each: lowest_limit(screener, each, "") for each in CATEGORIES}
+    judged = [(each, rows[each.name], _judged(each, rows[each.name], limits)) for each in samples()]
+    report = folder / "report.html"
+    write_report(summary, screener, report, shown=len(judged))
+    _print(judged, console())
+    console().print(f"\nOpen the report: {report.resolve()}", soft_wrap=True)
+
+
+def _judged(sample: Sample, row: ScanRow, limits: Mapping[Category, float | None]) -> Judgement:
+    from zhentu.report.truth import judge
+
+    values = [getattr(row, name) for name in (*(each.value for each in CATEGORIES), "forged")]
+    scores = None if None in values else Scores(*values)
+    limit = limits[Category.AI_GENERATED]
+    by_score = scores is not None and limit is not None and scores.ai_generated >= limit
+    # A label is owed and no score asks for it: the file said so itself.
+    return judge(sample.truth, Action(row.action), scores, limits, row.ai_state is not None and not by_score)
+
+
+def _print(judged: list[tuple[Sample, ScanRow, Judgement]], out: Console) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("sample", "what it is", "action", "found", "why"):
+        table.add_column(name, overflow="fold")
+    for sample, row, found in judged:
+        colour = _COLOURS[found.found]
+        table.add_row(sample.name, sample.en, row.action, styled(found.found, colour), found.words.en)
+    out.print(table)
+    counts = Counter(found.found for *_, found in judged)
+    told = ", ".join(f"{counts[each]} {each}" for each in _COLOURS if counts[each])
+    figures = "Figures on thousands of pictures stand in models/MODEL_CARD.md."
+    out.print(f"\n{len(judged)} samples: {told}. {figures}", soft_wrap=True)

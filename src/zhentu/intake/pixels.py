@@ -1,0 +1,122 @@
+"""One decoded frame -> upright sRGB of 8 bits, in strips: beside Pillow's own copy only the answer is held whole."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms
+
+RgbArray = npt.NDArray[np.uint8]
+_STRIP_PIXELS = 1 << 20  # of one strip: what is held twice, thrice and in floating point is this small
+_ORIENTATION = 0x0112
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
+_WITH_PROFILE = ("RGB", "RGBA", "CMYK", "L")
+_ON_WHITE = "alpha composed on white"
+_TURNS: dict[int, Callable[[RgbArray], RgbArray]] = {  # EXIF orientation -> upright
+    2: lambda rgb: rgb[:, ::-1],
+    3: lambda rgb: rgb[::-1, ::-1],
+    4: lambda rgb: rgb[::-1],
+    5: lambda rgb: rgb.swapaxes(0, 1),
+    6: lambda rgb: np.rot90(rgb, -1),
+    7: lambda rgb: rgb[::-1, ::-1].swapaxes(0, 1),
+    8: lambda rgb: np.rot90(rgb),
+}
+
+
+def to_srgb(image: Image.Image, notes: list[str]) -> RgbArray:
+    """The current frame of a loaded image as (height, width, 3); `notes` gains what had to be done to it."""
+    width, height = image.size
+    convert = _converter(image, notes)
+    rgb = np.empty((height, width, 3), np.uint8)
+    translucent = False
+    for top, strip in _strips(image):
+        colours, alpha = convert(strip)
+        if alpha is not None and alpha.getextrema() != (255, 255):
+            translucent = True
+            white = Image.new("RGB", strip.size, (255, 255, 255))
+            colours = Image.composite(colours, white, alpha)
+        rgb[top : top + strip.height] = np.asarray(colours, dtype=np.uint8)
+    if translucent:
+        notes.append(_ON_WHITE)
+    return rgb
+
+
+def upright(rgb: RgbArray, image: Image.Image) -> RgbArray:
+    """Pixels of `image` turned as its EXIF block says."""
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a broken EXIF block must not cost the picture
+        return rgb
+    return rgb if turn is None else np.ascontiguousarray(turn(rgb))
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    rows = max(_STRIP_PIXELS // image.width, 1)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _converter(image: Image.Image, notes: list[str]) -> Callable[[Image.Image], tuple[Image.Image, Image.Image | None]]:
+    """What turns a strip into RGB and its alpha; decided once, by the whole image."""
+    eight_bit = _eight_bit(image, notes)
+    grey = eight_bit is not None
+    with_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or (not grey and "transparency" in image.info)
+    palette = image.mode == "P"  # its colours are RGB, of whatever space the profile says
+    mode = "RGBA" if with_alpha else "L" if grey else "RGB" if palette else image.mode
+    transform = _transform(image.info.get("icc_profile"), mode, notes)
+
+    def convert(strip: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+        if eight_bit is not None:
+            strip = eight_bit(strip)
+        alpha = None
+        if with_alpha:
+            strip = strip.convert("RGBA")
+            alpha, strip = strip.getchannel("A"), strip.convert("RGB")
+        elif palette:
+            strip = strip.convert("RGB")
+        if transform is not None:
+            return ImageCms.applyTransform(strip, transform) or strip, alpha
+        return strip.convert("RGB"), alpha
+
+    return convert
+
+
+def _eight_bit(image: Image.Image, notes: list[str]) -> Callable[[Image.Image], Image.Image] | None:
+    """16-bit and floating-point greys to 8 bits by their nominal range; Pillow's own conversion would clip them."""
+    if image.mode in _SIXTEEN_BIT:
+        notes.append("16-bit scaled to 8-bit")
+        return _from_sixteen_bit
+    if image.mode != "F":
+        return None
+    notes.append("floating point scaled to 8-bit")
+    most = max(float(_finite(strip).max(initial=0.0)) for _, strip in _strips(image))
+    top = 1.0 if most <= 1.0 else 255.0 if most <= 255.0 else 65535.0
+    return lambda strip: Image.fromarray((_finite(strip).clip(0, top) * (255 / top)).round().astype(np.uint8))
+
+
+def _from_sixteen_bit(strip: Image.Image) -> Image.Image:
+    values = np.asarray(strip)
+    if values.dtype != np.uint16:
+        values = values.clip(0, 65535)
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _finite(strip: Image.Image) -> npt.NDArray[np.float32]:
+    return np.nan_to_num(np.asarray(strip, dtype=np.float32), nan=0.0, posinf=1e9, neginf=0.0)
+
+
+def _transform(profile: object, mode: str, notes: list[str]) -> ImageCms.ImageCmsTransform | None:
+    if not isinstance(profile, bytes) or not profile or mode not in _WITH_PROFILE or b"sRGB" in profile[:4096]:
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        colours = "RGB" if mode == "RGBA" else mode
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), colours, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        notes.append("broken ICC profile ignored")
+        return None
+    notes.append("ICC profile converted to sRGB")
+    return transform

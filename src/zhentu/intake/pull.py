@@ -1,0 +1,189 @@
+"""GET over http and https for a scan: many threads, connections kept, every address checked, every byte counted.
+
+The same guard as the gate's `Outbound` (schemes, ports, no private addresses, redirects begun anew), without its event
+loop and its fairness between sellers: a scan has one owner and its own pace.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpcore
+
+from zhentu.errors import FetchError, FetchRefused, PictureNotFound, SourceUnreadable
+from zhentu.intake.fetch import Network, _checked_url, _redirected, _tls, allowed
+
+_SAFE = "%/:=&?~+!$,;'@()*[]"  # what a path and query may hold as they are; the rest is percent-encoded
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 5
+_PASSING = (408, 425, 429)  # and 5xx: trying again may help
+_GONE, _REFUSED = (404, 410), (401, 403, 407, 451)
+_WHERE = "for a store of your own set ZHENTU_FETCH_ALLOW (networks) and ZHENTU_FETCH_PORTS"
+
+
+@dataclass(frozen=True, slots=True)
+class PullLimits:
+    """What a GET may do.
+
+    allow: networks excepted from the guard against private addresses.  wait_s, total_s: seconds of one wait, and of a
+    whole answer.
+    """
+
+    ports: tuple[int, ...] = (80, 443)
+    allow: tuple[Network, ...] = ()
+    wait_s: float = 30.0
+    total_s: float = 300.0
+
+
+class PassingFault(Exception):
+    """An answer that may be another one next time."""
+
+
+class Counted:
+    """Bytes as they come in, never more than `most` of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._bytes = most, bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Take what there is room for."""
+        self._bytes += chunk[: self._most - len(self._bytes)]
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is wanted."""
+        return len(self._bytes) >= self._most
+
+    @property
+    def taken(self) -> bytes:
+        """All of it."""
+        return bytes(self._bytes)
+
+
+class Puller:
+    """Pulls bytes from web servers; several threads may share one."""
+
+    def __init__(self, limits: PullLimits) -> None:
+        self._limits = limits
+        self._pool = httpcore.ConnectionPool(_tls(), max_connections=64, network_backend=_Guarded(limits.allow))
+
+    def get(self, url: str, most: int) -> bytes:
+        """The first `most` bytes at the most, asked for as a range and counted as they come.
+
+        Raises FetchRefused where it must not go, PictureNotFound, SourceUnreadable where the server refuses for good,
+        PassingFault, and errors of the connection.
+        """
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._once(url, most)
+            if isinstance(answer, bytes):
+                return answer
+            url = _redirected(url, answer)
+        raise FetchError(f"the URL redirects more than {_MOST_REDIRECTS} times; give the final URL")
+
+    def _once(self, url: str, most: int) -> bytes | str:
+        """The body, or where it is redirected to."""
+        parts = _allowed_url(url, self._limits.ports)
+        with self._pool.stream("GET", _target(parts), headers=_headers(parts, most), extensions=self._timeout()) as got:
+            answered = {name.lower(): value.decode("latin-1") for name, value in got.headers}
+            if got.status in _REDIRECTS and (location := answered.get(b"location")):
+                return location
+            _check_status(url, got.status)
+            if got.status == 416:
+                return b""  # a range of nothing: the file is empty
+            if answered.get(b"content-encoding", "identity").lower() != "identity":
+                raise SourceUnreadable(f"{url}: sends a compressed body; pictures are sent as they are")
+            counted, late = Counted(most), time.monotonic() + self._limits.total_s
+            for chunk in got.iter_stream():
+                counted.add(chunk)
+                if counted.full:
+                    break
+                if time.monotonic() > late:
+                    raise PassingFault(f"not complete after {self._limits.total_s:g} s")
+            return counted.taken
+
+    def _timeout(self) -> dict[str, Any]:
+        return {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._limits.wait_s)}
+
+
+def _allowed_url(url: str, ports: tuple[int, ...]) -> Any:
+    """The parts of a URL that may be gone to; its path may hold spaces and any script, as manifests do."""
+    place = url.find("/", url.find("://") + 3)
+    encoded = url if place < 0 else url[:place] + quote(url[place:], safe=_SAFE + "#")
+    try:
+        return _checked_url(encoded, ports)
+    except FetchRefused as error:
+        raise FetchRefused(f"{error}; {_WHERE}") from error
+
+
+def _host(parts: Any) -> str:
+    host = str(parts.hostname)
+    return host if host.isascii() else host.encode("idna").decode()
+
+
+def _target(parts: Any) -> httpcore.URL:
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return httpcore.URL(scheme=parts.scheme, host=_host(parts), port=port, target=path)
+
+
+def _headers(parts: Any, most: int) -> list[tuple[str, str]]:
+    host = f"[{_host(parts)}]" if ":" in _host(parts) else _host(parts)
+    return [
+        ("Host", host if parts.port is None else f"{host}:{parts.port}"),
+        ("Range", f"bytes=0-{most - 1}"),
+        ("Accept-Encoding", "identity"),
+        ("User-Agent", "zhentu"),
+    ]
+
+
+def _check_status(url: str, status: int) -> None:
+    if status in (200, 206, 416):
+        return
+    if status in _GONE:
+        raise PictureNotFound(f"{url}: no such picture ({status})")
+    if status in _REFUSED:
+        raise SourceUnreadable(f"{url}: refused ({status}); allow reading it")
+    if status in _PASSING or status >= 500:
+        raise PassingFault(f"the server answered {status}")
+    raise SourceUnreadable(f"{url}: the server answered {status}; it must give the picture with 200")
+
+
+class _Guarded(httpcore.NetworkBackend):
+    """Connects to checked addresses only: resolved once, all of them checked, one of them connected to."""
+
+    def __init__(self, allow: tuple[Network, ...]) -> None:
+        self._allow, self._inner = allow, httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """A connection to `host`. Raises FetchRefused, FetchError."""
+        addresses = list(_addresses(host, port))
+        for address in addresses:
+            if not allowed(address, self._allow):
+                raise FetchRefused(f"{host} has an address that is not public; {_WHERE}")
+        if not addresses:
+            raise PassingFault(f"{host}: has no address")
+        return self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+
+    def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
+        """Never. Raises FetchRefused."""
+        raise FetchRefused("zhentu fetches from no local socket")
+
+
+def _addresses(host: str, port: int) -> Iterator[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise PassingFault(f"{host}: no such name") from error
+    yield from dict.fromkeys(str(each[4][0]) for each in found)

@@ -1,0 +1,35 @@
+"""In which language people are answered: their choice, else their browser's. One choice for every page."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse
+
+from zhentu.errors import NotFound
+
+LANGUAGES = ("en", "zh")
+_COOKIE = "zhentu_language"
+_YEAR_S = 365 * 86400
+
+
+def language_of(request: Request) -> str:
+    """The language of the answer: "en" or "zh"."""
+    chosen = request.cookies.get(_COOKIE, "")
+    if chosen in LANGUAGES:
+        return chosen
+    return "zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en"
+
+
+def changed_to(language: str, request: Request) -> RedirectResponse:
+    """Remember a choice and go back where it was made. Raises NotFound for a language there is not."""
+    if language not in LANGUAGES:
+        raise NotFound(f"language {language[:40]!r}: there are {', '.join(LANGUAGES)}")
+    back = urlsplit(request.headers.get("referer", ""))
+    # Only a path of our own pages: nobody is sent elsewhere from here.
+    own = back.path == "/" or back.path == "/review" or back.path.startswith("/review/")
+    target = back.path if own else "/review"
+    answer = RedirectResponse(f"{target}?{back.query}" if back.query and own else target, 303)
+    answer.set_cookie(_COOKIE, language, path="/", max_age=_YEAR_S, samesite="lax", httponly=True)
+    return answer
