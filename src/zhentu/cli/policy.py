@@ -202,16 +202,19 @@ class _Scored:
 def _score(paths: Sequence[str], entry: ModelEntry, folder: Path, policy: Policy, settings: Settings) -> _Scored:
     from zhentu.bootstrap.screener import limits_of
     from zhentu.detect.detector import Detector
-    from zhentu.intake.decode import decode, read_file
+    from zhentu.intake.decode import decode_frames, read_file
+    from zhentu.types import Scores
 
     detector, limits = Detector(entry, folder), limits_of(settings)
 
     def one(path: str) -> tuple[str, Scores] | str:
         try:
-            picture = decode(read_file(Path(path), limits), limits)
+            frames = decode_frames(read_file(Path(path), limits), limits)
         except PictureError as error:
             return f"{error.code}: {error}"
-        return picture.sha256, entry.read_at(detector.detect(picture), policy.prior).scores
+        looks = [entry.read_at(detector.detect(frame), policy.prior).scores.as_dict() for frame in frames]
+        highest = {name: max(look[name] for look in looks) for name in looks[0]}  # any frame may ask for an action
+        return frames[0].sha256, Scores(**highest)
 
     scores: dict[str, Scores] = {}
     left_out: dict[str, str] = {}

@@ -82,4 +82,4 @@ def _just_above(score: float) -> float:
     decimals = 4 if room <= 0 else min(3 - math.floor(math.log10(room)), 15)
     steps = math.floor(score * 10**decimals) + 1
     above = steps / 10**decimals
-    return min(above if above > score else (steps + 1) / 10**decimals, 1.0)
+    return float(min(above if above > score else (steps + 1) / 10**decimals, 1.0))

@@ -39,9 +39,12 @@ def with_thresholds(text: str, source: str, thresholds: Sequence[Threshold], ver
 def _set(text: str, path: Sequence[str], value: str, source: str) -> str:
     """Put a scalar at a path of mappings, in the place of what is there or as the first key of its mapping."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:  # an alias whose anchor stood where a threshold was put in
         raise ConfigError(source, [_BY_HAND]) from error
+    if root is None:
+        raise ConfigError(source, ["is empty"])
+    node: yaml.Node = root
     for depth, key in enumerate(path):
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(source, [f"{'.'.join(path[:depth])}: is no mapping"])
