@@ -104,6 +104,32 @@ def manifest_of(content: bytes) -> dict[str, object]:
     return {"schema": 1, "active": "tiny@1", "models": [entry]}
 
 
+def profiles(labels: Mapping[str, float]) -> dict[str, object]:
+    """Profiles as the manifest writes them, by the limit at which each labels; all review at 0.1 more, at most 0.99."""
+    found = {}
+    for name, limit in labels.items():
+        levels = [(each, "review", min(limit + 0.1, 0.99)) for each in FORGERY_CATEGORIES]
+        levels.append((Category.AI_GENERATED, "label", limit))
+        points = [
+            {
+                "threshold": {"category": category, "action": action, "value": value},
+                "false_alarms": 0.0123,
+                "recall": 0.456,
+            }
+            for category, action, value in levels
+        ]
+        found[name] = {"points": points, "false_alarms": 0.0234}
+    return found
+
+
+def change_manifest(folder: Path, **fields: object) -> None:
+    """Change fields of the first model of a manifest, soundly or not."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["models"][0] |= fields
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+
+
 def tiny_model(folder: Path) -> ModelEntry:
     """Write the tiny model and its manifest into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from zhentu.types import (
     Listing,
     Mode,
     ModelRef,
+    Profile,
     Question,
     QuestionAnswer,
     Signal,
@@ -276,3 +277,43 @@ def test_the_rollout_is_stable_per_picture_and_only_grows(policy: Policy) -> Non
     assert 70 < len(ten) < 130
     assert 440 < len(fifty) < 560
     assert (len(enforced(0)), len(enforced(100))) == (0, 1000)
+
+
+def test_the_decision_records_the_profile_that_model_stood_for(policy: Policy) -> None:
+    shipped = tuple(replace(each, profile=Profile.STRICT) for each in SHIPPED)
+    assert decide(verdict(0.1), (), Listing(), policy, shipped).profile is Profile.STRICT
+    assert decide(verdict(0.1), (), Listing(), policy, SHIPPED).profile is None  # a model without profiles
+    assert decide(verdict(0.1), (), Listing(), parse_policy(GOOD, "p"), shipped).profile is None  # numbers alone
+
+
+def test_a_profile_is_one_of_three_and_balanced_as_shipped(policy: Policy) -> None:
+    assert policy.profile is parse_policy(GOOD, "p").profile is Profile.BALANCED
+    assert parse_policy(GOOD + "profile: careful\n", "p").profile is Profile.CAREFUL
+    assert "Did you mean 'strict'?" in problems(GOOD + "profile: strikt\n")
+    assert "Did you mean 'profile'?" in problems(GOOD + "profil: strict\n")
+
+
+def test_a_prior_is_a_share_by_category() -> None:
+    policy = parse_policy(GOOD + "prior: {ai_generated: 0.05, cutout_artifact: model}\n", "p")
+    assert policy.prior == {Category.AI_GENERATED: 0.05}
+    found = problems(GOOD + "prior: {ai_generatd: 0.1, scene_distortion: 0, cutout_artifact: 5, ai_generated: true}\n")
+    assert "Did you mean 'ai_generated'?" in found
+    assert found.count("is not a share from 0.0001 to 0.9999") == 3
+    assert "prior: must be a mapping" in problems(GOOD + "prior: 0.1\n")
+
+
+def test_what_one_picture_cannot_tell_is_said_unless_references_were_compared(policy: Policy) -> None:
+    for basis, said in ((Basis.PICTURE_ALONE, True), (Basis.REFERENCE, False)):
+        seen = replace(verdict(0.1, material_mismatch=0.95), basis=basis)
+        (reason,) = decide(seen, (), Listing(), policy, SHIPPED).reasons
+        assert ("One picture alone cannot tell" in reason.en) is said
+        assert ("仅凭一张图片无法判断" in reason.zh) is said
+    (other,) = decide(verdict(0.1, cutout_artifact=0.95), (), Listing(), policy, SHIPPED).reasons
+    assert "alone" not in other.en
+
+
+def test_small_scores_are_told_from_their_limit() -> None:
+    policy = parse_policy(GOOD.replace("0.5", "0.00124"), "p")
+    (reason,) = decide(verdict(0.0, cutout_artifact=0.00125), (), Listing(), policy, ()).reasons
+    assert "(score 0.0013, limit 0.0012)" in reason.en
+    assert "（得分 0.0013，阈值 0.0012）" in reason.zh

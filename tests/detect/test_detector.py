@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 import pytest
 from conftest import encoded, photo
+from fakes import change_manifest as change
+from fakes import profiles, verdict
 from PIL import Image
 
 from zhentu.detect.detector import Detector
@@ -28,12 +30,6 @@ def folder(entry: ModelEntry, tmp_path: Path) -> Path:
 @pytest.fixture
 def picture() -> Picture:
     return decode(encoded(photo((120, 80)), "PNG"))
-
-
-def change(folder: Path, **values: object) -> None:
-    content = json.loads((folder / "manifest.json").read_text())
-    content["models"][0].update(values)
-    (folder / "manifest.json").write_text(json.dumps(content))
 
 
 def test_brighter_pictures_score_higher_in_the_tiny_model(entry: ModelEntry, folder: Path) -> None:
@@ -115,26 +111,51 @@ def test_a_graph_of_six_logits_is_refused_in_words(entry: ModelEntry, folder: Pa
         Detector(Manifest.load(folder).active_entry, folder)
 
 
-def test_another_prior_moves_scores_and_thresholds_alike(folder: Path, picture: Picture) -> None:
-    threshold = {"category": "ai_generated", "action": "label", "value": 0.8}
-    point = {"threshold": threshold, "false_alarms": 0.01, "recall": 0.7}
-    change(folder, profiles={"balanced": {"points": [point], "false_alarms": 0.01}})
-    here = Manifest.load(folder).active_entry
-    there = here.at_prior(0.05)
-    scores = [Detector(each, folder).detect(picture).scores.ai_generated for each in (here, there)]
-    odds = [p / (1 - p) for p in scores]
-    assert odds[1] / odds[0] == pytest.approx(0.05 / 0.95, rel=1e-4)
-    (moved,) = (each.value for each in there.thresholds if each.action is Action.LABEL)
-    assert moved / (1 - moved) == pytest.approx(0.8 / 0.2 * 0.05 / 0.95)
-    assert [each.value for each in there.in_profile(Profile.BALANCED).thresholds] == pytest.approx([moved])
-    assert there.at_prior(0.5).in_profile(Profile.BALANCED).thresholds[0].value == pytest.approx(0.8)
-    with pytest.raises(ModelError, match="between 0 and 1"):
-        here.at_prior(0.0)
+def test_another_prior_moves_scores_by_its_odds(folder: Path, entry: ModelEntry, picture: Picture) -> None:
+    stated = Detector(entry, folder).detect(picture)
+    read = entry.read_at(stated, {Category.AI_GENERATED: 0.05})
+    odds = [verdict.scores.ai_generated / (1 - verdict.scores.ai_generated) for verdict in (stated, read)]
+    assert odds[1] / odds[0] == pytest.approx(0.05 / 0.95)
+    assert read.scores.cutout_artifact == stated.scores.cutout_artifact
+    assert read.scores.forged == max(read.scores.of(category) for category in CATEGORIES)
 
 
-def test_a_profile_the_model_has_not_is_named(entry: ModelEntry) -> None:
-    with pytest.raises(ModelError, match="has no profile strict"):
-        entry.in_profile(Profile.STRICT)
+def test_a_verdict_that_was_read_at_one_prior_can_be_read_at_another(entry: ModelEntry) -> None:
+    stated = verdict(0.3)
+    there = entry.read_at(stated, {Category.AI_GENERATED: 0.02, Category.SCENE_DISTORTION: 0.9})
+    elsewhere = entry.read_at(there, {Category.AI_GENERATED: 0.2})
+    assert elsewhere.scores.as_dict() == pytest.approx(
+        entry.read_at(stated, {Category.AI_GENERATED: 0.2}).scores.as_dict()
+    )
+    assert entry.read_at(there, {}).scores.as_dict() == pytest.approx(stated.scores.as_dict())
+
+
+@pytest.mark.parametrize("prior", [1e-4, 0.01, 0.5, 0.999])
+def test_the_same_pictures_pass_shipped_thresholds_whatever_the_prior(entry: ModelEntry, prior: float) -> None:
+    everywhere = dict.fromkeys(CATEGORIES, prior)
+    for score in (0.0, 1e-5, 0.7999, 0.8, 0.8001, 0.9, 0.99999, 1.0):
+        (shipped,) = (each for each in entry.thresholds if each.action is Action.LABEL)
+        (held,) = (each for each in entry.thresholds_for(Profile.STRICT, everywhere) if each.action is Action.LABEL)
+        read = entry.read_at(verdict(score), everywhere)
+        assert (read.scores.ai_generated >= held.value) == (score >= shipped.value)
+
+
+def test_thresholds_are_those_of_the_profile(folder: Path) -> None:
+    change(folder, profiles=profiles({"careful": 0.95, "balanced": 0.8, "strict": 0.6}))
+    entry = Manifest.load(folder).active_entry
+    found = [entry.thresholds_for(profile, {})[-1] for profile in Profile]
+    assert [(each.value, each.profile) for each in found] == list(zip((0.95, 0.8, 0.6), Profile, strict=True))
+
+
+def test_a_model_without_profiles_keeps_its_own_thresholds(entry: ModelEntry) -> None:
+    assert entry.thresholds_for(Profile.STRICT, {}) == entry.thresholds
+    assert {each.profile for each in entry.thresholds_for(Profile.STRICT, {})} == {None}
+
+
+def test_a_manifest_with_some_profiles_alone_is_refused(folder: Path) -> None:
+    change(folder, profiles=profiles({"balanced": 0.8}))
+    with pytest.raises(ModelError, match="not careful, strict"):
+        Manifest.load(folder)
 
 
 def test_an_unknown_model_lists_those_there_are(folder: Path) -> None:

@@ -71,12 +71,37 @@ MODE_OFF = Words("Screening is switched off by policy.", "策略已关闭图片�
 NOTHING_FOUND = Words("Nothing that needs action was found.", "未发现需要处理的问题。")
 
 
-def score_words(category: Category, action: str, score: float, threshold: float) -> Words:
-    """Why a score asks for an action, with both figures, and what happens next."""
+# What pixels of one picture cannot settle: a well-made replacement of the fabric is a fine picture of another fabric.
+_ONE_PICTURE_CANNOT_TELL: dict[Category, Words] = {
+    Category.MATERIAL_MISMATCH: Words(
+        "One picture alone cannot tell the real material or style: this is a suspicion, which photos of the real goods "
+        "confirm or clear.",
+        "仅凭一张图片无法判断商品的真实材质或款式：此处仅为怀疑，须与商品实拍图比对方可确认或排除。",
+    ),
+}
+
+
+def _figures(score: float, limit: float) -> tuple[str, str]:
+    """Both with two decimals, or as many as it takes (at most six) to tell the limit from the score and from zero."""
+    for decimals in range(2, 6):
+        shown = f"{score:.{decimals}f}", f"{limit:.{decimals}f}"
+        if float(shown[1]) > 0 and (score == limit or shown[0] != shown[1]):
+            return shown
+    return f"{score:.6f}", f"{limit:.6f}"
+
+
+def score_words(category: Category, action: str, score: float, threshold: float, alone: bool = True) -> Words:
+    """Why a score asks for an action, with both figures, what one picture cannot tell, and what happens next.
+
+    alone: no reference pictures were compared.
+    """
     seen, after = _SEEN[category], _NEXT[action]
+    caveat = _ONE_PICTURE_CANNOT_TELL.get(category) if alone else None
+    said = Words(f" {caveat.en}", caveat.zh) if caveat else Words("", "")
+    got, limit = _figures(score, threshold)
     return Words(
-        f"{seen.en} (score {score:.2f}, limit {threshold:.2f}) {after.en}",
-        f"{seen.zh}（得分 {score:.2f}，阈值 {threshold:.2f}）{after.zh}",
+        f"{seen.en} (score {got}, limit {limit}){said.en} {after.en}",
+        f"{seen.zh}（得分 {got}，阈值 {limit}）{said.zh}{after.zh}",
     )
 
 
@@ -172,11 +197,11 @@ def comparison_words(action: str, comparison: Comparison, threshold: float) -> W
         )
     else:
         seen = Words("What exactly differs cannot be told.", "无法确定具体差异。")
-    score = f"{comparison.score:.2f}"
+    got, limit = _figures(comparison.score, threshold)
     return Words(
-        f"The goods look unlike the reference pictures (score {score}, limit {threshold:.2f}; "
+        f"The goods look unlike the reference pictures (score {got}, limit {limit}; "
         f"{comparison.agreeing} of {comparison.compared} agree). {seen.en} {after.en}",
-        f"图中商品与参考图片不符（得分 {score}，阈值 {threshold:.2f}；{comparison.compared} 张参考图中 "
+        f"图中商品与参考图片不符（得分 {got}，阈值 {limit}；{comparison.compared} 张参考图中 "
         f"{comparison.agreeing} 张相符）。{seen.zh}{after.zh}",
     )
 

@@ -23,6 +23,7 @@ from zhentu.types import (
     EvidenceKind,
     Listing,
     Mode,
+    Profile,
     Question,
     Reason,
     ReasonKind,
@@ -36,7 +37,7 @@ from zhentu.types import (
 class LimitWord(StrEnum):
     """What may stand in a policy instead of a number."""
 
-    MODEL = "model"  # the threshold shipped with the model
+    MODEL = "model"  # the threshold shipped with the model, of the policy's profile
     OFF = "off"  # this action is never asked for
 
 
@@ -55,6 +56,8 @@ class Policy:
 
     rollout: percent of pictures, 0..100, on which `enforce` is in force; the others are decided in shadow.
     banks: by BANK_KEYS.  comparison: limits of the mismatch score against references, by action.
+    profile: whose thresholds `model` stands for.  prior: share of each category's pictures in the user's traffic, at
+    which scores are read; of categories left out, the share that the model states.
     """
 
     version: str
@@ -65,9 +68,11 @@ class Policy:
     rollout: float = 100.0
     banks: Mapping[str, Action] = field(default_factory=dict)
     comparison: Mapping[Action, Limit] = field(default_factory=dict)
+    profile: Profile = Profile.BALANCED
+    prior: Mapping[Category, float] = field(default_factory=dict)
 
     def thresholds(self, category: Category, goods: str, shipped: Sequence[Threshold]) -> tuple[Threshold, ...]:
-        """What a category's score is held against, the mildest action first. shipped: thresholds of the model."""
+        """What a category's score is held against, the mildest action first. shipped: of the model, for this policy."""
         own, general = self.limits.get((category, goods), {}), self.limits.get((category, ""), {})
         limits = {action: own.get(action, general.get(action, LimitWord.OFF)) for action in ACTIONS}
         return _resolved(limits, category, Basis.PICTURE_ALONE, shipped)
@@ -90,7 +95,8 @@ def decide(
 ) -> Decision:
     """What the policy says of one picture.
 
-    shipped: the thresholds that came with the model and with the comparison.  hits: entries of banks it matches.
+    verdict: read at the policy's prior.  shipped: the thresholds that came with the model, for the policy's profile and
+    prior, and with the comparison.  hits: entries of banks it matches.
     comparison: with reference pictures, None where none was compared.  picture_sha256: decides whether the picture is
     part of the roll-out.
     The gravest action asked for wins; every reason is kept. In shadow mode, and outside the roll-out, the action is
@@ -244,7 +250,8 @@ def _score_reasons(
         used += held
         passed = _gravest_passed(score, held)
         if passed is not None:
-            words = notices.score_words(category, passed.action.value, score, passed.value)
+            alone = verdict.basis is Basis.PICTURE_ALONE
+            words = notices.score_words(category, passed.action.value, score, passed.value, alone)
             code, kind = f"score_{category.value}", ReasonKind.SCORE
             reasons.append(Reason(kind, code, passed.action, words.en, words.zh, category, score, passed.value))
     return reasons
@@ -278,4 +285,5 @@ def _decision(
         policy_sha256=policy.sha256,
         ai_state=ai_state,
         thresholds=tuple(used),
+        profile=next((each.profile for each in used if each.profile), None),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +13,22 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAda
 from pydantic.dataclasses import dataclass as checked
 
 from zhentu.atomic import write_whole
-from zhentu.detect.calibration import Platt
+from zhentu.detect.calibration import Platt, at_prior
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import ModelError, UsageError
-from zhentu.types import CATEGORIES, OUTPUTS, Action, Basis, Category, ModelRef, Output, Profile, Threshold
+from zhentu.types import (
+    CATEGORIES,
+    OUTPUTS,
+    Action,
+    Basis,
+    Category,
+    ModelRef,
+    Output,
+    Profile,
+    Scores,
+    Threshold,
+    Verdict,
+)
 from zhentu.validation import problems_of
 
 MANIFEST = "manifest.json"
@@ -87,7 +98,7 @@ class ProfilePoints:
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
-        """As they stand in `ModelEntry.thresholds` where this profile is chosen."""
+        """Without the rates."""
         return tuple(each.threshold for each in self.points)
 
 
@@ -132,51 +143,40 @@ class ModelEntry:
         """Name, version and sha256, as they enter a record."""
         return ModelRef(self.name, self.version, self.sha256)
 
-    def at_prior(self, prior: float) -> ModelEntry:
-        """The model for traffic of which the share `prior` is AI-made: scores and thresholds move by the same odds.
+    @property
+    def stated_prior(self) -> dict[Category, float]:
+        """The share of pictures of each category at which its score is a probability."""
+        shares = dict.fromkeys(CATEGORIES, self.category_prior)
+        return shares | {Category.AI_GENERATED: self.prior}
 
-        The same pictures pass the same thresholds; what changes is that a score is a probability there. The histograms
-        in `reference` cannot be moved bin by bin and are left out.
+    def read_at(self, verdict: Verdict, prior: Mapping[Category, float]) -> Verdict:
+        """What this model said, as probabilities of traffic with these shares; of those left out, the stated ones.
+
+        The verdict may have been read at other shares before (`Verdict.prior`). `forged` is the highest of the five.
         """
-        if not 0 < prior < 1:
-            raise ModelError(f"prior: {prior} is no share of AI-made pictures; give a number between 0 and 1")
-        odds = _log_odds(prior) - _log_odds(self.prior)
-        if odds == 0:
-            return self
+        if verdict.prior == prior:
+            return verdict
+        stated = self.stated_prior
+        before, after = stated | dict(verdict.prior), stated | dict(prior)
+        five = {each.value: at_prior(verdict.scores.of(each), before[each], after[each]) for each in CATEGORIES}
+        return replace(verdict, scores=Scores(**five, forged=max(five.values())), prior=prior)
 
-        def moved(p: float) -> float:
-            return p if p in (0.0, 1.0) else 1 / (1 + math.exp(-(_log_odds(p) + odds)))
+    def thresholds_for(self, profile: Profile, prior: Mapping[Category, float]) -> tuple[Threshold, ...]:
+        """The thresholds of a profile, to be held against scores that are read at `prior`.
 
-        def all_moved(thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
-            return tuple(replace(each, value=moved(each.value)) for each in thresholds)
-
-        return replace(
-            self,
-            prior=prior,
-            category_prior=moved(self.category_prior),
-            calibration={k: Platt(each.slope, each.intercept + odds) for k, each in self.calibration.items()},
-            thresholds=all_moved(self.thresholds),
-            golden=tuple(Golden(g.picture, {k: moved(p) for k, p in g.scores.items()}) for g in self.golden),
-            profiles={
-                name: replace(each, points=tuple(_at(point, moved(point.threshold.value)) for point in each.points))
-                for name, each in self.profiles.items()
-            },
-            reference={},
+        They move with the scores, so that the same pictures pass them whatever the prior is. A model without profiles
+        has one set of thresholds, which then belongs to none.
+        """
+        stated, of_profile = self.stated_prior, self.profiles.get(profile)
+        shipped = of_profile.thresholds if of_profile else self.thresholds
+        return tuple(
+            replace(
+                each,
+                value=at_prior(each.value, stated[each.category], prior.get(each.category, stated[each.category])),
+                profile=profile if of_profile else None,
+            )
+            for each in shipped
         )
-
-    def in_profile(self, profile: Profile) -> ModelEntry:
-        """The model with the thresholds of another profile. Raises ModelError where the model ships none."""
-        if profile not in self.profiles:
-            raise ModelError(f"{self.ref}: has no profile {profile}; it has {', '.join(self.profiles) or 'none'}")
-        return replace(self, thresholds=self.profiles[profile].thresholds)
-
-
-def _at(point: OperatingPoint, value: float) -> OperatingPoint:
-    return replace(point, threshold=replace(point.threshold, value=value))
-
-
-def _log_odds(p: float) -> float:
-    return math.log(p / (1 - p))
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -385,6 +385,8 @@ def _problems(entry: ModelEntry) -> list[str]:
     if entry.labels != CATEGORIES:
         problems.append(f"{entry.ref}: labels must be {', '.join(CATEGORIES)}, in this order")
     missing = [category for category in CATEGORIES if category not in entry.calibration]
+    if entry.profiles and (unknown := [profile for profile in Profile if profile not in entry.profiles]):
+        problems.append(f"{entry.ref}: ships profiles, but not {', '.join(unknown)}; it needs all of them, or none")
     if missing:
         problems.append(f"{entry.ref}: no calibration for {', '.join(missing)}")
     for golden in entry.golden:

@@ -22,6 +22,7 @@ from zhentu.types.enums import (
     EvidenceKind,
     Mode,
     Output,
+    Profile,
     Question,
     ReasonKind,
     Signal,
@@ -257,6 +258,7 @@ class Comparison:
 class Verdict:
     """What the model says about one picture.
 
+    prior: the shares of pictures at which the scores are read, by category; those left out are the model's own.
     frame: which frame it speaks of, where the picture has several: the one that came out worst of `frames_seen`.
     """
 
@@ -266,6 +268,7 @@ class Verdict:
     heatmaps: tuple[Heatmap, ...] = ()
     frame: Frame | None = None
     frames_seen: int = 1
+    prior: Mapping[Category, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,12 +291,16 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The score in [0, 1] from which an action is asked for. basis: which score of the category, see `Basis`."""
+    """The score in [0, 1] from which an action is asked for. basis: which score of the category, see `Basis`.
+
+    profile: whose threshold it is; None where it is a number of the policy or of a model without profiles.
+    """
 
     category: Category
     action: Action
     value: float
     basis: Basis = Basis.PICTURE_ALONE
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +310,8 @@ class Decision:
     action: what the policy asks for.  applied: what is in force (`allow` in shadow mode and off).
     ai_state: the labelling state owed under the measures, None when no AI label is owed.
     thresholds: every threshold that was consulted, as used for this goods category.
+    profile: whose thresholds the word `model` stood for; None where the policy names numbers alone, or the model that
+    spoke ships no profiles.
     """
 
     action: Action
@@ -313,6 +322,7 @@ class Decision:
     policy_sha256: str
     ai_state: AiState | None = None
     thresholds: tuple[Threshold, ...] = ()
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +353,7 @@ class Record:
 class EarlierVerdict:
     """What a model said of the same bytes before, so that it is not asked again.
 
-    record_id: where it stands.  thresholds: those shipped with the model that spoke.
+    record_id: where it stands.  thresholds: those shipped with the model that spoke, for the policy in force.
     """
 
     record_id: str
