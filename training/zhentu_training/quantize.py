@@ -1,6 +1,6 @@
 """fp32 graph -> int8 graph beside it in the manifest; refuses to write when it loses too much.
 
-    python -m zhentu_training.quantize --run runs/reference --models models --features runs/features
+    python -m zhentu_training.quantize --run runs/reference --models models
 
 Integer weights as the fp32 file already keeps them, activations quantised per call, because a few of a transformer's
 channels are a hundred times larger than the others in some pictures and not in others; the last shrinking products stay
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import shutil
 import sys
 import tempfile
@@ -31,10 +30,9 @@ from zhentu.errors import UsageError, ZhentuError
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_of
-from zhentu_training.features import read_features, views_of
+from zhentu_training.features import views_of
 from zhentu_training.figures import Judged, auc, recall
-from zhentu_training.fit import CALIBRATION, HELD_OUT, load_heads
-from zhentu_training.heads import read_tokens
+from zhentu_training.fit import HELD_OUT
 from zhentu_training.pack import emulated, save_with_shared_weights, to_integer_products
 from zhentu_training.progress import track
 
@@ -79,24 +77,13 @@ def logits_of(graph: Path, paths: list[Path], spec: TrainSpec) -> np.ndarray:
     """The graph's logits of pictures as the native road gives them to the heads, (n, 5)."""
     session = ort.InferenceSession(str(graph))
     found = []
-    for path in track(paths, "int8"):
+    for path in track(paths, graph.stem):
         views = views_of(path, "native", spec.views)
         found.append(session.run(["logits"], {"whole": views[:1], "crops": views[1:]})[0])
     return np.stack(found)
 
 
-def exact_logits(paths: list[Path], run: Path, features: Path, spec: TrainSpec) -> np.ndarray:
-    """What the fp32 graph says of the same, out of the kept features, (n, 5)."""
-    looked, heads = read_features(features, "native", [str(path) for path in paths]), load_heads(run)
-    fusion = np.array(json.loads((run / CALIBRATION).read_text(encoding="utf-8"))["fusion"])
-    looks = [
-        heads[look].logits(read_tokens(getattr(looked, look), getattr(spec.fit, look).tokens))
-        for look in ("whole", "crops")
-    ]
-    return np.asarray((np.stack(looks, 2) * fusion).sum(2))
-
-
-def compare(entry: ModelEntry, graph: Path, run: Path, features: Path, spec: TrainSpec, count: int) -> Compared:
+def compare(entry: ModelEntry, exact: Path, integer: Path, run: Path, spec: TrainSpec, count: int) -> Compared:
     """Both precisions on `count` held-out pictures, genuine and AI-made.
 
     What is compared is the held-out score of each, and that score moved by what 8 bits change in the shipped heads'
@@ -107,7 +94,7 @@ def compare(entry: ModelEntry, graph: Path, run: Path, features: Path, spec: Tra
     use = np.flatnonzero((held["road"] == "native") & held["known"][:, _MADE].astype(bool))
     chosen = np.sort(np.random.default_rng(spec.seed).permutation(use)[:count])
     paths = [Path(name) for name in held["names"][chosen]]
-    change = logits_of(graph, paths, spec) - exact_logits(paths, run, features, spec)
+    change = logits_of(integer, paths, spec) - logits_of(exact, paths, spec)
     shift = change.mean(0)
     line = entry.calibration[Category.AI_GENERATED.value]
     score = held["probabilities"][chosen, _MADE].clip(1e-9, 1 - 1e-9)
@@ -134,7 +121,7 @@ def integer_entry(entry: ModelEntry, path: Path, shift: np.ndarray) -> ModelEntr
     )
 
 
-def quantize(models: Path, name: str, run: Path, features: Path, count: int) -> tuple[ModelEntry, Compared]:
+def quantize(models: Path, name: str, run: Path, count: int) -> tuple[ModelEntry, Compared]:
     """Write the int8 graph of an fp32 model into its folder, active, unless it loses too much; with what it loses.
 
     Raises UsageError when it loses more than is allowed, or when that cannot be told, and when `name` is not fp32.
@@ -149,7 +136,7 @@ def quantize(models: Path, name: str, run: Path, features: Path, count: int) -> 
             shutil.copyfile(models / shared.file, path.with_name(shared.file))
         integer_graph(models / entry.file, path)
         emulated_graph(path, same)
-        found = compare(entry, same, run, features, spec, count)
+        found = compare(entry, models / entry.file, same, run, spec, count)
         # Losses that are no numbers (no AI-made pictures to rank) are no small losses.
         if not (found.losses[0] <= LARGEST_AUC_LOSS and found.losses[1] <= LARGEST_RECALL_LOSS):
             raise UsageError(
@@ -169,12 +156,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="of zhentu_training.fit")
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--features", type=Path, default=Path("runs/features"))
     parser.add_argument("--model", default="", help="name@version of the fp32 model; default: the active one")
     parser.add_argument("--count", type=int, default=400, help="held-out pictures on which both are compared")
     arguments = parser.parse_args(argv)
     try:
-        small, found = quantize(arguments.models, arguments.model, arguments.run, arguments.features, arguments.count)
+        small, found = quantize(arguments.models, arguments.model, arguments.run, arguments.count)
     except ZhentuError as error:
         sys.exit(str(error))
     print(f"{found}\nwrote {arguments.models / small.file}; active: {small.ref}")

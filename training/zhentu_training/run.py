@@ -245,7 +245,7 @@ def _export(call: Call) -> str:
 def _quantise(call: Call) -> str:
     """int8 beside fp32, unless it loses too much; the model in force stays the active one until it is promoted."""
     try:
-        small, found = quantize(call.models, call.ref, call.out / "run", call.out / "features", call.count)
+        small, found = quantize(call.models, call.ref, call.out / "run", call.count)
         said = f"{found}: wrote {small.ref}"
     except ZhentuError as error:
         said = f"no int8 model: {error}"
