@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo docs test train-smoke lock audit clean
+.PHONY: demo docs test train train-smoke lock audit clean
 
 demo: $(VENV)/.demo ## install without torch, scan the sample pictures, write a report
 	$(BIN)/zhentu demo
@@ -30,15 +30,21 @@ $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev,train,cluster]'
 	touch $@ $(VENV)/.demo
 
+OUT ?= runs/mine
+train: $(VENV)/.test ## make train DATA=folder-or-manifest [OUT=runs/mine]: the whole line, goes on where it was killed
+	@test -n "$(DATA)" || { echo "name the pictures: make train DATA=folder-or-manifest"; exit 2; }
+	$(BIN)/python -m zhentu_training run --pictures "$(DATA)" --out "$(OUT)"
+
 SMOKE ?= runs/smoke
+FORGED := material_mismatch exaggerated_effect scene_distortion cutout_artifact
 train-smoke: $(VENV)/.test ## the whole training line on the sample pictures, under two minutes; the model is worth nothing
 	rm -rf $(SMOKE)
-	$(BIN)/zhentu-forge src/zhentu/samples/genuine_*.jpg $(SMOKE)/train --per-picture 6
-	$(BIN)/zhentu-forge src/zhentu/samples/genuine_*.jpg $(SMOKE)/dev --per-picture 3 --split dev --seed 2
-	$(BIN)/python -m zhentu_training.train --manifest $(SMOKE)/train/manifest.csv --run $(SMOKE)/run --config configs/train-smoke.yaml
-	$(BIN)/python -m zhentu_training.calibrate --run $(SMOKE)/run --manifest $(SMOKE)/dev/manifest.csv
-	$(BIN)/python -m zhentu_training.export --run $(SMOKE)/run --models $(SMOKE)/models
-	ZHENTU_MODELS_DIR=$(SMOKE)/models $(BIN)/zhentu model verify
+	mkdir -p $(SMOKE)/pictures/genuine $(SMOKE)/pictures/ai $(FORGED:%=$(SMOKE)/pictures/%)
+	cp src/zhentu/samples/genuine_*.jpg $(SMOKE)/pictures/genuine
+	cp src/zhentu/samples/forged_ai_generated*.jpg $(SMOKE)/pictures/ai
+	for each in $(FORGED); do cp src/zhentu/samples/forged_$$each*.jpg $(SMOKE)/pictures/$$each || exit 1; done
+	$(BIN)/python -m zhentu_training run --pictures $(SMOKE)/pictures --out $(SMOKE) --config configs/train-smoke.yaml
+	ZHENTU_MODELS_DIR=$(SMOKE)/models ZHENTU_MODEL=smoke@0.0.1 $(BIN)/zhentu model verify
 
 clean:
 	rm -rf $(VENV) build dist zhentu-demo runs/smoke

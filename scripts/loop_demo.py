@@ -217,9 +217,11 @@ def main() -> None:
     told += [_zhentu("review", "export", str(work / "set"), "--add-to", str(rehearsed))]
     run = work / "run"
     manifest = str(work / "set" / "manifest.csv")
-    tuned = ["--config", str(arguments.config), "--start-from", str(arguments.models)]
-    _python("zhentu_training.train", "--manifest", manifest, "--run", str(run), *tuned)
-    _python("zhentu_training.calibrate", "--run", str(run), "--manifest", manifest)
+    pictures = ["--manifest", manifest, "--config", str(arguments.config), "--features", str(work / "features")]
+    _python("zhentu_training.features", *pictures)
+    _python(
+        "zhentu_training.fit", *pictures, "--run", str(run), "--start-from", str(arguments.models), "--teach", "review"
+    )
     _python("zhentu_training.export", "--run", str(run), "--models", str(work / "models"))
     after = Manifest.load(work / "models").active
     told += [_zhentu("model", "compare", before, after), _zhentu("model", "promote", after)]

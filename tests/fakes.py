@@ -17,11 +17,15 @@ from zhentu.types import (
     FORGERY_CATEGORIES,
     OUTPUTS,
     Action,
+    Answer,
     Basis,
     Category,
     Comparison,
+    Heatmap,
     ModelRef,
     Picture,
+    Question,
+    QuestionAnswer,
     Scores,
     Threshold,
     Verdict,
@@ -48,22 +52,21 @@ def tiny_graph() -> onnx.ModelProto:
     nodes = [
         *maps("whole", WHOLE, "w"),
         *maps("crops", CROP, "c"),
-        helper.make_node("Mul", ["w_s", "six"], ["w_all"]),
+        helper.make_node("Mul", ["w_s", "five"], ["w_all"]),
         helper.make_node("ReduceMean", ["w_all", "space_axes"], ["w_mean"], keepdims=0),
         helper.make_node("Reshape", ["w_mean", "flat"], ["logits"]),
-        helper.make_node("Mul", ["w_s", "five"], ["w_five"]),
-        helper.make_node("Reshape", ["w_five", "map_shape"], ["whole_map"]),
-        helper.make_node("Mul", ["c_s", "five"], ["crop_maps"]),
+        helper.make_node("Reshape", ["w_s", "whole_shape"], ["whole_map"]),
+        helper.make_node("Reshape", ["c_s", "crop_shape"], ["crop_maps"]),
     ]
     constants = {
         "channel_axis": np.array([1], np.int64),
         "space_axes": np.array([2, 3], np.int64),
         "half": np.array(127.5, np.float32),
         "one": np.array(1.0, np.float32),
-        "six": np.arange(1, 7, dtype=np.float32).reshape(1, 6, 1, 1),
         "five": np.arange(1, 6, dtype=np.float32).reshape(1, 5, 1, 1),
-        "flat": np.array([6], np.int64),
-        "map_shape": np.array([5, 2, 2], np.int64),
+        "flat": np.array([5], np.int64),
+        "whole_shape": np.array([2, 2], np.int64),
+        "crop_shape": np.array([-1, 2, 2], np.int64),
     }
     graph = helper.make_graph(
         nodes,
@@ -73,9 +76,9 @@ def tiny_graph() -> onnx.ModelProto:
             helper.make_tensor_value_info("crops", TensorProto.UINT8, ["n", CROP, CROP, 3]),
         ],
         [
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [6]),
-            helper.make_tensor_value_info("whole_map", TensorProto.FLOAT, [5, 2, 2]),
-            helper.make_tensor_value_info("crop_maps", TensorProto.FLOAT, ["n", 5, 2, 2]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [5]),
+            helper.make_tensor_value_info("whole_map", TensorProto.FLOAT, [2, 2]),
+            helper.make_tensor_value_info("crop_maps", TensorProto.FLOAT, ["n", 2, 2]),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
@@ -91,7 +94,7 @@ def manifest_of(content: bytes) -> dict[str, object]:
         "sha256": hashlib.sha256(content).hexdigest(),
         "labels": [label.value for label in CATEGORIES],
         "views": {"whole_size": WHOLE, "crop_size": CROP, "crop_count": 3},
-        "calibration": {name: {"slope": 1.0, "intercept": 0.0} for name in OUTPUTS},
+        "calibration": {category.value: {"slope": 1.0, "intercept": 0.0} for category in CATEGORIES},
         "thresholds": [{"category": name, "action": action, "value": value} for name, action, value in levels],
         "golden": [],
         "training_data": {"digest": "0" * 64, "pictures": 0, "sources": 0},
@@ -99,6 +102,32 @@ def manifest_of(content: bytes) -> dict[str, object]:
         "licence": "Apache-2.0",
     }
     return {"schema": 1, "active": "tiny@1", "models": [entry]}
+
+
+def profiles(labels: Mapping[str, float]) -> dict[str, object]:
+    """Profiles as the manifest writes them, by the limit at which each labels; all review at 0.1 more, at most 0.99."""
+    found = {}
+    for name, limit in labels.items():
+        levels = [(each, "review", min(limit + 0.1, 0.99)) for each in FORGERY_CATEGORIES]
+        levels.append((Category.AI_GENERATED, "label", limit))
+        points = [
+            {
+                "threshold": {"category": category, "action": action, "value": value},
+                "false_alarms": 0.0123,
+                "recall": 0.456,
+            }
+            for category, action, value in levels
+        ]
+        found[name] = {"points": points, "false_alarms": 0.0234}
+    return found
+
+
+def change_manifest(folder: Path, **fields: object) -> None:
+    """Change fields of the first model of a manifest, soundly or not."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["models"][0] |= fields
+    path.write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def tiny_model(folder: Path) -> ModelEntry:
@@ -147,4 +176,18 @@ class FakeComparer:
     def compare(self, picture: Picture, references: Sequence[Picture]) -> Comparison:
         assert references
         self.compared.append(len(references))
-        return Comparison(self.score, self.similarity, references[0].sha256, self.model)
+        unlike = Heatmap(np.eye(4, dtype=np.float32), Category.MATERIAL_MISMATCH)
+        differs = self.score >= 0.5
+        return Comparison(
+            self.score,
+            self.similarity,
+            references[0].sha256,
+            self.model,
+            difference=unlike,
+            answer=Answer.DIFFERS if differs else Answer.SAME,
+            answers=(QuestionAnswer(Question.COLOUR, Answer.DIFFERS if differs else Answer.SAME, self.score),),
+            agreeing=0 if differs else len(references),
+            compared=len(references),
+            goods_found=True,
+            reference_difference=Heatmap(1 - unlike.grid, Category.MATERIAL_MISMATCH),
+        )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,13 +9,28 @@ from typer.testing import CliRunner
 
 from zhentu.bootstrap.models import find_model
 from zhentu.cli.app import app
+from zhentu.decide.notices import ANSWER_NAMES, QUESTION_NAMES
 from zhentu.detect.models import samples_folder
 from zhentu.detect.sessions import has_8bit_products
-from zhentu.errors import PictureNotFound
+from zhentu.errors import ModelError, PictureNotFound
 from zhentu.settings import load_settings
-from zhentu.types import Action, Basis, Category, Threshold
+from zhentu.types import (
+    Action,
+    Answer,
+    Basis,
+    Category,
+    Comparison,
+    ModelRef,
+    Question,
+    QuestionAnswer,
+    Threshold,
+)
 
 CUP, CAT = (str(samples_folder() / f"genuine_{name}.jpg") for name in ("cup", "cat"))
+
+
+def sha256(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def test_the_closest_reference_speaks_and_a_heatmap_is_written(tmp_path: Path) -> None:
@@ -24,12 +40,36 @@ def test_the_closest_reference_speaks_and_a_heatmap_is_written(tmp_path: Path) -
     stated = json.loads(said.stdout)
     assert stated["reference"] == CUP
     assert stated["mismatch"] is False
+    assert stated["compared"] == 2
+    assert stated["answer"] == "same"
+    assert stated["agreeing"] >= 1
     assert heat.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_map_that_the_model_does_not_make_is_named(tmp_path: Path) -> None:
+    said = CliRunner().invoke(app, ["compare", CUP, "-r", CUP, "--reference-heatmap", str(tmp_path / "map.png")])
+    assert isinstance(said.exception, ModelError)
+    assert "--reference-heatmap" in str(said.exception)
+
+
+@pytest.mark.parametrize("answer", Answer)
+def test_every_answer_and_question_is_said_in_both_languages(monkeypatch: pytest.MonkeyPatch, answer: Answer) -> None:
+    answers = tuple(QuestionAnswer(each, answer, 0.5) for each in Question)
+    told = Comparison(
+        0.5, 0.5, sha256(CUP), ModelRef("m", "1", "0" * 64), answer=answer, answers=answers, goods_found=True
+    )
+    monkeypatch.setattr("zhentu.detect.compare_places.PlacesComparer.compare", lambda *_: told)
+    said = CliRunner().invoke(app, ["compare", CUP, "-r", CUP])
+    assert said.exit_code == 0, said.output
+    for name in (*QUESTION_NAMES.values(), ANSWER_NAMES[answer]):
+        assert name.en in said.stdout
+        assert name.zh in said.stdout
+    assert "whole pictures" not in said.stdout
 
 
 def test_other_goods_exit_with_1_only_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing_passes = (Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.0, Basis.REFERENCE),)
-    monkeypatch.setattr("zhentu.detect.compare.Comparer.thresholds", nothing_passes)
+    monkeypatch.setattr("zhentu.detect.compare_places.PlacesComparer.thresholds", nothing_passes)
     alone = CliRunner().invoke(app, ["compare", CUP, "-r", CAT, "--json"])
     score = json.loads(alone.stdout)["score"]
     same = json.loads(CliRunner().invoke(app, ["compare", CUP, "-r", CUP, "--json"]).stdout)["score"]

@@ -2,21 +2,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from conftest import encoded, photo
-from fakes import FakeComparer, FakeDetector, verdict
+from fakes import FakeComparer, FakeDetector, change_manifest, profiles, verdict
 
 from zhentu.decide.policy import Policy
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.errors import PictureCorrupt, PictureTruncated
 from zhentu.intake.decode import DecodeLimits
 from zhentu.screen import Screener
 from zhentu.types import (
+    CATEGORIES,
     Action,
     BankHit,
     BankKind,
     Basis,
+    Category,
     EarlierVerdict,
     EvidenceKind,
     Fingerprint,
@@ -24,6 +27,7 @@ from zhentu.types import (
     Listing,
     Mode,
     PictureFile,
+    Profile,
     Record,
     Signal,
 )
@@ -106,3 +110,46 @@ def test_switched_off_nothing_is_asked(look, detector, policy: Policy) -> None:
         bank=FakeBank((hit,)), policy=replace(policy, mode=Mode.OFF), earlier=EarlierVerdict("r1", verdict(1.0), ())
     )
     assert (detector.asked, names(record), record.decision.action) == (0, [], Action.ALLOW)
+
+
+def test_a_prior_changes_what_is_read_and_what_numbers_hold_but_not_what_the_model_s_thresholds_let_through(
+    look, detector: FakeDetector, policy: Policy
+) -> None:
+    detector.score = 0.85  # labelled from 0.8, reviewed from 0.9
+    rare = replace(policy, prior=dict.fromkeys(CATEGORIES, 0.01))
+    plain, moved = look(), look(policy=rare)
+    assert moved.verdict.scores.ai_generated == pytest.approx(0.0541, abs=1e-4)
+    assert moved.decision.action is plain.decision.action is Action.LABEL
+    assert moved.verdict.prior == rare.prior
+    own = {(Category.AI_GENERATED, ""): {Action.LABEL: 0.8}}
+    assert look(policy=replace(rare, limits=own)).decision.action is Action.ALLOW
+    assert look(policy=replace(policy, limits=own)).decision.action is Action.LABEL
+
+
+def test_a_verdict_from_before_is_read_at_the_prior_in_force(detector: FakeDetector, policy: Policy) -> None:
+    before = Screener(detector, replace(policy, prior={Category.AI_GENERATED: 0.01}), DecodeLimits())
+    detector.score = 0.85
+    inquiry = Inquiry.of(encoded(photo(), "JPEG"))
+    record = before.screen(inquiry).record
+    now = replace(before, policy=replace(policy, prior={Category.AI_GENERATED: 0.3}))
+    earlier = now.earlier(record.record_id, record.verdict, detector.entry)
+    again = now.screen(replace(inquiry, earlier=earlier)).record
+    moved = now.for_listing(record, "elsewhere", Listing(), detector.entry)
+    fresh = now.screen(inquiry).record
+    for each in (again, moved):
+        assert each.verdict.scores.as_dict() == pytest.approx(fresh.verdict.scores.as_dict())
+        assert each.decision.action is fresh.decision.action is Action.LABEL
+    assert detector.asked == 2
+    assert now.own_verdict(fresh).scores.as_dict() == pytest.approx(detector.detect(None).scores.as_dict())
+
+
+def test_what_decides_differs_with_profile_and_prior(detector: FakeDetector, policy: Policy, tmp_path: Path) -> None:
+    change_manifest(tmp_path / "models", profiles=profiles({"careful": 0.95, "balanced": 0.8, "strict": 0.6}))
+    entry = Manifest.load(tmp_path / "models").active_entry
+    policies = [policy, replace(policy, profile=Profile.STRICT), replace(policy, prior={Category.AI_GENERATED: 0.1})]
+    screeners = [Screener(FakeDetector(entry, 0.7), each, DecodeLimits()) for each in policies]
+    assert len({screener.digest() for screener in screeners}) == 3
+    inquiry = Inquiry.of(encoded(photo(), "JPEG"))
+    decisions = [screener.screen(inquiry).record.decision for screener in screeners]
+    assert [each.action for each in decisions] == [Action.ALLOW, Action.REVIEW, Action.ALLOW]
+    assert [each.profile for each in decisions] == [Profile.BALANCED, Profile.STRICT, Profile.BALANCED]

@@ -141,7 +141,7 @@ class Screener:
             return Screening(_record(inquiry, picture, None, evidence, decision, began), picture)
         earlier = None if inquiry.with_heatmaps else inquiry.earlier
         looks = [self._look(each, inquiry, earlier) for each in pictures]
-        shipped = earlier.thresholds if earlier else self.detector.entry.thresholds
+        shipped = earlier.thresholds if earlier else self.shipped()
         worst = max(looks, key=lambda look: self._gravity(look, inquiry.listing, shipped))
         picture, verdict = worst.picture, worst.verdict
         if verdict is not None and earlier is None and len(looks) > 1:
@@ -162,6 +162,18 @@ class Screener:
         record = _record(inquiry, picture, verdict, evidence, decision, began)
         return Screening(record, picture, worst.fingerprint, hits, comparison, len(references) if comparison else 0)
 
+    def shipped(self, entry: ModelEntry | None = None) -> tuple[Threshold, ...]:
+        """The thresholds of a model, by default the one in force, for the policy's profile and prior."""
+        return (entry or self.detector.entry).thresholds_for(self.policy.profile, self.policy.prior)
+
+    def earlier(self, record_id: str, verdict: Verdict, entry: ModelEntry) -> EarlierVerdict:
+        """What a model said before, read as the policy in force reads it; it may have been read otherwise then."""
+        return EarlierVerdict(record_id, entry.read_at(verdict, self.policy.prior), self.shipped(entry))
+
+    def own_verdict(self, record: Record) -> Verdict | None:
+        """What the model in force said in a record, read at its own prior: what drift is measured on."""
+        return record.verdict and self.detector.entry.read_at(record.verdict, {})
+
     def decide(
         self,
         verdict: Verdict | None,
@@ -181,32 +193,35 @@ class Screener:
             self.policy,
             (*shipped, *compared),
             hits=hits,
-            mismatch=comparison.score if comparison else None,
+            comparison=comparison,
             picture_sha256=sha256,
         )
 
-    def decide_again(self, screening: Screening, verdict: Verdict, shipped: Sequence[Threshold]) -> Decision:
-        """What the decision would be if another model had spoken; everything else as it was found."""
+    def decide_again(self, screening: Screening, verdict: Verdict, entry: ModelEntry) -> Decision:
+        """What the decision would be if another model, that of `entry`, had spoken; everything else as it was found."""
         record = screening.record
+        verdict = entry.read_at(verdict, self.policy.prior)
         verdict = replace(verdict, basis=Basis.REFERENCE if screening.comparison else Basis.PICTURE_ALONE)
         return self.decide(
             verdict,
             record.evidence,
             record.listing,
             record.picture_sha256,
-            shipped,
+            self.shipped(entry),
             screening.hits,
             screening.comparison,
         )
 
-    def for_listing(self, record: Record, path: str, listing: Listing, shipped: Sequence[Threshold]) -> Record:
+    def for_listing(self, record: Record, path: str, listing: Listing, entry: ModelEntry) -> Record:
         """A record for the same bytes in another place, listing or policy, made without looking at the picture again.
 
         The verdict and what the file says of itself are the same. Not for pictures that banks or references are asked
-        about. shipped: thresholds of the model that spoke.
+        about. entry: of the model that spoke.
         """
         began = time.perf_counter()
-        verdict = record.verdict and replace(record.verdict, basis=Basis.PICTURE_ALONE)
+        verdict = record.verdict and replace(
+            entry.read_at(record.verdict, self.policy.prior), basis=Basis.PICTURE_ALONE
+        )
         kept = (each for each in record.evidence if each.kind not in _OF_THE_LISTING)
         evidence = (*kept, *declaration(listing))
         return replace(
@@ -217,7 +232,7 @@ class Screener:
             listing=listing,
             verdict=verdict,
             evidence=evidence,
-            decision=self.decide(verdict, evidence, listing, record.picture_sha256, shipped),
+            decision=self.decide(verdict, evidence, listing, record.picture_sha256, self.shipped(entry)),
             latency_ms=(time.perf_counter() - began) * 1e3,
         )
 
@@ -230,7 +245,8 @@ class Screener:
         entry = model or self.detector.entry
         return digest_of(
             {
-                "model": [str(entry.ref), entry.sha256, entry.views, entry.calibration, entry.thresholds],
+                "model": [str(entry.ref), entry.sha256, entry.views, entry.calibration, entry.stated_prior],
+                "thresholds": self.shipped(entry),
                 "comparison": [self.comparer.model, self.comparer.thresholds] if self.comparer else [],
                 "policy": self.policy.sha256,
                 "banks": self.bank.version if isinstance(self.bank, VersionedBank) else "",
@@ -248,7 +264,8 @@ class Screener:
             return look
         if earlier is not None:
             return replace(look, verdict=replace(earlier.verdict, basis=Basis.PICTURE_ALONE))
-        return replace(look, verdict=self.detector.detect(picture, inquiry.with_heatmaps))
+        said = self.detector.detect(picture, inquiry.with_heatmaps)
+        return replace(look, verdict=self.detector.entry.read_at(said, self.policy.prior))
 
     def _gravity(self, look: _Look, listing: Listing, shipped: Sequence[Threshold]) -> tuple[bool, int, float]:
         """What makes one frame worse than another: being the one an earlier verdict spoke of, action, score."""
@@ -340,6 +357,19 @@ def _model_evidence(verdict: Verdict | None, earlier: EarlierVerdict | None, set
         yield Evidence(EvidenceKind.MODEL, "model_scores", detail, Trust.MEASURED, score=verdict.scores.forged)
 
 
+def _what_compared(comparison: Comparison, count: int) -> str:
+    parts = [
+        f"{comparison.model}: mismatch {comparison.score:.3f}, similarity {comparison.similarity:.3f} to the closest "
+        f"of {count} references, sha256 {comparison.reference_sha256[:16]}",
+        f"{comparison.agreeing} agree",
+    ]
+    if comparison.differing:
+        parts.append(f"differs: {', '.join(comparison.differing)}")
+    if not comparison.goods_found:
+        parts.append("the goods were not found in both, whole pictures were compared")
+    return "; ".join(parts)[:300]
+
+
 def _frame_words(verdict: Verdict) -> str:
     return f"; {verdict.frame}, the worst of {verdict.frames_seen} looked at" if verdict.frame else ""
 
@@ -349,8 +379,7 @@ def _comparison_evidence(comparison: Comparison | None, count: int, sent: int, i
         yield Evidence(
             EvidenceKind.REFERENCE,
             "reference_comparison",
-            f"{comparison.model}: mismatch {comparison.score:.3f}, similarity {comparison.similarity:.3f} to the "
-            f"closest of {count} references, sha256 {comparison.reference_sha256[:16]}",
+            _what_compared(comparison, count),
             Trust.MEASURED,
             score=comparison.score,
             category=Category.MATERIAL_MISMATCH,

@@ -13,14 +13,20 @@ from zhentu.types import (
     FORGERY_CATEGORIES,
     Action,
     AiState,
+    Answer,
     BankHit,
     BankKind,
     Basis,
     Category,
+    Comparison,
     Evidence,
     EvidenceKind,
     Listing,
     Mode,
+    ModelRef,
+    Profile,
+    Question,
+    QuestionAnswer,
     Signal,
     Threshold,
     Trust,
@@ -201,13 +207,57 @@ def test_a_policy_that_blocks_on_likeness_or_has_wrong_shares_is_refused() -> No
     assert "comparisons ship a threshold for review only" in found
 
 
+def compared(score: float, *differs: Question, agreeing: int = 0) -> Comparison:
+    answers = tuple(QuestionAnswer(each, Answer.DIFFERS, 0.9) for each in differs)
+    model = ModelRef("compare", "1", "c" * 64)
+    answer = Answer.DIFFERS if score >= 0.6 else Answer.SAME
+    return Comparison(score, 0.5, "a" * 64, model, answer=answer, answers=answers, agreeing=agreeing, compared=3)
+
+
 def test_a_mismatch_with_the_references_asks_for_review(policy: Policy) -> None:
-    compared = Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.5, Basis.REFERENCE)
-    shipped = (*SHIPPED, compared)
-    decision = decide(verdict(0.1), (), Listing(), policy, shipped, mismatch=0.7)
+    limit = Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.5, Basis.REFERENCE)
+    shipped = (*SHIPPED, limit)
+    decision = decide(verdict(0.1), (), Listing(), policy, shipped, comparison=compared(0.7))
     assert (decision.action, decision.reasons[0].code) == (Action.REVIEW, "comparison_material_mismatch")
-    assert decide(verdict(0.1), (), Listing(), policy, shipped, mismatch=0.2).action is Action.ALLOW
-    assert decide(verdict(0.1), (), Listing(), policy, SHIPPED, mismatch=0.7).action is Action.ALLOW
+    assert decide(verdict(0.1), (), Listing(), policy, shipped, comparison=compared(0.2)).action is Action.ALLOW
+    assert decide(verdict(0.1), (), Listing(), policy, SHIPPED, comparison=compared(0.7)).action is Action.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("differs", "en", "zh"),
+    [
+        ((Question.COLOUR, Question.PRINT), "these differ: the colour, the print or pattern", "颜色、印花或图案有差异"),
+        ((Question.PRODUCT, Question.COLOUR), "look like other goods", "并非同一商品"),
+        ((), "cannot be told", "无法确定"),
+    ],
+)
+def test_a_notice_says_in_words_what_differs_and_how_many_references_agree(differs, en: str, zh: str) -> None:
+    shipped = (*SHIPPED, Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.6, Basis.REFERENCE))
+    policy = parse_policy(f"{GOOD}comparison: {{review: model}}\n", "test")
+    comparison = compared(0.7, *differs, agreeing=1)
+    (reason,) = decide(verdict(0.1), (), Listing(), policy, shipped, comparison=comparison).reasons
+    assert en in reason.en
+    assert zh in reason.zh
+    assert "1 of 3 agree" in reason.en
+
+
+@pytest.mark.parametrize(
+    ("attributes", "differs", "action"),
+    [
+        ({"Colour": "red, blue"}, (Question.COLOUR,), Action.ALLOW),
+        ({"颜色分类": "红色/蓝色"}, (Question.COLOUR,), Action.ALLOW),
+        ({"colour": "red"}, (Question.COLOUR,), Action.REVIEW),
+        ({"colour": "red, Red "}, (Question.COLOUR,), Action.REVIEW),
+        ({"material": "cotton, silk"}, (Question.COLOUR,), Action.REVIEW),
+        ({"colour": "red, blue"}, (Question.COLOUR, Question.PRINT), Action.REVIEW),
+        ({"colour": "red, blue"}, (), Action.REVIEW),
+    ],
+)
+def test_another_colour_is_no_offence_where_the_listing_offers_several(attributes, differs, action: Action) -> None:
+    shipped = (*SHIPPED, Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.6, Basis.REFERENCE))
+    policy = parse_policy(f"{GOOD}comparison: {{review: model}}\n", "test")
+    listing = Listing(declared_attributes=attributes)
+    assert decide(verdict(0.1), (), listing, policy, shipped, comparison=compared(0.7, *differs)).action is action
 
 
 def test_the_rollout_is_stable_per_picture_and_only_grows(policy: Policy) -> None:
@@ -227,3 +277,43 @@ def test_the_rollout_is_stable_per_picture_and_only_grows(policy: Policy) -> Non
     assert 70 < len(ten) < 130
     assert 440 < len(fifty) < 560
     assert (len(enforced(0)), len(enforced(100))) == (0, 1000)
+
+
+def test_the_decision_records_the_profile_that_model_stood_for(policy: Policy) -> None:
+    shipped = tuple(replace(each, profile=Profile.STRICT) for each in SHIPPED)
+    assert decide(verdict(0.1), (), Listing(), policy, shipped).profile is Profile.STRICT
+    assert decide(verdict(0.1), (), Listing(), policy, SHIPPED).profile is None  # a model without profiles
+    assert decide(verdict(0.1), (), Listing(), parse_policy(GOOD, "p"), shipped).profile is None  # numbers alone
+
+
+def test_a_profile_is_one_of_three_and_balanced_as_shipped(policy: Policy) -> None:
+    assert policy.profile is parse_policy(GOOD, "p").profile is Profile.BALANCED
+    assert parse_policy(GOOD + "profile: careful\n", "p").profile is Profile.CAREFUL
+    assert "Did you mean 'strict'?" in problems(GOOD + "profile: strikt\n")
+    assert "Did you mean 'profile'?" in problems(GOOD + "profil: strict\n")
+
+
+def test_a_prior_is_a_share_by_category() -> None:
+    policy = parse_policy(GOOD + "prior: {ai_generated: 0.05, cutout_artifact: model}\n", "p")
+    assert policy.prior == {Category.AI_GENERATED: 0.05}
+    found = problems(GOOD + "prior: {ai_generatd: 0.1, scene_distortion: 0, cutout_artifact: 5, ai_generated: true}\n")
+    assert "Did you mean 'ai_generated'?" in found
+    assert found.count("is not a share from 0.0001 to 0.9999") == 3
+    assert "prior: must be a mapping" in problems(GOOD + "prior: 0.1\n")
+
+
+def test_what_one_picture_cannot_tell_is_said_unless_references_were_compared(policy: Policy) -> None:
+    for basis, said in ((Basis.PICTURE_ALONE, True), (Basis.REFERENCE, False)):
+        seen = replace(verdict(0.1, material_mismatch=0.95), basis=basis)
+        (reason,) = decide(seen, (), Listing(), policy, SHIPPED).reasons
+        assert ("One picture alone cannot tell" in reason.en) is said
+        assert ("仅凭一张图片无法判断" in reason.zh) is said
+    (other,) = decide(verdict(0.1, cutout_artifact=0.95), (), Listing(), policy, SHIPPED).reasons
+    assert "alone" not in other.en
+
+
+def test_small_scores_are_told_from_their_limit() -> None:
+    policy = parse_policy(GOOD.replace("0.5", "0.00124"), "p")
+    (reason,) = decide(verdict(0.0, cutout_artifact=0.00125), (), Listing(), policy, ()).reasons
+    assert "(score 0.0013, limit 0.0012)" in reason.en
+    assert "（得分 0.0013，阈值 0.0012）" in reason.zh

@@ -1,21 +1,25 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from conftest import encoded, photo
+from fakes import change_manifest as change
+from fakes import profiles, verdict
 from PIL import Image
 
 from zhentu.detect.detector import Detector
-from zhentu.detect.heatmap import combine, render
+from zhentu.detect.heatmap import heatmaps_of, overlay, place_map, render
 from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.detect.views import Box
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
-from zhentu.types import CATEGORIES, Picture
+from zhentu.types import CATEGORIES, Action, Category, Heatmap, Picture, Profile, Scores
 
 
 @pytest.fixture
@@ -28,27 +32,28 @@ def picture() -> Picture:
     return decode(encoded(photo((120, 80)), "PNG"))
 
 
-def change(folder: Path, **values: object) -> None:
-    content = json.loads((folder / "manifest.json").read_text())
-    content["models"][0].update(values)
-    (folder / "manifest.json").write_text(json.dumps(content))
-
-
 def test_brighter_pictures_score_higher_in_the_tiny_model(entry: ModelEntry, folder: Path) -> None:
     detector = Detector(entry, folder)
     dark, bright = (decode(encoded(Image.new("RGB", (64, 64), (v, v, v)), "PNG")) for v in (40, 220))
     low, high = detector.detect(dark).scores, detector.detect(bright).scores
-    assert low.forged < 0.1 < 0.9 < high.forged
+    assert low.forged < 0.4 < 0.9 < high.forged
     assert low.material_mismatch == pytest.approx(1 / (1 + np.exp(-(40 / 127.5 - 1))), abs=1e-4)
 
 
 def test_calibration_stretches_the_logit(folder: Path, picture: Picture) -> None:
-    plain = Detector(Manifest.load(folder).active_entry, folder).detect(picture).scores.forged
+    plain = Detector(Manifest.load(folder).active_entry, folder).detect(picture).scores.ai_generated
     content = json.loads((folder / "manifest.json").read_text())
-    content["models"][0]["calibration"]["forged"] = {"slope": 1.0, "intercept": 2.0}
+    content["models"][0]["calibration"]["ai_generated"] = {"slope": 1.0, "intercept": 2.0}
     (folder / "manifest.json").write_text(json.dumps(content))
-    raised = Detector(Manifest.load(folder).active_entry, folder).detect(picture).scores.forged
+    raised = Detector(Manifest.load(folder).active_entry, folder).detect(picture).scores.ai_generated
     assert np.log(raised / (1 - raised)) - np.log(plain / (1 - plain)) == pytest.approx(2.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("logits", [[-4, 1, 0, 2, -9], [3, -3, -3, -3, -3], [-5, -5, -5, -5, -4.9]])
+def test_forged_is_the_highest_of_the_five(entry: ModelEntry, folder: Path, logits: list[float]) -> None:
+    scores = Detector(entry, folder).scores_of(np.array(logits, np.float32))
+    five = [scores.of(category) for category in CATEGORIES]
+    assert scores.forged == max(five) == pytest.approx(1 / (1 + np.exp(-max(logits))))
 
 
 def test_an_altered_file_is_refused(entry: ModelEntry, folder: Path) -> None:
@@ -92,16 +97,117 @@ def test_a_manifest_reports_every_problem(folder: Path) -> None:
     assert all(word in str(caught.value) for word in ("sha256", "thresholds", "extra"))
 
 
+def test_a_graph_of_six_logits_is_refused_in_words(entry: ModelEntry, folder: Path) -> None:
+    graph = onnx.load(str(folder / entry.file))
+    graph.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 6
+    for each in graph.graph.initializer:
+        if each.name in ("five", "flat"):
+            wide = np.ones((1, 6, 1, 1), np.float32) if each.name == "five" else np.array([6], np.int64)
+            each.CopyFrom(onnx.numpy_helper.from_array(wide, each.name))
+    content = graph.SerializeToString()
+    (folder / entry.file).write_bytes(content)
+    change(folder, sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(ModelError, match="another version of zhentu"):
+        Detector(Manifest.load(folder).active_entry, folder)
+
+
+def test_another_prior_moves_scores_by_its_odds(folder: Path, entry: ModelEntry, picture: Picture) -> None:
+    stated = Detector(entry, folder).detect(picture)
+    read = entry.read_at(stated, {Category.AI_GENERATED: 0.05})
+    odds = [verdict.scores.ai_generated / (1 - verdict.scores.ai_generated) for verdict in (stated, read)]
+    assert odds[1] / odds[0] == pytest.approx(0.05 / 0.95)
+    assert read.scores.cutout_artifact == stated.scores.cutout_artifact
+    assert read.scores.forged == max(read.scores.of(category) for category in CATEGORIES)
+
+
+def test_a_verdict_that_was_read_at_one_prior_can_be_read_at_another(entry: ModelEntry) -> None:
+    stated = verdict(0.3)
+    there = entry.read_at(stated, {Category.AI_GENERATED: 0.02, Category.SCENE_DISTORTION: 0.9})
+    elsewhere = entry.read_at(there, {Category.AI_GENERATED: 0.2})
+    assert elsewhere.scores.as_dict() == pytest.approx(
+        entry.read_at(stated, {Category.AI_GENERATED: 0.2}).scores.as_dict()
+    )
+    assert entry.read_at(there, {}).scores.as_dict() == pytest.approx(stated.scores.as_dict())
+
+
+@pytest.mark.parametrize("prior", [1e-4, 0.01, 0.5, 0.999])
+def test_the_same_pictures_pass_shipped_thresholds_whatever_the_prior(entry: ModelEntry, prior: float) -> None:
+    everywhere = dict.fromkeys(CATEGORIES, prior)
+    for score in (0.0, 1e-5, 0.7999, 0.8, 0.8001, 0.9, 0.99999, 1.0):
+        (shipped,) = (each for each in entry.thresholds if each.action is Action.LABEL)
+        (held,) = (each for each in entry.thresholds_for(Profile.STRICT, everywhere) if each.action is Action.LABEL)
+        read = entry.read_at(verdict(score), everywhere)
+        assert (read.scores.ai_generated >= held.value) == (score >= shipped.value)
+
+
+def test_thresholds_are_those_of_the_profile(folder: Path) -> None:
+    change(folder, profiles=profiles({"careful": 0.95, "balanced": 0.8, "strict": 0.6}))
+    entry = Manifest.load(folder).active_entry
+    found = [entry.thresholds_for(profile, {})[-1] for profile in Profile]
+    assert [(each.value, each.profile) for each in found] == list(zip((0.95, 0.8, 0.6), Profile, strict=True))
+
+
+def test_a_model_without_profiles_keeps_its_own_thresholds(entry: ModelEntry) -> None:
+    assert entry.thresholds_for(Profile.STRICT, {}) == entry.thresholds
+    assert {each.profile for each in entry.thresholds_for(Profile.STRICT, {})} == {None}
+
+
+def test_a_manifest_with_some_profiles_alone_is_refused(folder: Path) -> None:
+    change(folder, profiles=profiles({"balanced": 0.8}))
+    with pytest.raises(ModelError, match="not careful, strict"):
+        Manifest.load(folder)
+
+
 def test_an_unknown_model_lists_those_there_are(folder: Path) -> None:
     with pytest.raises(ModelError, match="tiny@1"):
         Manifest.load(folder).entry("other")
 
 
 def test_heat_is_high_where_the_crop_saw_something() -> None:
-    whole, crops = np.zeros((5, 4, 4)), np.ones((1, 5, 2, 2))
-    heatmap = combine(whole, crops, (Box(0, 0, 50, 50),), 100, 100)[0]
-    assert heatmap.grid[5, 5] == pytest.approx(0.5)
-    assert heatmap.grid[40, 40] == 0.0
+    grid = place_map(np.zeros((4, 4)), np.ones((1, 2, 2)), (Box(0, 0, 50, 50),), 50, 100, 100)
+    assert grid[5, 5] == pytest.approx(0.5)
+    assert grid[40, 40] == 0.0
+
+
+def test_the_mirrored_part_of_a_crop_is_no_place_of_the_picture() -> None:
+    crop = np.zeros((1, 4, 4))
+    crop[0, :, 2:] = 1.0  # right of the picture's border, mirrored there
+    assert place_map(np.zeros((4, 4)), crop, (Box(0, 0, 32, 64),), 64, 64, 32).max() == pytest.approx(0.0)
+
+
+def test_every_size_of_picture_has_a_map() -> None:
+    for height, width in ((1, 1), (1, 900), (900, 1), (40, 3000)):
+        box = Box(0, 0, min(width, 64), min(height, 64))
+        grid = place_map(np.ones((4, 4)), np.ones((1, 4, 4)), (box,), 64, height, width)
+        assert grid.min() == grid.max() == 1.0
+
+
+def scores_of(value: float) -> Scores:
+    return Scores(0.1, 0.1, 0.1, 0.1, value, value)
+
+
+def test_a_place_that_stands_out_is_pointed_at() -> None:
+    places = np.full((10, 10), 0.2, np.float32)
+    places[2, 3] = 0.7
+    heat = heatmaps_of(places, scores_of(0.9), stands_out=0.25)[4].grid
+    assert heat[2, 3] == pytest.approx(0.9)
+    assert heat.sum() == pytest.approx(0.9)
+
+
+def test_where_no_place_stands_out_the_map_says_everywhere() -> None:
+    places = np.full((10, 10), 0.6, np.float32)
+    places[2, 3] = 0.7
+    heat = heatmaps_of(places, scores_of(0.9), stands_out=0.25)[4].grid
+    assert heat.min() == heat.max() == pytest.approx(0.9)
+
+
+def test_the_picture_shows_through_where_nothing_is_seen(picture: Picture) -> None:
+    grid = np.zeros((8, 12), np.float32)
+    assert (overlay(picture, Heatmap(grid, Category.AI_GENERATED)) == picture.rgb).all()
+    grid[:, :3] = 1.0
+    drawn = overlay(picture, Heatmap(grid, Category.AI_GENERATED))
+    assert (drawn[:, -20:] == picture.rgb[:, -20:]).all()
+    assert (drawn[:, :10] != picture.rgb[:, :10]).any()
 
 
 def test_heatmaps_cover_every_category_and_render_as_png(entry: ModelEntry, folder: Path, picture: Picture) -> None:

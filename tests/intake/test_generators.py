@@ -85,6 +85,12 @@ def test_parameters_hidden_in_the_alpha_channel_are_found(signature: bytes) -> N
     )
 
 
+def test_a_header_that_names_no_pixels_hides_nothing() -> None:
+    payload = bytearray(hidden_parameters(b"{}"))
+    payload[16:20] = bytes(4)
+    assert read_provenance(bytes(payload), "PNG") == ()
+
+
 def test_an_ordinary_alpha_channel_hides_nothing() -> None:
     assert read_provenance(encoded(photo((96, 160)).convert("RGBA"), "PNG"), "PNG") == ()
 

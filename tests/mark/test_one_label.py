@@ -66,7 +66,7 @@ def test_what_stands_beside_a_label_in_exif_is_kept() -> None:
     assert comment.endswith("by hand")
 
 
-def test_what_stands_beside_an_unescaped_label_in_xmp_is_kept(tmp_path: Path) -> None:
+def test_what_stands_beside_an_unescaped_label_in_xmp_is_kept() -> None:
     form = next(each for each in TABLE if each.name == "XMP attribute, unescaped, PNG")
     marked = label_picture(form.payload, AiState.IS, SPEC)
     (read,) = read_metadata(marked.payload, "PNG").packets
@@ -93,7 +93,7 @@ def test_a_segment_that_held_more_than_its_label_is_told_of() -> None:
     assert "the rest of comment went with the label that stood in it" in marked.notes
 
 
-def test_a_second_packet_with_a_label_goes(tmp_path: Path) -> None:
+def test_a_second_packet_with_a_label_goes() -> None:
     body = packet('<rdf:Description xmlns:n="urn:n:" n:note="' + text(LABEL).replace('"', "&quot;") + '"/>')
     second = b"http://ns.adobe.com/xap/1.0/\x00" + body
     payload = segment(0xE1, second)

@@ -118,7 +118,7 @@ def test_the_verdict_of_the_same_bytes_and_model_is_found(store: RecordStore, re
     model = record.verdict.model.sha256
     assert store.verdict_for(record.picture_sha256, model) == (record.record_id, record.verdict)
     assert store.verdict_for(record.picture_sha256, "1" * 64) is None
-    assert store.latest_scores(model, 5) == (record.verdict.scores,)
+    assert store.latest_verdicts(model, 5) == (record.verdict,)
 
 
 def test_what_was_spooled_is_written_once(tmp_path: Path, store: RecordStore, record: Record) -> None:

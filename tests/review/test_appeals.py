@@ -77,6 +77,11 @@ def test_an_appeal_is_compared_reviewed_by_somebody_else_and_called_back(client:
     assert answer.status_code == 201
     body = answer.json()
     assert (body["state"], body["comparison"]["mismatch"], len(body["references"])) == ("open", 0.12, 2)
+    assert (body["comparison"]["answer"], body["comparison"]["agreeing"], body["comparison"]["compared"]) == (
+        "same",
+        2,
+        2,
+    )
     assert client.get("/v1/appeals/counts", headers=auth(client, "screen")).json() == {"open": 1, "overdue": 0}
     assert desk.queue.claim("ann") == ()
     (item,) = desk.queue.claim("bob")
@@ -284,6 +289,31 @@ def test_a_copy_of_a_brand_original_is_shown_beside_it_and_compared(client: Test
     assert "material mismatch 0.12" in item["html"]
     shown = client.get(f"/review/items/{item['id']}/original.jpg")
     assert (shown.status_code, shown.content[:3]) == (200, b"\xff\xd8\xff")
+    sides = [client.get(f"/review/items/{item['id']}/unlike/{side}.jpg") for side in ("picture", "reference")]
+    assert [side.content[:3] for side in sides] == [b"\xff\xd8\xff"] * 2
+    assert sides[0].content != sides[1].content
+
+
+def test_the_page_says_in_words_what_differs_from_the_sellers_photos(client: TestClient, record_id: str):
+    client.app.state.desk.comparer().score = 0.7
+    client.app.state.desk.filler.fill()
+    assert appeal(client, record_id).status_code == 201
+    client.post("/review/sign-in", data={"key": client.headers["x-review"]})
+    (item,) = client.get("/review/items").json()["items"]
+    assert "differs" in item["html"]
+    assert "the colour" in item["html"]
+    assert "0/2 photos agree" in item["html"]
+    assert f"/review/items/{item['id']}/unlike/reference.jpg" in item["html"]
+
+
+def test_an_item_without_references_has_no_sides_to_show(client: TestClient, record_id: str):
+    client.app.state.desk.filler.fill()
+    client.post("/review/sign-in", data={"key": client.headers["x-review"]})
+    (item,) = client.get("/review/items").json()["items"]
+    assert "unlike/" not in item["html"]
+    missing = client.get(f"/review/items/{item['id']}/unlike/picture.jpg")
+    assert missing.status_code == 404
+    assert "neither photos" in missing.json()["detail"]
 
 
 def test_what_no_bank_can_mean_is_refused_by_name(client: TestClient) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,26 +10,73 @@ import torch
 from skimage import data
 
 from zhentu.detect.calibration import Platt
-from zhentu.detect.compare import Comparer
-from zhentu.detect.models import Manifest, TrainingData, models_folder, samples_folder
+from zhentu.detect.compare import Comparer, over_picture
+from zhentu.detect.figures import NAMES, measure
+from zhentu.detect.goods import GoodsFinder
+from zhentu.detect.models import Manifest, QuestionLevels, TrainingData, models_folder, samples_folder
+from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
-from zhentu_training.compare import pairs
-from zhentu_training.compare.export import export
-from zhentu_training.compare.model import FIGURES, Comparison
-from zhentu_training.compare.train import calibrated, report, review_threshold
+from zhentu.types import Answer, Picture
+from zhentu_training.compare import pairs, sights
+from zhentu_training.compare.encoder import Encoder
+from zhentu_training.compare.export import Fitted, export
+from zhentu_training.compare.heads import Heads, fit, logits_of
+from zhentu_training.compare.pairing import KINDS, UNKNOWN, pairs_of
+from zhentu_training.compare.train import calibrated, level, levels, looks_of
 from zhentu_training.export import add_to_manifest
 from zhentu_training.forge.base import Materials
 from zhentu_training.model import BackboneSpec
 
 TINY = BackboneSpec("test_vit", "none", depth=6)
+BLOCKS = (1, 3, 5)
 
 
 @pytest.fixture(scope="module")
-def goods() -> pairs.Goods:
+def finder() -> GoodsFinder:
+    entry = Manifest.load(models_folder()).finder
+    assert entry is not None
+    return GoodsFinder(entry, models_folder())
+
+
+@pytest.fixture(scope="module")
+def cup() -> pairs.Matted:
     matte = np.zeros((240, 240), np.float32)
     cv2.ellipse(matte, (120, 120), (100, 80), 0, 0, 360, 1.0, -1)
-    return pairs.Goods("cup", np.ascontiguousarray(data.coffee()[80:320, 160:400]), matte, "train")
+    return pairs.Matted(np.ascontiguousarray(data.coffee()[80:320, 160:400]), matte)
+
+
+@pytest.fixture(scope="module")
+def encode() -> sights.TokenEncoder:
+    torch.manual_seed(4)
+    encoder = Encoder(TINY, BLOCKS).eval()
+
+    @torch.inference_mode()
+    def run(views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        tokens, classes = encoder(torch.from_numpy(views))
+        return tokens.half().numpy(), classes.numpy()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory, finder: GoodsFinder, encode: sights.TokenEncoder):
+    """Sights of two made products and of one product's real views, one of them in another colour."""
+    folder = tmp_path_factory.mktemp("goods")
+    found = []
+    for name, rgb in (("cup", data.coffee()[80:320, 160:400]), ("cat", data.chelsea()[30:270, 100:340])):
+        alpha = np.zeros((240, 240), np.uint8)
+        cv2.ellipse(alpha, (120, 120), (100, 80), 0, 0, 360, 255, -1)
+        cv2.imwrite(str(folder / f"{name}.png"), np.dstack([rgb[..., ::-1], alpha]))
+        unit = sights.Unit(
+            name, "cutout", "judge", (folder / f"{name}.png",), (name,), (name,), ("own",), ("made",), True
+        )
+        found += sights.sights_of(unit, finder, encode, Materials(), seed=3)
+    files = tuple(samples_folder() / f"genuine_{name}.jpg" for name in ("cup", "portrait", "cat"))
+    real = sights.Unit(
+        "shop-1", "shop", "train", files, ("p",) * 3, ("p",) * 3, ("red", "red", "blue"), ("phone",) * 3, False
+    )
+    return found + sights.sights_of(real, finder, encode, Materials(), seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -38,83 +86,182 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     manifest = Manifest.load(models_folder())
     add_to_manifest(folder, manifest.active_entry)
-    model = Comparison(TINY, blocks=(1, 3, 5)).eval()
-    export(model, Platt(1.0, 0.0), 0.5, TrainingData("d", 1, 1), "0.0.1", "2026-11-24", folder)
+    assert manifest.finder is not None
+    (folder / manifest.finder.file).write_bytes((models_folder() / manifest.finder.file).read_bytes())
+    replace(Manifest.load(folder), finder=manifest.finder).save(folder)
+    encoder = Encoder(TINY, BLOCKS)
+    width = encoder.backbone.embed_dim
+    fitted = Fitted(
+        Heads().eval(), torch.zeros(3, width), torch.zeros(3, width), dict.fromkeys(ANSWERED, Platt(1.0, 0.0)),
+        dict.fromkeys(ANSWERED, QuestionLevels(0.4, 0.6)), 0.6, TrainingData("d", 1, 1),
+    )  # fmt: skip
+    export(fitted, "0.0.1", "2026-11-26", folder, encoder)
     return folder
 
 
-def test_pairs_repeat_bit_for_bit_and_hold_matches_and_mismatches(goods: pairs.Goods) -> None:
-    other = pairs.Goods("cat", np.ascontiguousarray(data.chelsea()[30:270, 100:340]), goods.matte, "train")
-    views, made = pairs.make_pairs([goods, other], [1, 0], Materials(), seed=5)
-    again, _ = pairs.make_pairs([goods, other], [1, 0], Materials(), seed=5)
-    assert all(np.array_equal(a, b) for a, b in zip(views, again, strict=True))
-    kinds = [pair.kind for pair in made if pair.product == "cup"]
-    assert kinds.count("match") == 2
-    assert {"recoloured", "look-alike"} < set(kinds)
-    assert all(pair.mismatch == (pair.kind != "match") for pair in made)
+@pytest.fixture(scope="module")
+def comparer(exported: Path, finder: GoodsFinder) -> Comparer:
+    entry = Manifest.load(exported).comparer
+    assert entry is not None
+    return Comparer(entry, exported, finder)
 
 
-def test_another_colour_is_another_colour_also_for_grey_goods(goods: pairs.Goods) -> None:
-    grey = np.repeat(cv2.cvtColor(goods.rgb, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
-    for rgb in (goods.rgb, grey):
-        changed = pairs.recoloured(rgb, np.random.default_rng(3))
-        assert np.abs(changed.astype(int) - rgb).mean() > 12
+@pytest.fixture(scope="module")
+def sample() -> dict[str, Picture]:
+    return {name: decode((samples_folder() / f"genuine_{name}.jpg").read_bytes()) for name in ("cup", "cat")}
 
 
-def test_an_untrusted_matte_gives_no_goods(tmp_path: Path) -> None:
+def test_a_view_repeats_bit_for_bit_and_another_framing_is_another_photograph(cup: pairs.Matted) -> None:
+    def seen(framing: int) -> np.ndarray:
+        return pairs.view(cup, pairs.Framing(framing), (), np.random.default_rng(5))
+
+    assert np.array_equal(seen(1), seen(1))
+    assert seen(1).shape != seen(2).shape or not np.array_equal(seen(1), seen(2))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in pairs.ALTERED if kind != "material.texture"])
+def test_every_alteration_changes_the_goods_and_is_a_kind_that_is_judged(cup: pairs.Matted, kind: str) -> None:
+    assert kind in KINDS
+    materials = Materials(textures=(samples_folder() / "genuine_bricks.jpg",))
+    changed = pairs.altered(cup, kind, materials, np.random.default_rng(2))
+    assert changed is not None
+    assert changed.rgb.shape != cup.rgb.shape or np.abs(changed.rgb.astype(int) - cup.rgb).mean() > 0.3
+
+
+def test_another_colour_is_another_colour_also_for_grey_goods(cup: pairs.Matted) -> None:
+    grey = np.repeat(cv2.cvtColor(cup.rgb, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    for rgb in (cup.rgb, grey):
+        assert np.abs(pairs.recoloured(rgb, np.random.default_rng(3)).astype(int) - rgb).mean() > 12
+
+
+def test_an_untrusted_matte_gives_no_goods(tmp_path: Path, finder: GoodsFinder) -> None:
     cv2.imwrite(str(tmp_path / "blank.png"), np.full((200, 200, 3), 128, np.uint8))
-    assert pairs.goods_of(tmp_path / "blank.png", "train") is None
+    assert pairs.matted(tmp_path / "blank.png", finder) is None
 
 
-def test_the_same_view_is_more_alike_than_another_and_figures_are_finite(goods: pairs.Goods) -> None:
-    torch.manual_seed(4)
-    model = Comparison(TINY, blocks=(1, 3, 5)).eval()
-    cup = cv2.resize(goods.rgb, (160, 160))
-    cat = cv2.resize(data.chelsea(), (160, 160))
-    with torch.inference_mode():
-        logits, likeness, places = model(torch.from_numpy(np.stack([cup, cup, cat])))
-    assert logits.shape == (2,)
-    assert places.shape == (2, 10, 10)
-    assert likeness[0] > 0.999 > likeness[1]
-    assert torch.isfinite(logits).all()
-    assert model.mean.shape == (FIGURES,)
+def test_shares_of_the_splits_hold_and_a_group_is_in_one() -> None:
+    groups = [f"g{k}" for k in range(40)]
+    found = [sights.split_of(group, groups) for group in groups]
+    assert {name: found.count(name) for name in set(found)} == {"train": 24, "calibrate": 6, "judge": 10}
 
 
-def test_calibration_and_threshold_keep_their_promise_on_matches() -> None:
+def test_sights_are_read_as_they_were_written(seen, tmp_path: Path) -> None:
+    sights.save(seen[:4], tmp_path / "unit.npz")
+    for before, after in zip(seen, sights.load(tmp_path / "unit.npz"), strict=False):
+        assert (after.kind, after.product, after.framing) == (before.kind, before.product, before.framing)
+        assert np.array_equal(after.canvas.rgb, before.canvas.rgb)
+        assert np.array_equal(after.canvas.points.at, before.canvas.points.at)
+        assert np.array_equal(after.tokens, before.tokens)
+    sights.save([], tmp_path / "none.npz")
+    assert sights.load(tmp_path / "none.npz") == []
+
+
+def test_pairs_never_cross_splits_and_their_truth_is_that_of_their_kind(seen) -> None:
+    found = pairs_of(seen, seed=1)
+    assert {"match", "other colour", "look-alike"} < {pair.kind for pair in found}
+    for pair in found:
+        first, second = seen[pair.first], seen[pair.second]
+        assert first.split == second.split == pair.split
+        assert (pair.kind == "look-alike") == (first.product != second.product)
+        assert pair.mismatch != (set(pair.truth) == {0})
+        if pair.kind == "other colour":
+            assert first.colour != second.colour
+        if pair.kind == "look-alike":
+            assert dict(zip(QUESTIONS, pair.truth, strict=True))["colour"] == UNKNOWN
+
+
+def test_heads_learn_what_is_there_and_leave_unknown_answers_alone() -> None:
     rng = np.random.default_rng(2)
-    mismatch = np.arange(3000) % 2 == 1
+    figures = rng.standard_normal((600, 8)).astype(np.float32)
+    truth = np.full((600, len(ANSWERED)), UNKNOWN)
+    truth[:, 0], truth[:300, 2] = figures[:, 0] > 0, figures[:300, 3] > 0
+    heads = fit(figures, truth, np.ones(600))
+    found = logits_of(heads, figures)
+    assert ((found[:, 0] > 0) == (figures[:, 0] > 0)).mean() > 0.9
+    assert ((found[300:, 2] > 0) == (figures[300:, 3] > 0)).mean() > 0.85
+    assert np.all(found[:, 1] == 0)  # of which nothing is known
+
+
+def test_calibration_and_levels_keep_their_promise_on_matches() -> None:
+    rng = np.random.default_rng(2)
+    mismatch = np.arange(3000) % 2
     logits = rng.standard_normal(3000) + 3.0 * mismatch
-    platt = calibrated(logits, mismatch)
-    probability = 1 / (1 + np.exp(-(platt.slope * logits + platt.intercept)))
-    assert probability[mismatch].mean() == pytest.approx(1 - probability[~mismatch].mean(), abs=0.02)
-    threshold = review_threshold(probability, mismatch)
-    assert (probability[~mismatch] >= threshold).mean() <= 0.01
-    kinds = [pairs.Pair(0, 0, "recoloured" if wrong else "match", "dev", "p") for wrong in mismatch]
-    table = report(probability, kinds, threshold).set_index("kind")
-    assert 0.97 < float(table.loc["all", "AUC"]) < 0.999
+    scores = calibrated(logits, mismatch).probability(logits)
+    assert scores[mismatch == 1].mean() == pytest.approx(1 - scores[mismatch == 0].mean(), abs=0.02)
+    assert (scores[mismatch == 0] >= level(scores[mismatch == 0], 0.01)).mean() <= 0.01
+    found = levels(scores, mismatch, mismatch == 0)
+    assert found.same <= found.differs
+    assert (scores[mismatch == 1] <= found.same).mean() <= 0.1
 
 
-def test_the_exported_comparison_answers_by_the_most_similar_reference(exported: Path) -> None:
-    entry = Manifest.load(exported).comparer
-    assert entry is not None
-    comparer = Comparer(entry, exported)
-    assert comparer.verify_golden(samples_folder()) < 1e-6
-    cup, cat = (decode((samples_folder() / f"genuine_{name}.jpg").read_bytes()) for name in ("cup", "cat"))
-    alone = [comparer.compare(cup, [each]).score for each in (cup, cat)]
-    both = comparer.compare(cup, [cat, cup])
+def test_serving_measures_what_training_measured(seen, comparer: Comparer, sample: dict[str, Picture]) -> None:
+    """The exported graph and the sights' tokens give the same figures for the same pictures."""
+    real = [sight for sight in seen if sight.look == "phone"]
+    looks = looks_of(real, np.zeros((3, real[0].tokens.shape[2])), np.zeros((3, real[0].tokens.shape[2])))
+    trained = measure(looks[0], looks[2]).figures
+    served = measure(*comparer._looked_at([sample["cup"], sample["cat"]])).figures
+    assert len(trained) == len(NAMES)
+    assert np.allclose(trained, served, atol=2e-2)
+
+
+def test_the_most_similar_reference_speaks_and_agreement_is_counted(
+    comparer: Comparer, sample: dict[str, Picture]
+) -> None:
+    alone = [comparer.compare(sample["cup"], [each]).score for each in (sample["cup"], sample["cat"])]
+    both = comparer.compare(sample["cup"], [sample["cat"], sample["cup"]])
     assert both.score == pytest.approx(min(alone), abs=1e-5)
-    assert both.reference_sha256 == (cup, cat)[int(np.argmin(alone))].sha256
-    assert both.difference is not None
-    assert both.difference.grid.shape == (10, 10)
+    assert both.reference_sha256 == sample[("cup", "cat")[int(np.argmin(alone))]].sha256
+    assert both.compared == 2
+    assert both.agreeing == sum(score < comparer.thresholds[0].value for score in alone)
+    assert [each.question for each in both.answers] == list(QUESTIONS)
+    for each in both.answers:
+        assert each.answer is (
+            Answer.DIFFERS if each.score >= 0.6 else Answer.SAME if each.score <= 0.4 else Answer.CANNOT_TELL
+        )
 
 
-def test_no_references_too_many_and_altered_files_are_named(exported: Path, tmp_path: Path) -> None:
+def test_both_maps_lie_over_their_own_pictures(comparer: Comparer, sample: dict[str, Picture]) -> None:
+    found = comparer.compare(sample["cup"], [sample["cat"]])
+    assert found.difference is not None
+    assert found.reference_difference is not None
+    for heatmap, picture in ((found.difference, sample["cup"]), (found.reference_difference, sample["cat"])):
+        rows, columns = heatmap.grid.shape
+        assert rows / columns == pytest.approx(picture.height / picture.width, rel=0.05)
+
+
+def test_a_map_lies_where_its_canvas_was_cut_out(comparer: Comparer, sample: dict[str, Picture]) -> None:
+    cup = sample["cup"]
+    (look,) = comparer._looked_at([cup])
+    unlike = np.zeros((14, 14), np.float32)
+    unlike[7, 7] = 1
+    grid = over_picture(unlike, look.canvas, cup).grid
+    row, column = np.unravel_index(int(grid.argmax()), grid.shape)
+    middle = np.array(look.canvas.corner) + 240 / look.canvas.scale  # canvas pixel 240 is in the eighth place
+    assert abs((column + 0.5) * cup.width / grid.shape[1] - middle[0]) < cup.width / 20
+    assert abs((row + 0.5) * cup.height / grid.shape[0] - middle[1]) < cup.height / 20
+
+
+def test_a_reference_is_looked_at_once(comparer: Comparer, sample: dict[str, Picture], monkeypatch) -> None:
+    comparer.compare(sample["cup"], [sample["cat"]])
+    monkeypatch.setattr(comparer, "_look", lambda pictures: pytest.fail("looked again"))
+    assert comparer.compare(sample["cup"], [sample["cat"]]).compared == 1
+
+
+def test_the_exported_comparison_passes_its_golden_scores(comparer: Comparer) -> None:
+    assert comparer.verify_golden(samples_folder()) < 5e-3
+
+
+def test_no_references_too_many_altered_files_and_other_figures_are_named(
+    exported: Path, tmp_path: Path, finder: GoodsFinder, sample: dict[str, Picture]
+) -> None:
     entry = Manifest.load(exported).comparer
     assert entry is not None
-    cup = decode((samples_folder() / "genuine_cup.jpg").read_bytes())
+    cup = sample["cup"]
     for references in ([], [cup] * 17):
         with pytest.raises(UsageError, match="1 to 16"):
-            Comparer(entry, exported).compare(cup, references)
+            Comparer(entry, exported, finder).compare(cup, references)
+    with pytest.raises(ModelError, match="does not measure"):
+        Comparer(replace(entry, figures=("other",)), exported, finder).compare(cup, [cup])
     (tmp_path / entry.file).write_bytes(b"other")
     with pytest.raises(ModelError, match="altered"):
-        Comparer(entry, tmp_path).compare(cup, [cup])
+        Comparer(entry, tmp_path, finder).compare(cup, [cup])

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zhentu.detect.sessions import has_8bit_products
-from zhentu_training.pack import pack, save_with_shared_weights, to_integer_products
+from zhentu_training.pack import emulated, pack, save_with_shared_weights, to_integer_products
 
 
 class Wide(nn.Module):
@@ -67,3 +67,32 @@ def test_a_file_of_other_weights_is_refused(exported: Path, tmp_path: Path) -> N
     (tmp_path / "weights.bin").write_bytes(b"\1" * 300_000)
     with pytest.raises(ValueError, match="other weights"):
         save_with_shared_weights(pack(onnx.load(str(exported))), tmp_path / "a.onnx", tmp_path / "weights.bin")
+
+
+def test_the_emulation_is_exact_where_eight_bit_products_overflow(exported: Path, tmp_path: Path) -> None:
+    """On a processor without 8-bit dot products ONNX Runtime saturates; integer arithmetic by NumPy is the judge."""
+    x = np.random.default_rng(3).standard_normal((2, 7, 256)).astype(np.float32) * 9
+    save_with_shared_weights(pack(onnx.load(str(exported))), tmp_path / "float.onnx", tmp_path / "weights.bin")
+    integer = to_integer_products(onnx.load(str(tmp_path / "float.onnx")))
+    arrays = {each.name: onnx.numpy_helper.to_array(each) for each in integer.graph.initializer}
+    onnx.save(emulated(integer), str(tmp_path / "emulated.onnx"))
+    assert not any(node.op_type == "MatMulInteger" for node in integer.graph.node)
+
+    def product(values: np.ndarray, name: str) -> np.ndarray:
+        low, high = min(values.min(), 0), max(values.max(), 0)
+        step = np.float32((high - low) / 255)
+        zero = np.round(-low / step)
+        whole = (np.round(values / step) + zero).clip(0, 255).astype(np.int64) - int(zero)
+        return (whole @ arrays[f"{name}_packed"].astype(np.int64)) * step * arrays[f"{name}_packed_scale"]
+
+    names = [name.removesuffix("_packed") for name in arrays if name.endswith("_packed")]
+    first, second = sorted(names, key=lambda name: -arrays[f"{name}_packed"].shape[1])
+    hidden = np.maximum(product(x, first) + exact_bias(exported, 512), 0).astype(np.float32)
+    expected = product(hidden, second) + exact_bias(exported, 256)
+    # A value on the border between two integers may fall either way.
+    assert np.abs(answer(tmp_path / "emulated.onnx", x) - expected).mean() < 2e-3 * np.abs(expected).mean()
+
+
+def exact_bias(path: Path, length: int) -> np.ndarray:
+    arrays = [onnx.numpy_helper.to_array(each) for each in onnx.load(str(path)).graph.initializer]
+    return next(array for array in arrays if array.shape == (length,))

@@ -1,77 +1,161 @@
-"""configs/train.yaml as frozen values; every unknown key and wrong type is reported at once."""
+"""configs/train.yaml and configs/designs.yaml as frozen values; every unknown key and wrong type is named at once."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import ConfigError
-from zhentu.validation import problems_of
-from zhentu_training.augment import ChainSpec
-from zhentu_training.batches import BatchSpec
-from zhentu_training.model import BackboneSpec
+from zhentu.types import CATEGORIES, Category, Profile
+from zhentu_training.model import BackboneSpec, GraphSpec, TokenSpec
+
+_STRICT = {"extra": "forbid"}
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeSpec:
-    """How the head of a frozen backbone is fitted: draws of the chain a picture of each group, and the ridge.
+@checked(frozen=True, config=_STRICT)
+class LookSpec:
+    """One look's head. ridge: on standardised features.  hidden: of a small network averaged in, 0 = none."""
 
-    real_share: of the weight that forged pictures have together, the share of real AI pictures.
-    teach: when a head is tuned, the sources whose labels are learnt; pictures of all others remind it of what it said.
-    Empty = all sources teach.
+    tokens: TokenSpec = field(default_factory=TokenSpec)
+    ridge: float = 0.01
+    hidden: int = 0
+
+
+@checked(frozen=True, config=_STRICT)
+class FitSpec:
+    """How the heads are fitted: one design.
+
+    roads: copies of each picture that teach, see tiers.py.  source_power: of a source's n pictures each has n to
+    this power.  real_share: of the weight of a category's forged pictures, the share of real edits.
+    crop_share: of the crops' logit in the fusion; None = fitted per output, never negative.  0 = the whole look alone.
     """
 
-    genuine: int = 1
-    real_ai: int = 3
-    pairs: int = 1
-    ridge: float = 0.1
-    real_share: float = 0.6
-    teach: tuple[str, ...] = ()
+    whole: LookSpec = field(default_factory=LookSpec)
+    crops: LookSpec = field(default_factory=LookSpec)
+    roads: tuple[str, ...] = ("native", "web")
+    source_power: float = -0.45
+    real_share: float = 0.5
+    crop_share: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BranchSpec:
-    """One branch: its backbone, and its schedule: steps of one batch each, AdamW with warm-up and cosine decay.
+@checked(frozen=True, config=_STRICT)
+class LocateSpec:
+    """The places' head: tokens of which blocks, and how many places of how many forged pictures teach it.
 
-    A backbone with `depth` stays frozen, and `probe` says how its head is fitted; the schedule is then unused.
+    stands_out: as `ModelEntry.stands_out`.
     """
 
-    backbone: BackboneSpec = field(default_factory=BackboneSpec)
-    probe: ProbeSpec = field(default_factory=ProbeSpec)
-    steps: int = 800
-    learning_rate: float = 3e-4
-    head_learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.06
-    ema_decay: float = 0.99
-    batch: BatchSpec = field(default_factory=BatchSpec)
+    blocks: tuple[int, ...] = (3, 4)
+    ridge: float = 0.01
+    pictures: int = 500
+    places: int = 24
+    stands_out: float = 0.25
 
 
-@checked(frozen=True, config={"extra": "forbid"})
+@checked(frozen=True, config=_STRICT)
+class Risk:
+    """Share of genuine pictures that may be labelled, and that may be sent to review by any of the four categories.
+
+    worst_source: the share of any one source of 40 genuine pictures or more, of each of the two actions.
+    """
+
+    label: float
+    review: float
+    worst_source: float = 1.0
+
+
+@checked(frozen=True, config=_STRICT)
 class TrainSpec:
-    """All of configs/train.yaml."""
+    """All of configs/train.yaml.
+
+    prior: the share of AI-made pictures at which `ai_generated` is a probability.  category_prior: of each of the four
+    categories, which are rarer: at an even prior a category that is hard to tell would lie near one half for every
+    picture, and so would `forged`, the highest of the five.
+    """
 
     name: str
     version: str
     seed: int
     views: ViewSpec
-    chain: ChainSpec = field(default_factory=ChainSpec)
-    whole: BranchSpec = field(default_factory=BranchSpec)
-    crops: BranchSpec = field(default_factory=BranchSpec)
-    output_weights: tuple[float, float, float, float, float, float] = (1, 1, 1, 1, 1.5, 1.5)
-    positive_weights: tuple[float, float, float, float, float, float] = (3, 3, 3, 3, 1, 1)
-    checkpoint_every: int = 100
+    backbone: BackboneSpec = field(default_factory=BackboneSpec)
+    fit: FitSpec = field(default_factory=FitSpec)
+    locate: LocateSpec = field(default_factory=LocateSpec)
+    folds: int = 5
+    prior: float = 0.5
+    category_prior: float = 0.1
+    profiles: Mapping[Profile, Risk] = field(
+        default_factory=lambda: {
+            Profile.CAREFUL: Risk(0.002, 0.001),
+            Profile.BALANCED: Risk(0.005, 0.004),
+            Profile.STRICT: Risk(0.02, 0.02),
+        }
+    )
+
+    @property
+    def priors(self) -> np.ndarray:
+        """Of each output (5,)."""
+        return np.array(
+            [self.prior if category is Category.AI_GENERATED else self.category_prior for category in CATEGORIES]
+        )
+
+    @property
+    def graph(self) -> GraphSpec:
+        """Shape of the serving graph."""
+        whole, crops = self.fit.whole, self.fit.crops
+        return GraphSpec(self.backbone, whole.tokens, crops.tokens, self.locate.blocks, whole.hidden, crops.hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A named way to fit the heads, a row of the cross-validation's table."""
+
+    name: str
+    fit: FitSpec
 
 
 def load_spec(path: Path) -> TrainSpec:
     """Read and check. Raises ConfigError with one sentence a problem."""
+    spec: TrainSpec = _validated(TrainSpec, yaml.safe_load(path.read_text(encoding="utf-8")), path)
+    problems = []
+    if spec.views.whole_size != spec.views.crop_size:
+        problems.append("views: whole_size and crop_size must agree, one encoder sees both in one batch")
+    looks = {"whole": spec.fit.whole.tokens, "crops": spec.fit.crops.tokens}
+    used = {f"fit.{name}.tokens": [block for block, _ in tokens.places] for name, tokens in looks.items()}
+    for name, blocks in (used | {"locate.blocks": list(spec.locate.blocks)}).items():
+        if not blocks or max(blocks) >= spec.backbone.depth or min(blocks) < 0:
+            problems.append(f"{name}: blocks lie between 0 and {spec.backbone.depth - 1} (got {blocks})")
+    if problems:
+        raise ConfigError(str(path), problems)
+    return spec
+
+
+def load_designs(path: Path, base: FitSpec) -> list[Design]:
+    """Rows of the table: a name each, and what differs from `base`. Raises ConfigError."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    plain = TypeAdapter(FitSpec).dump_python(base)
+    return [Design(name, _validated(FitSpec, _merged(plain, changes or {}), path)) for name, changes in content.items()]
+
+
+def _merged(base: dict[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        # Tokens are named in full: a design says what it reads, not what it reads besides.
+        nested = isinstance(below, dict) and isinstance(value, Mapping) and key != "tokens"
+        merged[key] = _merged(below, value) if nested else value  # type: ignore[arg-type]
+    return merged
+
+
+def _validated(kind: type, content: object, path: Path) -> object:
     try:
-        return TypeAdapter(TrainSpec).validate_python(content)
+        return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
-        raise ConfigError(str(path), problems_of(error, with_input=True)) from error
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        raise ConfigError(str(path), problems) from error

@@ -1,7 +1,7 @@
 """The training manifest: one row a picture, read by training and evaluation, written by `prepare` and by reviewers.
 
 Columns: path, split (train | dev | calibrate), source, product, kind, goods, generator, labels, known, mask, pair,
-recipe. `labels` and `known` hold label names separated by spaces: a label in `known` but not in `labels` is a negative,
+recipe. `labels` and `known` hold category names separated by spaces: one in `known` but not in `labels` is a negative,
 one not in `known` is left out of the loss (nobody said whether an AI picture also shows the wrong material).
 `path`, `mask` and `pair` are relative to the manifest's folder unless absolute.
 """
@@ -9,13 +9,25 @@ one not in `known` is left out of the loss (nobody said whether an AI picture al
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+import os
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from zhentu.types import CATEGORIES, Category
+
+EDIT = "pair"  # the recipe of pictures that somebody's generator edited
+
+
+class Origin(StrEnum):
+    """Who made a picture what it is."""
+
+    REAL = "real"  # found so: genuine, or made by somebody's generator
+    EDIT = "edit"  # one of a pair, a genuine picture and what somebody's generator made of it
+    OWN = "own"  # by zhentu-forge
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +52,48 @@ class Sample:
         """Whether any of the five labels holds."""
         return bool(self.labels)
 
+    @property
+    def origin(self) -> Origin:
+        """Who made the picture what it is."""
+        if self.recipe == EDIT:
+            return Origin.EDIT
+        return Origin.OWN if self.recipe else Origin.REAL
+
+    def original(self) -> Sample:
+        """The genuine picture this one was made from, as a row of its own. Only where there is a `pair`."""
+        assert self.pair is not None  # noqa: S101 - callers ask for forgeries alone
+        return replace(
+            self, path=self.pair, labels=frozenset(), known=frozenset(CATEGORIES), mask=None, pair=None, generator=""
+        )
+
     def targets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Target and weight, float32 (6,): five labels, then forged. Weight 0 where the label is not known."""
-        target = np.array([label in self.labels for label in CATEGORIES] + [self.forged], np.float32)
-        weight = np.array([label in self.known for label in CATEGORIES] + [True], np.float32)
-        return target, weight
+        """Target of each of the five and whether it is known, float32 (5,).
+
+        `ai_generated` is learnt from pictures as they are found, never from the project's own forgeries: their networks
+        are few, and what they leave behind is not in today's generators.
+        """
+        target = np.array([category in self.labels for category in CATEGORIES], np.float32)
+        known = np.array([category in self.known for category in CATEGORIES], np.float32)
+        if self.origin is Origin.OWN:
+            known[CATEGORIES.index(Category.AI_GENERATED)] = 0
+        return target, known
 
 
 COLUMNS = tuple(field.name for field in fields(Sample))
 
 
 def read_manifest(path: Path) -> list[Sample]:
-    """Read CSV or Parquet. Raises ValueError naming every missing column and every unknown label."""
+    """Read CSV or Parquet. Raises ValueError naming every missing column and every unknown category."""
     table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, keep_default_na=False)
     missing = [column for column in ("path", "labels", "source", "split") if column not in table.columns]
     if missing:
         raise ValueError(f"{path}: missing columns {', '.join(missing)}; a manifest has {', '.join(COLUMNS)}")
-    unknown = {name for cell in table["labels"] for name in str(cell).split()} - {label.value for label in CATEGORIES}
+    unknown = {name for cell in table["labels"] for name in str(cell).split()} - {
+        category.value for category in CATEGORIES
+    }
     if unknown:
         raise ValueError(f"{path}: unknown labels {', '.join(sorted(unknown))}; known: {', '.join(CATEGORIES)}")
-    return [_sample(row, path.parent) for row in table.to_dict("records")]
+    return [_sample(row, path.parent.resolve()) for row in table.to_dict("records")]
 
 
 def write_manifest(samples: list[Sample], path: Path) -> None:
@@ -82,7 +116,7 @@ def _sample(row: dict[str, object], folder: Path) -> Sample:
     labels = frozenset(Category(name) for name in text["labels"].split())
     known = frozenset(Category(name) for name in text["known"].split()) if "known" in row else frozenset(CATEGORIES)
     return Sample(
-        path=folder / text["path"],
+        path=_below(folder, text["path"]),
         split=text["split"],
         source=text["source"],
         product=text["product"] or text["path"],
@@ -91,15 +125,20 @@ def _sample(row: dict[str, object], folder: Path) -> Sample:
         generator=text["generator"],
         labels=labels,
         known=known,
-        mask=folder / text["mask"] if text["mask"] else None,
-        pair=folder / text["pair"] if text["pair"] else None,
+        mask=_below(folder, text["mask"]) if text["mask"] else None,
+        pair=_below(folder, text["pair"]) if text["pair"] else None,
         recipe=text["recipe"],
     )
+
+
+def _below(folder: Path, name: str) -> Path:
+    """Features are kept by path, so a picture has one, however a manifest names it."""
+    return Path(os.path.normpath(folder / name))
 
 
 def _cell(value: object, folder: Path) -> str:
     if isinstance(value, Path):
         return str(value.relative_to(folder)) if value.is_relative_to(folder) else str(value.resolve())
     if isinstance(value, frozenset):
-        return " ".join(label.value for label in CATEGORIES if label in value)
+        return " ".join(category.value for category in CATEGORIES if category in value)
     return "" if value is None else str(value)

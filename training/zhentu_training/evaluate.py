@@ -1,59 +1,59 @@
-"""Judge the exported model through the serving code, and write what came out.
+"""Write what the shipped model is worth: figures of heads that never saw a picture's source, and its heatmaps.
 
-    python -m zhentu_training.evaluate --pictures DATA --manifest runs/set/manifest.csv --card models/MODEL_CARD.md
-    python -m zhentu_training.evaluate --rows dev.csv --pictures DATA      # only the AUC of a finished scan
+    python -m zhentu_training.evaluate --manifest runs/set/manifest.csv --run runs/reference --card models/MODEL_CARD.md
+    python -m zhentu_training.evaluate --rows dev.csv --pictures ../shared/data      # only the AUC of a finished scan
 
-Every figure is of sources that training never saw. The fusion and the thresholds were fitted on these sources (few
-parameters); figures marked "held out" were made by a fusion that did not see the picture's own source.
+The shipped heads have seen every source; what they would say of strangers is what their like, fitted without a source,
+said of it. Those figures are in held_out.npz of the run folder (`zhentu_training.fit`).
 """
 
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import Manifest
-from zhentu.intake.decode import decode
-from zhentu.types import Action, Category, Picture
-from zhentu_training.card import write_card
-from zhentu_training.dataset import Sample, read_manifest
+from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.types import CATEGORIES, Category
+from zhentu_training.card import Figures, write_card
+from zhentu_training.config import load_spec
+from zhentu_training.dataset import Origin, Sample
+from zhentu_training.features import pictures_of
+from zhentu_training.figures import auc
+from zhentu_training.fit import HELD_OUT, PLACES
 from zhentu_training.plots import plot_curves
+from zhentu_training.pointing import Pointing, contact_sheet, point
 from zhentu_training.prepare import real_samples
 from zhentu_training.tables import (
     Scored,
-    auc_interval,
-    flip_table,
-    forged_table,
+    category_table,
+    confusion_table,
+    error_table,
     genuine_table,
-    level_of,
-    network_table,
-    precision_table,
+    profile_table,
     real_table,
     source_table,
+    training_table,
 )
-from zhentu_training.tiers import TIERS
+from zhentu_training.versus import in_force, said_by, some_of, versus_table
+
+COMPARISON = "comparison.csv"
+_VERSUS = "Against {}, which may have learnt from these pictures"
 
 
-def score(samples: list[Sample], detector: Detector, tiers: list[str], workers: int = 2) -> Scored:
-    """Decode once, send each picture down every tier's road, ask the serving detector."""
-
-    def work(sample: Sample) -> list[list[float]]:
-        picture = decode(sample.path.read_bytes())
-        found = []
-        for tier in tiers:
-            changed = Picture(TIERS[tier](picture.rgb), picture.sha256, picture.format, picture.byte_count)
-            found.append(list(detector.detect(changed).scores.as_dict().values()))
-        return found
-
-    with ThreadPoolExecutor(workers) as pool:
-        rows = list(tqdm(pool.map(work, samples), total=len(samples), desc="scoring", mininterval=5))
-    return Scored(samples, {tier: np.array([row[k] for row in rows]) for k, tier in enumerate(tiers)})
+def held_out(run: Path, samples: list[Sample]) -> Scored:
+    """What the run's heads said of pictures whose sources they never saw."""
+    by_name = {str(sample.path): sample for sample in samples}
+    with np.load(run / HELD_OUT) as kept:
+        held = dict(kept)
+    there = np.array([name in by_name for name in held["names"]])
+    chosen = [by_name[name] for name in held["names"][there]]
+    return Scored(chosen, held["road"][there], held["probabilities"][there])
 
 
 def rows_auc(rows: Path, pictures: Path) -> str:
@@ -62,69 +62,98 @@ def rows_auc(rows: Path, pictures: Path) -> str:
     made = {str(sample.path): sample.forged for sample in real_samples(pictures)}
     table["made"] = [made.get(str(Path(path).resolve())) for path in table["path"]]
     known = table[table["made"].notna() & table["forged"].notna()]
-    truth = known["made"].astype(bool).to_numpy()
-    auc, low, high = auc_interval(known["forged"][~truth].to_numpy(), known["forged"][truth].to_numpy())
+    found = auc(known["forged"].to_numpy(float), known["made"].astype(bool).to_numpy())
     unread = int(table["forged"].isna().sum())
-    return f"AUC of forged: {auc:.4f} [{low:.4f}, {high:.4f}], {len(known)} pictures scored, {unread} without a score"
+    return f"AUC of forged: {found:.4f}, {len(known)} pictures scored, {unread} without a score"
 
 
-def main() -> None:
+def tables_of(scored: Scored, entry: ModelEntry) -> dict[str, pd.DataFrame]:
+    """Every table of the card, by title."""
+    made = next(each.value for each in entry.thresholds if each.category is Category.AI_GENERATED)
+    tables = {
+        "AI-made against genuine pictures": real_table(scored),
+        "The three profiles": profile_table(entry.profiles),
+        "Each AI source alone": source_table(scored, made),
+        "Genuine pictures by source": genuine_table(scored, entry.profiles, "source"),
+        "Genuine pictures by kind": genuine_table(scored, entry.profiles, "kind"),
+        "The categories": category_table(scored),
+        "Which category is named first: own forgeries": confusion_table(scored, Origin.OWN),
+        "Which category is named first: real edits": confusion_table(scored, Origin.EDIT),
+        "Calibration": error_table(scored, priors_of(entry)),
+    }
+    return {title: table for title, table in tables.items() if len(table)}
+
+
+def versus(scored: Scored, models: Path, count: int, run: Path) -> dict[str, pd.DataFrame]:
+    """The table against the active model of a folder, by title; none where there is nothing to compare on."""
+    old = in_force(models)
+    some = some_of(scored, count, load_spec(run / "train.yaml").seed)
+    said = said_by(old, models, [sample.path for sample in some.samples])
+    table = versus_table(some, said, f"{old.name}@{old.version}")
+    return {_VERSUS.format(f"{old.name}@{old.version}"): table} if len(table) else {}
+
+
+def priors_of(entry: ModelEntry) -> np.ndarray:
+    """Of each output (5,)."""
+    return np.array(
+        [entry.prior if category is Category.AI_GENERATED else entry.category_prior for category in CATEGORIES]
+    )
+
+
+def heatmaps(run: Path, samples: list[Sample], detector: Detector, most: int, sheet: Path | None) -> Pointing | None:
+    """Judge the heatmaps on forgeries that the places' head left out; None where none was fitted."""
+    if not (run / PLACES).is_file():
+        return None
+    with np.load(run / PLACES) as kept:
+        judged = set(map(str, kept["judged"]))
+    chosen = [sample for sample in samples if str(sample.path) in judged and sample.mask]
+    chosen = [chosen[k] for k in np.random.default_rng(3).permutation(len(chosen))[:most]]
+    if sheet is not None and chosen:
+        whole = [sample for sample in samples if sample.origin is Origin.REAL]
+        picked = [whole[k] for k in np.random.default_rng(4).permutation(len(whole))[:8]]
+        contact_sheet(chosen[:16] + picked, detector, sheet)
+    return point(chosen, detector)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the tables and write the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--pictures", type=Path, default=Path("../shared/data"), help="with --rows")
     parser.add_argument("--rows", type=Path, help="a CSV written by `zhentu scan`: print its AUC and stop")
-    parser.add_argument("--manifest", type=Path, help="with forged dev pictures, written by zhentu_training.prepare")
+    parser.add_argument("--manifest", type=Path, nargs="+", help="of the run")
+    parser.add_argument("--run", type=Path, help="folder of zhentu_training.fit")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--model", help="name@version; default: the active one")
-    parser.add_argument("--run", type=Path, help="run folder: its held-out figures enter the card")
-    parser.add_argument("--card", type=Path, help="write the model card there")
-    parser.add_argument("--exact", action="store_true", help="score with the fp32 model too, and compare an int8 one")
-    parser.add_argument("--tiers", nargs="+", default=list(TIERS))
-    arguments = parser.parse_args()
+    parser.add_argument("--card", type=Path, help="write the model card there, curves.png beside it")
+    parser.add_argument("--heatmaps", type=int, default=120, help="forgeries whose heatmaps are judged")
+    parser.add_argument("--against", type=Path, help="a models folder: compare with its active model")
+    parser.add_argument("--against-count", type=int, default=1000, help="pictures on which both are compared")
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet of 24 heatmaps there")
+    arguments = parser.parse_args(argv)
     if arguments.rows:
         print(rows_auc(arguments.rows, arguments.pictures))
         return
+    if not arguments.manifest or not arguments.run:
+        sys.exit("name --manifest and --run, or --rows alone")
     manifest = Manifest.load(arguments.models)
     entry = manifest.entry(arguments.model or manifest.active)
-    detector = Detector(entry, arguments.models)
-    real = score([s for s in real_samples(arguments.pictures) if s.split == "dev"], detector, arguments.tiers)
-    thresholds = entry.thresholds
-    tables = {
-        "Real AI-made against genuine pictures, all of unseen sources": real_table(real),
-        "Each AI source alone": source_table(real, level_of(thresholds, Category.AI_GENERATED, Action.LABEL)),
-        "False alarms by kind of genuine picture": genuine_table(real, thresholds, "kind"),
-        "False alarms by genuine source": genuine_table(real, thresholds, "source"),
-        "Verdicts that flip when a picture is re-encoded": flip_table(real, thresholds),
-    }
-    full = manifest.in_floating_point(entry) if arguments.exact else None
-    if full is not None:
-        exact = score(real.samples, Detector(full, arguments.models), arguments.tiers[:1])
-        compared = Scored(real.samples, {tier: real.tiers[tier] for tier in exact.tiers})
-        tables["8-bit integers against floating point"] = precision_table(exact, compared)
-    if arguments.manifest:
-        made = [s for s in read_manifest(arguments.manifest) if s.split == "dev" and s.recipe and s.forged]
-        own = [s for s in made if s.recipe != "pair"]
-        forged = score(own, detector, arguments.tiers)
-        tables["The project's own forgeries of unseen products"] = forged_table(real, forged)
-        known = {s.generator for s in read_manifest(arguments.manifest) if s.split == "train"}
-        tables["Forgeries by network"] = network_table(real, forged, known)
-        honest = [s for s in read_manifest(arguments.manifest) if s.split == "dev" and s.recipe and not s.forged]
-        tables["False alarms on hard negatives"] = genuine_table(
-            score([s for s in honest if s.recipe != "pair"], detector, arguments.tiers), thresholds, "recipe"
-        )
+    served = manifest.in_floating_point(entry) or entry
+    samples = pictures_of(arguments.manifest)
+    scored = held_out(arguments.run, samples)
+    tables = tables_of(scored, entry)
+    if arguments.against:
+        compared = versus(scored, arguments.against, arguments.against_count, arguments.run)
+        tables |= compared
+        for table in compared.values():
+            table.to_csv((arguments.card or arguments.run / "card").with_name(COMPARISON), index=False)
+    pointing = heatmaps(arguments.run, samples, Detector(served, arguments.models), arguments.heatmaps, arguments.sheet)
     for title, table in tables.items():
         print(f"\n{title}\n{table.to_string(index=False)}")
+    print(f"\nHeatmaps: {pointing}")
     if arguments.card:
-        plot_curves(real, arguments.card.with_name("curves.png"))
-        write_card(arguments.card, entry, tables, arguments.run, read_manifest_counts(arguments.pictures))
+        plot_curves(scored, arguments.card.with_name("curves.png"))
+        write_card(arguments.card, entry, Figures(tables, pointing, training_table(scored.samples)), arguments.run)
         print(f"\nwrote {arguments.card}")
-
-
-def read_manifest_counts(pictures: Path) -> pd.DataFrame:
-    """Training pictures by source and generator, for the card."""
-    samples = [s for s in real_samples(pictures) if s.split == "train"]
-    table = pd.DataFrame([{"source": s.source, "generator": s.generator or "genuine", "pictures": 1} for s in samples])
-    return table.groupby(["source", "generator"], as_index=False).sum()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Torch branches + fusion -> one ONNX graph and its manifest entry; refuses to write when the two disagree.
+"""Fitted heads -> one ONNX graph and its manifest entry; refuses to write when torch and ONNX Runtime disagree.
 
-    python -m zhentu_training.export --run runs/reference
+    python -m zhentu_training.export --run runs/reference --models models
 
 Parity is checked on pictures from files, through the serving code: same bytes, same decoder, same views.
 """
@@ -11,14 +11,17 @@ import argparse
 import datetime
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from pydantic import TypeAdapter
 
 from zhentu.detect.calibration import Platt
 from zhentu.detect.detector import Detector
@@ -27,41 +30,53 @@ from zhentu.detect.models import (
     Golden,
     Manifest,
     ModelEntry,
+    ProfilePoints,
     TrainingData,
     WeightsFile,
     samples_folder,
 )
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
-from zhentu.types import CATEGORIES, OUTPUTS
-from zhentu_training.calibrate import load_branches
+from zhentu.types import CATEGORIES, Profile
 from zhentu_training.config import TrainSpec, load_spec
-from zhentu_training.model import Fusion, ZhentuModel
+from zhentu_training.fit import CALIBRATION, PLACES, load_heads
+from zhentu_training.model import ZhentuModel
 from zhentu_training.pack import pack, save_with_shared_weights
 
 SHARED = "zhentu-encoder-int8.bin"  # weights that several graphs of models/ share
 PARITY = 1e-3  # largest difference of a probability between torch and the exported graph
+_MOST_CROPS = 16
 
 
 def assemble(run: Path, spec: TrainSpec) -> ZhentuModel:
-    """The whole model of a run folder that has been calibrated."""
-    fusion = Fusion()
-    fitted = json.loads((run / "fusion.json").read_text(encoding="utf-8"))
-    fusion.load_state_dict({"weight": torch.tensor(fitted["weights"]), "bias": torch.tensor(fitted["biases"])})
-    return ZhentuModel(*load_branches(run, spec), fusion).eval()
+    """The whole model of a run folder: heads, fusion, and the places' heads where they were fitted."""
+    model = ZhentuModel(spec.graph)
+    heads = load_heads(run)
+    heads["whole"].put_into(model.whole)
+    heads["crops"].put_into(model.crops)
+    fitted = json.loads((run / CALIBRATION).read_text(encoding="utf-8"))
+    with torch.no_grad():
+        model.fusion.copy_(torch.tensor(fitted["fusion"]))
+        if (run / PLACES).is_file():  # where none were fitted no place stands out
+            with np.load(run / PLACES) as places:
+                for look, head in (("whole", model.whole_place), ("crops", model.crop_place)):
+                    head.weight.copy_(torch.from_numpy(places[f"{look}.weight"].ravel()))
+                    head.bias.copy_(torch.from_numpy(places[f"{look}.bias"]))
+    return model.eval()
 
 
 def to_onnx(model: ZhentuModel, spec: TrainSpec, path: Path) -> None:
     """Write the serving graph; the number of crops stays dynamic."""
-    whole = torch.zeros((1, spec.views.whole_size, spec.views.whole_size, 3), dtype=torch.uint8)
-    crops = torch.zeros((spec.views.crop_count, spec.views.crop_size, spec.views.crop_size, 3), dtype=torch.uint8)
+    side = spec.views.whole_size
+    whole = torch.zeros((1, side, side, 3), dtype=torch.uint8)
+    crops = torch.zeros((3, side, side, 3), dtype=torch.uint8)
     torch.onnx.export(
         model,
         (whole, crops),
         str(path),
         input_names=["whole", "crops"],
         output_names=["logits", "whole_map", "crop_maps"],
-        dynamic_shapes={"whole": None, "crops": {0: torch.export.Dim("crop_count", min=1, max=64)}},
+        dynamic_shapes={"whole": None, "crops": {0: torch.export.Dim("crop_count", min=1, max=_MOST_CROPS)}},
         opset_version=20,
         dynamo=True,
         external_data=False,
@@ -74,24 +89,28 @@ def to_onnx(model: ZhentuModel, spec: TrainSpec, path: Path) -> None:
 
 def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[Golden, ...] = ()) -> ModelEntry:
     """The manifest entry of an exported file."""
-    fitted = json.loads((run / "fusion.json").read_text(encoding="utf-8"))
+    fitted = json.loads((run / CALIBRATION).read_text(encoding="utf-8"))
     trained = json.loads((run / "training_data.json").read_text(encoding="utf-8"))
+    profiles = TypeAdapter(dict[Profile, ProfilePoints]).validate_python(fitted["profiles"])
     return ModelEntry(
         name=spec.name,
         version=spec.version,
         file=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        labels=CATEGORIES,
+        labels=tuple(category.value for category in CATEGORIES),
         views=spec.views,
-        # The fusion is fitted as calibrated log-odds, so the graph's logits need no further stretching.
-        calibration={name: Platt(1.0, 0.0) for name in OUTPUTS},
-        thresholds=fitted["thresholds"],
+        calibration={name: Platt(**line) for name, line in fitted["calibration"].items()},
+        thresholds=profiles[Profile.BALANCED].thresholds,
         golden=golden,
         training_data=TrainingData(trained["digest"], trained["pictures"], trained["sources"]),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         licence="Apache-2.0",
         weights=weights_of(path.with_name(SHARED)),
-        reference=fitted.get("reference", {}),
+        reference=fitted["reference"],
+        prior=fitted["prior"],
+        category_prior=fitted["category_prior"],
+        profiles=profiles,
+        stands_out=spec.locate.stands_out,
     )
 
 
@@ -104,24 +123,28 @@ def weights_of(shared: Path) -> tuple[WeightsFile, ...]:
 
 @torch.inference_mode()
 def parity(model: ZhentuModel, detector: Detector, pictures: list[Path], spec: TrainSpec) -> float:
-    """Largest difference of a probability between torch and serving over picture files."""
+    """Largest difference of a probability between torch and serving over picture files, places included."""
     worst = 0.0
     for path in pictures:
         picture = decode(path.read_bytes())
         views = make_views(picture.rgb, spec.views)
-        logits, _, _ = model(torch.from_numpy(views.whole), torch.from_numpy(views.crops))
-        served = np.array(list(detector.detect(picture).scores.as_dict().values()))
-        worst = max(worst, float(np.abs(torch.sigmoid(logits).numpy() - served).max()))
+        expected = model(torch.from_numpy(views.whole), torch.from_numpy(views.crops))
+        served = detector.run(views)
+        scores = [detector.scores_of(logits).as_dict() for logits in (expected[0].numpy(), served[0])]
+        worst = max(worst, *(abs(scores[0][name] - scores[1][name]) for name in scores[0]))
+        for ours, theirs in zip(expected[1:], served[1:], strict=True):
+            worst = max(worst, float(np.abs(torch.sigmoid(ours).numpy() - 1 / (1 + np.exp(-theirs))).max()))
     return worst
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Export, check, and only then write into models/."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--pictures", type=Path, help="more picture files for the parity check")
-    arguments = parser.parse_args()
+    parser.add_argument("--alone", action="store_true", help="previous detection models leave the folder")
+    arguments = parser.parse_args(argv)
     spec = load_spec(arguments.run / "train.yaml")
     model = assemble(arguments.run, spec)
     samples = sorted(samples_folder().glob("*.jpg"))
@@ -132,6 +155,8 @@ def main() -> None:
         )
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / f"{spec.name}-{spec.version}.onnx"
+        if (arguments.models / SHARED).is_file():  # the same bytes as other graphs of the folder read
+            shutil.copyfile(arguments.models / SHARED, path.with_name(SHARED))
         to_onnx(model, spec, path)
         detector = Detector(entry_of(path, arguments.run, spec), path.parent)
         worst = parity(model, detector, samples + extra, spec)
@@ -141,8 +166,8 @@ def main() -> None:
         entry = entry_of(path, arguments.run, spec, golden_of(detector))
         arguments.models.mkdir(parents=True, exist_ok=True)
         for written in path.parent.iterdir():
-            (arguments.models / written.name).write_bytes(written.read_bytes())
-    add_to_manifest(arguments.models, entry)
+            shutil.copyfile(written, arguments.models / written.name)
+    add_to_manifest(arguments.models, entry, arguments.alone)
     print(f"wrote {arguments.models / entry.file} and {arguments.models / MANIFEST}; active: {entry.ref}")
 
 
@@ -154,10 +179,20 @@ def golden_of(detector: Detector) -> tuple[Golden, ...]:
     )
 
 
-def add_to_manifest(folder: Path, entry: ModelEntry) -> None:
-    """Add an entry, or replace the one of its name and version, and make it the active one."""
+def add_to_manifest(folder: Path, entry: ModelEntry, alone: bool = False) -> None:
+    """Add an entry, or replace the one of its name and version, and make it the active one.
+
+    alone: other detection models leave the folder, their graphs with them; what they share with others stays.
+    """
     manifest = Manifest(schema=1, active=str(entry.ref), models=(entry,))
     if (folder / MANIFEST).is_file():
+        raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if alone:  # an entry of an older format need not be readable to be replaced
+            for each in raw["models"]:
+                if each["file"] != entry.file:
+                    (folder / each["file"]).unlink(missing_ok=True)
+            raw |= {"active": str(entry.ref), "models": [TypeAdapter(ModelEntry).dump_python(entry, mode="json")]}
+            (folder / MANIFEST).write_text(json.dumps(raw), encoding="utf-8")
         known = Manifest.load(folder)
         others = tuple(each for each in known.models if str(each.ref) != str(entry.ref))
         manifest = replace(known, active=str(entry.ref), models=(*others, entry))

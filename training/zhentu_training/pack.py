@@ -84,6 +84,39 @@ def to_integer_products(model: onnx.ModelProto, kept: int = 0) -> onnx.ModelProt
     return model
 
 
+def emulated(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same integer products in floating point, for processors on which 8-bit products overflow (AVX2 saturates).
+
+    Integers up to 255 * 127 are added up in float32: a sum is off by its last bits at most, a millionth. The rounding
+    of activations and weights to 8 bits, which is what int8 costs, stays as it is.
+    """
+    nodes: list[onnx.NodeProto] = []
+    known: set[str] = set()
+
+    def floating(name: str) -> str:
+        target = f"{name}_as_float"
+        if target not in known:
+            known.add(target)
+            nodes.append(helper.make_node("Cast", [name], [target], to=TensorProto.FLOAT))
+        return target
+
+    for node in model.graph.node:
+        if node.op_type != "MatMulInteger":
+            nodes.append(node)
+            continue
+        activation, weight = floating(node.input[0]), floating(node.input[1])
+        if len(node.input) > 2 and node.input[2]:
+            shifted = f"{node.output[0]}_shifted"
+            nodes.append(helper.make_node("Sub", [activation, floating(node.input[2])], [shifted]))
+            activation = shifted
+        nodes.append(helper.make_node("MatMul", [activation, weight], [node.output[0]]))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    # Types that the exporter wrote down for integer sums no longer hold.
+    del model.graph.value_info[:]
+    return model
+
+
 def save_with_shared_weights(model: onnx.ModelProto, path: Path, weights: Path) -> bool:
     """Write the graph, its big integer matrices in `weights` beside it, in order of content: shared where they agree.
 

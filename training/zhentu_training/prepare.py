@@ -2,39 +2,36 @@
 
     python -m zhentu_training.prepare --pictures ../shared/data --out runs/set --per-picture 3
 
-A run that was stopped goes on where it was; how forgeries are made and written stands in zhentu_training/forge/line.py.
+A run that was stopped goes on where it was; how forgeries are made and written stands in training/forge/line.py.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from zhentu.types import CATEGORIES, Category
-from zhentu_training.dataset import Sample, read_manifest, write_manifest
+from zhentu_training.dataset import Origin, Sample, read_manifest, write_manifest
+from zhentu_training.duplicates import same_looks, without_duplicates
+from zhentu_training.edits import cases_of, pairs_of, strips_of
 from zhentu_training.forge.base import Materials
 from zhentu_training.forge.draws import load_sections
 from zhentu_training.forge.line import Plan, forge_files, forged_sample, recipes_named, stem_of
+from zhentu_training.progress import track
 
 _SAVE_EVERY = 50  # genuine pictures; a killed run goes on from the last saved manifest
-PAIR_LABELS = {  # what the AI edit of a genuine -> edited pair shows besides being generated
-    "material": {Category.MATERIAL_MISMATCH},
-    "colour": {Category.MATERIAL_MISMATCH},
-    "retouch": {Category.EXAGGERATED_EFFECT},
-    "background": {Category.SCENE_DISTORTION},
-}
 
 
 def real_samples(pictures: Path) -> list[Sample]:
     """Rows of the picture folder's own manifest.csv."""
     table = pd.read_csv(pictures / "manifest.csv", dtype=str, keep_default_na=False)
     samples = []
-    for row in table.to_dict("records"):
+    for row in table[table["label"] != "pair"].to_dict("records"):
         genuine = row["label"] == "genuine"
         samples.append(
             Sample(
@@ -55,48 +52,55 @@ def real_samples(pictures: Path) -> list[Sample]:
     return samples
 
 
-def edited_pairs(pictures: Path) -> list[Sample]:
-    """Genuine -> AI-edited pairs of `extras.csv`; every fourth is kept for development."""
-    table = pd.read_csv(pictures / "extras.csv", dtype=str, keep_default_na=False)
-    samples = []
-    for row in table[table["kind"] == "pair"].to_dict("records"):
-        before, after = ((pictures / name).resolve() for name in row["file"].split("|"))
-        number = int(before.stem.split("_")[0])
-        kind, _, generator = row["detail"].partition("/")
-        extra = {label for word, labels in PAIR_LABELS.items() if word in row["detail"].lower() for label in labels}
-        labels = frozenset({Category.AI_GENERATED} | extra)
-        genuine = Sample(
-            path=before,
-            split="dev" if number % 4 == 0 else "train",
-            source="edited-pairs",
-            product=f"pair-{number}",
-            kind=f"pair: {kind}",
-            goods="",
-            generator="",
-            labels=frozenset(),
-            known=frozenset(CATEGORIES),
-            mask=None,
-            pair=None,
-            recipe="pair",
-        )
-        samples += [
-            genuine,
-            replace(genuine, path=after, generator=generator, labels=labels, known=labels, pair=before),
-        ]
-    return samples
-
-
 def _product(row: dict[str, str]) -> str:
     """Variants of the same goods (colours, views) share a name in the shops' demo sets; those stay together."""
     return f"{row['source']}/{row['goods'] or Path(row['file']).stem}"
 
 
-def main() -> None:
+def real_ones(folders: Sequence[Path], out: Path) -> tuple[list[Sample], list[tuple[Sample, Sample]]]:
+    """Real pictures and edited pairs of picture folders, each look once; and what was left out, beside its double."""
+    samples = [sample for folder in folders for sample in real_samples(folder)]
+    for folder in folders:
+        samples += [*pairs_of(folder), *cases_of(folder), *strips_of(folder, out / "strips")]
+    samples = list({sample.path: sample for sample in samples}.values())
+    return without_duplicates(samples, same_looks(samples, out / "looks.csv"))
+
+
+def forge_missing(
+    samples: list[Sample], genuine: Sequence[Sample], plans: Mapping[str, Plan], manifest: Path, workers: int
+) -> list[Sample]:
+    """Forge from those genuine pictures of which the manifest holds no forgery yet; write all rows, return the forged.
+
+    plans: by split. The manifest is saved again and again: a killed run goes on from there.
+    """
+    manifest = manifest.resolve()  # absolute paths compare, whatever folder the command was started from
+    folders, stems = {plan.out for plan in plans.values()}, {stem_of(s.path.read_bytes()): s for s in genuine}
+    known = [s for s in read_manifest(manifest) if s.path.parent in folders] if manifest.is_file() else []
+    # Forgeries of earlier calls stay, for other splits say; not those of pictures that left the set.
+    honest = {stem_of(s.path.read_bytes()) for s in samples if known and not s.forged and s.origin is Origin.REAL}
+    forged = [sample for sample in known if sample.path.name.split("_")[0] in honest]
+    done = {sample.path.name.split("_")[0] for sample in forged}
+    waiting = [sample for stem, sample in stems.items() if stem not in done]
+    for split, plan in plans.items():
+        own = [sample for sample in waiting if sample.split == split]
+        outcomes = forge_files([sample.path for sample in own], plan, workers)
+        written_of = track(zip(own, outcomes, strict=True), f"forging {split}", total=len(own))
+        for count, (sample, written) in enumerate(written_of, start=1):
+            forged += [forged_sample(sample, each) for each in written]
+            if count % _SAVE_EVERY == 0:
+                write_manifest(samples + forged, manifest)
+    write_manifest(samples + forged, manifest)
+    return forged
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Write `manifest.csv`, the forged pictures, their masks and sources into --out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, default=Path("../shared/data"), help="folder with manifest.csv")
+    parser.add_argument(
+        "--pictures", type=Path, nargs="+", default=[Path("../shared/data")], help="folders with manifest.csv"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/set"))
-    parser.add_argument("--per-picture", type=int, default=3)
+    parser.add_argument("--per-picture", type=int, default=3, help="forgeries of each; 0 = forge none")
     parser.add_argument("--split", choices=["train", "dev", "both"], default="both")
     parser.add_argument("--recipes", nargs="*", default=[], help="only these recipes or families")
     parser.add_argument("--forge-config", type=Path, help="changes to configs/forge.yaml")
@@ -104,20 +108,23 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="forge from so many genuine pictures only")
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--workers", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
 
-    pictures = arguments.pictures
     folder = arguments.out / "forged"
-    samples = real_samples(pictures) + edited_pairs(pictures)
+    samples, alike = real_ones(arguments.pictures, arguments.out)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    doubles = [f"{left_out.path},{first.path}\n" for left_out, first in alike]
+    (arguments.out / "doubles.csv").write_text("left out,looks like\n" + "".join(doubles), encoding="utf-8")
+    print(f"{len(alike)} pictures look like others and are left out, see {arguments.out / 'doubles.csv'}")
     genuine = [s for s in samples if not s.forged and s.recipe == "" and arguments.split in ("both", s.split)]
     np.random.default_rng(arguments.seed).shuffle(genuine)  # type: ignore[arg-type]
-    genuine = genuine[: arguments.limit or None]
+    genuine = genuine[: arguments.limit or None] if arguments.per_picture else []
     scenes = [
         s.path for s in samples if s.split == "train" and not s.forged and s.kind in ("scene", "room", "lifestyle")
     ]
     materials = Materials(
-        textures=tuple(sorted((pictures / "textures").glob("*"))),
-        cutouts=tuple(sorted((pictures / "cutouts").glob("*"))),
+        textures=tuple(path for root in arguments.pictures for path in sorted((root / "textures").glob("*"))),
+        cutouts=tuple(path for root in arguments.pictures for path in sorted((root / "cutouts").glob("*"))),
         scenes=tuple(scenes),
     )
     train = Plan(
@@ -129,20 +136,8 @@ def main() -> None:
         recipes_named(arguments.recipes),
     )
     plans = {"train": train, "dev": replace(train, sections=load_sections(arguments.dev_config))}
-    manifest = (arguments.out / "manifest.csv").resolve()
-    # Absolute paths keep the folder's rows comparable, whatever folder the command was started from.
-    forged = [s for s in read_manifest(manifest) if s.path.parent == train.out] if manifest.is_file() else []
-    done = {sample.path.name.split("_")[0] for sample in forged}
-    waiting = [sample for sample in genuine if stem_of(sample.path.read_bytes()) not in done]
-    for split, plan in plans.items():
-        own = [sample for sample in waiting if sample.split == split]
-        outcomes = forge_files([sample.path for sample in own], plan, arguments.workers)
-        progress = tqdm(zip(own, outcomes, strict=True), total=len(own), desc=f"forging {split}", disable=None)
-        for count, (sample, written) in enumerate(progress, start=1):
-            forged += [forged_sample(sample, each) for each in written]
-            if count % _SAVE_EVERY == 0:
-                write_manifest(samples + forged, manifest)
-    write_manifest(samples + forged, manifest)
+    manifest = arguments.out / "manifest.csv"
+    forged = forge_missing(samples, genuine, plans, manifest, arguments.workers)
     print(f"{len(samples)} real and {len(forged)} forged pictures in {manifest}")
 
 

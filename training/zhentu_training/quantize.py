@@ -1,193 +1,183 @@
 """fp32 graph -> int8 graph beside it in the manifest; refuses to write when it loses too much.
 
-    python -m zhentu_training.quantize --calibrate runs/set/manifest.csv --pictures ../shared/data
+    python -m zhentu_training.quantize --run runs/reference --models models --features runs/features
 
-A transformer's products: integer weights as the fp32 file already keeps them, activations quantised per call; its last
-three shrinking products, and the convolutions beside it, stay fp32. Of convolutions alone: static quantisation (ONNX
-Runtime, QDQ, min-max over training pictures of all three tiers), the first ones fp32: generator traces are finest
-there. Thresholds are moved so that as many genuine development pictures pass as do with the fp32 graph.
+Integer weights as the fp32 file already keeps them, activations quantised per call, because a few of a transformer's
+channels are a hundred times larger than the others in some pictures and not in others; the last shrinking products stay
+fp32. What it costs is measured, and golden scores are made, by an emulation in floating point (`pack.emulated`), so
+that the verdict does not depend on whether this processor's 8-bit products overflow.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
-from sklearn.metrics import roc_auc_score
+import onnxruntime as ort
 
+from zhentu.detect.calibration import Platt
 from zhentu.detect.detector import Detector
-from zhentu.detect.drift import references_of
 from zhentu.detect.models import Manifest, ModelEntry
-from zhentu.detect.views import Views, ViewSpec, make_views
-from zhentu.intake.decode import decode
-from zhentu.types import Output, Threshold
-from zhentu_training.dataset import Sample, read_manifest
-from zhentu_training.evaluate import score
+from zhentu.errors import UsageError, ZhentuError
+from zhentu.types import CATEGORIES, Category
+from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_of
-from zhentu_training.pack import save_with_shared_weights, to_integer_products
-from zhentu_training.prepare import real_samples
-from zhentu_training.tables import Scored
-from zhentu_training.tiers import TIERS
+from zhentu_training.features import read_features, views_of
+from zhentu_training.figures import Judged, auc, recall
+from zhentu_training.fit import CALIBRATION, HELD_OUT, load_heads
+from zhentu_training.heads import read_tokens
+from zhentu_training.pack import emulated, save_with_shared_weights, to_integer_products
+from zhentu_training.progress import track
 
-LARGEST_LOSS = 0.005  # of the AUC of `forged`
-_SHRINKING_KEPT = 3  # of a transformer's products; measured: half the error of the logits for 15 % of the time
-_FULL_PRECISION = 3  # first convolutions of each branch
-_OPERATORS = ["Conv", "Add", "Clip"]  # without Clip, every activation would go through fp32 and back
-
-
-class _Reader(CalibrationDataReader):
-    def __init__(self, paths: list[Path], spec: ViewSpec) -> None:
-        self._views = _views(paths, spec)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        views = next(self._views, None)
-        return None if views is None else {"whole": views.whole, "crops": views.crops}
+LARGEST_AUC_LOSS, LARGEST_RECALL_LOSS = 0.003, 0.02  # of `ai_generated`, recall at 1 % false alarms
+_SHRINKING_KEPT = 3  # products; measured: half the error of the logits for 15 % of the time
+_MADE = CATEGORIES.index(Category.AI_GENERATED)
 
 
-def _views(paths: list[Path], spec: ViewSpec) -> Iterator[Views]:
-    roads = list(TIERS.values())
-    for k, path in enumerate(paths):
-        yield make_views(roads[k % len(roads)](decode(path.read_bytes()).rgb), spec)
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """Held-out pictures in both precisions. exact, integer: calibrated probabilities of `ai_generated` (n,)."""
+
+    exact: Judged
+    integer: Judged
+    shift: np.ndarray  # mean of integer - exact logits (5,)
+
+    @property
+    def losses(self) -> tuple[float, float]:
+        """What int8 loses: AUC, and recall at 1 % false alarms."""
+        before, after = ((auc(each.score, each.made), recall(each, 0.01)) for each in (self.exact, self.integer))
+        return before[0] - after[0], before[1] - after[1]
+
+    def __str__(self) -> str:
+        auc_loss, recall_loss = self.losses
+        return (
+            f"int8 loses {auc_loss:.4f} of AUC, {recall_loss:.3f} of recall at 1 % ({len(self.exact.score)} pictures)"
+        )
 
 
-def quantize(source: Path, target: Path, paths: list[Path], spec: ViewSpec) -> None:
-    """Write the int8 graph of `source`: a transformer's products, or, where there is none, the convolutions.
+def integer_graph(source: Path, target: Path) -> None:
+    """Write the int8 graph of a packed fp32 one; its weights are the shared ones beside `target`."""
+    integer = to_integer_products(onnx.load(str(source)), kept=_SHRINKING_KEPT)
+    save_with_shared_weights(integer, target, target.with_name(SHARED))
 
-    A transformer's products quantise activations per call, because a few of its channels are a hundred times larger
-    than the others in some pictures and not in others; the convolutions beside it stay as they are: quantised too, they
-    cost more AUC than the limit allows. Convolutions alone get fixed ranges (static quantisation, QDQ), taken from the
-    pictures in `paths`.
+
+def emulated_graph(source: Path, target: Path) -> None:
+    """Write what an int8 graph computes, in floating point; weights inside."""
+    onnx.save(emulated(onnx.load(str(source))), str(target))
+
+
+def logits_of(graph: Path, paths: list[Path], spec: TrainSpec) -> np.ndarray:
+    """The graph's logits of pictures as the native road gives them to the heads, (n, 5)."""
+    session = ort.InferenceSession(str(graph))
+    found = []
+    for path in track(paths, "int8"):
+        views = views_of(path, "native", spec.views)
+        found.append(session.run(["logits"], {"whole": views[:1], "crops": views[1:]})[0])
+    return np.stack(found)
+
+
+def exact_logits(paths: list[Path], run: Path, features: Path, spec: TrainSpec) -> np.ndarray:
+    """What the fp32 graph says of the same, out of the kept features, (n, 5)."""
+    looked, heads = read_features(features, "native", [str(path) for path in paths]), load_heads(run)
+    fusion = np.array(json.loads((run / CALIBRATION).read_text(encoding="utf-8"))["fusion"])
+    looks = [
+        heads[look].logits(read_tokens(getattr(looked, look), getattr(spec.fit, look).tokens))
+        for look in ("whole", "crops")
+    ]
+    return np.asarray((np.stack(looks, 2) * fusion).sum(2))
+
+
+def compare(entry: ModelEntry, graph: Path, run: Path, features: Path, spec: TrainSpec, count: int) -> Compared:
+    """Both precisions on `count` held-out pictures, genuine and AI-made.
+
+    What is compared is the held-out score of each, and that score moved by what 8 bits change in the shipped heads'
+    logit: the shipped heads have seen these pictures, and would rank them right whatever the noise.
     """
-    model = onnx.load(str(source))
-    if any(node.op_type == "LayerNormalization" for node in model.graph.node):
-        integer = to_integer_products(model, kept=_SHRINKING_KEPT)
-        save_with_shared_weights(integer, target, target.with_name(SHARED))
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        prepared = Path(scratch) / "prepared.onnx"
-        # Symbolic shapes are skipped: ONNX Runtime's inference fails on the dynamic number of crops.
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared),
-            str(target),
-            _Reader(paths, spec),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=_OPERATORS,
-            nodes_to_exclude=_first_convolutions(onnx.load(str(prepared))),
-        )
+    with np.load(run / HELD_OUT) as kept:
+        held = dict(kept)
+    use = np.flatnonzero((held["road"] == "native") & held["known"][:, _MADE].astype(bool))
+    chosen = np.sort(np.random.default_rng(spec.seed).permutation(use)[:count])
+    paths = [Path(name) for name in held["names"][chosen]]
+    change = logits_of(graph, paths, spec) - exact_logits(paths, run, features, spec)
+    shift = change.mean(0)
+    line = entry.calibration[Category.AI_GENERATED.value]
+    score = held["probabilities"][chosen, _MADE].clip(1e-9, 1 - 1e-9)
+    moved = np.log(score / (1 - score)) + line.slope * (change[:, _MADE] - shift[_MADE])
+    made, source = held["targets"][chosen, _MADE] > 0, held["source"][chosen]
+    return Compared(Judged(score, made, source), Judged(1 / (1 + np.exp(-moved)), made, source), shift)
 
 
-def _first_convolutions(model: onnx.ModelProto) -> list[str]:
-    """Names of the first convolutions of each branch; a branch begins where three channels come in."""
-    weights = {each.name: each.dims for each in model.graph.initializer}
-    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    starts = [k for k, node in enumerate(convolutions) if weights[node.input[1]][1] == 3]
-    return [convolutions[k + i].name for k in starts for i in range(_FULL_PRECISION)]
+def integer_entry(entry: ModelEntry, path: Path, shift: np.ndarray) -> ModelEntry:
+    """The int8 graph's manifest entry: thresholds as they are, its logits' mean shift taken out by the calibration."""
+    lines = {
+        name: Platt(line.slope, line.intercept - line.slope * float(shift[k]))
+        for k, (name, line) in enumerate((category.value, entry.calibration[category.value]) for category in CATEGORIES)
+    }
+    return replace(
+        entry,
+        name=f"{entry.name}-int8",
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        precision="int8",
+        golden=(),
+        calibration=lines,
+        weights=weights_of(path.with_name(SHARED)),
+    )
 
 
-def moved_thresholds(entry: ModelEntry, before: Scored, after: Scored) -> tuple[Threshold, ...]:
-    """Levels that as many genuine pictures pass as pass the fp32 levels, each picture at its worst tier."""
-    genuine = np.array([not sample.forged for sample in before.samples])
-    moved = []
-    for threshold in entry.thresholds:
-        column, level = Output(threshold.category.value).column, threshold.value
-        old, new = (np.max([v[genuine, column] for v in each.tiers.values()], axis=0) for each in (before, after))
-        passing = int((old >= level).sum())
-        rest = np.sort(new)[: len(new) - passing]
-        room = float(np.sort(new)[-passing]) - 1e-6 if passing else 1.0
-        value = round(min(max(float(rest[-1]) + 1e-4, level if not passing else 0.0), room, 0.999), 4)
-        moved.append(replace(threshold, value=value))
-    return tuple(moved)
+def quantize(models: Path, name: str, run: Path, features: Path, count: int) -> tuple[ModelEntry, Compared]:
+    """Write the int8 graph of an fp32 model into its folder, active, unless it loses too much; with what it loses.
 
-
-def speed_ratio(slow: Detector, fast: Detector, rounds: int = 30) -> float:
-    """How many times faster `fast` runs a full set of crops, one thread each, taking turns."""
-    spec = slow.entry.views
-    rng = np.random.default_rng(1)
-    shapes = (1, spec.whole_size), (spec.crop_count, spec.crop_size)
-    whole, crops = (rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8) for n, side in shapes)
-    views = Views(whole, crops, ())
-    seconds: Mapping[Detector, list[float]] = {slow: [], fast: []}
-    for _ in range(rounds):
-        for detector, taken in seconds.items():
-            began = time.perf_counter()
-            detector.run(views)
-            taken.append(time.perf_counter() - began)
-    return float(np.median(seconds[slow]) / np.median(seconds[fast]))
-
-
-def _auc(scored: Scored, tier: str) -> float:
-    forged = [sample.forged for sample in scored.samples]
-    return float(roc_auc_score(forged, scored.tiers[tier][:, Output.FORGED.column]))
-
-
-def _drawn(samples: list[Sample], count: int) -> list[Path]:
-    """Training pictures of all kinds: forged ones, real AI ones, genuine ones."""
-    train = [sample for sample in samples if sample.split == "train"]
-    return [train[k].path for k in np.random.default_rng(3).permutation(len(train))[:count]]
-
-
-def main() -> None:
-    """Quantise, compare on development pictures, and only then write into models/."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="name@version of the fp32 model; default: the active one")
-    parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--calibrate", type=Path, required=True, help="manifest whose train rows give the ranges")
-    parser.add_argument("--pictures", type=Path, default=Path("../shared/data"), help="their dev rows decide")
-    parser.add_argument("--tiers", nargs="+", default=["native", "web"], help="roads on which both are compared")
-    parser.add_argument("--count", type=int, default=96, help="pictures for the ranges")
-    arguments = parser.parse_args()
-    manifest = Manifest.load(arguments.models)
-    entry = manifest.entry(arguments.model or manifest.active)
+    Raises UsageError when it loses more than is allowed, or when that cannot be told, and when `name` is not fp32.
+    """
+    spec, manifest = load_spec(run / "train.yaml"), Manifest.load(models)
+    entry = manifest.entry(name or manifest.active)
     if entry.precision != "fp32":
-        sys.exit(f"{entry.ref} is {entry.precision} already; name the fp32 model with --model")
-    full = Detector(entry, arguments.models)
+        raise UsageError(f"{entry.ref} is {entry.precision} already; name the fp32 model with --model")
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / f"{entry.name}-int8-{entry.version}.onnx"
+        path, same = Path(scratch) / f"{entry.name}-int8-{entry.version}.onnx", Path(scratch) / "emulated.onnx"
         for shared in entry.weights:  # the int8 graph must find the very same bytes in it
-            shutil.copyfile(arguments.models / shared.file, path.with_name(shared.file))
-        paths = _drawn(read_manifest(arguments.calibrate), arguments.count)
-        quantize(arguments.models / entry.file, path, paths, entry.views)
-        content = path.read_bytes()
-        if path.with_name(SHARED).is_file() != bool(entry.weights):
-            sys.exit(f"{entry.ref}: the int8 graph does not share the fp32 graph's weights; nothing was written")
-        small = replace(
-            entry, name=f"{entry.name}-int8", file=path.name, sha256=hashlib.sha256(content).hexdigest(),
-            precision="int8", golden=(), weights=weights_of(path.with_name(SHARED)),
-        )  # fmt: skip
-        fast = Detector(small, path.parent)
-        samples = [sample for sample in real_samples(arguments.pictures) if sample.split == "dev"]
-        before, after = (score(samples, detector, arguments.tiers) for detector in (full, fast))
-        for tier in before.tiers:
-            print(f"AUC of forged, {tier}: fp32 {_auc(before, tier):.4f}, int8 {_auc(after, tier):.4f}")
-        print(f"speed, one thread: {speed_ratio(full, fast):.2f} times fp32")
-        if _auc(before, "native") - _auc(after, "native") > LARGEST_LOSS:
-            sys.exit(f"int8 loses more than {LARGEST_LOSS} of AUC: nothing was written")
-        genuine = np.array([not sample.forged for sample in samples])
-        small = replace(
-            small,
-            golden=golden_of(fast),
-            thresholds=moved_thresholds(entry, before, after),
-            reference=references_of(after.tiers[arguments.tiers[0]][genuine]),
-        )
-    (arguments.models / small.file).write_bytes(content)
-    add_to_manifest(arguments.models, small)
-    passed = ", ".join(f"{each.category.value}.{each.action.value} {each.value:.3f}" for each in small.thresholds)
-    print(f"wrote {arguments.models / small.file}; active: {small.ref}; thresholds {passed}")
+            shutil.copyfile(models / shared.file, path.with_name(shared.file))
+        integer_graph(models / entry.file, path)
+        emulated_graph(path, same)
+        found = compare(entry, same, run, features, spec, count)
+        # Losses that are no numbers (no AI-made pictures to rank) are no small losses.
+        if not (found.losses[0] <= LARGEST_AUC_LOSS and found.losses[1] <= LARGEST_RECALL_LOSS):
+            raise UsageError(
+                f"{found}; {LARGEST_AUC_LOSS} and {LARGEST_RECALL_LOSS} are allowed (nan: cannot be told): "
+                "nothing was written"
+            )
+        small = integer_entry(entry, path, found.shift)
+        stand_in = replace(small, file=same.name, sha256=hashlib.sha256(same.read_bytes()).hexdigest(), weights=())
+        small = replace(small, golden=golden_of(Detector(stand_in, same.parent)))
+        shutil.copyfile(path, models / path.name)
+    add_to_manifest(models, small)
+    return small, found
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Quantise, compare on held-out pictures, and only then write into models/."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="of zhentu_training.fit")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--features", type=Path, default=Path("runs/features"))
+    parser.add_argument("--model", default="", help="name@version of the fp32 model; default: the active one")
+    parser.add_argument("--count", type=int, default=400, help="held-out pictures on which both are compared")
+    arguments = parser.parse_args(argv)
+    try:
+        small, found = quantize(arguments.models, arguments.model, arguments.run, arguments.features, arguments.count)
+    except ZhentuError as error:
+        sys.exit(str(error))
+    print(f"{found}\nwrote {arguments.models / small.file}; active: {small.ref}")
 
 
 if __name__ == "__main__":

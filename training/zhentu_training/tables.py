@@ -1,184 +1,197 @@
-"""The tables of the model card: scored pictures in, data frames out."""
+"""The tables of the model card: what heads that never saw a picture's source said of it, counted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Action, Category, Output, Threshold
-from zhentu_training.calibrate import expected_calibration_error
-from zhentu_training.dataset import Sample
+from zhentu.detect.models import ProfilePoints
+from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Category, Profile
+from zhentu_training.crossval import figures_of
+from zhentu_training.dataset import Origin, Sample
+from zhentu_training.edits import kind_of
+from zhentu_training.figures import Judged, alike, auc, calibration_error, interval, recall, resampled
 
-_DRAWS = 1000  # bootstrap resamples
+_MADE = CATEGORIES.index(Category.AI_GENERATED)
+_JUDGED_ON = {Origin.OWN: "own forgeries", Origin.EDIT: "real edits", Origin.REAL: "pictures found so"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """Samples with their probabilities per tier: float64 (samples, 6)."""
+    """Pictures on their roads with held-out probabilities (n, 5)."""
 
-    samples: list[Sample]
-    tiers: dict[str, np.ndarray]
+    samples: Sequence[Sample]
+    road: np.ndarray
+    probabilities: np.ndarray
+
+    def where(self, origin: Origin, forged: bool | None = None, road: str = "native") -> np.ndarray:
+        """Rows of an origin and road, bool (n,)."""
+        alone = [s.origin is origin and forged in (None, s.forged) for s in self.samples]
+        return np.array(alone) & (self.road == road)
+
+    def made(self, road: str = "native") -> np.ndarray:
+        """Rows of pictures found so that are AI-made, bool (n,); who labelled other forgeries said nothing of AI."""
+        made = np.array([Category.AI_GENERATED in sample.labels for sample in self.samples])
+        return self.where(Origin.REAL, True, road) & made
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Source of each row (n,)."""
+        return np.array([sample.source for sample in self.samples])
+
+    @property
+    def roads(self) -> list[str]:
+        """The roads there are."""
+        return list(dict.fromkeys(self.road))
 
 
-def recall_at(genuine: np.ndarray, forged: np.ndarray, rate: float) -> tuple[float, float, float]:
-    """Recall at a false-positive rate, with a 95 % bootstrap interval over both groups."""
-    rng = np.random.default_rng(7)
-
-    def once(g: np.ndarray, f: np.ndarray) -> float:
-        return float((f > np.quantile(g, 1 - rate, method="higher")).mean())
-
-    drawn = [once(rng.choice(genuine, len(genuine)), rng.choice(forged, len(forged))) for _ in range(_DRAWS)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return once(genuine, forged), float(low), float(high)
+def lone_together(sources: np.ndarray) -> np.ndarray:
+    """Sources (n,) of a single picture under one name: where nobody names sources, each picture is one."""
+    _, at, counts = np.unique(sources, return_inverse=True, return_counts=True)
+    return np.where(counts[at] == 1, "(single pictures)", sources)
 
 
-def auc_interval(genuine: np.ndarray, forged: np.ndarray) -> tuple[float, float, float]:
-    """AUC with a 95 % bootstrap interval."""
-    rng = np.random.default_rng(7)
-
-    def once(g: np.ndarray, f: np.ndarray) -> float:
-        return float(roc_auc_score(np.r_[np.zeros(len(g)), np.ones(len(f))], np.r_[g, f]))
-
-    drawn = [once(rng.choice(genuine, len(genuine)), rng.choice(forged, len(forged))) for _ in range(200)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return once(genuine, forged), float(low), float(high)
+def against(scored: Scored, own: np.ndarray, others: np.ndarray, column: int) -> Judged:
+    """Rows `own`, which are forged, and `others`, which are not, by one output."""
+    use = own | others
+    source = np.array([f"{s} (genuine)" if other else s for s, other in zip(scored.sources, others, strict=True)])
+    return Judged(scored.probabilities[use, column], own[use], source[use])
 
 
 def real_table(scored: Scored) -> pd.DataFrame:
-    """`forged` on genuine against real AI-made pictures, a row a tier."""
-    made = np.array([sample.forged for sample in scored.samples])
+    """`ai_generated` on pictures found so, a row a road."""
     rows = []
-    for tier, values in scored.tiers.items():
-        p = values[:, Output.FORGED.column]
-        auc, low, high = auc_interval(p[~made], p[made])
-        at1, at5 = recall_at(p[~made], p[made], 0.01), recall_at(p[~made], p[made], 0.05)
-        rows.append(
-            {
-                "tier": tier,
-                "AUC": f"{auc:.3f} [{low:.3f}, {high:.3f}]",
-                "AP": f"{average_precision_score(made, p):.3f}",
-                "balanced accuracy at 0.5": f"{balanced_accuracy_score(made, p >= 0.5):.3f}",
-                "recall at 1 % FPR": f"{at1[0]:.2f} [{at1[1]:.2f}, {at1[2]:.2f}]",
-                "recall at 5 % FPR": f"{at5[0]:.2f} [{at5[1]:.2f}, {at5[2]:.2f}]",
-                "ECE": f"{expected_calibration_error(p, made):.3f}",
-            }
-        )
+    for road in scored.roads:
+        made = scored.made(road)
+        found = figures_of(against(scored, made, scored.where(Origin.REAL, False, road), _MADE))
+        rows.append({"road": road, **{name: value for name, value in found.items() if "sources" not in name}})
     return pd.DataFrame(rows)
 
 
-def source_table(scored: Scored, label_threshold: float) -> pd.DataFrame:
-    """Each AI source and generator alone: AUC of `forged` against all genuine, recall of the AI label as shipped."""
-    made = np.array([sample.forged for sample in scored.samples])
-    keys = [f"{s.source} ({s.generator})" if s.forged else "" for s in scored.samples]
-    rows = []
-    for key in sorted(set(keys) - {""}):
-        own = np.array([each == key for each in keys])
-        row: dict[str, object] = {"AI source (generator)": key, "pictures": int(own.sum())}
-        for tier, values in scored.tiers.items():
-            row[f"AUC {tier}"] = f"{roc_auc_score(own[own | ~made], values[own | ~made, Output.FORGED.column]):.2f}"
-        row["labelled, native"] = (
-            f"{(scored.tiers['native'][own, Output.AI_GENERATED.column] >= label_threshold).mean():.2f}"
-        )
-        rows.append(row)
+def source_table(scored: Scored, threshold: float) -> pd.DataFrame:
+    """Each AI source alone: AUC against all genuine pictures, and the share that is labelled, native."""
+    made, genuine = scored.made(), scored.where(Origin.REAL, False)
+    rows, sources = [], lone_together(scored.sources)
+    for source in np.unique(sources[made]):
+        own = made & (sources == source)
+        judged = against(scored, own, genuine, _MADE)
+        labelled = float((scored.probabilities[own, _MADE] >= threshold).mean())
+        generator = next(s.generator for s, use in zip(scored.samples, own, strict=True) if use)
+        rows.append({"AI source": source, "generator": generator[:60], "pictures": int(own.sum()),
+                     "AUC": f"{auc(judged.score, judged.made):.3f}", "labelled": f"{labelled:.2f}"})  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def level_of(thresholds: Sequence[Threshold], category: Category, action: Action) -> float:
-    """The shipped threshold of a category and action. Raises StopIteration where the model ships none."""
-    return next(each.value for each in thresholds if (each.category, each.action) == (category, action))
+def acted_on(scored: Scored, profile: ProfilePoints) -> np.ndarray:
+    """Rows on which any threshold of a profile acts, bool (n,)."""
+    limits = {each.category: each.value for each in profile.thresholds}
+    return np.asarray((scored.probabilities >= np.array([limits.get(category, 2.0) for category in CATEGORIES])).any(1))
 
 
-def genuine_table(scored: Scored, thresholds: Sequence[Threshold], by: str) -> pd.DataFrame:
-    """Share of genuine pictures labelled and sent to review at the shipped thresholds, by kind or by source."""
+def genuine_table(scored: Scored, profiles: Mapping[Profile, ProfilePoints], by: str) -> pd.DataFrame:
+    """Share of genuine pictures that any threshold acts on, by profile, native, by source or by kind."""
+    genuine = scored.where(Origin.REAL, False)
+    keys = np.array([str(getattr(sample, by)) for sample in scored.samples])
+    keys = lone_together(keys) if by == "source" else keys
+    acted = {name: acted_on(scored, profile) for name, profile in profiles.items()}
     rows = []
-    keys = [getattr(s, by) if not s.forged else None for s in scored.samples]
-    for key in [*sorted({k for k in keys if k is not None}), "all"]:
-        own = np.array([k == key or (key == "all" and k is not None) for k in keys])
-        row: dict[str, object] = {f"genuine, by {by}": key, "pictures": int(own.sum())}
-        for tier, values in scored.tiers.items():
-            review = np.zeros(int(own.sum()), bool)
-            for k, label in enumerate(FORGERY_CATEGORIES):
-                review |= values[own, k] >= level_of(thresholds, label, Action.REVIEW)
-            row[f"review, {tier}"] = f"{review.mean():.3f}"
-            label = values[own, Output.AI_GENERATED.column] >= level_of(thresholds, Category.AI_GENERATED, Action.LABEL)
-            row[f"label, {tier}"] = f"{label.mean():.3f}"
-        rows.append(row)
+    for key in np.unique(keys[genuine]):
+        own = genuine & (keys == key)
+        shares = {f"acted on, {name}": f"{over[own].mean():.3f}" for name, over in acted.items()}
+        rows.append({f"genuine, by {by}": key, "pictures": int(own.sum()), **shares})
+    even = alike(scored.sources[genuine])
+    total = {f"acted on, {name}": f"{(over[genuine] * even).sum():.4f}" for name, over in acted.items()}
+    rows.append({f"genuine, by {by}": "all, sources weighted alike", "pictures": int(genuine.sum()), **total})
     return pd.DataFrame(rows)
 
 
-def forged_table(real: Scored, forged: Scored) -> pd.DataFrame:
-    """The project's own forgeries of unseen products, a row a category: its own output against genuine pictures."""
-    clean = np.array([not s.forged for s in real.samples])
+def profile_table(profiles: Mapping[Profile, ProfilePoints]) -> pd.DataFrame:
+    """Every threshold with its measured rates."""
+    return pd.DataFrame(
+        [
+            {"profile": name, "output": point.threshold.category, "action": point.threshold.action,
+             "threshold": f"{point.threshold.value:.3f}",
+             "false alarms": f"{point.false_alarms:.4f}", "recall": f"{point.recall:.3f}"}
+            for name, profile in profiles.items() for point in profile.points
+        ]
+    )  # fmt: skip
+
+
+def category_table(scored: Scored) -> pd.DataFrame:
+    """Each category on own forgeries of unseen products, on real edits of its kind, and on pictures found so."""
     rows = []
-    for k, label in enumerate(CATEGORIES):
-        own = np.array([label in s.labels for s in forged.samples])
+    for column, category in enumerate(CATEGORIES):
+        for origin, on in _JUDGED_ON.items():
+            if origin is not Origin.EDIT and category is Category.AI_GENERATED:
+                continue  # of own networks it learns nothing; pictures found so have tables of their own
+            own = scored.where(origin, True) & np.array([category in sample.labels for sample in scored.samples])
+            clean = scored.where(origin, False)
+            if not own.any() or not clean.any():
+                continue
+            judged = against(scored, own, clean, column)
+            # Forgeries of a category share few sources; pictures are what differs there.
+            apart = Judged(judged.score, judged.made, np.arange(len(judged.score)).astype(str))
+            drawn = [auc(judged.score, judged.made, w) for w in resampled(apart)]
+            at = recall(apart, 0.01)
+            rows.append({"output": category.value, "judged on": on,
+                         "pictures": f"{int(own.sum())} against {int(clean.sum())} genuine",
+                         "AUC": str(interval(auc(judged.score, judged.made), drawn)),
+                         "recall at 1 %": f"{at:.2f}"})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def confusion_table(scored: Scored, origin: Origin) -> pd.DataFrame:
+    """Which of the four categories is named first, by the category that was made, native."""
+    columns = [CATEGORIES.index(category) for category in FORGERY_CATEGORIES]
+    rows = []
+    for category in FORGERY_CATEGORIES:
+        shown = [kind_of(sample) is category for sample in scored.samples]
+        own = scored.where(origin, True) & np.array(shown)
         if not own.any():
             continue
-        row: dict[str, object] = {"category": label.value, "forgeries": int(own.sum())}
-        for tier in forged.tiers:
-            genuine, made = real.tiers[tier][clean, k], forged.tiers[tier][own, k]
-            auc, low, high = auc_interval(genuine, made)
-            at1 = recall_at(genuine, made, 0.01)
-            row[f"AUC {tier}"] = f"{auc:.3f} [{low:.3f}, {high:.3f}]"
-            row[f"recall at 1 % FPR {tier}"] = f"{at1[0]:.2f} [{at1[1]:.2f}, {at1[2]:.2f}]"
-        rows.append(row)
+        first = scored.probabilities[own][:, columns].argmax(1)
+        shares = {named.value: f"{(first == k).mean():.2f}" for k, named in enumerate(FORGERY_CATEGORIES)}
+        rows.append({"made": category.value, "pictures": int(own.sum()), **shares})
     return pd.DataFrame(rows)
 
 
-def network_table(real: Scored, forged: Scored, known: set[str]) -> pd.DataFrame:
-    """Forgeries by the network that made them: `ai_generated` against genuine pictures; networks training never saw."""
-    clean = np.array([not s.forged for s in real.samples])
-    index = Output.AI_GENERATED.column
+def error_table(scored: Scored, priors: np.ndarray) -> pd.DataFrame:
+    """Expected calibration error out of fold, at each output's prior (5,); of `forged` at that of `ai_generated`."""
     rows = []
-    for network in sorted({s.generator for s in forged.samples if Category.AI_GENERATED in s.labels}):
-        own = np.array([s.generator == network for s in forged.samples])
-        row: dict[str, object] = {"network": network, "held out": "yes" if network not in known else ""}
-        row["forgeries"] = int(own.sum())
-        for tier in forged.tiers:
-            genuine, made = real.tiers[tier][clean, index], forged.tiers[tier][own, index]
-            row[f"AUC {tier}"] = f"{auc_interval(genuine, made)[0]:.3f}"
-        rows.append(row)
+    genuine = scored.where(Origin.REAL, False)
+    for name, column, own in _calibrated(scored):
+        judged = against(scored, own, genuine, column)
+        rows.append({"output": name, "pictures": f"{genuine.sum()} + {own.sum()}", "prior": f"{priors[column]:g}",
+                     "ECE": f"{calibration_error(judged, priors[column]):.3f}"})  # fmt: skip
+    any_made = scored.where(Origin.REAL, True) | scored.where(Origin.EDIT, True) | scored.where(Origin.OWN, True)
+    use = genuine | any_made
+    judged = Judged(scored.probabilities[use].max(1), any_made[use], scored.sources[use])
+    rows.append({"output": "forged", "pictures": f"{genuine.sum()} + {any_made.sum()}", "prior": f"{priors[_MADE]:g}",
+                 "ECE": f"{calibration_error(judged, priors[_MADE]):.3f}"})  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def flip_table(scored: Scored, thresholds: Sequence[Threshold]) -> pd.DataFrame:
-    """Share of pictures of which the action changes when the same picture is re-encoded."""
-
-    def actions(values: np.ndarray) -> np.ndarray:
-        label = values[:, Output.AI_GENERATED.column] >= level_of(thresholds, Category.AI_GENERATED, Action.LABEL)
-        limits = np.array([level_of(thresholds, each, Action.REVIEW) for each in FORGERY_CATEGORIES])
-        return np.where((values[:, :4] >= limits).any(1), 2, label.astype(int))
-
-    made = np.array([sample.forged for sample in scored.samples])
-    native = actions(scored.tiers["native"])
-    rows = []
-    for tier in [name for name in scored.tiers if name != "native"]:
-        flipped = actions(scored.tiers[tier]) != native
-        rows.append(
-            {"re-encoded as": tier, "genuine": f"{flipped[~made].mean():.3f}", "AI-made": f"{flipped[made].mean():.3f}"}
-        )
-    return pd.DataFrame(rows)
+def _calibrated(scored: Scored) -> list[tuple[str, int, np.ndarray]]:
+    found = []
+    for column, category in enumerate(CATEGORIES):
+        shown = np.array([category in sample.labels for sample in scored.samples])
+        own = (scored.where(Origin.EDIT, True) | scored.where(Origin.REAL, True)) & shown
+        if category is not Category.AI_GENERATED:
+            own = own | scored.where(Origin.OWN, True) & shown
+        if own.any():
+            found.append((category.value, column, own))
+    return found
 
 
-def precision_table(full: Scored, small: Scored) -> pd.DataFrame:
-    """int8 against fp32 on the same pictures."""
-    made = np.array([sample.forged for sample in full.samples])
-    rows = []
-    for tier in full.tiers:
-        auc = [float(roc_auc_score(made, each.tiers[tier][:, Output.FORGED.column])) for each in (full, small)]
-        gap = np.abs(full.tiers[tier] - small.tiers[tier])
-        rows.append(
-            {
-                "tier": tier,
-                "AUC fp32": f"{auc[0]:.4f}",
-                "AUC int8": f"{auc[1]:.4f}",
-                "fp32 - int8": f"{auc[0] - auc[1]:+.4f}",
-                "mean score difference": f"{gap.mean():.4f}",
-                "largest": f"{gap.max():.3f}",
-            }
-        )
-    return pd.DataFrame(rows)
+def training_table(samples: Sequence[Sample]) -> pd.DataFrame:
+    """Pictures by source and generator."""
+    unique = [s for s in {sample.path: sample for sample in samples}.values() if s.origin is not Origin.OWN]
+    sources = lone_together(np.array([sample.source for sample in unique]))
+    rows = [
+        {"source": source, "origin": s.origin, "generator": s.generator[:60] or "genuine", "pictures": 1}
+        for s, source in zip(unique, sources, strict=True)
+    ]
+    return pd.DataFrame(rows).groupby(["source", "origin", "generator"], as_index=False).sum()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from zhentu.backlog.listing import Taking
 from zhentu.backlog.manifests import OnSheet, SheetForm
 from zhentu.backlog.reading import Access, Reader
 from zhentu.backlog.scan_job import ScanJob
 from zhentu.backlog.sources import Finding
 from zhentu.bootstrap.screener import limits_of
+from zhentu.intake.find import Taking
 from zhentu.intake.pull import PullLimits
 from zhentu.settings import Settings
 

@@ -154,10 +154,11 @@ class PictureWork:
         if answer.standing is Standing.DECIDED or record.verdict is None:
             row = row_of_record(record, True, answer.fingerprint, len(question.references))
             return PictureOutcome(question.seq, row, None, len(file.payload))
-        thresholds = self._accepted[record.verdict.model.sha256].thresholds
+        entry = self._accepted[record.verdict.model.sha256]
         if self._screener.bank or question.references:  # these look at the pixels
-            return self._screen(question, file, EarlierVerdict(record.record_id, record.verdict, thresholds))
-        record = self._screener.for_listing(record, question.path, question.listing, thresholds)
+            earlier = self._screener.earlier(record.record_id, record.verdict, entry)
+            return self._screen(question, file, earlier)
+        record = self._screener.for_listing(record, question.path, question.listing, entry)
         return self._outcome(question, file, row_of_record(record, True, answer.fingerprint), record, None)
 
     def _outcome(

@@ -121,8 +121,8 @@ def _expand_url(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
 
 def _expand_s3(system: object, source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
     if any(mark in source for mark in "*[") and not object_there(system, source):
-        for each in glob_s3(system, source):
-            yield _entry(finding.taking.excluded(each.url) or each.url)
+        for stored in glob_s3(system, source):
+            yield _entry(finding.taking.excluded(stored.url) or stored.url)
         return
     meant = named_like_a_picture(source)
     try:

@@ -25,7 +25,7 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     entry, folder = find_model(settings)
     policy_path = settings.policy_path or default_policy_path()
     policy = load_policy(policy_path)
-    problems = unresolved(policy, entry.thresholds)
+    problems = unresolved(policy, entry.thresholds_for(policy.profile, policy.prior))
     if problems:
         raise ConfigError(str(policy_path), problems)
     detector = Detector(entry, folder, threads)

@@ -25,6 +25,7 @@ from zhentu.cli import (
     keys,
     mark,
     models,
+    policy,
     promote,
     records,
     review,
@@ -57,7 +58,7 @@ app.add_typer(audit.audit_app, name="audit")
 models.model_app.command("compare")(promote.compare)
 models.model_app.command("promote")(promote.promote)
 app.add_typer(models.model_app, name="model")
-app.add_typer(models.policy_app, name="policy")
+app.add_typer(policy.policy_app, name="policy")
 app.add_typer(store.store_app, name="store")
 app.add_typer(keys.keys_app, name="keys")
 app.add_typer(records.records_app, name="records")

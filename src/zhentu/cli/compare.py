@@ -1,4 +1,4 @@
-"""`zhentu compare`: whether a picture shows the goods that reference pictures show."""
+"""`zhentu compare`: whether a picture shows the goods that reference pictures show, and what differs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from zhentu.cli.terminal import console, say_json, styled
 from zhentu.errors import ModelError
 from zhentu.settings import load_settings
+from zhentu.types import Answer, Comparison
+
+_SAID = {
+    Answer.SAME: ("the same goods · 商品相符", "green"),
+    Answer.CANNOT_TELL: ("goods of which it cannot be told · 无法判断", "yellow"),
+    Answer.DIFFERS: ("other goods · 商品不符", "red"),
+}
 
 
 def compare(
@@ -18,6 +26,7 @@ def compare(
         list[Path], typer.Option("--reference", "-r", help="A picture of the real goods; may be repeated.")
     ],
     heatmap: Annotated[Path | None, typer.Option(help="Write a PNG of where nothing alike was found.")] = None,
+    reference_heatmap: Annotated[Path | None, typer.Option(help="The same over the closest reference.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
     fail_on_mismatch: Annotated[bool, typer.Option(help="Exit with 1 when the goods look unlike.")] = False,
 ) -> None:
@@ -40,25 +49,43 @@ def compare(
     shown = decode(read_file(picture, limits), limits)
     references = [decode(read_file(path, limits), limits) for path in reference]
     found = comparer.compare(shown, references)
-    closest = reference[[each.sha256 for each in references].index(found.reference_sha256)]
+    place = [each.sha256 for each in references].index(found.reference_sha256)
     limit = min(threshold.value for threshold in comparer.thresholds)
-    unlike = found.score >= limit
     if heatmap is not None and found.difference is not None:
         heatmap.write_bytes(render(shown, found.difference))
+    if reference_heatmap is not None:
+        if found.reference_difference is None:
+            raise ModelError(f"{found.model} makes no map over the reference; leave --reference-heatmap out")
+        reference_heatmap.write_bytes(render(references[place], found.reference_difference))
+    unlike = found.score >= limit
     if json:
-        stated = {"score": found.score, "similarity": found.similarity, "reference": str(closest)}
-        stated |= {"reference_sha256": found.reference_sha256, "threshold": limit}
-        say_json(TypeAdapter(dict).dump_json(stated | {"mismatch": unlike, "model": str(found.model)}).decode())
+        stated = {"score": found.score, "similarity": found.similarity, "reference": str(reference[place])}
+        stated |= {"reference_sha256": found.reference_sha256, "threshold": limit, "mismatch": unlike}
+        stated |= {"answer": found.answer, "agreeing": found.agreeing, "compared": found.compared}
+        stated |= {"goods_found": found.goods_found, "model": str(found.model)}
+        stated["answers"] = {each.question: {"answer": each.answer, "score": each.score} for each in found.answers}
+        say_json(TypeAdapter(dict).dump_json(stated).decode())
     else:
-        words = styled("other goods · 商品不符", "red") if unlike else styled("the same goods · 商品相符", "green")
         out = console()
-        out.print(f"{picture} shows", words, soft_wrap=True)
-        out.print(
-            f"mismatch {found.score:.3f} (limit {limit:.3f}), similarity {found.similarity:.2f}, "
-            f"closest reference {closest}; {found.model}",
-            soft_wrap=True,
-        )
-        if heatmap is not None:
-            out.print(f"where nothing alike was found: {heatmap}", soft_wrap=True)
+        _say(out, picture, reference[place], found, limit)
+        for path in (heatmap, reference_heatmap):
+            if path is not None:
+                out.print(f"where nothing alike was found: {path}", soft_wrap=True)
     if unlike and fail_on_mismatch:
         raise typer.Exit(1)
+
+
+def _say(out: Console, picture: Path, closest: Path, found: Comparison, limit: float) -> None:
+    from zhentu.decide.notices import ANSWER_NAMES, QUESTION_NAMES
+
+    out.print(f"{picture} shows", styled(*_SAID[found.answer]), soft_wrap=True)
+    out.print(
+        f"mismatch {found.score:.3f} (limit {limit:.3f}), similarity {found.similarity:.2f}, closest reference "
+        f"{closest}; {found.agreeing} of {found.compared} references agree; {found.model}",
+        soft_wrap=True,
+    )
+    for each in found.answers:
+        name, said = QUESTION_NAMES[each.question], ANSWER_NAMES[each.answer]
+        out.print(f"  {name.en} · {name.zh}: {said.en} · {said.zh} ({each.score:.2f})", soft_wrap=True)
+    if not found.goods_found:
+        out.print("whole pictures were compared: the goods were not looked for, or not found in both", soft_wrap=True)

@@ -94,6 +94,7 @@ def _show(record: Record, console: Console) -> None:
         console.print(f"- {reason.en}\n  {reason.zh}", markup=False, soft_wrap=True)
     console.print(
         f"\nmodel {record.verdict.model if record.verdict else 'not asked'}, policy {decision.policy_version}"
+        f"{f', profile {decision.profile}' if decision.profile else ''}"
     )
 
 
@@ -107,7 +108,7 @@ def _scores(record: Record) -> Table:
         held = [each for each in record.decision.thresholds if each.category.value == output.value]
         passed = any(score >= each.value for each in held if each.basis is Basis.PICTURE_ALONE)
         bar = "█" * round(score * _BAR)
-        limits = ", ".join(f"{_named(each)} {each.value:.2f}" for each in held)
+        limits = ", ".join(f"{_named(each)} {each.value:.3g}" for each in held)
         table.add_row(output.value, f"{score:.3f}", styled(bar, "red" if passed else "green"), limits)
     return table
 

@@ -1,21 +1,25 @@
-"""`zhentu model`, `zhentu policy` and `zhentu doctor`: what is installed, and whether it is sound."""
+"""`zhentu model` and `zhentu doctor`: what is installed, and whether it is sound."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
+from zhentu.cli.policy import in_force, policy_sound
 from zhentu.cli.terminal import console, say, styled
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from zhentu.detect.models import Manifest
+    from zhentu.types import Category
+
 model_app = typer.Typer(help="The models that are installed.", no_args_is_help=True)
-policy_app = typer.Typer(help="The policy that decides.", no_args_is_help=True)
 
 
 @model_app.command("list")
@@ -94,6 +98,8 @@ def set_reference(
 ) -> None:
     """Take these scores as what is normal: drift (`zhentu doctor`, the gate's metric) is measured against them.
 
+    The rows must have been scanned under the policy in force: its prior is taken out of the scores again.
+
     Example: zhentu model reference rows.csv
     """
     from dataclasses import replace
@@ -103,7 +109,8 @@ def set_reference(
     from zhentu.detect.models import Manifest, models_folder
     from zhentu.types import OUTPUTS
 
-    folder = load_settings().models_dir or models_folder()
+    settings = load_settings()
+    folder = settings.models_dir or models_folder()
     manifest = Manifest.load(folder)
     scored = [row for row in read_columns(rows, ("model", *OUTPUTS)) if row["forged"] not in ("", None)]
     names = sorted({str(row["model"]) for row in scored})
@@ -112,21 +119,22 @@ def set_reference(
     if len(scored) < LEAST:
         raise UsageError(f"{rows}: {len(scored)} pictures have scores, at least {LEAST} are needed for a reference")
     chosen = {str(manifest.entry(name).ref) for name in model or names}
-    reference = references_of([[float(row[output]) for output in OUTPUTS] for row in scored])
+    prior = in_force(settings, None)[0].prior
+    reference = references_of([_own_scores(manifest, row, prior) for row in scored])
     models = tuple(replace(each, reference=reference) if str(each.ref) in chosen else each for each in manifest.models)
     path = replace(manifest, models=models).save(folder)
     say(f"{len(scored)} pictures are the reference of {', '.join(sorted(chosen))} in {path}")
 
 
-@policy_app.command("check")
-def check_policy(
-    file: Annotated[Path | None, typer.Argument(help="A policy file; default: the one in force.")] = None,
-) -> None:
-    """Check a policy file and report every problem at once.
+def _own_scores(manifest: Manifest, row: Mapping[str, Any], prior: Mapping[Category, float]) -> list[float]:
+    """The six scores of a row as its model gives them, without the policy's prior."""
+    from zhentu.types import OUTPUTS, Scores, Verdict
 
-    Example: zhentu policy check configs/policy.yaml
-    """
-    say(_policy_sound(load_settings(), file))
+    read = {output.value: float(row[output]) for output in OUTPUTS}
+    if prior:
+        entry = manifest.entry(str(row["model"]))
+        read = entry.read_at(Verdict(Scores(**read), entry.ref, prior=prior), {}).scores.as_dict()
+    return [read[output] for output in OUTPUTS]
 
 
 def doctor() -> None:
@@ -139,7 +147,7 @@ def doctor() -> None:
         "python": platform.python_version,
         "onnxruntime": _runtime,
         "model": lambda: _model_sound(settings),
-        "policy": lambda: _policy_sound(settings, None),
+        "policy": lambda: policy_sound(settings, None),
         "store": lambda: _store_sound(settings),
         "drift": lambda: _drift(settings),
         "labels": lambda: _labels_sound(settings),
@@ -176,20 +184,6 @@ def _model_sound(settings: Settings) -> str:
     return f"{entry.ref}: sha256 and {len(entry.golden)} golden pictures agree (largest difference {worst:.1e})"
 
 
-def _policy_sound(settings: Settings, file: Path | None) -> str:
-    from zhentu.bootstrap.models import find_model
-    from zhentu.decide.policy import unresolved
-    from zhentu.decide.policy_file import default_policy_path, load_policy
-    from zhentu.errors import ConfigError
-
-    path = file or settings.policy_path or default_policy_path()
-    policy = load_policy(path)
-    problems = unresolved(policy, find_model(settings)[0].thresholds)
-    if problems:
-        raise ConfigError(str(path), problems)
-    return f"{path}: version {policy.version}, mode {policy.mode.value}, no problems"
-
-
 def _labels_sound(settings: Settings) -> str:
     from zhentu.bootstrap.labels import build_notices, read_generators, read_trust_lists, signing_key
 
@@ -210,8 +204,8 @@ def _drift(settings: Settings) -> str:
     entry, _ = find_model(settings)
     store, window, count = build_store(settings), ScoreWindow(), 0
     try:
-        for scores in store.latest_scores(entry.sha256, 2000):
-            window.add(scores.as_dict())
+        for verdict in store.latest_verdicts(entry.sha256, 2000):
+            window.add(entry.read_at(verdict, {}).scores.as_dict())
             count += 1
     finally:
         store.close()

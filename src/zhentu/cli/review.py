@@ -35,7 +35,7 @@ def export(
         Path | None, typer.Option(help="A training manifest whose rows come first, so that a model learns from both.")
     ] = None,
 ) -> None:
-    """Write a training manifest from decisions; `python -m zhentu_training.train --manifest` takes it as it is.
+    """Write a training manifest from decisions; `python -m zhentu_training.fit --manifest` takes it as it is.
 
     The column `review` says single, double (two reviewers agree), appeal or disputed; the last is not trained on.
 

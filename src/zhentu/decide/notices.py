@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zhentu.types import AiState, BankHit, BankKind, Category, Evidence, Signal
+from zhentu.types import AiState, Answer, BankHit, BankKind, Category, Comparison, Evidence, Question, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,37 @@ MODE_OFF = Words("Screening is switched off by policy.", "策略已关闭图片�
 NOTHING_FOUND = Words("Nothing that needs action was found.", "未发现需要处理的问题。")
 
 
-def score_words(category: Category, action: str, score: float, threshold: float) -> Words:
-    """Why a score asks for an action, with both figures, and what happens next."""
+# What pixels of one picture cannot settle: a well-made replacement of the fabric is a fine picture of another fabric.
+_ONE_PICTURE_CANNOT_TELL: dict[Category, Words] = {
+    Category.MATERIAL_MISMATCH: Words(
+        "One picture alone cannot tell the real material or style: this is a suspicion, which photos of the real goods "
+        "confirm or clear.",
+        "仅凭一张图片无法判断商品的真实材质或款式：此处仅为怀疑，须与商品实拍图比对方可确认或排除。",
+    ),
+}
+
+
+def _figures(score: float, limit: float) -> tuple[str, str]:
+    """Both with two decimals, or as many as it takes (at most six) to tell the limit from the score and from zero."""
+    for decimals in range(2, 6):
+        shown = f"{score:.{decimals}f}", f"{limit:.{decimals}f}"
+        if float(shown[1]) > 0 and (score == limit or shown[0] != shown[1]):
+            return shown
+    return f"{score:.6f}", f"{limit:.6f}"
+
+
+def score_words(category: Category, action: str, score: float, threshold: float, alone: bool = True) -> Words:
+    """Why a score asks for an action, with both figures, what one picture cannot tell, and what happens next.
+
+    alone: no reference pictures were compared.
+    """
     seen, after = _SEEN[category], _NEXT[action]
+    caveat = _ONE_PICTURE_CANNOT_TELL.get(category) if alone else None
+    said = Words(f" {caveat.en}", caveat.zh) if caveat else Words("", "")
+    got, limit = _figures(score, threshold)
     return Words(
-        f"{seen.en} (score {score:.2f}, limit {threshold:.2f}) {after.en}",
-        f"{seen.zh}（得分 {score:.2f}，阈值 {threshold:.2f}）{after.zh}",
+        f"{seen.en} (score {got}, limit {limit}){said.en} {after.en}",
+        f"{seen.zh}（得分 {got}，阈值 {limit}）{said.zh}{after.zh}",
     )
 
 
@@ -134,12 +159,50 @@ def bank_words(hit: BankHit, action: str) -> Words:
     )
 
 
-def comparison_words(action: str, mismatch: float, threshold: float) -> Words:
-    """Why the comparison with reference pictures asks for an action."""
-    after = _NEXT[action]
+QUESTION_NAMES: dict[Question, Words] = {
+    Question.PRODUCT: Words("the goods themselves", "商品本身"),
+    Question.COLOUR: Words("the colour", "颜色"),
+    Question.TEXTURE: Words("the material or texture", "材质或质感"),
+    Question.PRINT: Words("the print or pattern", "印花或图案"),
+    Question.CONSTRUCTION: Words("the make (parts or proportions)", "款式结构（部件或比例）"),
+}
+
+ANSWER_NAMES: dict[Answer, Words] = {
+    Answer.SAME: Words("the same", "相符"),
+    Answer.DIFFERS: Words("differs", "不符"),
+    Answer.CANNOT_TELL: Words("cannot tell", "无法判断"),
+}
+
+COLOUR_VARIANT = Words(
+    "The goods are shown in another colour than in the reference pictures; the listing offers several colours, so "
+    "nothing needs to be done.",
+    "图中商品与参考图片颜色不同；该商品已声明有多种颜色，无需处理。",
+)
+
+
+def differing_words(comparison: Comparison) -> Words:
+    """Which of the questions differ, by name, surest first; empty where none could be told."""
+    names = [QUESTION_NAMES[question] for question in comparison.differing]
+    return Words(", ".join(each.en for each in names), "、".join(each.zh for each in names))
+
+
+def comparison_words(action: str, comparison: Comparison, threshold: float) -> Words:
+    """Why the comparison with reference pictures asks for an action, and what differs."""
+    after, what = _NEXT[action], differing_words(comparison)
+    if Question.PRODUCT in comparison.differing:
+        seen = Words("They look like other goods.", "疑似并非同一商品。")
+    elif comparison.differing:
+        seen = Words(
+            f"It looks like the same goods, but these differ: {what.en}.", f"疑似同一商品，但{what.zh}有差异。"
+        )
+    else:
+        seen = Words("What exactly differs cannot be told.", "无法确定具体差异。")
+    got, limit = _figures(comparison.score, threshold)
     return Words(
-        f"The goods look unlike the reference pictures (score {mismatch:.2f}, limit {threshold:.2f}). {after.en}",
-        f"图中商品与参考图片不符（得分 {mismatch:.2f}，阈值 {threshold:.2f}）。{after.zh}",
+        f"The goods look unlike the reference pictures (score {got}, limit {limit}; "
+        f"{comparison.agreeing} of {comparison.compared} agree). {seen.en} {after.en}",
+        f"图中商品与参考图片不符（得分 {got}，阈值 {limit}；{comparison.compared} 张参考图中 "
+        f"{comparison.agreeing} 张相符）。{seen.zh}{after.zh}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,11 +17,14 @@ from zhentu.types import (
     BankKind,
     Basis,
     Category,
+    Comparison,
     Decision,
     Evidence,
     EvidenceKind,
     Listing,
     Mode,
+    Profile,
+    Question,
     Reason,
     ReasonKind,
     Signal,
@@ -33,7 +37,7 @@ from zhentu.types import (
 class LimitWord(StrEnum):
     """What may stand in a policy instead of a number."""
 
-    MODEL = "model"  # the threshold shipped with the model
+    MODEL = "model"  # the threshold shipped with the model, of the policy's profile
     OFF = "off"  # this action is never asked for
 
 
@@ -42,6 +46,8 @@ ACTIONS = (Action.LABEL, Action.REVIEW, Action.BLOCK)
 # A perceptual match ignores colour, so it may ask for label or review, never for block.
 BANK_KEYS = (*(kind.value for kind in BankKind), *(f"{kind.value}_similar" for kind in BankKind))
 UNSIGNED = (Trust.DECLARED, Trust.FORGEABLE)
+_COLOUR_NAMES = frozenset(("colour", "colours", "color", "colors", "颜色", "颜色分类", "色号"))
+_SEPARATORS = re.compile(r"[,;/|，、；／\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ class Policy:
 
     rollout: percent of pictures, 0..100, on which `enforce` is in force; the others are decided in shadow.
     banks: by BANK_KEYS.  comparison: limits of the mismatch score against references, by action.
+    profile: whose thresholds `model` stands for.  prior: share of each category's pictures in the user's traffic, at
+    which scores are read; of categories left out, the share that the model states.
     """
 
     version: str
@@ -60,9 +68,11 @@ class Policy:
     rollout: float = 100.0
     banks: Mapping[str, Action] = field(default_factory=dict)
     comparison: Mapping[Action, Limit] = field(default_factory=dict)
+    profile: Profile = Profile.BALANCED
+    prior: Mapping[Category, float] = field(default_factory=dict)
 
     def thresholds(self, category: Category, goods: str, shipped: Sequence[Threshold]) -> tuple[Threshold, ...]:
-        """What a category's score is held against, the mildest action first. shipped: thresholds of the model."""
+        """What a category's score is held against, the mildest action first. shipped: of the model, for this policy."""
         own, general = self.limits.get((category, goods), {}), self.limits.get((category, ""), {})
         limits = {action: own.get(action, general.get(action, LimitWord.OFF)) for action in ACTIONS}
         return _resolved(limits, category, Basis.PICTURE_ALONE, shipped)
@@ -80,14 +90,15 @@ def decide(
     shipped: Sequence[Threshold],
     *,
     hits: Sequence[BankHit] = (),
-    mismatch: float | None = None,
+    comparison: Comparison | None = None,
     picture_sha256: str = "",
 ) -> Decision:
     """What the policy says of one picture.
 
-    shipped: the thresholds that came with the model and with the comparison.  hits: entries of banks it matches.
-    mismatch: score against reference pictures in [0, 1], None where none was compared.  picture_sha256: decides whether
-    it is part of the roll-out.
+    verdict: read at the policy's prior.  shipped: the thresholds that came with the model, for the policy's profile and
+    prior, and with the comparison.  hits: entries of banks it matches.
+    comparison: with reference pictures, None where none was compared.  picture_sha256: decides whether the picture is
+    part of the roll-out.
     The gravest action asked for wins; every reason is kept. In shadow mode, and outside the roll-out, the action is
     recorded and `applied` is allow.
     """
@@ -100,10 +111,10 @@ def decide(
     reasons = _bank_reasons(hits, policy) + _provenance_reasons(evidence, policy)
     if verdict is not None:
         reasons += _score_reasons(verdict, listing.goods, policy, shipped, used)
-    if mismatch is not None:
+    if comparison is not None:
         held = policy.comparison_thresholds(shipped)
         used += held
-        reasons += _comparison_reasons(mismatch, held)
+        reasons += _comparison_reasons(comparison, listing, held)
     action = max((reason.action for reason in reasons), key=lambda each: each.severity, default=Action.ALLOW)
     if not reasons:
         words = notices.NOTHING_FOUND
@@ -189,14 +200,25 @@ def _bank_reasons(hits: Sequence[BankHit], policy: Policy) -> list[Reason]:
     return reasons
 
 
-def _comparison_reasons(mismatch: float, held: Sequence[Threshold]) -> list[Reason]:
-    passed = _gravest_passed(mismatch, held)
+def _comparison_reasons(comparison: Comparison, listing: Listing, held: Sequence[Threshold]) -> list[Reason]:
+    passed = _gravest_passed(comparison.score, held)
     if passed is None:
         return []
-    words = notices.comparison_words(passed.action.value, mismatch, passed.value)
-    code, category = f"comparison_{passed.category.value}", passed.category
-    kind = ReasonKind.COMPARISON
-    return [Reason(kind, code, passed.action, words.en, words.zh, category, mismatch, passed.value)]
+    kind, category = ReasonKind.COMPARISON, passed.category
+    if comparison.differing == (Question.COLOUR,) and offers_colours(listing):
+        words = notices.COLOUR_VARIANT
+        return [Reason(kind, "comparison_colour_variant", Action.ALLOW, words.en, words.zh, category, comparison.score)]
+    words = notices.comparison_words(passed.action.value, comparison, passed.value)
+    code = f"comparison_{category.value}"
+    return [Reason(kind, code, passed.action, words.en, words.zh, category, comparison.score, passed.value)]
+
+
+def offers_colours(listing: Listing) -> bool:
+    """Whether the seller declares several colours of the goods, as in {"colour": "red, blue"} or {"颜色": "红/蓝"}."""
+    for name, value in listing.declared_attributes.items():
+        if name.strip().casefold() in _COLOUR_NAMES:
+            return len({part.strip().casefold() for part in _SEPARATORS.split(value) if part.strip()}) > 1
+    return False
 
 
 def _gravest_passed(score: float, held: Sequence[Threshold]) -> Threshold | None:
@@ -228,7 +250,8 @@ def _score_reasons(
         used += held
         passed = _gravest_passed(score, held)
         if passed is not None:
-            words = notices.score_words(category, passed.action.value, score, passed.value)
+            alone = verdict.basis is Basis.PICTURE_ALONE
+            words = notices.score_words(category, passed.action.value, score, passed.value, alone)
             code, kind = f"score_{category.value}", ReasonKind.SCORE
             reasons.append(Reason(kind, code, passed.action, words.en, words.zh, category, score, passed.value))
     return reasons
@@ -262,4 +285,5 @@ def _decision(
         policy_sha256=policy.sha256,
         ai_state=ai_state,
         thresholds=tuple(used),
+        profile=next((each.profile for each in used if each.profile), None),
     )

@@ -12,9 +12,10 @@ import yaml
 
 from zhentu.decide.policy import ACTIONS, BANK_KEYS, UNSIGNED, Limit, LimitWord, Policy
 from zhentu.errors import ConfigError
-from zhentu.types import CATEGORIES, Action, Category, Mode, Trust
+from zhentu.types import CATEGORIES, Action, Category, Mode, Profile, Trust
 
-_KEYS = ("version", "mode", "rollout", "thresholds", "comparison", "banks", "provenance")
+_KEYS = ("version", "mode", "rollout", "profile", "prior", "thresholds", "comparison", "banks", "provenance")
+LEAST_PRIOR, MOST_PRIOR = 1e-4, 1 - 1e-4  # beyond them scores would crowd at 0 or 1 and no longer differ
 _TRUSTS = (Trust.SIGNED, Trust.DECLARED, Trust.FORGEABLE)
 
 
@@ -53,10 +54,12 @@ def parse_policy(text: str, source: str) -> Policy:
     rollout = _rollout(content.get("rollout", 100), problems)
     banks = _banks(content.get("banks", {}), problems)
     comparison = _comparison(content.get("comparison", {}), problems)
+    profile = _profile(content.get("profile", Profile.BALANCED.value), problems)
+    prior = _prior(content.get("prior", {}), problems)
     if problems:
         raise ConfigError(source, problems)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Policy(str(version), digest, mode, thresholds, provenance, rollout, banks, comparison)
+    return Policy(str(version), digest, mode, thresholds, provenance, rollout, banks, comparison, profile, prior)
 
 
 def _mode(value: object, problems: list[str]) -> Mode:
@@ -67,6 +70,36 @@ def _mode(value: object, problems: list[str]) -> Mode:
         problems.append(f"mode: {value!r} is not one of {', '.join(names)}{_hint(value, names)}")
         return Mode.ENFORCE
     return Mode(str(value))
+
+
+def _profile(value: object, problems: list[str]) -> Profile:
+    names = [profile.value for profile in Profile]
+    if value not in names:
+        problems.append(f"profile: {value!r} is not one of {', '.join(names)}{_hint(value, names)}")
+        return Profile.BALANCED
+    return Profile(str(value))
+
+
+def _prior(section: object, problems: list[str]) -> Mapping[Category, float]:
+    categories = [category.value for category in CATEGORIES]
+    if not isinstance(section, dict):
+        problems.append(
+            f"prior: must be a mapping from {', '.join(categories)} to a share of your pictures, or `model`"
+        )
+        return {}
+    problems += _unknown(section, categories, "prior.")
+    shares: dict[Category, float] = {}
+    for name, value in section.items():
+        if name not in categories or value == LimitWord.MODEL:
+            continue
+        if isinstance(value, int | float) and not isinstance(value, bool) and LEAST_PRIOR <= value <= MOST_PRIOR:
+            shares[Category(name)] = float(value)
+        else:
+            problems.append(
+                f"prior.{name}: {value!r} is not a share from {LEAST_PRIOR} to {MOST_PRIOR} (0.05 is one picture in "
+                "twenty) or `model`"
+            )
+    return shares
 
 
 def _rollout(value: object, problems: list[str]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import numpy as np
@@ -13,6 +14,21 @@ from pydantic.dataclasses import dataclass as checked
 def sigmoid(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """1 / (1 + exp(-logits)), of any shape; logits beyond 60 give 0 or 1 without a warning of overflow."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(np.asarray(logits, np.float64), -60, 60))))
+
+
+def log_odds(p: float) -> float:
+    """log(p / (1 - p)) of a probability between 0 and 1, both left out."""
+    return math.log(p / (1 - p))
+
+
+def at_prior(p: float, stated: float, prior: float) -> float:
+    """A probability that holds where the share `stated` is positive, as it holds where `prior` is; 0 and 1 stay.
+
+    The likelihood ratio of a picture is the same in all traffic, so its log-odds move by those of the priors (Bayes).
+    """
+    if stated == prior or p in (0.0, 1.0):
+        return p
+    return 1 / (1 + math.exp(-(log_odds(p) + log_odds(prior) - log_odds(stated))))
 
 
 @checked(frozen=True, slots=True, config=ConfigDict(extra="forbid"))

@@ -1,93 +1,119 @@
-"""A picture against pictures that are known to show the real goods: only this can prove a material mismatch."""
+"""A picture against pictures that are known to show the real goods: only this can prove a material mismatch.
+
+Both are looked at alone, once: the goods are found, cut out and encoded (kept by sha256). Then each pair is measured,
+and small heads answer: the same goods? the same colour, texture, print, construction?
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
+import cv2
 import numpy as np
 import onnxruntime as ort
 
+from zhentu.detect.canvas import SIDE, Canvas, FloatArray, canvas_of, view_of
+from zhentu.detect.figures import NAMES, Measured, measure
+from zhentu.detect.goods import GoodsFinder
+from zhentu.detect.heatmap import LONG_SIDE
+from zhentu.detect.look import Look
 from zhentu.detect.models import ComparerEntry
+from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.detect.sessions import open_session
-from zhentu.detect.views import whole_view
+from zhentu.detect.surface import surface_of
+from zhentu.digest import digest_of
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
-from zhentu.types import Category, Comparison, Heatmap, ModelRef, Picture, Threshold
+from zhentu.types import Answer, Category, Comparison, Heatmap, ModelRef, Picture, QuestionAnswer, Threshold
 
 MOST_REFERENCES = 16
-GOLDEN_TOLERANCE = 5e-3  # of a probability: processors round differently
+GOLDEN_TOLERANCE = 2e-2  # of a probability: processors round differently, and key points move with it
+_LOOKS_KEPT = 48  # 2 MB each
+_CLEAR = 0.6  # share of the unlike places' scale: where a place is that unlike, the map is full
 
 
 class Comparer:
-    """One comparison model in one ONNX Runtime session; `compare` may be called from several threads at once.
+    """One comparison model in two ONNX Runtime sessions; `compare` may be called from several threads at once.
 
     Tolerant of pose, light, ground, crop and camera; sensitive to material, texture, pattern, colour and construction.
-    The session is opened when first asked, because most processes never are: `compare` and `verify_golden` raise
-    ModelError when a file is missing or altered.
+    The sessions are opened when first asked, because most processes never are: `compare` and `verify_golden` raise
+    ModelError when a file is missing or altered, or when the heads take other figures than this version measures.
     """
 
     def __init__(
         self,
         entry: ComparerEntry,
         folder: Path,
+        finder: GoodsFinder,
         threads: int = 1,
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
-        self._entry, self._folder = entry, folder
+        self._entry, self._folder, self._finder = entry, folder, finder
         self._threads, self._providers = threads, providers
-        self._session: ort.InferenceSession | None = None
-        self._opening = Lock()
+        self._sessions: tuple[ort.InferenceSession, ort.InferenceSession] | None = None
+        self._opening, self._keeping = Lock(), Lock()
+        self._looks: OrderedDict[str, Look] = OrderedDict()
 
     @property
     def model(self) -> ModelRef:
-        """Name, version and sha256 of the model."""
-        return self._entry.ref
+        """Name, version, and one sha256 over everything that decides: its files, its levels and the goods finder."""
+        entry = self._entry
+        parts = [entry.sha256, entry.heads.sha256, entry.calibration, entry.levels, self._finder.model.sha256]
+        return ModelRef(entry.name, entry.version, digest_of(parts))
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
-        """The limit for review: the score that at most one in a hundred true matches reaches."""
+        """The limit that ships with it: the score that at most one in a hundred true matches reaches."""
         return self._entry.thresholds
 
     def compare(self, picture: Picture, references: Sequence[Picture]) -> Comparison:
-        """How likely the picture shows other goods than the references; the most similar reference speaks.
+        """Whether the picture shows the goods of the references; the most similar reference speaks.
 
         A seller's references show the goods from several sides: the picture need agree with one of them only.
         Raises UsageError without references or with more than 16.
         """
         if not 1 <= len(references) <= MOST_REFERENCES:
             raise UsageError(f"{len(references)} references were given; give 1 to {MOST_REFERENCES}")
-        views = np.stack([whole_view(each.rgb, self._entry.view_size) for each in (picture, *references)])
-        logits, likeness, maps = self._opened().run(("logits", "likeness", "map"), {"views": views})
-        scores = self._entry.calibration.probability(np.asarray(logits))
-        best = int(np.argmin(scores))
+        own, *looks = self._looked_at([picture, *references])
+        measured = [measure(own, look) for look in looks]
+        scores = self._scores(measured)
+        best = int(np.argmin(scores[:, 0]))
+        threshold = self._entry.review_threshold
         return Comparison(
-            score=float(scores[best]),
-            similarity=float(np.clip(np.asarray(likeness)[best], 0, 1)),
+            score=float(scores[best, 0]),
+            similarity=float(np.clip(measured[best].figures[_SIMILARITY], 0, 1)),
             reference_sha256=references[best].sha256,
             model=self.model,
-            # Where nothing alike was found in the reference.
-            difference=Heatmap((1 - np.asarray(maps)[best]).clip(0, 1).astype(np.float32), Category.MATERIAL_MISMATCH),
+            difference=over_picture(measured[best].unlike, own.canvas, picture),
+            answer=self._answer("mismatch", float(scores[best, 0])),
+            answers=tuple(
+                QuestionAnswer(question, self._answer(question.value, score), score)
+                for question, score in zip(QUESTIONS, scores[best, 1:].tolist(), strict=True)
+            ),
+            agreeing=int((scores[:, 0] < threshold).sum()),
+            compared=len(references),
+            goods_found=own.found and looks[best].found,
+            reference_difference=over_picture(measured[best].unlike_back, looks[best].canvas, references[best]),
         )
 
-    def _opened(self) -> ort.InferenceSession:
-        with self._opening:
-            if self._session is None:
-                entry, path = self._entry, self._folder / self._entry.file
-                self._session = open_session(path, entry.sha256, entry.weights, self._threads, self._providers)
-            return self._session
+    def scores_of(self, first: Picture, second: Picture) -> FloatArray:
+        """Calibrated probabilities (6,) in the order of ANSWERED, for two pictures."""
+        one, other = self._looked_at([first, second])
+        return np.asarray(self._scores([measure(one, other)])[0])
 
     def verify_golden(self, samples: Path) -> float:
         """Compare the golden pairs and return the largest difference. Raises ModelError above the tolerance."""
-        worst = 0.0
+        worst = self._finder.verify_golden(samples)
         for golden in self._entry.golden:
             paths = samples / golden.picture, samples / golden.reference
             missing = [str(path) for path in paths if not path.is_file()]
             if missing:
                 raise ModelError(f"{self.model}: golden pictures are missing: {', '.join(missing)}; reinstall zhentu")
             first, second = (decode(path.read_bytes()) for path in paths)
-            difference = abs(self.compare(first, [second]).score - golden.score)
+            difference = abs(float(self.scores_of(first, second)[0]) - golden.score)
             if difference > GOLDEN_TOLERANCE:
                 raise ModelError(
                     f"{self.model}: {golden.picture} against {golden.reference} is off by {difference:.4f} "
@@ -96,3 +122,75 @@ class Comparer:
                 )
             worst = max(worst, difference)
         return worst
+
+    def _answer(self, output: str, score: float) -> Answer:
+        levels = self._entry.levels[output]
+        if score >= levels.differs:
+            return Answer.DIFFERS
+        return Answer.SAME if score <= levels.same else Answer.CANNOT_TELL
+
+    def _scores(self, measured: Sequence[Measured]) -> FloatArray:
+        """Calibrated probabilities (pairs, ANSWERED)."""
+        _, heads = self._opened()
+        (logits,) = heads.run(("logits",), {"figures": np.stack([each.figures for each in measured])})
+        columns = np.asarray(logits).T
+        platts = [self._entry.calibration[name] for name in ANSWERED]
+        found = [platt.probability(column) for platt, column in zip(platts, columns, strict=True)]
+        return np.stack(found, 1).astype(np.float32)
+
+    def _looked_at(self, pictures: Sequence[Picture]) -> list[Look]:
+        """A look at each; those seen before are not looked at again."""
+        with self._keeping:
+            known = {each.sha256: self._looks[each.sha256] for each in pictures if each.sha256 in self._looks}
+        new = list({each.sha256: each for each in pictures if each.sha256 not in known}.values())
+        if new:
+            known |= zip([each.sha256 for each in new], self._look(new), strict=True)
+        with self._keeping:
+            for each in pictures:
+                self._looks[each.sha256] = known[each.sha256]
+                self._looks.move_to_end(each.sha256)
+            while len(self._looks) > _LOOKS_KEPT:
+                self._looks.popitem(last=False)
+        return [known[each.sha256] for each in pictures]
+
+    def _look(self, pictures: Sequence[Picture]) -> list[Look]:
+        encoder, _ = self._opened()
+        goods = [self._finder.find(picture) for picture in pictures]
+        canvases = [canvas_of(picture.rgb, found) for picture, found in zip(pictures, goods, strict=True)]
+        tokens, classes = encoder.run(("tokens", "classes"), {"views": np.stack([view_of(each) for each in canvases])})
+        return [
+            Look(canvas, surface_of(canvas), np.asarray(tokens)[k], np.asarray(classes)[k], goods[k].found)
+            for k, canvas in enumerate(canvases)
+        ]
+
+    def _opened(self) -> tuple[ort.InferenceSession, ort.InferenceSession]:
+        with self._opening:
+            if self._sessions is None:
+                entry, folder = self._entry, self._folder
+                if entry.figures != NAMES:
+                    raise ModelError(
+                        f"{self.model}: its heads take {len(entry.figures)} figures that this version of zhentu does "
+                        "not measure; install the version it was made with, or export it anew"
+                    )
+                encoder = open_session(folder / entry.file, entry.sha256, entry.weights, self._threads, self._providers)
+                heads = open_session(folder / entry.heads.file, entry.heads.sha256, (), self._threads, self._providers)
+                self._sessions = encoder, heads
+            return self._sessions
+
+
+def over_picture(unlike: FloatArray, canvas: Canvas, picture: Picture) -> Heatmap:
+    """A map over the canvas, (places, places), laid over the whole picture; 0 where the canvas does not reach."""
+    scale = LONG_SIDE / max(picture.height, picture.width)
+    rows, columns = max(round(picture.height * scale), 1), max(round(picture.width * scale), 1)
+    x = ((np.arange(columns) + 0.5) / columns * picture.width - canvas.corner[0]) * canvas.scale
+    y = ((np.arange(rows) + 0.5) / rows * picture.height - canvas.corner[1]) * canvas.scale
+    places = unlike.shape[0] / SIDE
+    grid_x, grid_y = np.meshgrid(x * places - 0.5, y * places - 0.5)
+    grid = cv2.remap(
+        unlike / _CLEAR, grid_x.astype(np.float32), grid_y.astype(np.float32), cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT, borderValue=0,
+    )  # fmt: skip
+    return Heatmap(np.asarray(grid, np.float32).clip(0, 1), Category.MATERIAL_MISMATCH)
+
+
+_SIMILARITY = NAMES.index("place1.mean")

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from zhentu.detect.calibration import sigmoid
-from zhentu.detect.heatmap import combine
+from zhentu.detect.heatmap import heatmaps_of, place_map
 from zhentu.detect.models import ModelEntry
 from zhentu.detect.sessions import open_session
 from zhentu.detect.views import Views, make_views
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
-from zhentu.types import CATEGORIES, OUTPUTS, Heatmap, ModelRef, Picture, Scores, Verdict
+from zhentu.types import CATEGORIES, Heatmap, ModelRef, Picture, Scores, Verdict
 
 # Of a probability: processors round differently, int8 more so; an altered model, or int8 on a processor whose 8-bit
 # sums overflow, is further off.
@@ -36,8 +36,8 @@ class Detector:
         self, entry: ModelEntry, folder: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
     ) -> None:
         self._entry = entry
-        self._slope = np.array([entry.calibration[name].slope for name in OUTPUTS])
-        self._intercept = np.array([entry.calibration[name].intercept for name in OUTPUTS])
+        self._slope = np.array([entry.calibration[each].slope for each in CATEGORIES])
+        self._intercept = np.array([entry.calibration[each].intercept for each in CATEGORIES])
         self._session = _open(entry, folder, threads, providers)
 
     @property
@@ -54,25 +54,28 @@ class Detector:
         """Score one picture; heatmaps, one per category, only where asked for."""
         views = make_views(picture.rgb, self._entry.views)
         logits, whole_map, crop_maps = self.run(views)
-        probabilities = self._calibrated(logits)
+        scores = self.scores_of(logits)
         heatmaps: tuple[Heatmap, ...] = ()
         if with_heatmaps:
-            count = len(CATEGORIES)
-            slope, intercept = self._slope[:count, None, None], self._intercept[:count, None, None]
-            heatmaps = combine(
-                sigmoid(slope * whole_map + intercept),
-                sigmoid(slope * crop_maps + intercept),
-                views.boxes,
-                picture.height,
-                picture.width,
-            )
-        scores = Scores(**dict(zip(OUTPUTS, map(float, probabilities), strict=True)))
+            maps, size = (sigmoid(whole_map), sigmoid(crop_maps)), self._entry.views.crop_size
+            places = place_map(*maps, views.boxes, size, picture.height, picture.width)
+            heatmaps = heatmaps_of(places, scores, self._entry.stands_out)
         return Verdict(scores=scores, model=self.model, heatmaps=heatmaps)
 
     def run(self, views: Views) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """The raw graph: logits float32 (6,), whole_map (5, h, w), crop_maps (N, 5, h2, w2)."""
+        """The raw graph: logits float32 (5,), and log-odds that a place is forged: whole (h, w), crops (N, h2, w2)."""
         logits, whole_map, crop_maps = self._session.run(_GRAPH_OUTPUTS, {"whole": views.whole, "crops": views.crops})
         return np.asarray(logits), np.asarray(whole_map), np.asarray(crop_maps)
+
+    def scores_of(self, logits: npt.NDArray[np.float32]) -> Scores:
+        """Calibrated scores of the graph's logits (5,).
+
+        `forged`, that any of the five holds, is the highest of them: the least it can be, P(any) >= P(one), and
+        the most that is known, because pictures of several offences are too rare to learn how these go together.
+        """
+        five = sigmoid(self._slope * logits + self._intercept)
+        named = {label.value: float(p) for label, p in zip(CATEGORIES, five, strict=True)}
+        return Scores(**named, forged=max(named.values()))
 
     def verify_golden(self, samples: Path) -> float:
         """Score the golden pictures and return the largest difference. Raises ModelError above the tolerance."""
@@ -93,18 +96,20 @@ class Detector:
                 worst = max(worst, difference)
         return worst
 
-    def _calibrated(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        return sigmoid(self._slope * logits + self._intercept)
-
 
 def _open(entry: ModelEntry, folder: Path, threads: int, providers: Sequence[str]) -> ort.InferenceSession:
     session = open_session(folder / entry.file, entry.sha256, entry.weights, threads, providers)
     expected = {"whole": entry.views.whole_size, "crops": entry.views.crop_size}
     shapes = {each.name: each.shape for each in session.get_inputs()}
-    names = tuple(each.name for each in session.get_outputs())
-    if set(shapes) != set(_INPUTS) or names != _GRAPH_OUTPUTS:
+    given = {each.name: each.shape for each in session.get_outputs()}
+    if set(shapes) != set(_INPUTS) or tuple(given) != _GRAPH_OUTPUTS:
         raise ModelError(
-            f"{entry.file}: graph takes {sorted(shapes)} and gives {names}; expected {_INPUTS}, {_GRAPH_OUTPUTS}"
+            f"{entry.file}: graph takes {sorted(shapes)} and gives {tuple(given)}; expected {_INPUTS}, {_GRAPH_OUTPUTS}"
+        )
+    if given["logits"] != [len(CATEGORIES)]:
+        raise ModelError(
+            f"{entry.file}: graph gives logits of shape {given['logits']}, expected is one for each of the five "
+            "outputs; it is a model of another version of zhentu: take one that belongs to this version"
         )
     for name, side in expected.items():
         if shapes[name][1:] != [side, side, 3]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,10 +13,22 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAda
 from pydantic.dataclasses import dataclass as checked
 
 from zhentu.atomic import write_whole
-from zhentu.detect.calibration import Platt
+from zhentu.detect.calibration import Platt, at_prior
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import ModelError, UsageError
-from zhentu.types import CATEGORIES, OUTPUTS, Action, Basis, Category, ModelRef, Output, Threshold
+from zhentu.types import (
+    CATEGORIES,
+    OUTPUTS,
+    Action,
+    Basis,
+    Category,
+    ModelRef,
+    Output,
+    Profile,
+    Scores,
+    Threshold,
+    Verdict,
+)
 from zhentu.validation import problems_of
 
 MANIFEST = "manifest.json"
@@ -41,7 +54,7 @@ def _in_range(thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
 
 @checked(frozen=True, slots=True, config=_STRICT)
 class Golden:
-    """A sample picture of the package and the six scores the model must give it."""
+    """A sample picture of the package and the six scores the model must give it: the five, and `forged`."""
 
     picture: str
     scores: Mapping[Output, Probability]
@@ -65,9 +78,39 @@ class TrainingData:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class OperatingPoint:
+    """One threshold and what it did to pictures that the judging heads had not seen, sources weighted alike.
+
+    false_alarms: share of genuine pictures at or over it.  recall: share of the category's pictures at or over it.
+    """
+
+    threshold: Threshold
+    false_alarms: Probability
+    recall: Probability
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class ProfilePoints:
+    """The thresholds of one profile. false_alarms: share of genuine pictures on which any of them acts."""
+
+    points: tuple[OperatingPoint, ...]
+    false_alarms: Probability
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """Without the rates."""
+        return tuple(each.threshold for each in self.points)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class ModelEntry:
     """One model: its file, how pictures are prepared for it, and how its logits are read.
 
+    calibration: of each of the five.  prior: the share of AI-made pictures at which the score of ai_generated is a
+    probability; category_prior: of each of the four others.
+    thresholds: as shipped, those of the profile `balanced`.
+    profiles: thresholds for platforms that would rather act seldom, or often, each with its measured rates.
+    stands_out: by how much a place's probability must exceed the ground's for a heatmap to point at it.
     precision: of the arithmetic. int8 needs a processor with 8-bit dot products (VNNI, ARM dotprod) to be fast and
     exact.
     weights: files that the graph needs beside its own.
@@ -80,7 +123,7 @@ class ModelEntry:
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     labels: tuple[Category, ...]
     views: ViewSpec
-    calibration: Mapping[Output, Platt]
+    calibration: Mapping[Category, Platt]
     thresholds: Annotated[tuple[Threshold, ...], BeforeValidator(_from_keys), AfterValidator(_in_range)]
     golden: tuple[Golden, ...]
     training_data: TrainingData
@@ -90,11 +133,50 @@ class ModelEntry:
     precision: Literal["fp32", "int8"] = "fp32"
     weights: tuple[WeightsFile, ...] = ()
     reference: Mapping[Output, tuple[float, ...]] = Field(default_factory=dict)
+    prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    category_prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    profiles: Mapping[Profile, ProfilePoints] = Field(default_factory=dict)
+    stands_out: Probability = 0.25
 
     @property
     def ref(self) -> ModelRef:
         """Name, version and sha256, as they enter a record."""
         return ModelRef(self.name, self.version, self.sha256)
+
+    @property
+    def stated_prior(self) -> dict[Category, float]:
+        """The share of pictures of each category at which its score is a probability."""
+        shares = dict.fromkeys(CATEGORIES, self.category_prior)
+        return shares | {Category.AI_GENERATED: self.prior}
+
+    def read_at(self, verdict: Verdict, prior: Mapping[Category, float]) -> Verdict:
+        """What this model said, as probabilities of traffic with these shares; of those left out, the stated ones.
+
+        The verdict may have been read at other shares before (`Verdict.prior`). `forged` is the highest of the five.
+        """
+        if verdict.prior == prior:
+            return verdict
+        stated = self.stated_prior
+        before, after = stated | dict(verdict.prior), stated | dict(prior)
+        five = {each.value: at_prior(verdict.scores.of(each), before[each], after[each]) for each in CATEGORIES}
+        return replace(verdict, scores=Scores(**five, forged=max(five.values())), prior=prior)
+
+    def thresholds_for(self, profile: Profile, prior: Mapping[Category, float]) -> tuple[Threshold, ...]:
+        """The thresholds of a profile, to be held against scores that are read at `prior`.
+
+        They move with the scores, so that the same pictures pass them whatever the prior is. A model without profiles
+        has one set of thresholds, which then belongs to none.
+        """
+        stated, of_profile = self.stated_prior, self.profiles.get(profile)
+        shipped = of_profile.thresholds if of_profile else self.thresholds
+        return tuple(
+            replace(
+                each,
+                value=at_prior(each.value, stated[each.category], prior.get(each.category, stated[each.category])),
+                profile=profile if of_profile else None,
+            )
+            for each in shipped
+        )
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -107,9 +189,52 @@ class GoldenPair:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
-class ComparerEntry:
-    """One model that compares a picture with references. view_size: side in pixels of the square views it takes.
+class QuestionLevels:
+    """Up to `same` a question is answered "the same", from `differs` on "differs"; in between nobody can tell."""
 
+    same: Probability
+    differs: Probability
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class ComparerEntry:
+    """One model that compares a picture with references: an encoder and the heads over the figures of a pair.
+
+    figures: names of what the heads take, in order.  calibration, levels: by output, "mismatch" and the questions.
+    review_threshold: the score that at most one in a hundred true matches reaches.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    weights: tuple[WeightsFile, ...]
+    heads: WeightsFile
+    figures: tuple[str, ...]
+    calibration: Mapping[str, Platt]
+    levels: Mapping[str, QuestionLevels]
+    review_threshold: Probability
+    golden: tuple[GoldenPair, ...]
+    training_data: TrainingData
+    created: str
+    licence: str
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """What ships with the comparison: a limit for review, of the mismatch against references."""
+        return (Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, self.review_threshold, Basis.REFERENCE),)
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and sha256, as they enter a record."""
+        return ModelRef(self.name, self.version, self.sha256)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class PlacesEntry:
+    """The comparison of version 0.1.0: one graph with one score.
+
+    view_size: side in pixels of the square views it takes.
     review_threshold: the score that at most one in a hundred true matches reaches.
     """
 
@@ -138,14 +263,47 @@ class ComparerEntry:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class GoldenGoods:
+    """A sample picture of the package, how sure the finder must be of its goods, and how much of it they fill."""
+
+    picture: str
+    sureness: Probability
+    share: Probability
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class FinderEntry:
+    """The network that finds the goods. view_size: side in pixels of the square view it takes.
+
+    least_sureness: below it the goods were not found.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    view_size: int
+    least_sureness: Probability
+    golden: tuple[GoldenGoods, ...]
+    created: str
+    licence: str
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and sha256."""
+        return ModelRef(self.name, self.version, self.sha256)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class Manifest:
     """All models of a folder, and which are active ("name@version"); a folder may hold no comparer."""
 
     schema: int
     active: str
     models: tuple[ModelEntry, ...]
-    comparers: tuple[ComparerEntry, ...] = ()
+    comparers: tuple[ComparerEntry | PlacesEntry, ...] = ()
     active_comparer: str = ""
+    finder: FinderEntry | None = None
 
     @staticmethod
     def load(folder: Path) -> Manifest:
@@ -179,7 +337,7 @@ class Manifest:
         return path
 
     @property
-    def comparer(self) -> ComparerEntry | None:
+    def comparer(self) -> ComparerEntry | PlacesEntry | None:
         """The active comparer, None where there is none."""
         return next((each for each in self.comparers if str(each.ref) == self.active_comparer), None)
 
@@ -226,7 +384,9 @@ def _problems(entry: ModelEntry) -> list[str]:
     problems = []
     if entry.labels != CATEGORIES:
         problems.append(f"{entry.ref}: labels must be {', '.join(CATEGORIES)}, in this order")
-    missing = [output for output in OUTPUTS if output not in entry.calibration]
+    missing = [category for category in CATEGORIES if category not in entry.calibration]
+    if entry.profiles and (unknown := [profile for profile in Profile if profile not in entry.profiles]):
+        problems.append(f"{entry.ref}: ships profiles, but not {', '.join(unknown)}; it needs all of them, or none")
     if missing:
         problems.append(f"{entry.ref}: no calibration for {', '.join(missing)}")
     for golden in entry.golden:

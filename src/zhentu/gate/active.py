@@ -135,7 +135,7 @@ class ActiveScreener:
 
     def _read_policy(self, screener: Screener) -> Policy:
         policy = load_policy(self._path)
-        problems = unresolved(policy, screener.detector.entry.thresholds)
+        problems = unresolved(policy, screener.detector.entry.thresholds_for(policy.profile, policy.prior))
         if problems:
             raise ConfigError(str(self._path), problems)
         return policy

@@ -62,7 +62,7 @@ def needs(role: Role) -> Callable[[Request], Coroutine[Any, Any, Caller]]:
             raise Forbidden(f"this needs the role {role.value}, and the key {caller.name!r} has {caller.role.value}")
         return caller
 
-    admitted.role = role  # type: ignore[attr-defined] - where `rules` finds what the route asks for
+    admitted.role = role  # type: ignore[attr-defined]  # where `rules` finds what the route asks for
     return admitted
 
 

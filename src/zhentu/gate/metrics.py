@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from zhentu.detect.drift import ScoreWindow
 from zhentu.gate.tracing import Tracing
-from zhentu.types import Record
+from zhentu.types import Record, Verdict
 
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SCORES = tuple(k / 10 for k in range(1, 11))
@@ -64,18 +64,18 @@ class GateMetrics:
         finally:
             self.stages.labels(name).observe(time.perf_counter() - began)
 
-    def observe(self, record: Record) -> None:
-        """Count one screened picture."""
+    def observe(self, record: Record, own: Verdict | None) -> None:
+        """Count one screened picture. own: the verdict at the model's own prior, which its reference is made of."""
         decision = record.decision
         self.screened.labels(decision.action.value, decision.applied.value).inc()
         self.latency.observe(record.latency_ms / 1e3)
         for reason in decision.reasons:
             self.reasons.labels(reason.code, reason.action.value).inc()
         if record.verdict:
-            scores = record.verdict.scores.as_dict()
-            self.window.add(scores)
-            for output, score in scores.items():
+            for output, score in record.verdict.scores.as_dict().items():
                 self.scores.labels(output).observe(score)
+        if own:
+            self.window.add(own.scores.as_dict())
 
     def exposition(self) -> bytes:
         """Prometheus text format."""

@@ -109,6 +109,7 @@ class InForceAnswer(BaseModel):
     policy: str
     policy_sha256: str
     mode: str
+    profile: str
     rollout: float
     problem: str = Field(description="Why a changed policy file was refused; empty when it was not.")
 

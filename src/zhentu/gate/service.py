@@ -29,7 +29,6 @@ from zhentu.record.store import Claim, RecordWrite
 from zhentu.screen import DetectorPort, Screener
 from zhentu.settings import Settings
 from zhentu.types import (
-    EarlierVerdict,
     Evidence,
     EvidenceKind,
     Inquiry,
@@ -171,7 +170,7 @@ class ScreeningService:
         self.active.succeeded()
         self.metrics.stages.labels("wait").observe(answer.waited_s)
         if not answer.replayed and answer.screening is not None:
-            self.metrics.observe(answer.record)
+            self.metrics.observe(answer.record, request.screener.own_verdict(answer.record))
             self._ask_shadow(request.screener, answer.screening)
         return replace(answer, screening=None)  # its pixels are not needed to answer
 
@@ -180,7 +179,7 @@ class ScreeningService:
         entry = screener.detector.entry
         off = screener.policy.mode is Mode.OFF  # then nothing is asked, and an earlier verdict is of no use
         known = None if off else self.spooled.verdict_for(inquiry.file.sha256, entry.sha256)
-        earlier = EarlierVerdict(*known, entry.thresholds) if known else None
+        earlier = screener.earlier(*known, entry) if known else None
         try:
             return screener.screen(replace(inquiry, earlier=earlier))
         except ZhentuError:
@@ -270,7 +269,7 @@ class ScreeningService:
     def _shadowed(self, shadow: DetectorPort, screener: Screener, screening: Screening) -> None:
         record = screening.record
         verdict = shadow.detect(screening.picture)
-        decision = screener.decide_again(screening, verdict, shadow.entry.thresholds)
+        decision = screener.decide_again(screening, verdict, shadow.entry)
         self.shadow.append(record.record_id, verdict, record.decision.action, decision.action)
         agrees = decision.action is record.decision.action
         self.metrics.shadow.labels(str(verdict.model), str(agrees).lower()).inc()

@@ -13,6 +13,7 @@ from zhentu.intake.packet import Packet, Property, parse_packet
 from zhentu.intake.wording import best_text, narrow_text
 
 _MAX_TRAILER = 256 * 1024  # bytes behind the end of a JPEG that are looked at, from its end
+_SHORTEST = 16  # bytes of a segment that could hold a label or a trace; JFIF's and Adobe's own have fewer
 _SAMSUNG_END = b"SEFT"  # the last bytes of what Galaxy phones append
 
 
@@ -69,7 +70,7 @@ def read_metadata(payload: bytes, picture_format: str) -> Metadata:
             texts += [Text(f"IPTC {each.name}", each.text, block, each.start, each.end) for each in found]
         elif block.kind is BlockKind.TEXT:
             texts.append(Text(f"PNG text {block.key[:79]}", block.body.decode("utf-8", "replace"), block))
-        elif block.kind is BlockKind.OTHER and block.body:
+        elif block.kind is BlockKind.OTHER and len(block.body) >= _SHORTEST:
             place = "comment" if block.key == "comment" else f"JPEG {block.key}"
             texts.append(Text(place, _loose(block.body), block))
     packets += extended_packets(blocks)

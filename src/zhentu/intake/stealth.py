@@ -26,7 +26,7 @@ def stealth_parameters(payload: bytes, picture_format: str) -> Iterator[Evidence
     width, height = (int.from_bytes(payload[start : start + 4], "big") for start in (16, 20))
     depth, colour, interlaced = payload[24], payload[25], payload[28]
     channels = _CHANNELS.get(colour, 0)
-    if depth != 8 or not channels or interlaced or width * channels > _MAX_ROW:
+    if depth != 8 or not channels or interlaced or not 0 < width * channels <= _MAX_ROW:
         return
     hidden = _signature(payload, 1 + width * channels, height, channels)
     if hidden in _SIGNATURES:
@@ -47,7 +47,7 @@ def _signature(payload: bytes, row: int, height: int, channels: int) -> bytes:
         colours += [value & 1 for value in above[:3]]
         if channels == 4:
             alpha.append(above[3] & 1)
-        found = [_letters(bits) for bits in (alpha, colours)]
+        found = [_letters(bits) for bits in (alpha, colours) if bits]
         for letters in found:
             if letters[:15] in _SIGNATURES:
                 return letters[:15]

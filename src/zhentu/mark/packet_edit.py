@@ -37,7 +37,7 @@ def set_properties(
     names = {name.casefold() for _, _, name, _ in wanted}
     content = _content(wanted, quoteattr(packet.about)).encode()
     body, end = packet.body, packet.rdf_end
-    if body[end - 2 : end] == b"/>":  # <rdf:RDF/> has no inside yet
+    if body[end : end + 2] != b"</" and body[end - 2 : end] == b"/>":  # <rdf:RDF/> has no inside yet
         tag = re.match(rb"<([^\s>/]+)", body[body.rfind(b"<", 0, end) :])
         name = tag.group(1) if tag else b"rdf:RDF"
         return body[: end - 2] + b">\n" + content + b"</" + name + b">" + body[end:]

@@ -15,7 +15,7 @@ from zhentu.record.database import Database
 from zhentu.record.job_store import Job, write_job
 from zhentu.record.outbox import Message, write_messages
 from zhentu.record.schema import claims, records
-from zhentu.types import Action, Record, Scores, Verdict
+from zhentu.types import Action, Record, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +152,13 @@ class RecordStore:
             body = connection.execute(query.order_by(records.c.record_id.desc()).limit(1)).scalar()
         return None if body is None else decode_record(body)
 
-    def latest_scores(self, model_sha256: str, limit: int) -> tuple[Scores, ...]:
-        """The newest scores a model gave, newest first."""
+    def latest_verdicts(self, model_sha256: str, limit: int) -> tuple[Verdict, ...]:
+        """The newest verdicts of a model, newest first."""
         query = select(records.c.body).where(records.c.model_sha256 == model_sha256)
         with self.database.begin() as connection:
             bodies = connection.execute(query.order_by(records.c.record_id.desc()).limit(limit)).scalars().all()
         verdicts = [decode_record(body).verdict for body in bodies]
-        return tuple(each.scores for each in verdicts if each is not None)
+        return tuple(each for each in verdicts if each is not None)
 
     def counts_by_action(self) -> Mapping[Action, int]:
         """How many records asked for each action."""

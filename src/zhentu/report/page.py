@@ -157,7 +157,7 @@ def _charts(summary: Summary, screener: Screener) -> list[Histogram]:
 
 def lowest_limit(screener: Screener, category: Category, goods: str) -> float | None:
     """The lowest score of a category that asks for an action, None where none does."""
-    held = screener.policy.thresholds(category, goods, screener.detector.entry.thresholds)
+    held = screener.policy.thresholds(category, goods, screener.shipped())
     return min((threshold.value for threshold in held), default=None)
 
 

@@ -6,7 +6,6 @@ import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from zhentu.cells import CSV_ENCODING, cells
 from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.errors import UsageError
+from zhentu.intake.skipped import SkipReason
 from zhentu.types import CATEGORIES, Action, Category
 
 SHARES = ("block", "review", "label", "allow", "error")  # the order of the parts of a bar
@@ -91,7 +91,7 @@ class Summary(Protocol):
     def by_reason(self) -> Mapping[str, int]: ...  # noqa: D102
 
     @property
-    def skipped(self) -> Mapping[StrEnum, int]: ...  # noqa: D102
+    def skipped(self) -> Mapping[SkipReason, int]: ...  # noqa: D102
 
     @property
     def by_goods(self) -> Sequence[Counts]: ...  # noqa: D102

@@ -186,6 +186,11 @@ class Appeals:
                 "similarity": round(found.similarity, 4),
                 "reference_sha256": found.reference_sha256,
                 "model": str(found.model),
+                "answer": found.answer,
+                "differs": list(found.differing),
+                "agreeing": found.agreeing,
+                "compared": found.compared,
+                "goods_found": found.goods_found,
             }
         )
 

@@ -144,9 +144,9 @@ def auc(positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64]) ->
 
 def _judge(detector: DetectorPort, picture: Picture, record: Record, policy: Policy) -> tuple[bool, float]:
     entry: ModelEntry = detector.entry
-    verdict = detector.detect(picture)
+    verdict = entry.read_at(detector.detect(picture), policy.prior)
     # The model alone: what the file says of itself would be the same for both.
-    decision = decide(verdict, (), record.listing, policy, entry.thresholds)
+    decision = decide(verdict, (), record.listing, policy, entry.thresholds_for(policy.profile, policy.prior))
     return decision.action is not Action.ALLOW, verdict.scores.forged
 
 

@@ -101,7 +101,7 @@ def truths(database: Database) -> tuple[list[Truth], int]:
 def export_manifest(
     store: RecordStore, pictures: ReviewPictures, folder: Path, dev_ratio: float = 0.2, base: Path | None = None
 ) -> Exported:
-    """Write `manifest.csv` and the pictures it names into a folder; zhentu_training/train.py takes it as it is.
+    """Write `manifest.csv` and the pictures it names into a folder; zhentu_training.fit takes it as it is.
 
     base: another manifest whose rows come first, so that a model learns from both.  dev_ratio: share of near-duplicate
     groups kept for development, 0..1; of those only what two reviewers or an appeal decided, the rest is trained on.

@@ -119,7 +119,7 @@ class ReviewPictures:
 
     def preview(self, record: Record, most: int = 0) -> bytes:
         """JPEG, at most `most` (0: 1400) pixels a side. Raises PictureNotFound, PictureError."""
-        return _jpeg(_fitted(self.picture(record).rgb, most or PREVIEW_SIDE))
+        return as_jpeg(fitted(self.picture(record).rgb, most or PREVIEW_SIDE))
 
     def heatmap(self, record: Record, category: Category) -> bytes:
         """JPEG of the same size as the preview, warm where the model saw the category.
@@ -132,13 +132,13 @@ class ReviewPictures:
         picture = self.picture(record)
         for heatmap in detector.detect(picture, with_heatmaps=True).heatmaps:
             if heatmap.category is category:
-                return _jpeg(overlay(picture, heatmap, PREVIEW_SIDE))
+                return as_jpeg(overlay(picture, heatmap, PREVIEW_SIDE))
         raise NotFound(f"the model makes no heatmap for {category.value}")
 
     def keep_reference(self, payload: bytes) -> tuple[str, Picture]:
         """Keep a photo that came with an appeal, encoded anew; the sha256 of what was sent. Raises PictureError."""
         picture = self.decoder.decode(payload, self.limits)
-        jpeg = _jpeg(_fitted(picture.rgb, REFERENCE_SIDE))
+        jpeg = as_jpeg(fitted(picture.rgb, REFERENCE_SIDE))
         with self._database.begin() as connection:
             held = select(reference_pictures.c.sha256).where(reference_pictures.c.sha256 == picture.sha256)
             if connection.execute(held).scalar() is None:
@@ -157,7 +157,8 @@ class ReviewPictures:
         return bytes(jpeg)
 
 
-def _fitted(rgb: npt.NDArray[np.uint8], most: int) -> npt.NDArray[np.uint8]:
+def fitted(rgb: npt.NDArray[np.uint8], most: int) -> npt.NDArray[np.uint8]:
+    """Pixels at most `most` a side."""
     height, width = rgb.shape[:2]
     scale = min(most / max(height, width), 1.0)
     if scale == 1.0:
@@ -166,7 +167,7 @@ def _fitted(rgb: npt.NDArray[np.uint8], most: int) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _jpeg(rgb: npt.NDArray[np.uint8]) -> bytes:
+def as_jpeg(rgb: npt.NDArray[np.uint8]) -> bytes:
     """Encoded anew: nothing of the file itself, such as scripts in its metadata, reaches the page."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return encoded.tobytes()

@@ -55,6 +55,17 @@ class Action(StrEnum):
         return list(Action).index(self)
 
 
+class Profile(StrEnum):
+    """How readily a platform acts: each profile is a set of thresholds with its measured rates.
+
+    careful: few genuine pictures are touched.  strict: more forgeries are found, and more genuine ones looked at.
+    """
+
+    CAREFUL = "careful"
+    BALANCED = "balanced"
+    STRICT = "strict"
+
+
 class Mode(StrEnum):
     """Whether decisions are applied. `shadow` computes and records, and applies `allow`."""
 
@@ -146,3 +157,21 @@ class ReasonKind(StrEnum):
     MODE_OFF = "mode_off"
     DEFERRED = "deferred"
     NOTHING_FOUND = "nothing_found"
+
+
+class Question(StrEnum):
+    """What is asked of two pictures of goods, one thing at a time, in the order of the comparison's outputs."""
+
+    PRODUCT = "product"  # other goods altogether, rather than these goods altered
+    COLOUR = "colour"  # white balance allowed for
+    TEXTURE = "texture"  # material: gloss, weave, relief
+    PRINT = "print"  # print or pattern
+    CONSTRUCTION = "construction"  # parts, proportions, counts
+
+
+class Answer(StrEnum):
+    """What the comparison can say to a question."""
+
+    SAME = "same"
+    DIFFERS = "differs"
+    CANNOT_TELL = "cannot_tell"

@@ -15,12 +15,15 @@ from zhentu.types.enums import (
     OUTPUTS,
     Action,
     AiState,
+    Answer,
     BankKind,
     Basis,
     Category,
     EvidenceKind,
     Mode,
     Output,
+    Profile,
+    Question,
     ReasonKind,
     Signal,
     Trust,
@@ -178,7 +181,10 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Calibrated probabilities in [0, 1]: one per category, and `forged` = that any of the five holds."""
+    """Calibrated probabilities in [0, 1]: one per category, and `forged`, the highest of the five.
+
+    That any of the five holds is at least as likely as the likeliest of them; the model knows no more than that.
+    """
 
     material_mismatch: float
     exaggerated_effect: float
@@ -208,12 +214,23 @@ class Heatmap:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionAnswer:
+    """One question answered. score: calibrated probability in [0, 1] that it differs."""
+
+    question: Question
+    answer: Answer
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """A picture against reference pictures of the same listing.
+    """A picture against reference pictures of the same listing; the most similar reference speaks.
 
     score: calibrated probability in [0, 1] that the picture shows other goods (material, texture, pattern, colour or
-    construction) than the most similar reference.  similarity: in [0, 1], how well its places are found there again.
-    difference: where nothing alike was found in the reference.
+    construction) than that reference.  similarity: in [0, 1], how well its places are found there again.
+    answer, answers: the same as a word, and question by question.  agreeing: how many of the `compared` references show
+    the same goods.  goods_found: whether the goods were found in both; otherwise a whole picture stood for them.
+    difference, reference_difference: where in the picture and in the reference nothing alike was found in the other.
     """
 
     score: float
@@ -221,12 +238,27 @@ class Comparison:
     reference_sha256: str
     model: ModelRef
     difference: Heatmap | None = None
+    answer: Answer = Answer.CANNOT_TELL
+    answers: tuple[QuestionAnswer, ...] = ()
+    agreeing: int = 0
+    compared: int = 1
+    goods_found: bool = False
+    reference_difference: Heatmap | None = None
+
+    @property
+    def differing(self) -> tuple[Question, ...]:
+        """The questions answered "differs", surest first; empty unless the whole is a mismatch."""
+        if self.answer is not Answer.DIFFERS:
+            return ()
+        found = sorted(self.answers, key=lambda each: -each.score)
+        return tuple(each.question for each in found if each.answer is Answer.DIFFERS)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the model says about one picture.
 
+    prior: the shares of pictures at which the scores are read, by category; those left out are the model's own.
     frame: which frame it speaks of, where the picture has several: the one that came out worst of `frames_seen`.
     """
 
@@ -236,6 +268,7 @@ class Verdict:
     heatmaps: tuple[Heatmap, ...] = ()
     frame: Frame | None = None
     frames_seen: int = 1
+    prior: Mapping[Category, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,12 +291,16 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The score in [0, 1] from which an action is asked for. basis: which score of the category, see `Basis`."""
+    """The score in [0, 1] from which an action is asked for. basis: which score of the category, see `Basis`.
+
+    profile: whose threshold it is; None where it is a number of the policy or of a model without profiles.
+    """
 
     category: Category
     action: Action
     value: float
     basis: Basis = Basis.PICTURE_ALONE
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +310,8 @@ class Decision:
     action: what the policy asks for.  applied: what is in force (`allow` in shadow mode and off).
     ai_state: the labelling state owed under the measures, None when no AI label is owed.
     thresholds: every threshold that was consulted, as used for this goods category.
+    profile: whose thresholds the word `model` stood for; None where the policy names numbers alone, or the model that
+    spoke ships no profiles.
     """
 
     action: Action
@@ -283,6 +322,7 @@ class Decision:
     policy_sha256: str
     ai_state: AiState | None = None
     thresholds: tuple[Threshold, ...] = ()
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +353,7 @@ class Record:
 class EarlierVerdict:
     """What a model said of the same bytes before, so that it is not asked again.
 
-    record_id: where it stands.  thresholds: those shipped with the model that spoke.
+    record_id: where it stands.  thresholds: those shipped with the model that spoke, for the policy in force.
     """
 
     record_id: str

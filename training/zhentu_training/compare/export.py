@@ -1,4 +1,7 @@
-"""The comparison as an ONNX graph beside the detector's, sharing its encoder weights; refused when the two disagree."""
+"""The comparison as two ONNX graphs: the encoder, sharing its weights with the detector's, and the heads.
+
+Figures between the two are made by the serving code, which training uses too. Refused when torch and serving disagree.
+"""
 
 from __future__ import annotations
 
@@ -6,94 +9,149 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from torch import Tensor
 
 from zhentu.detect.calibration import Platt
+from zhentu.detect.canvas import VIEW, canvas_of, view_of
 from zhentu.detect.compare import Comparer
+from zhentu.detect.figures import NAMES, measure
+from zhentu.detect.goods import GoodsFinder
+from zhentu.detect.look import Look
 from zhentu.detect.models import (
     ComparerEntry,
     GoldenPair,
     Manifest,
+    QuestionLevels,
     TrainingData,
+    WeightsFile,
     samples_folder,
 )
-from zhentu.detect.views import whole_view
+from zhentu.detect.questions import ANSWERED
+from zhentu.detect.surface import surface_of
 from zhentu.intake.decode import decode
-from zhentu_training.compare.model import Comparison
+from zhentu.types import Picture
+from zhentu_training.compare.encoder import CentredEncoder, Encoder
+from zhentu_training.compare.heads import Heads
 from zhentu_training.export import PARITY, SHARED, weights_of
 from zhentu_training.pack import pack, save_with_shared_weights
 
 NAME = "zhentu-compare"
 
 
-def export(
-    model: Comparison, platt: Platt, threshold: float, data: TrainingData, version: str, created: str, models: Path
-) -> str:
-    """Write graph and manifest entry; returns what was written. Exits when torch and ONNX Runtime disagree."""
-    size = model.encoder.backbone.patch_embed.img_size[0]
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """Everything that was fitted. centre, class_centre: (blocks, D).  calibration by output, levels by question."""
+
+    heads: Heads
+    centre: Tensor
+    class_centre: Tensor
+    calibration: Mapping[str, Platt]
+    levels: Mapping[str, QuestionLevels]
+    review_threshold: float
+    data: TrainingData
+
+
+def export(fitted: Fitted, version: str, created: str, models: Path, encoder: Encoder | None = None) -> str:
+    """Write graphs and manifest entry; returns what was written. Exits when torch and ONNX Runtime disagree."""
+    manifest = Manifest.load(models)
+    if manifest.finder is None:
+        sys.exit("the models hold no goods finder: run zhentu_training.compare.finder first")
+    centred = CentredEncoder(encoder or Encoder(), fitted.centre, fitted.class_centre).eval()
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / f"{NAME}-{version}.onnx"
+        folder = Path(scratch)
+        path, heads = folder / f"{NAME}-{version}.onnx", folder / f"{NAME}-heads-{version}.onnx"
         if (models / SHARED).is_file():
-            shutil.copyfile(models / SHARED, path.with_name(SHARED))
-        torch.onnx.export(
-            model,
-            (torch.zeros((3, size, size, 3), dtype=torch.uint8),),
-            str(path),
-            input_names=["views"],
-            output_names=["logits", "likeness", "map"],
-            dynamic_shapes={"views": {0: torch.export.Dim("views", min=2, max=17)}},
-            opset_version=20,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-        save_with_shared_weights(pack(onnx.load(str(path))), path, path.with_name(SHARED))
+            shutil.copyfile(models / SHARED, folder / SHARED)
+        _write_encoder(centred, path)
+        _write_heads(fitted.heads, heads)
         entry = ComparerEntry(
             name=NAME,
             version=version,
             file=path.name,
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-            weights=weights_of(path.with_name(SHARED)),
-            view_size=size,
-            calibration=platt,
-            review_threshold=threshold,
+            weights=weights_of(folder / SHARED),
+            heads=WeightsFile(heads.name, hashlib.sha256(heads.read_bytes()).hexdigest()),
+            figures=NAMES,
+            calibration=fitted.calibration,
+            levels=fitted.levels,
+            review_threshold=fitted.review_threshold,
             golden=(),
-            training_data=data,
+            training_data=fitted.data,
             created=created,
             licence="Apache-2.0",
         )
-        comparer = Comparer(entry, path.parent)
-        worst = parity(model, comparer, platt, size)
+        finder = GoodsFinder(manifest.finder, models)
+        comparer = Comparer(entry, folder, finder)
+        worst = parity(centred, fitted, comparer, finder)
         print(f"parity: largest difference of a probability {worst:.2e}, allowed {PARITY:.0e}")
         if not worst < PARITY:
             sys.exit("torch and ONNX Runtime disagree: nothing was written")
         entry = replace(entry, golden=golden_of(comparer))
-        models.mkdir(parents=True, exist_ok=True)
-        for written in path.parent.iterdir():
-            shutil.copyfile(written, models / written.name)
-    manifest = Manifest.load(models)
+        for written in (path, heads, folder / SHARED):
+            if written.is_file():
+                shutil.copyfile(written, models / written.name)
     others = tuple(each for each in manifest.comparers if str(each.ref) != str(entry.ref))
-    manifest = replace(manifest, comparers=(*others, entry), active_comparer=str(entry.ref))
-    manifest.save(models)
+    replace(manifest, comparers=(*others, entry), active_comparer=str(entry.ref)).save(models)
     return f"wrote {models / entry.file}; active comparer: {entry.ref}"
 
 
+def _write_encoder(centred: CentredEncoder, path: Path) -> None:
+    torch.onnx.export(
+        centred,
+        (torch.zeros((2, VIEW, VIEW, 3), dtype=torch.uint8),),
+        str(path),
+        input_names=["views"],
+        output_names=["tokens", "classes"],
+        dynamic_shapes={"views": {0: torch.export.Dim("views", min=1, max=64)}},
+        opset_version=20,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    save_with_shared_weights(pack(onnx.load(str(path))), path, path.with_name(SHARED))
+
+
+def _write_heads(heads: Heads, path: Path) -> None:
+    torch.onnx.export(
+        heads,
+        (torch.zeros((2, len(NAMES))),),
+        str(path),
+        input_names=["figures"],
+        output_names=["logits"],
+        dynamic_shapes={"figures": {0: torch.export.Dim("pairs", min=1, max=64)}},
+        opset_version=20,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+
+
 @torch.inference_mode()
-def parity(model: Comparison, comparer: Comparer, platt: Platt, size: int) -> float:
-    """Largest difference of a probability between torch and serving over pairs of the sample pictures."""
+def parity(centred: CentredEncoder, fitted: Fitted, comparer: Comparer, finder: GoodsFinder) -> float:
+    """Largest difference of any calibrated answer between torch and serving over pairs of the sample pictures."""
+
+    def look(picture: Picture) -> Look:
+        goods = finder.find(picture)
+        canvas = canvas_of(picture.rgb, goods)
+        tokens, classes = centred(torch.from_numpy(view_of(canvas)[np.newaxis]))
+        return Look(canvas, surface_of(canvas), tokens[0].numpy(), classes[0].numpy(), goods.found)
+
     pictures = [decode(path.read_bytes()) for path in sorted(samples_folder().glob("*.jpg"))]
     worst = 0.0
     for first, second in pairwise(pictures):
-        views = torch.from_numpy(np.stack([whole_view(each.rgb, size) for each in (first, second)]))
-        logits, _, _ = model(views)
-        expected = float(platt.probability(float(logits[0])))
-        worst = max(worst, abs(expected - comparer.compare(first, [second]).score))
+        logits = fitted.heads(torch.from_numpy(measure(look(first), look(second)).figures[np.newaxis]))[0].numpy()
+        served = comparer.scores_of(first, second)
+        for k, name in enumerate(ANSWERED):
+            expected = float(fitted.calibration[name].probability(logits[k]))
+            worst = max(worst, abs(expected - float(served[k])))
     return worst
 
 
@@ -102,4 +160,4 @@ def golden_of(comparer: Comparer) -> tuple[GoldenPair, ...]:
     names = sorted(path.name for path in samples_folder().glob("*.jpg"))
     pairs = zip(names[:3], names[-3:], strict=True)
     read = {name: decode((samples_folder() / name).read_bytes()) for name in names}
-    return tuple(GoldenPair(a, b, comparer.compare(read[a], [read[b]]).score) for a, b in pairs)
+    return tuple(GoldenPair(a, b, float(comparer.scores_of(read[a], read[b])[0])) for a, b in pairs)

@@ -13,7 +13,8 @@ from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.decide.policy import Policy
 from zhentu.errors import ZhentuError
 from zhentu.gate.front.words import ACTIONS, GOODS, KEYS, PAGE, PROBLEMS, TRUSTS
-from zhentu.gate.requests import MOST_REFERENCES, Submission
+from zhentu.gate.requests import Submission
+from zhentu.gate.rules import MOST_REFERENCES
 from zhentu.mark.notices import Audience, Notice, Notices
 from zhentu.review.web.language import LANGUAGES
 from zhentu.review.web.views import Bar, bars_of

@@ -36,6 +36,7 @@ def _answer(gate: Gate) -> InForceAnswer:
         policy=active.policy.version,
         policy_sha256=active.policy.sha256,
         mode=active.policy.mode.value,
+        profile=active.policy.profile.value,
         rollout=active.policy.rollout,
         problem=gate.active.problem,
     )

@@ -16,6 +16,7 @@ from zhentu.gate.routes.banks import TheDesk
 from zhentu.intake.extent import check_together
 from zhentu.review.appeals import Appeal, appeal_json
 from zhentu.review.statement import statement_of
+from zhentu.types import Answer, Question
 
 router = APIRouter(tags=["appeals"])
 
@@ -27,6 +28,11 @@ class ComparisonAnswer(BaseModel):
     similarity: float | None = None
     reference_sha256: str = ""
     model: str = ""
+    answer: Answer | None = Field(None, description="same, differs or cannot_tell.")
+    differs: list[Question] = Field(default_factory=list, description="What differs, surest first.")
+    agreeing: int = Field(0, description="How many of the compared photos show the same goods.")
+    compared: int = 0
+    goods_found: bool | None = Field(None, description="False: whole pictures were compared.")
     not_run: str = ""
 
 

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Request, Response
 from zhentu import errors
 from zhentu.gate.context import Screens, TheGate, hold_of, unless_gone
 from zhentu.gate.problems import documented
-from zhentu.gate.requests import MOST_REFERENCES, ListingFields, UrlSubmission, read_submission
+from zhentu.gate.requests import ListingFields, UrlSubmission, read_submission
+from zhentu.gate.rules import MOST_REFERENCES
 from zhentu.gate.schemas import ScreenAnswer, answer_of
 
 router = APIRouter(tags=["screening"])

@@ -31,6 +31,7 @@ from zhentu.review.statement import statement_of
 from zhentu.review.web.desk import COOKIE, Desk, desk_of, own_site
 from zhentu.review.web.language import changed_to, language_of
 from zhentu.review.web.plots import daily_plot, precision_plot
+from zhentu.review.web.unlike import Side, unlike
 from zhentu.review.web.views import brand_match, render, view_of
 from zhentu.review.web.why import what_next
 from zhentu.types import Category
@@ -242,6 +243,14 @@ def brand_original(request: Request, desk: Here, item_id: str) -> Response:
     if match is None:
         raise PictureNotFound("this item matches no brand original")
     return _picture(lambda: original(desk.banks.store, match.entry_id))
+
+
+@router.get("/items/{item_id}/unlike/{side}.jpg")
+def unlike_places(request: Request, desk: Here, item_id: str, side: Side) -> Response:
+    """The picture, or the closest of its references, warm where nothing alike was found in the other."""
+    item = _seen(request, desk, item_id)
+    key = (item.item_id, f"unlike {side.value}")
+    return _picture(lambda: desk.kept.get(key, lambda: unlike(desk, item, side)))
 
 
 @router.get("/items/{item_id}/statement.json")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu.banks.entries import Match, MatchKind
 from zhentu.banks.originals import original
-from zhentu.decide.notices import CATEGORY_NAMES, Words
+from zhentu.decide.notices import ANSWER_NAMES, CATEGORY_NAMES, QUESTION_NAMES, Words
 from zhentu.errors import PictureNotFound
 from zhentu.review.appeals import Appeal
 from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, SellerHistory
 from zhentu.review.web.desk import Desk
 from zhentu.review.web.why import grounds, why_here
 from zhentu.review.web.words import ACTIONS, APPEAL_STATES, COPIES, KEYS, KINDS, ORDERS, PAGE
-from zhentu.types import CATEGORIES, BankKind, Basis, Category, Reason, Record
+from zhentu.types import CATEGORIES, Answer, BankKind, Basis, Category, Question, Reason, Record
 
 _GROUP_SHOWN = 12
 _GRAVE = 0.5  # a score above this is drawn as grave where no threshold stands
@@ -37,11 +37,18 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonView:
-    """What the comparison with the seller's photos said."""
+    """What the comparison with the seller's photos, or with a brand original, said.
+
+    differs: which questions, by name.  agreeing, compared: how many photos show the same goods, of how many.
+    """
 
     mismatch: float | None
     similarity: float | None
     not_run: str
+    answer: Words | None = None
+    differs: tuple[Words, ...] = ()
+    agreeing: int = 0
+    compared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +160,7 @@ def _brand(desk: Desk, record: Record) -> BrandCopy | None:
         if comparer is not None:
             picture = desk.pictures.picture(record)
             found = comparer.compare(picture, [desk.pictures.decoder.decode(payload, desk.pictures.limits)])
-            comparison = ComparisonView(found.score, found.similarity, "")
+            comparison = _view_of(found.score, found.similarity, found.answer, found.differing)
         has_picture = True
     except PictureNotFound:
         has_picture, comparison = False, None
@@ -176,7 +183,19 @@ def _comparison(appeal: Appeal | None) -> ComparisonView | None:
     if appeal is None or not appeal.comparison:
         return None
     said = json.loads(appeal.comparison)
-    return ComparisonView(said.get("mismatch"), said.get("similarity"), said.get("not_run", ""))
+    if said.get("not_run"):
+        return ComparisonView(None, None, said["not_run"])
+    answer = Answer(said["answer"]) if said.get("answer") else None  # appeals of zhentu 0.2 have none
+    differs = [Question(each) for each in said.get("differs", ())]
+    view = _view_of(said.get("mismatch"), said.get("similarity"), answer, differs)
+    return replace(view, agreeing=said.get("agreeing", 0), compared=said.get("compared", 0))
+
+
+def _view_of(
+    mismatch: float | None, similarity: float | None, answer: Answer | None, differs: Sequence[Question]
+) -> ComparisonView:
+    names = tuple(QUESTION_NAMES[question] for question in differs)
+    return ComparisonView(mismatch, similarity, "", ANSWER_NAMES[answer] if answer else None, names)
 
 
 @lru_cache(maxsize=1)

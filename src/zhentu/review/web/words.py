@@ -79,6 +79,15 @@ PAGE: dict[str, Words] = {
     "comparison": Words("Comparison with the seller's photos", "与商家实拍图的比对"),
     "mismatch": Words("material mismatch", "材质不符概率"),
     "similarity": Words("similarity", "相似度"),
+    "unlike": Words("Where they differ, side by side", "并排查看差异位置"),
+    "unlike_picture": Words(
+        "The picture, warm where the reference shows nothing alike", "图片：暖色处在参考图中无对应"
+    ),
+    "unlike_reference": Words(
+        "The reference, warm where the picture shows nothing alike", "参考图：暖色处在图片中无对应"
+    ),
+    "differs": Words("differs", "差异"),
+    "agree": Words("photos agree", "张相符"),
     "not_compared": Words("not compared", "未比对"),
     "statement": Words("Statement of reasons", "理由说明"),
     "earlier": Words("Decided before", "此前决定"),

@@ -1,0 +1,34 @@
+"""What the comparison keeps of one picture: the goods alone, their surface, and what the encoder says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from zhentu.detect.canvas import PLACES, Canvas, FloatArray
+from zhentu.detect.surface import Surface
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """One picture as the comparison knows it; depends on nothing else, so it is kept by the picture's sha256.
+
+    tokens: float16 (blocks, PLACES * PLACES, D), centred, of unit length.  classes: float32 (blocks, D), class tokens,
+    centred, of unit length.  found: whether the goods were found, or the whole picture stands for them.
+    """
+
+    canvas: Canvas
+    surface: Surface
+    tokens: npt.NDArray[np.float16]
+    classes: FloatArray
+    found: bool
+
+    @property
+    def weight(self) -> FloatArray:
+        """How much each place is goods, (PLACES * PLACES,), summing to 1."""
+        cells = cv2.resize(self.canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA).ravel()
+        total = float(cells.sum())
+        return np.asarray(cells / total if total > 0 else np.full_like(cells, 1 / cells.size), dtype=np.float32)

@@ -1,0 +1,163 @@
+"""Colour and texture of one canvas, summed up: everything that can be said before a second picture is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from zhentu.detect.canvas import PLACES, SIDE, Canvas, FloatArray, lab_of
+
+BANDS = 5  # octaves of lightness
+PATTERN_SCALES = (1, 2, 4)  # pixels
+_COLOUR_SIDE = 112  # pixels; colour needs no more
+_RANKS = np.linspace(0.02, 0.98, 33)
+_SLICES = np.array([[np.cos(t), np.sin(t)] for t in np.arange(4) * np.pi / 4], np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Palette:
+    """Colours of the goods, in Lab units.
+
+    slices: quantiles (4, 33) of the a-b plane seen from four sides.  light: quantiles (33,) of lightness.  mean: of a
+    and b.  chroma, contrast, spread: mean chroma, deviations of lightness and of a and b.
+    """
+
+    slices: FloatArray
+    light: FloatArray
+    mean: FloatArray
+    chroma: float
+    contrast: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surface:
+    """raw, lit: colours as stored and with the picture's neutral areas made neutral.
+
+    energy, peaked (BANDS,): log contrast and log kurtosis of each octave.  patterns (scales, 10): histograms of local
+    binary patterns.  turn (2,): how strongly two octaves point one way.  period (2,): of a repeated pattern.
+    gloss (3,): skewness of lightness, share of highlights, depth of folds.  cells (PLACES * PLACES, 6): Lab and the log
+    energy of three octaves at each place.
+    """
+
+    raw: Palette
+    lit: Palette
+    energy: FloatArray
+    peaked: FloatArray
+    patterns: FloatArray
+    turn: FloatArray
+    period: FloatArray
+    gloss: FloatArray
+    cells: FloatArray
+
+
+def surface_of(canvas: Canvas) -> Surface:
+    """Sum up a canvas."""
+    light = lab_of(canvas.rgb)[..., 0]
+    inside = _inside(canvas.mask)
+    bands = _bands(light)
+    return Surface(
+        raw=_palette(canvas, None),
+        lit=_palette(canvas, canvas.light),
+        energy=np.array([np.log(band[inside].std() + 2e-3) for band in bands], np.float32),
+        peaked=np.array([_peakedness(band[inside]) for band in bands], np.float32),
+        patterns=np.stack([_binary_patterns(light, inside, scale) for scale in PATTERN_SCALES]),
+        turn=np.array([_one_way(band, inside) for band in bands[1:3]], np.float32),
+        period=_period(bands[1] + bands[2], inside),
+        gloss=_gloss(light, inside),
+        cells=_cells(canvas, bands),
+    )
+
+
+def _inside(mask: FloatArray) -> npt.NDArray[np.bool_]:
+    """The goods without their rim, where ground mixes in; with it where little else would be left."""
+    core = cv2.erode((mask > 0.8).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    for inside in (core, mask > 0.5):
+        if inside.sum() >= 2000:
+            return np.asarray(inside)
+    return np.ones(mask.shape, bool)
+
+
+def _bands(light: FloatArray) -> list[FloatArray]:
+    """Octaves of lightness, relative to the lightness round about."""
+    around = cv2.GaussianBlur(light, (0, 0), 24) + 12
+    bands, smooth = [], light
+    for octave in range(BANDS):
+        smoother = cv2.GaussianBlur(light, (0, 0), 0.8 * 2**octave)
+        bands.append(np.asarray((smooth - smoother) / around, np.float32))
+        smooth = np.asarray(smoother, np.float32)
+    return bands
+
+
+def _palette(canvas: Canvas, light: FloatArray | None) -> Palette:
+    rgb = cv2.resize(canvas.rgb, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA)
+    mask = cv2.erode(cv2.resize(canvas.mask, (_COLOUR_SIDE, _COLOUR_SIDE)), np.ones((3, 3), np.uint8)) > 0.8
+    lab = lab_of(np.asarray(rgb, np.uint8), light)
+    own = lab[mask] if mask.sum() >= 40 else lab.reshape(-1, 3)
+    return Palette(
+        slices=np.quantile(own[:, 1:] @ _SLICES.T, _RANKS, axis=0).T.astype(np.float32),
+        light=np.quantile(own[:, 0], _RANKS).astype(np.float32),
+        mean=own[:, 1:].mean(0),
+        chroma=float(np.hypot(own[:, 1], own[:, 2]).mean()),
+        contrast=float(own[:, 0].std()),
+        spread=float(own[:, 1:].std(0).sum()),
+    )
+
+
+def _peakedness(values: FloatArray) -> float:
+    return float(np.log((values**4).mean() + 1e-12) - 2 * np.log((values**2).mean() + 1e-6))
+
+
+def _binary_patterns(light: FloatArray, inside: npt.NDArray[np.bool_], scale: int) -> FloatArray:
+    """Histogram (10,) of rotation-invariant uniform local binary patterns (Ojala et al. 2002), the others one bin."""
+    smooth = cv2.GaussianBlur(light, (0, 0), 0.5 * scale)
+    ring = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
+    above = [np.roll(smooth, (scale * y, scale * x), (0, 1)) > smooth + 0.6 for y, x in ring]
+    ones, changes = np.zeros(light.shape, np.uint8), np.zeros(light.shape, np.uint8)
+    for here, following in zip(above, above[1:] + above[:1], strict=True):
+        ones += here
+        changes += here != following
+    kinds = np.where(changes <= 2, ones, 9)[inside]
+    return np.asarray(np.bincount(kinds, minlength=10) / max(len(kinds), 1), dtype=np.float32)
+
+
+def _one_way(band: FloatArray, inside: npt.NDArray[np.bool_]) -> float:
+    """How strongly a band points one way: stripes and twills do, knits and leather do not."""
+    dx, dy = cv2.Sobel(band, cv2.CV_32F, 1, 0)[inside], cv2.Sobel(band, cv2.CV_32F, 0, 1)[inside]
+    xx, yy, xy = float((dx * dx).mean()), float((dy * dy).mean()), float((dx * dy).mean())
+    return float(np.hypot(xx - yy, 2 * xy) / (xx + yy + 1e-9))
+
+
+def _period(band: FloatArray, inside: npt.NDArray[np.bool_]) -> FloatArray:
+    """Height of the second peak of the autocorrelation, and the log of its distance times that height: (2,)."""
+    reach = SIDE // 8
+    correlation = np.fft.irfft2(np.abs(np.fft.rfft2(np.where(inside, band, 0))) ** 2)[:reach, :reach]
+    covered = np.fft.irfft2(np.abs(np.fft.rfft2(inside.astype(np.float32))) ** 2)[:reach, :reach]
+    correlation = correlation / np.maximum(covered, 1)
+    correlation = correlation / max(float(correlation[0, 0]), 1e-9)
+    y, x = np.mgrid[:reach, :reach]
+    distance = np.hypot(x, y)
+    far = np.where((distance >= 5) & (distance < reach), correlation, -1)
+    height = max(float(far.max()), 0.0)
+    return np.array([height, height * np.log(distance.ravel()[far.argmax()] + 1)], np.float32)
+
+
+def _gloss(light: FloatArray, inside: npt.NDArray[np.bool_]) -> FloatArray:
+    smooth = cv2.GaussianBlur(light, (0, 0), 3)[inside]
+    spread = max(float(smooth.std()), 1.0)
+    skew = float((((smooth - smooth.mean()) / spread) ** 3).mean())
+    return np.array([skew, (smooth > np.median(smooth) + 22).mean(), np.log(spread)], np.float32)
+
+
+def _cells(canvas: Canvas, bands: list[FloatArray]) -> FloatArray:
+    def by_place(values: FloatArray) -> FloatArray:
+        return np.asarray(cv2.resize(values * canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA))
+
+    weight = cv2.resize(canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA) + 1e-3
+    lab = lab_of(canvas.rgb, canvas.light)
+    mean = [by_place(lab[..., k]) / weight for k in range(3)]
+    energy = [np.log(by_place(band**2) / weight + 4e-6) / 2 for band in bands[1:4]]
+    return np.stack([*mean, *energy], 2).reshape(-1, 6).astype(np.float32)

@@ -1,0 +1,118 @@
+"""Figures on looks whose tokens are the pixels themselves: what is measured must not need a trained encoder."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from zhentu.detect.canvas import PLACES, VIEW, canvas_of, neutral_light, view_of
+from zhentu.detect.figures import NAMES, measure
+from zhentu.detect.goods import judged
+from zhentu.detect.look import Look
+from zhentu.detect.surface import surface_of
+
+RGB = np.ndarray
+
+
+def on_ground(goods: RGB, tint: tuple[float, float, float] = (1, 1, 1), side: int = 400, at: int = 80) -> RGB:
+    """Goods in a disc on near-white ground, everything under one light."""
+    picture = np.full((side, side, 3), 235.0)
+    size = min(goods.shape[:2])
+    disc = np.zeros((size, size, 1), np.float32)
+    cv2.circle(disc, (size // 2, size // 2), size // 2 - 2, 1.0, -1)
+    window = picture[at : at + size, at : at + size]
+    window[:] = window * (1 - disc) + goods[:size, :size] * disc
+    return (picture * tint).clip(0, 255).astype(np.uint8)
+
+
+def look(picture: RGB, at: int = 80, size: int = 240) -> Look:
+    """A look whose mask is the disc and whose tokens are centred pixels."""
+    mask = np.zeros(picture.shape[:2], np.float32)
+    cv2.circle(mask, (at + size // 2, at + size // 2), size // 2 - 2, 1.0, -1)
+    goods = judged(cv2.resize(mask, (VIEW, VIEW)), *picture.shape[:2], least_sureness=0.5)
+    canvas = canvas_of(picture, goods)
+    step = VIEW // PLACES
+    cells = view_of(canvas).reshape(PLACES, step, PLACES, step, 3).swapaxes(1, 2).reshape(PLACES * PLACES, -1) / 255
+    tokens = np.stack([cells - cells.mean(0)] * 3)
+    tokens /= np.linalg.norm(tokens, axis=2, keepdims=True) + 1e-6
+    classes = tokens.mean(1)
+    classes /= np.linalg.norm(classes, axis=1, keepdims=True)
+    return Look(canvas, surface_of(canvas), tokens.astype(np.float16), classes.astype(np.float32), goods.found)
+
+
+def figures(first: Look, second: Look) -> dict[str, float]:
+    return dict(zip(NAMES, measure(first, second).figures.tolist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def cup() -> RGB:
+    return np.ascontiguousarray(data.coffee()[80:320, 160:400])
+
+
+def test_the_same_picture_measures_as_the_same_in_everything(cup: RGB) -> None:
+    once = look(on_ground(cup))
+    same = figures(once, once)
+    assert same["place1.mean"] == pytest.approx(1, abs=2e-3)
+    assert same["aligned"] == 1
+    for name in ("colour.raw.ab", "colour.lit.hue", "texture.pattern1", "texture.band2", "gloss.skew", "aligned.own"):
+        assert same[name] == pytest.approx(0, abs=1e-3), name
+
+
+def test_which_picture_is_the_reference_hardly_matters(cup: RGB) -> None:
+    first, second = look(on_ground(cup)), look(on_ground(cup[::-1, ::-1]))
+    there, back = measure(first, second), measure(second, first)
+    plain = [k for k, name in enumerate(NAMES) if not name.startswith(("aligned", "points", "mutual.geometry"))]
+    assert np.allclose(there.figures[plain], back.figures[plain], atol=1e-3)
+    assert np.allclose(there.unlike, back.unlike_back, atol=1e-5)
+
+
+def test_a_warm_lamp_is_told_from_another_colour_by_the_white_ground() -> None:
+    cat = np.ascontiguousarray(data.chelsea()[30:270, 100:340])
+    plain = look(on_ground(cat))
+    lamp = figures(plain, look(on_ground(cat, tint=(1.0, 0.97, 0.9))))
+    hue = cv2.cvtColor(cat, cv2.COLOR_RGB2HSV)
+    hue[..., 0] = (hue[..., 0].astype(int) + 40) % 180
+    dyed = figures(plain, look(on_ground(cv2.cvtColor(hue, cv2.COLOR_HSV2RGB))))
+    assert lamp["colour.lit.mean_ab"] < 0.5 * lamp["colour.raw.mean_ab"]
+    assert dyed["colour.lit.mean_ab"] > 3 * lamp["colour.lit.mean_ab"]
+
+
+def test_a_picture_without_neutral_areas_has_no_known_light() -> None:
+    gains, known = neutral_light(np.full((64, 64, 3), (200, 60, 40), np.uint8))
+    assert not known
+    assert gains.tolist() == [1, 1, 1]
+    gains, known = neutral_light(np.full((64, 64, 3), (250, 240, 225), np.uint8))
+    assert known
+    assert gains[2] > 1 > gains[0]
+
+
+def test_another_weave_shows_in_texture_and_not_in_colour() -> None:
+    y, x = np.mgrid[:240, :240]
+    plain = np.full((240, 240, 3), (150, 110, 90), np.uint8)
+    twill = (plain + 18 * np.sin((x + y) * 1.1)[..., None]).clip(0, 255).astype(np.uint8)
+    other = figures(look(on_ground(plain)), look(on_ground(twill)))
+    assert other["texture.pattern1"] > 0.2
+    assert other["texture.band1"] > 0.5
+    assert other["colour.raw.mean_ab"] < 3
+
+
+def test_a_print_added_to_goods_that_align_is_found_where_it_is(cup: RGB) -> None:
+    printed = cup.copy()
+    cv2.circle(printed, (150, 90), 26, (30, 60, 200), -1)
+    clean, altered = look(on_ground(cup)), look(on_ground(printed))
+    same, differs = figures(clean, look(on_ground(cup, tint=(0.97, 0.97, 0.97)))), figures(clean, altered)
+    assert differs["aligned"] == 1
+    assert differs["aligned.own_worst"] > 3 * same["aligned.own_worst"]
+    unlike = measure(altered, clean).unlike
+    row, column = np.unravel_index(int(unlike.argmax()), unlike.shape)
+    assert abs(column - 150 / 240 * PLACES) < 2.5
+    assert abs(row - 90 / 240 * PLACES) < 2.5
+
+
+def test_tiny_and_flat_goods_give_finite_figures() -> None:
+    flat = look(on_ground(np.full((240, 240, 3), 200, np.uint8)))
+    speck = look(on_ground(np.full((24, 24, 3), 40, np.uint8)), size=24)
+    for pair in ((flat, flat), (flat, speck), (speck, speck)):
+        assert np.isfinite(measure(*pair).figures).all()

@@ -1,0 +1,132 @@
+"""From pictures to a served model, with a network of random weights: every step and what it must keep."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from smoke import smoke_manifest
+
+from zhentu.detect.detector import Detector
+from zhentu.detect.models import Manifest, samples_folder
+from zhentu.errors import UsageError
+from zhentu.intake.decode import decode
+from zhentu.types import CATEGORIES, Profile
+from zhentu_training import export, features, fit, locate
+from zhentu_training.config import load_spec
+from zhentu_training.export import assemble, parity
+from zhentu_training.features import pictures_of, read_features
+from zhentu_training.fit import load_heads
+from zhentu_training.model import FeatureEncoder
+from zhentu_training.start import head_of
+
+CONFIG = Path("configs/train-smoke.yaml")
+SPEC = load_spec(CONFIG)
+
+
+def call(main: Callable[[], None], *arguments: object) -> None:
+    before, sys.argv = sys.argv, ["x", *map(str, arguments)]
+    try:
+        main()
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with set/, features/, run/ and models/ as the documented commands leave them."""
+    root = tmp_path_factory.mktemp("line")
+    (root / "set").mkdir()
+    manifest = smoke_manifest(root / "set")
+    options = ["--manifest", manifest, "--features", root / "features"]
+    call(features.main, *options, "--config", CONFIG)
+    call(fit.main, *options, "--config", CONFIG, "--run", root / "run")
+    call(locate.main, *options, "--run", root / "run")
+    call(export.main, "--run", root / "run", "--models", root / "models")
+    return root
+
+
+def test_the_served_model_says_what_torch_says(line: Path) -> None:
+    manifest = Manifest.load(line / "models")
+    detector = Detector(manifest.active_entry, line / "models")
+    assert parity(assemble(line / "run", SPEC), detector, sorted(samples_folder().glob("*.jpg")), SPEC) < 1e-3
+    assert detector.verify_golden(samples_folder()) < 1e-4
+    verdict = detector.detect(decode((samples_folder() / "genuine_cup.jpg").read_bytes()), with_heatmaps=True)
+    assert verdict.scores.forged == max(verdict.scores.of(category) for category in CATEGORIES)
+    assert len({float(heat.grid.max()) for heat in verdict.heatmaps}) > 1
+
+
+def test_serving_gives_the_logits_that_the_heads_gave_of_the_features(line: Path) -> None:
+    """The way of training (features, heads, fusion) and the way of serving (one graph) end at the same probability."""
+    entry = Manifest.load(line / "models").active_entry
+    path = samples_folder() / "genuine_cup.jpg"
+    looked = read_features(line / "features", "native", [str(path)])
+    heads, fitted = load_heads(line / "run"), json.loads((line / "run" / "calibration.json").read_text())
+    looks = []
+    for look in ("whole", "crops"):
+        tokens = getattr(SPEC.fit, look).tokens
+        looks.append(heads[look].logits(fit.read_tokens(getattr(looked, look), tokens))[0])
+    logits = (np.stack(looks, 1) * np.array(fitted["fusion"])).sum(1)
+    detector = Detector(entry, line / "models")
+    served = detector.detect(decode(path.read_bytes())).scores.as_dict()
+    assert detector.scores_of(logits.astype(np.float32)).as_dict() == pytest.approx(served, abs=5e-3)
+
+
+def test_the_manifest_entry_holds_prior_profiles_and_the_balanced_thresholds(line: Path) -> None:
+    entry = Manifest.load(line / "models").active_entry
+    assert entry.prior == 0.5
+    assert set(entry.profiles) == set(Profile)
+    assert entry.thresholds == entry.profiles[Profile.BALANCED].thresholds
+    careful, strict = entry.profiles[Profile.CAREFUL], entry.profiles[Profile.STRICT]
+    assert all(a.value >= b.value for a, b in zip(careful.thresholds, strict.thresholds, strict=True))
+    assert entry.training_data.pictures == len({s.path for s in pictures_of([line / "set" / "manifest.csv"])})
+
+
+def test_a_second_run_looks_at_no_picture_again(line: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("looked again")
+
+    monkeypatch.setattr(features, "views_of", refuse)
+    paths = [sample.path for sample in pictures_of([line / "set" / "manifest.csv"])]
+    assert features.extract(paths, "native", line / "features", refuse, SPEC.views) == []  # type: ignore[arg-type]
+
+
+def test_heads_read_back_from_the_graph_are_those_that_were_fitted(line: Path) -> None:
+    fitted = load_heads(line / "run")
+    for look in ("whole", "crops"):
+        read = head_of(line / "models", look, SPEC)
+        np.testing.assert_allclose(read.weight, fitted[look].weight, atol=1e-6)
+        np.testing.assert_allclose(read.bias, fitted[look].bias, atol=1e-6)
+        assert (read.deep is None) == (fitted[look].deep is None)
+        for ours, theirs in zip(read.deep or (), fitted[look].deep or (), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_model_of_other_tokens_cannot_be_tuned_on(line: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(CONFIG.read_text().replace("class_tokens: [1, 2]", "class_tokens: [1]"))
+    with pytest.raises(UsageError, match="tokens it was trained with"):
+        head_of(line / "models", "whole", load_spec(other))
+    with pytest.raises(UsageError, match="no models folder"):
+        head_of(tmp_path, "whole", SPEC)
+
+
+def test_features_are_the_same_alone_and_in_a_batch() -> None:
+    encoder = FeatureEncoder(SPEC.backbone).eval()
+    views = torch.randint(0, 256, (3, 160, 160, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        together, alone = encoder(views), encoder(views[1:2])
+    torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-4)
+    assert together.shape == (3, SPEC.backbone.depth, 3, encoder.backbone.embed_dim)
+
+
+def test_the_graph_holds_one_encoder(line: Path) -> None:
+    graph = onnx.load(str(line / "models" / Manifest.load(line / "models").active_entry.file)).graph
+    norms = [node for node in graph.node if node.op_type == "LayerNormalization"]
+    assert len(norms) <= 2 * SPEC.backbone.depth + 1

@@ -1,0 +1,111 @@
+"""Which sights are held against which, and what is true of each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from zhentu.detect.questions import QUESTIONS
+from zhentu_training.compare.sights import Sight
+
+UNKNOWN = -1
+# What each kind of mismatch says of the questions; what is not named is the same. None: it may have changed or not.
+_CHANGED: dict[str, dict[str, int]] = {
+    "match": {},
+    "look-alike": {"product": 1, "colour": UNKNOWN, "texture": UNKNOWN, "print": UNKNOWN, "construction": UNKNOWN},
+    "recoloured": {"colour": 1},
+    "other colour": {"colour": 1, "print": UNKNOWN, "texture": UNKNOWN},
+    "material.recolour": {"print": 1, "colour": UNKNOWN, "texture": UNKNOWN},
+    "material.texture": {"texture": 1, "colour": UNKNOWN, "print": UNKNOWN},
+    "material.weave": {"texture": 1, "print": UNKNOWN},
+    "material.gloss": {"texture": 1, "colour": UNKNOWN},
+    "material.rescaled": {"texture": 1, "print": UNKNOWN},
+    "reinvented": {"texture": 1, "print": UNKNOWN},
+    "material.print": {"print": 1, "colour": UNKNOWN},
+    "construction": {"construction": 1, "print": UNKNOWN},
+}
+KINDS = tuple(_CHANGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Indices of two sights. kind: one of KINDS.  group: of the first sight, what intervals are drawn by."""
+
+    first: int
+    second: int
+    kind: str
+    source: str
+    split: str
+    group: str
+    framed_alike: bool = False
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether the two show other goods."""
+        return self.kind != "match"
+
+    @property
+    def truth(self) -> tuple[int, ...]:
+        """1 = differs, 0 = the same, UNKNOWN, in the order of QUESTIONS."""
+        changed = _CHANGED[self.kind]
+        return tuple(changed.get(question, 0) for question in QUESTIONS)
+
+
+def pairs_of(sights: Sequence[Sight], seed: int) -> list[Pair]:
+    """Matches, alterations, other colours and look-alikes; both sights of a pair are always of one split."""
+    rng = np.random.default_rng(seed)
+    pairs = [*_made(sights, rng), *_real(sights, rng), *_look_alikes(sights)]
+    return pairs
+
+
+def _pair(sights: Sequence[Sight], a: int, b: int, kind: str) -> Pair:
+    first, second = sights[a], sights[b]
+    alike = first.framing == second.framing and first.product == second.product
+    return Pair(a, b, kind, first.source, first.split, first.group, alike)
+
+
+def _made(sights: Sequence[Sight], rng: np.random.Generator) -> Iterator[Pair]:
+    products: dict[str, list[int]] = {}
+    for k, sight in enumerate(sights):
+        if sight.look == "made":
+            products.setdefault(sight.product, []).append(k)
+    for members in products.values():
+        plain = [k for k in members if sights[k].kind == "match"]
+        for a, b in combinations(plain, 2):
+            yield _pair(sights, a, b, "match")
+        for k in set(members) - set(plain):
+            for a in rng.permutation(plain)[:2]:
+                yield _pair(sights, int(a), k, sights[k].kind)
+
+
+def _real(sights: Sequence[Sight], rng: np.random.Generator) -> Iterator[Pair]:
+    colours: dict[tuple[str, str], list[int]] = {}
+    for k, sight in enumerate(sights):
+        if sight.look != "made":
+            colours.setdefault((sight.product, sight.colour), []).append(k)
+    for (product, colour), members in colours.items():
+        couples = list(combinations(members, 2))
+        for pick in rng.permutation(len(couples))[:8]:
+            yield _pair(sights, *couples[pick], "match")
+        others = [k for (name, other), rest in colours.items() if name == product and other != colour for k in rest]
+        for k in rng.permutation(others)[:5]:
+            yield _pair(sights, members[int(rng.integers(len(members)))], int(k), "other colour")
+
+
+def _look_alikes(sights: Sequence[Sight], each: int = 1) -> Iterator[Pair]:
+    """For every unaltered sight, the most similar ones of other groups of its split and source."""
+    plain = [k for k, sight in enumerate(sights) if sight.kind == "match"]
+    classes = np.stack([sights[k].classes[-1] for k in plain])
+    classes = classes - classes.mean(0)
+    classes /= np.linalg.norm(classes, axis=1, keepdims=True)
+    keys = np.array([f"{sights[k].source}/{sights[k].split}" for k in plain])
+    groups = np.array([sights[k].group for k in plain])
+    likeness = classes @ classes.T
+    likeness[(keys[:, None] != keys[None]) | (groups[:, None] == groups[None])] = -2
+    for row, k in enumerate(plain):
+        for other in np.argsort(-likeness[row])[:each]:
+            if likeness[row, other] > -2:
+                yield _pair(sights, k, plain[other], "look-alike")

@@ -1,0 +1,229 @@
+"""What the frozen encoder says of every picture, on every road and with both looks, in shards that outlive a kill.
+
+    python -m zhentu_training.features --manifest runs/set/manifest.csv --features runs/features
+    python -m zhentu_training.features --manifest runs/set/manifest.csv --part 0/2   # one of two processes
+
+A shard lies at FEATURES/<road>/<look>/<name>.npz: `names`, the pictures' paths, and `feats`, float16 (n, blocks, 3, D):
+class token, mean and spread of the patch tokens after each block. A picture's crops are averaged. Pictures that lie in
+any shard are not looked at again, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import torch
+
+from zhentu.detect.views import Views, ViewSpec, make_views
+from zhentu.errors import PictureError
+from zhentu.intake.decode import decode
+from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.dataset import Origin, Sample, read_manifest
+from zhentu_training.model import FeatureEncoder
+from zhentu_training.pack import pack
+from zhentu_training.progress import track
+from zhentu_training.tiers import TIERS
+
+LOOKS = ("whole", "crops")
+_SHARD = 64  # pictures; about half a minute of one core
+_LOSSLESS = {"PNG", "WEBP", "BMP", "TIFF"}
+
+Encode = Callable[[np.ndarray], np.ndarray]  # uint8 (B, S, S, 3) -> float32 (B, blocks, 3, D)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """Features of pictures on one road. whole, crops: float16 (n, blocks, 3, D)."""
+
+    names: list[str]
+    whole: np.ndarray
+    crops: np.ndarray
+
+
+def taught_native(rgb: np.ndarray, form: str, name: str) -> np.ndarray:
+    """A picture as stored; every second lossless file through JPEG 82 to 95, so that no class is told by its codec.
+
+    form: as `Picture.format`.  name: decides which, the same in every run.
+    """
+    number = int(hashlib.sha256(name.encode()).hexdigest(), 16)
+    if form not in _LOSSLESS or number % 2 == 0:
+        return rgb
+    quality = 82 + number // 2 % 14
+    _, payload = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.cvtColor(cv2.imdecode(payload, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+
+
+def views_on(path: Path, road: str, spec: ViewSpec) -> Views:
+    """What a model is shown of a picture file on a road. Raises PictureError."""
+    picture = decode(path.read_bytes())
+    rgb = taught_native(picture.rgb, picture.format, path.name) if road == "native" else TIERS[road](picture.rgb)
+    return make_views(np.ascontiguousarray(rgb), spec)
+
+
+def views_of(path: Path, road: str, spec: ViewSpec) -> np.ndarray:
+    """The whole look and the crops of a picture file on a road, uint8 (1 + N, S, S, 3). Raises PictureError."""
+    views = views_on(path, road, spec)
+    return np.concatenate([views.whole, views.crops])
+
+
+def encoder_graph(spec: TrainSpec, path: Path) -> Path:
+    """Write the encoder alone as an ONNX graph, uint8 "views" (B, S, S, 3) -> "features" (B, blocks, 3, D)."""
+    side = spec.views.whole_size
+    torch.onnx.export(
+        FeatureEncoder(spec.backbone).eval(),
+        (torch.zeros((2, side, side, 3), dtype=torch.uint8),),
+        str(path),
+        input_names=["views"],
+        output_names=["features"],
+        dynamic_shapes={"views": {0: torch.export.Dim("views", min=2, max=64)}},
+        opset_version=20,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    # The served weights, so that the heads learn from what they will be given.
+    onnx.save(pack(onnx.load(str(path))), str(path))
+    return path
+
+
+def open_encoder(path: Path) -> Encode:
+    """Run a graph by OpenVINO where it is installed (a third faster on CPUs), else by ONNX Runtime; one thread."""
+    try:
+        import openvino
+    except ImportError:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(str(path), options)
+        return lambda views: np.asarray(session.run(["features"], {"views": views})[0])
+    plan = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    compiled = openvino.Core().compile_model(str(path), "CPU", plan)
+    return lambda views: np.asarray(compiled([views])[0])
+
+
+def extract(
+    paths: Sequence[Path], road: str, folder: Path, encode: Encode, spec: ViewSpec, part: tuple[int, int] = (0, 1)
+) -> list[Path]:
+    """Look at every picture that is in no shard yet; returns the unreadable ones. part (k, n): each n-th shard."""
+    known = set(read_names(folder, road))
+    waiting = [path for path in dict.fromkeys(paths) if str(path) not in known]
+    shards = [waiting[start : start + _SHARD] for start in range(0, len(waiting), _SHARD)]
+    unread = []
+    for shard in track(shards[part[0] :: part[1]], f"features, {road}", unit="shard"):
+        names, looks = [], ([], [])
+        for path in shard:
+            try:
+                views = views_of(path, road, spec)
+            except PictureError:
+                unread.append(path)
+                continue
+            said = encode(views).astype(np.float16)
+            names.append(str(path))
+            looks[0].append(said[0])
+            looks[1].append(said[1:].astype(np.float32).mean(0).astype(np.float16))
+        if names:
+            write_shard(folder, road, names, np.stack(looks[0]), np.stack(looks[1]))
+    return unread
+
+
+def write_shard(folder: Path, road: str, names: Sequence[str], whole: np.ndarray, crops: np.ndarray) -> None:
+    """One shard of each look, whole or not at all; its name is made from the pictures in it."""
+    stem = hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
+    # The crops' shard is written first: a picture counts as looked at when the whole look's shard is there.
+    for look, feats in (("crops", crops), ("whole", whole)):
+        path = folder / road / look / f"{stem}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half_written = path.with_suffix(".tmp")
+        with half_written.open("wb") as file:
+            np.savez(file, names=np.array(names), feats=feats.astype(np.float16))
+        half_written.replace(path)
+
+
+def read_names(folder: Path, road: str) -> Iterator[str]:
+    """Names of the pictures that were looked at on a road."""
+    for path in sorted((folder / road / "whole").glob("*.npz")):
+        with np.load(path) as shard:
+            yield from map(str, shard["names"])
+
+
+def read_features(folder: Path, road: str, wanted: Sequence[str]) -> Looked:
+    """Features of those of the wanted pictures that were looked at on a road, in the order wanted."""
+    place = {name: k for k, name in enumerate(wanted)}
+    found: list[tuple[int, Path, int]] = []
+    for path in sorted((folder / road / "whole").glob("*.npz")):
+        with np.load(path) as shard:
+            found += [(place[name], path, row) for row, name in enumerate(map(str, shard["names"])) if name in place]
+    found = sorted({k: (k, path, row) for k, path, row in found}.values())
+    if not found:
+        empty = np.zeros((0, 0, 0, 0), np.float16)
+        return Looked([], empty, empty)
+    looks = [_gathered(found, folder / road / look) for look in LOOKS]
+    return Looked([wanted[k] for k, _, _ in found], *looks)
+
+
+def _gathered(found: Sequence[tuple[int, Path, int]], folder: Path) -> np.ndarray:
+    by_shard: dict[str, list[tuple[int, int]]] = {}
+    for at, (_, path, row) in enumerate(found):
+        by_shard.setdefault(path.name, []).append((at, row))
+    values: np.ndarray | None = None
+    for name, rows in by_shard.items():
+        with np.load(folder / name) as shard:
+            feats = shard["feats"]
+        if values is None:
+            values = np.empty((len(found), *feats.shape[1:]), np.float16)
+        values[[at for at, _ in rows]] = feats[[row for _, row in rows]]
+    assert values is not None  # noqa: S101 - there is at least one row
+    return values
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Extract the features of a manifest's pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, nargs="+", required=True)
+    parser.add_argument("--features", type=Path, default=Path("runs/features"))
+    parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
+    parser.add_argument("--roads", nargs="+", default=["native", "web"], choices=list(TIERS))
+    parser.add_argument("--part", default="0/1", help="k/n: this process takes every n-th shard, from k")
+    arguments = parser.parse_args(argv)
+    spec = load_spec(arguments.config)
+    k, n = map(int, arguments.part.split("/"))
+    cv2.setNumThreads(1)
+    arguments.features.mkdir(parents=True, exist_ok=True)
+    graph = encoder_graph(spec, arguments.features / f"encoder-{k}.onnx")
+    paths = [sample.path for sample in pictures_of(arguments.manifest)]
+    encode = open_encoder(graph)
+    for road in arguments.roads:
+        unread = extract(paths, road, arguments.features, encode, spec.views, (k, n))
+        for path in unread:
+            print(f"{path}: cannot be read, left out")
+
+
+def pictures_of(manifests: Sequence[Path]) -> list[Sample]:
+    """Rows of all manifests and, after them, the genuine pictures that forgeries were made from, each content once."""
+    samples = {sample.path: sample for manifest in manifests for sample in read_manifest(manifest)}
+    contents: set[bytes] = set()
+    for sample in [each for each in samples.values() if each.pair and each.origin is Origin.OWN]:
+        original = sample.original()
+        content = hashlib.sha256(original.path.read_bytes()).digest()
+        if original.path not in samples and content not in contents:
+            contents.add(content)
+            samples[original.path] = original
+    return list(samples.values())
+
+
+if __name__ == "__main__":
+    main()

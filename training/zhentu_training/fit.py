@@ -1,0 +1,179 @@
+"""Fit what is shipped: the heads on all pictures; fusion, calibration and thresholds on held-out scores.
+
+    python -m zhentu_training.fit --manifest runs/set/manifest.csv --features runs/features --run runs/reference
+    python -m zhentu_training.fit --manifest NEW.csv --run runs/tuned --config configs/tune.yaml --start-from models
+
+The run folder keeps the config, heads.npz (the heads), calibration.json (fusion, profiles, drift reference, figures),
+held_out.npz (what heads that never saw a picture's source say of it) and training_data.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from zhentu.detect.drift import references_of
+from zhentu.errors import ZhentuError
+from zhentu_training.calibrate import all_profiles, fit_fusion, held_out
+from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.crossval import figures_of, folds_for, judged_ai, looks_of
+from zhentu_training.dataset import Origin, digest
+from zhentu_training.features import LOOKS, pictures_of
+from zhentu_training.heads import FittedHead, fit_head, read_tokens, weights_of
+from zhentu_training.rows import Rows, gather
+from zhentu_training.start import head_of, shipped_calibration, shipped_fusion, shipped_places
+
+HEADS, CALIBRATION, HELD_OUT, PLACES = "heads.npz", "calibration.json", "held_out.npz", "places.npz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """What heads and fusions that never saw a row's source say of it, and the truth, so that figures need no features.
+
+    names (paths), road, fold, source (n,).  looks: logits (n, 2, 5).  probabilities, targets, known: (n, 5).
+    """
+
+    names: np.ndarray
+    road: np.ndarray
+    fold: np.ndarray
+    source: np.ndarray
+    looks: np.ndarray
+    probabilities: np.ndarray
+    targets: np.ndarray
+    known: np.ndarray
+
+
+def fit_heads(
+    rows: Rows,
+    spec: TrainSpec,
+    start_from: Path | None = None,
+    teach: tuple[str, ...] = (),
+    only: np.ndarray | None = None,
+) -> list[FittedHead]:
+    """Both looks' heads on all rows of the roads that teach, or on `only` some of them, bool (n,).
+
+    start_from: a models folder whose heads they are drawn towards.  teach: then, sources whose labels are learnt, all
+    others remind the head of what it said; empty = all teach.
+    """
+    use = np.isin(rows.road, spec.fit.roads) & (True if only is None else only)
+    samples = [sample for sample, chosen in zip(rows.samples, use, strict=True) if chosen]
+    weights = weights_of(samples, rows.targets[use], rows.known[use], spec.fit.source_power, spec.fit.real_share)
+    reminded = np.array([bool(teach) and sample.source not in teach for sample in samples])
+    heads = []
+    for look in LOOKS:
+        look_spec = getattr(spec.fit, look)
+        anchor = None if start_from is None else head_of(start_from, look, spec)
+        x = read_tokens(rows.look(look)[use], look_spec.tokens)
+        told = reminded if anchor is not None else None
+        heads.append(fit_head(x, rows.targets[use], weights, look_spec, spec.seed, anchor, told))
+    return heads
+
+
+def calibrate(rows: Rows, fold: np.ndarray, spec: TrainSpec, kept: Path) -> tuple[HeldOut, dict[str, object]]:
+    """Honest scores, and what the manifest entry and the card need of them. kept: as in `crossval.look_logits`."""
+    looks = looks_of(rows, fold, spec.fit, spec.seed, kept)
+    weights = weights_of(rows.samples, rows.targets, rows.known, spec.fit.source_power, spec.fit.real_share)
+    fusion = fit_fusion(looks, rows.targets, weights, spec.fit.crop_share, spec.priors)
+    honest = held_out(looks, rows.targets, weights, fold, spec.fit.crop_share, spec.priors)
+    genuine = np.array([sample.origin is Origin.REAL and not sample.forged for sample in rows.samples])
+    source = np.array([sample.source for sample in rows.samples])
+    profiles = all_profiles(spec, honest, rows.targets, weights, genuine, source)
+    native = honest[genuine & (rows.road == spec.fit.roads[0])]
+    content = {
+        "fusion": fusion.weights.tolist(),
+        "calibration": {name: asdict(line) for name, line in fusion.calibration().items()},
+        "prior": spec.prior,
+        "category_prior": spec.category_prior,
+        "profiles": {name.value: asdict(each) for name, each in profiles.items()},
+        "reference": references_of(np.c_[native, native.max(1)]),
+        "figures": {road: figures_of(judged_ai(rows, honest, road)) for road in dict.fromkeys(rows.road)},
+    }
+    names = np.array([str(sample.path) for sample in rows.samples])
+    held = HeldOut(names, rows.road, fold, source, looks, honest, rows.targets, rows.known)
+    return held, content
+
+
+def tuned(rows: Rows, fold: np.ndarray, spec: TrainSpec, start_from: Path, teach: tuple[str, ...]) -> HeldOut:
+    """Honest scores of tuned heads: each row by heads tuned without its fold, read by the shipped fusion."""
+    shipped = shipped_fusion(start_from)
+    looks = np.zeros((len(rows), 2, rows.targets.shape[1]), np.float32)
+    for each in np.unique(fold):
+        rest, inside = (fold != each) if (fold != each).any() else fold == each, fold == each
+        for k, head in enumerate(fit_heads(rows, spec, start_from, teach, rest)):
+            x = read_tokens(rows.look(LOOKS[k])[inside], getattr(spec.fit, LOOKS[k]).tokens)
+            looks[inside, k] = head.logits(x)
+    names = np.array([str(sample.path) for sample in rows.samples])
+    source = np.array([sample.source for sample in rows.samples])
+    said = shipped.probabilities(looks)
+    return HeldOut(names, rows.road, fold, source, looks, said, rows.targets, rows.known)
+
+
+def save_heads(heads: list[FittedHead], run: Path) -> Path:
+    """heads.npz: weight, bias and, where there is a network, its two layers, by look."""
+    arrays = {}
+    for look, head in zip(LOOKS, heads, strict=True):
+        arrays |= {f"{look}.weight": head.weight, f"{look}.bias": head.bias}
+        arrays |= {f"{look}.deep{k}": value for k, value in enumerate(head.deep or ())}
+    np.savez(run / HEADS, **{name: value.astype(np.float32) for name, value in arrays.items()})
+    return run / HEADS
+
+
+def load_heads(run: Path) -> dict[str, FittedHead]:
+    """What `save_heads` wrote, by look."""
+    with np.load(run / HEADS) as kept:
+        arrays = dict(kept)
+    heads = {}
+    for look in LOOKS:
+        deep = tuple(arrays[f"{look}.deep{k}"] for k in range(4) if f"{look}.deep{k}" in arrays)
+        heads[look] = FittedHead(arrays[f"{look}.weight"], arrays[f"{look}.bias"], deep or None)  # type: ignore[arg-type]
+    return heads
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fit, calibrate, and write the run folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, nargs="+", required=True)
+    parser.add_argument("--features", type=Path, default=Path("runs/features"))
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
+    parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
+    parser.add_argument("--kept", type=Path, help="logits that zhentu_training.crossval kept; default: of the run")
+    parser.add_argument("--start-from", type=Path, help="tune: a models folder whose heads are drawn towards")
+    parser.add_argument("--teach", nargs="*", default=[], help="when tuning: sources whose labels are learnt")
+    arguments = parser.parse_args(argv)
+    try:
+        _fit(arguments)
+    except (ZhentuError, FileNotFoundError, ValueError) as error:  # the call, the config or the pictures are at fault
+        sys.exit(str(error))
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    spec, run = load_spec(arguments.config), arguments.run
+    run.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(arguments.config, run / "train.yaml")
+    rows = gather(pictures_of(arguments.manifest), arguments.features, spec.fit.roads)
+    fold = folds_for(rows.samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
+    start, teach = arguments.start_from, tuple(arguments.teach)
+    if start is None:
+        honest, content = calibrate(rows, fold, spec, arguments.kept or run / "kept")
+    else:  # one person's decisions set no thresholds: fusion, calibration and places are those of what was shipped
+        honest, content = tuned(rows, fold, spec, start, teach), shipped_calibration(start)
+        np.savez(run / PLACES, judged=np.array([], str), **shipped_places(start))
+    save_heads(fit_heads(rows, spec, start, teach), run)
+    np.savez(run / HELD_OUT, **asdict(honest))
+    (run / CALIBRATION).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    unique = list({sample.path: sample for sample in rows.samples}.values())
+    record = {"pictures": len(unique), "sources": len({s.source for s in unique}), "digest": digest(unique)}
+    (run / "training_data.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    print(json.dumps({name: content.get(name) for name in ("figures", "profiles")}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

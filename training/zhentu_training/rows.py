@@ -1,0 +1,59 @@
+"""Pictures with their features, aligned: what heads are fitted on and judged with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from zhentu_training.dataset import Sample
+from zhentu_training.features import read_features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """One row a picture and road. place: of the sample in the list they were gathered from.
+
+    whole, crops: float16 (n, blocks, 3, D).  targets, known: float32 (n, 5), see `Sample.targets`.
+    """
+
+    samples: list[Sample]
+    place: np.ndarray
+    road: np.ndarray
+    whole: np.ndarray
+    crops: np.ndarray
+    targets: np.ndarray
+    known: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def look(self, name: str) -> np.ndarray:
+        """Features of a look, "whole" or "crops"."""
+        return self.whole if name == "whole" else self.crops
+
+
+def gather(samples: Sequence[Sample], folder: Path, roads: Sequence[str]) -> Rows:
+    """Rows of those samples that were looked at, road after road. Raises ValueError when none was."""
+    names = [str(sample.path) for sample in samples]
+    place = {name: k for k, name in enumerate(names)}
+    looked = {road: read_features(folder, road, names) for road in roads}
+    looked = {road: each for road, each in looked.items() if each.names}
+    if not looked:
+        raise ValueError(
+            f"{folder}: holds no features of these {len(names)} pictures; run zhentu_training.features first"
+        )
+    at = np.array([place[name] for each in looked.values() for name in each.names])
+    chosen = [samples[k] for k in at]
+    targets, known = (np.stack(part) for part in zip(*(sample.targets() for sample in chosen), strict=True))
+    return Rows(
+        chosen,
+        at,
+        np.array([road for road, each in looked.items() for _ in each.names]),
+        np.concatenate([each.whole for each in looked.values()]),
+        np.concatenate([each.crops for each in looked.values()]),
+        targets,
+        known,
+    )
