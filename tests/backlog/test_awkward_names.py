@@ -14,12 +14,12 @@ import awkward
 import pytest
 from conftest import encoded, photo
 from servers import object_store
-from zhentu.backlog.skipped import Skipped
 
-from zhentu.backlog.listing import Taking
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan import ScanJob, ScanSummary, run_scan
 from zhentu.backlog.sources import Finding, Found, find_items
+from zhentu.intake.find import Taking
+from zhentu.intake.skipped import Skipped
 from zhentu.settings import Settings
 
 

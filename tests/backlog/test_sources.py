@@ -6,13 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from zhentu.backlog.skipped import Skipped
 
-from zhentu.backlog import listing
 from zhentu.backlog.ledger import Ledger, Shard
-from zhentu.backlog.listing import Taking
 from zhentu.backlog.sources import Finding, find_items
 from zhentu.errors import UsageError
+from zhentu.intake import find
+from zhentu.intake.find import Taking
+from zhentu.intake.skipped import Skipped
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_read_is_counted_and_the_rest_is_taken(monkeypat
             raise PermissionError(13, "Permission denied", folder)
         return scandir(folder)
 
-    monkeypatch.setattr(listing.os, "scandir", refuse)
+    monkeypatch.setattr(find.os, "scandir", refuse)
     assert find_pictures(["."]) == ["[odd].gif", "a.png", "b/1.webp", "b/2.JPG"]
     assert reasons(["."])["b/c"] == "unreadable_folder"
 
@@ -130,12 +130,12 @@ def test_what_is_named_twice_is_counted_once_as_a_duplicate() -> None:
     ["a.JPG", "a.jpg!q90", "a.jpg@600w_90q", "a.jpg_400x400.jpg", "a.awebp", "a.jpg ", ".jpg", "杯.heic", "a\nb.png"],
 )
 def test_names_of_content_networks_and_phones_say_that_a_picture_is_meant(name: str) -> None:
-    assert listing.named_like_a_picture(f"folder/{name}")
+    assert find.named_like_a_picture(f"folder/{name}")
 
 
 @pytest.mark.parametrize("name", ["jpg", "a.jpg.txt", "a.jpg/b", "notes", "a.xmp", "a.jpg.bak"])
 def test_other_names_are_judged_by_content(name: str) -> None:
-    assert not listing.named_like_a_picture(f"folder/{name}")
+    assert not find.named_like_a_picture(f"folder/{name}")
 
 
 def test_a_limit_takes_the_first_and_shards_share_everything() -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
-HEADS = frozenset({"0100_owners", "0200_backlog", "0301_review"})  # the newest migration of each range
+HEADS = frozenset({"0100_owners", "0201_skipped", "0301_review"})  # the newest migration of each range
 
 records = Table(
     "records",
