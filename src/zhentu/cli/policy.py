@@ -20,8 +20,8 @@ from zhentu.settings import Settings, load_settings
 if TYPE_CHECKING:
     from zhentu.decide.fit import FittedAction
     from zhentu.decide.policy import Policy
-    from zhentu.detect.compare import Comparer
     from zhentu.detect.models import ModelEntry
+    from zhentu.screen import ComparerPort
     from zhentu.types import Scores
 
 policy_app = typer.Typer(help="The policy that decides.", no_args_is_help=True)
@@ -157,7 +157,7 @@ def _prior_words(policy: Policy, entry: ModelEntry) -> Iterator[str]:
     )
 
 
-def _thresholds_table(policy: Policy, entry: ModelEntry, comparer: Comparer | None) -> Table:
+def _thresholds_table(policy: Policy, entry: ModelEntry, comparer: ComparerPort | None) -> Table:
     table = _table("category", "goods", "action", "from score", "is")
     shipped = entry.thresholds_for(policy.profile, policy.prior)
     for category, goods in policy.limits:
