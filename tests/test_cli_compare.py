@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from zhentu.bootstrap.models import find_model
 from zhentu.cli.app import app
 from zhentu.decide.notices import ANSWER_NAMES, QUESTION_NAMES
-from zhentu.detect.models import samples_folder
+from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import ModelError, PictureNotFound
 from zhentu.settings import load_settings
@@ -94,9 +95,15 @@ def test_8_bit_products_are_read_off_the_processor(tmp_path: Path, flags: str, a
     assert has_8bit_products(tmp_path / "missing") is True
 
 
-def test_a_processor_without_them_gets_floating_point_unless_a_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_without_them_gets_floating_point_unless_a_model_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("zhentu.bootstrap.models.has_8bit_products", lambda: False)
-    settings = load_settings(environment={})
+    shipped = Manifest.load(models_folder())
+    exact = shipped.active_entry
+    small = replace(exact, name=f"{exact.name}-int8", precision="int8")
+    replace(shipped, models=(exact, small), active=str(small.ref)).save(tmp_path)
+    settings = load_settings(environment={"ZHENTU_MODELS_DIR": str(tmp_path)})
     assert find_model(settings)[0].precision == "fp32"
     named = settings.model_copy(update={"model": "zhentu-int8"})
     assert find_model(named)[0].precision == "int8"

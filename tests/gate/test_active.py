@@ -61,6 +61,7 @@ def test_a_changed_policy_file_is_followed_and_a_broken_one_refused(settings: Se
             "policy": "2026-11-24",
             "policy_sha256": "",
             "mode": "enforce",
+            "profile": "balanced",
             "rollout": 100.0,
             "problem": "",
         }

@@ -265,7 +265,7 @@ def test_three_dropped_pictures_are_checked_one_broken_one_animated(page, encode
     assert cards.count() == 3
     assert "ends before the picture does" in cards.nth(1).inner_text()
     assert "broken.jpg" in cards.nth(1).inner_text()
-    assert "frames" in cards.nth(2).inner_text()
+    assert "of 3, the worst of 3 frames looked at" in cards.nth(2).inner_text()
     until(page, "[...document.querySelectorAll('.shown')].every(each => each.naturalWidth > 0)")
 
 

@@ -152,4 +152,5 @@ def test_a_receiver_that_hangs_holds_up_nobody_elses_messages(hooked: Settings, 
             box.put([new_message("job.finished", slow, "{}", "mallory") for _ in range(40)])
             box.put([new_message("job.finished", receiver.url, "{}", "shop")])
             until(lambda: bool(receiver.got), 20)
-            assert len(box.list(MessageState.SENDING)) <= 4, "the others wait in the table"
+            under_way = [each for each in box.list(MessageState.SENDING) if each.url == slow]
+            assert len(under_way) <= 4, "the others wait in the table"

@@ -102,16 +102,7 @@ def decode(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "")
     """
     limits = limits or DecodeLimits()
     with _opened(payload, limits) as image:
-        notes = [*_frame_notes(image), *_trailing_notes(payload, image.format)]
-        image_format = str(image.format)
-        rgb = _pixels(image, notes, limits)
-    return Picture(
-        rgb=rgb,
-        sha256=sha256 or hashlib.sha256(payload).hexdigest(),
-        format=image_format,
-        byte_count=len(payload),
-        notes=tuple(notes),
-    )
+        return _still(image, payload, limits, sha256)
 
 
 def decode_frames(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> tuple[Picture, ...]:
@@ -124,7 +115,7 @@ def decode_frames(payload: bytes, limits: DecodeLimits | None = None, sha256: st
     limits = limits or DecodeLimits()
     with _opened(payload, limits) as image:
         if not getattr(image, "is_animated", False) or image.format not in _SHOWN_IN_TURN:
-            return (decode(payload, limits, sha256),)
+            return (_still(image, payload, limits, sha256),)
         scenes, total, times = _walk(image, limits)
         sha256, image_format = sha256 or hashlib.sha256(payload).hexdigest(), str(image.format)
         image.seek(0)
@@ -149,6 +140,19 @@ def decode_frame(payload: bytes, frame: Frame | None, limits: DecodeLimits | Non
         notes = [f"frame {frame.index + 1} of {frame.total}"]
         rgb, image_format = _pixels(image, notes, limits), str(image.format)
     return Picture(rgb, hashlib.sha256(payload).hexdigest(), image_format, len(payload), tuple(notes), frame)
+
+
+def _still(image: Image.Image, payload: bytes, limits: DecodeLimits, sha256: str) -> Picture:
+    notes = [*_frame_notes(image), *_trailing_notes(payload, image.format)]
+    image_format = str(image.format)
+    rgb = _pixels(image, notes, limits)
+    return Picture(
+        rgb=rgb,
+        sha256=sha256 or hashlib.sha256(payload).hexdigest(),
+        format=image_format,
+        byte_count=len(payload),
+        notes=tuple(notes),
+    )
 
 
 def _walk(image: Image.Image, limits: DecodeLimits) -> tuple[Scenes, int, list[float]]:

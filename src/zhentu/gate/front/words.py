@@ -31,6 +31,10 @@ PAGE: dict[str, Words] = {
     "samples_hint": Words(
         "Some are caught, some are missed: nothing is chosen to please.", "有的会被识别，有的会漏检：并未刻意挑选。"
     ),
+    "worst_frame": Words(
+        "The scores are those of frame {number} of {total}, the worst of {seen} frames looked at.",
+        "评分取自第 {number} 帧（共 {total} 帧），为所检查 {seen} 帧中最严重的一帧。",
+    ),
     "results": Words("What was found", "检测结果"),
     "progress": Words("Pictures checked", "已检测图片"),
     "clear": Words("Clear", "清空"),
