@@ -99,5 +99,5 @@ def test_the_curl_examples_are_answered(server: int, place: Path) -> None:
 def test_make_does_what_the_pip_lines_say() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "pip install --quiet --editable .\n" in makefile
-    assert "pip install --quiet --editable '.[dev,train]'" in makefile
+    assert "pip install --quiet --editable '.[dev,train,cluster]'" in makefile
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").rstrip().endswith("exec make test")
