@@ -12,6 +12,7 @@ from PIL import Image
 from zhentu.errors import ConfigError
 from zhentu.intake.generators import GeneratorRow, load_table, shipped_table
 from zhentu.intake.provenance import read_provenance
+from zhentu.intake.stealth import stealth_parameters
 from zhentu.types import AiState, Evidence
 
 TAGS = {
@@ -89,6 +90,12 @@ def test_a_header_that_names_no_pixels_hides_nothing() -> None:
     payload = bytearray(hidden_parameters(b"{}"))
     payload[16:20] = bytes(4)
     assert read_provenance(bytes(payload), "PNG") == ()
+
+
+def test_a_header_that_breaks_off_hides_nothing() -> None:
+    payload = hidden_parameters(b"{}")
+    for length in range(16, 40):
+        assert list(stealth_parameters(payload[:length], "PNG")) == []
 
 
 def test_an_ordinary_alpha_channel_hides_nothing() -> None:

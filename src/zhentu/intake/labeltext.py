@@ -45,7 +45,10 @@ def labels_in(text: str, named: bool) -> Iterator[Found]:
     if found:
         yield from found
         return
-    called = _CALLED.search(plain) or (_WORDS.search(plain) if hints_at_label(plain) else None)
+    # A whole object that holds no label is none, whatever its fields are called; broken text is searched for words.
+    first = plain.find("{")
+    broken = hints_at_label(plain) and (first < 0 or _decoded(plain, first)[1] < 0)
+    called = _CALLED.search(plain) or (_WORDS.search(plain) if broken else None)
     if named:
         yield Found((), plain.strip()[:_QUOTED] or "(empty)")
     elif called:
