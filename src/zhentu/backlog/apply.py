@@ -153,7 +153,7 @@ class Applier:
         message = None
         try:
             if action.kind is Kind.LABEL:
-                remove_if_ours(action.target, action.sha256, self._reader)
+                remove_if_ours(action.target, action.sha256)
             elif action.kind is Kind.MESSAGE:
                 message = _message(_UNDONE, action, row)
         except (ZhentuError, OSError) as error:
@@ -217,11 +217,14 @@ def write_copy(target: str, payload: bytes) -> None:
     write_whole(file, payload)
 
 
-def remove_if_ours(target: str, sha256: str, reader: Reader) -> None:
+def remove_if_ours(target: str, sha256: str) -> None:
     """Remove a copy that still holds what was written; one that is gone is fine. Raises UsageError when it changed."""
     system, path = filesystem_of(target if is_url(target) else Path(target).resolve().as_uri())
     if not system.exists(path):
         return
-    if hashlib.sha256(reader.read(target)).hexdigest() != sha256:
+    # Not by the job's reader: that one reads sources, of allowed schemes; this is where the operator had copies put.
+    with system.open(path, "rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != sha256:
         raise UsageError(f"{target}: was changed after it was written, and is left alone")
     system.rm_file(path)
