@@ -101,7 +101,7 @@ PAGE: dict[str, Words] = {
     "state": Words("State", "状态"),
     "created": Words("Received", "收到时间"),
     "reason": Words("Reason", "理由"),
-    "outcome": Words("ReviewOutcome", "结果"),
+    "outcome": Words("Outcome", "结果"),
     "no_appeals": Words("No appeals.", "没有申诉。"),
     "agreement": Words("Reviewer agreement (Cohen's kappa)", "审核一致性（Cohen's kappa）"),
     "pairs": Words("double-reviewed pictures", "张双人复核图片"),
