@@ -59,7 +59,7 @@ def test_a_stopped_job_is_listed_finished_by_its_name_and_forgotten(
     assert done.exit_code == 0, done.output
     assert "10 pictures, 4 taken over" in done.output  # as it was listed: what came later is another job's
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        *("parts", "quarantine.csv", "rows.csv", "rows.jsonl")
+        *("parts", "quarantine.csv", "rows.csv", "rows.jsonl", "skipped.csv")
     ]
     shown = run(app, ["jobs", place.job_id])
     assert "10/10" in shown.output

@@ -18,7 +18,7 @@ from conftest import encoded, photo
 from zhentu.bootstrap.stores import build_store
 from zhentu.settings import Settings
 
-PICTURES = 700
+PICTURES = 2000
 
 
 @pytest.fixture
