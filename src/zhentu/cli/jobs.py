@@ -74,7 +74,9 @@ def _seen(job: JobRecord) -> JobRecord:
 def _table(found: list[JobRecord]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("job", "state", *_NUMBERS, "model", "started", "sources"):
-        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
+        # Counts are never folded: half a number is another number.
+        number = name in _NUMBERS
+        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for job in found:
         counts = [str(job.counts.get(name, 0)) for name in _ACTIONS]
         colour = _STATES[job.state.value]
