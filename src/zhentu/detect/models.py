@@ -103,7 +103,22 @@ class ProfilePoints:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
-class ModelEntry:
+class ListedFile:
+    """What every entry has: which model it is, and the file with its graph."""
+
+    name: str
+    version: str
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and sha256, as they enter a record."""
+        return ModelRef(self.name, self.version, self.sha256)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class ModelEntry(ListedFile):
     """One model: its file, how pictures are prepared for it, and how its logits are read.
 
     calibration: of each of the five.  prior: the share of AI-made pictures at which the score of ai_generated is a
@@ -117,10 +132,6 @@ class ModelEntry:
     reference: histogram of each output's scores on genuine pictures, ten equal bins from 0 to 1, for drift.
     """
 
-    name: str
-    version: str
-    file: str
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     labels: tuple[Category, ...]
     views: ViewSpec
     calibration: Mapping[Category, Platt]
@@ -137,11 +148,6 @@ class ModelEntry:
     category_prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
     profiles: Mapping[Profile, ProfilePoints] = Field(default_factory=dict)
     stands_out: Probability = 0.25
-
-    @property
-    def ref(self) -> ModelRef:
-        """Name, version and sha256, as they enter a record."""
-        return ModelRef(self.name, self.version, self.sha256)
 
     @property
     def stated_prior(self) -> dict[Category, float]:
@@ -197,69 +203,47 @@ class QuestionLevels:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
-class ComparerEntry:
-    """One model that compares a picture with references: an encoder and the heads over the figures of a pair.
+class ComparisonEntry(ListedFile):
+    """What the comparisons of every version have.
 
-    figures: names of what the heads take, in order.  calibration, levels: by output, "mismatch" and the questions.
     review_threshold: the score that at most one in a hundred true matches reaches.
     """
 
-    name: str
-    version: str
-    file: str
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     weights: tuple[WeightsFile, ...]
+    review_threshold: Probability
+    golden: tuple[GoldenPair, ...]
+    training_data: TrainingData
+    created: str
+    licence: str
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """What ships with the comparison: a limit for review, of the mismatch against references."""
+        return (Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, self.review_threshold, Basis.REFERENCE),)
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
+class ComparerEntry(ComparisonEntry):
+    """One model that compares a picture with references: an encoder and the heads over the figures of a pair.
+
+    figures: names of what the heads take, in order.  calibration, levels: by output, "mismatch" and the questions.
+    """
+
     heads: WeightsFile
     figures: tuple[str, ...]
     calibration: Mapping[str, Platt]
     levels: Mapping[str, QuestionLevels]
-    review_threshold: Probability
-    golden: tuple[GoldenPair, ...]
-    training_data: TrainingData
-    created: str
-    licence: str
-
-    @property
-    def thresholds(self) -> tuple[Threshold, ...]:
-        """What ships with the comparison: a limit for review, of the mismatch against references."""
-        return (Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, self.review_threshold, Basis.REFERENCE),)
-
-    @property
-    def ref(self) -> ModelRef:
-        """Name, version and sha256, as they enter a record."""
-        return ModelRef(self.name, self.version, self.sha256)
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
-class PlacesEntry:
+class PlacesEntry(ComparisonEntry):
     """The comparison of version 0.1.0: one graph with one score.
 
     view_size: side in pixels of the square views it takes.
-    review_threshold: the score that at most one in a hundred true matches reaches.
     """
 
-    name: str
-    version: str
-    file: str
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    weights: tuple[WeightsFile, ...]
     view_size: int
     calibration: Platt
-    review_threshold: Probability
-    golden: tuple[GoldenPair, ...]
-    training_data: TrainingData
-    created: str
-    licence: str
-
-    @property
-    def thresholds(self) -> tuple[Threshold, ...]:
-        """What ships with the comparison: a limit for review, of the mismatch against references."""
-        return (Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, self.review_threshold, Basis.REFERENCE),)
-
-    @property
-    def ref(self) -> ModelRef:
-        """Name, version and sha256, as they enter a record."""
-        return ModelRef(self.name, self.version, self.sha256)
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -272,26 +256,17 @@ class GoldenGoods:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
-class FinderEntry:
+class FinderEntry(ListedFile):
     """The network that finds the goods. view_size: side in pixels of the square view it takes.
 
     least_sureness: below it the goods were not found.
     """
 
-    name: str
-    version: str
-    file: str
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     view_size: int
     least_sureness: Probability
     golden: tuple[GoldenGoods, ...]
     created: str
     licence: str
-
-    @property
-    def ref(self) -> ModelRef:
-        """Name, version and sha256."""
-        return ModelRef(self.name, self.version, self.sha256)
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
