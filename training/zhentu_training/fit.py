@@ -77,8 +77,12 @@ def fit_heads(
 
 
 def calibrate(rows: Rows, fold: np.ndarray, spec: TrainSpec, kept: Path) -> tuple[HeldOut, dict[str, object]]:
-    """Honest scores, and what the manifest entry and the card need of them. kept: as in `crossval.look_logits`."""
-    looks = looks_of(rows, fold, spec.fit, spec.seed, kept)
+    """`calibrated` on what linear heads say out of fold. kept: as in `crossval.look_logits`."""
+    return calibrated(rows, looks_of(rows, fold, spec.fit, spec.seed, kept), fold, spec)
+
+
+def calibrated(rows: Rows, looks: np.ndarray, fold: np.ndarray, spec: TrainSpec) -> tuple[HeldOut, dict[str, object]]:
+    """Honest scores, and what the manifest entry and the card need of them. looks: logits out of fold (n, 2, 5)."""
     weights = weights_of(rows.samples, rows.targets, rows.known, spec.fit.source_power, spec.fit.real_share)
     fusion = fit_fusion(looks, rows.targets, weights, spec.fit.crop_share, spec.priors)
     honest = held_out(looks, rows.targets, weights, fold, spec.fit.crop_share, spec.priors)

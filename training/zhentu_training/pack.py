@@ -19,7 +19,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 _SMALLEST = 1 << 16  # elements; smaller matrices stay inside the graph as they are
 _ALIGN = 4096  # bytes; lets ONNX Runtime map the file into memory
-_WHOLE, _SCALE = "_packed", "_packed_scale"
+WHOLE, SCALE = "_packed", "_packed_scale"  # behind the name of a matrix
 
 
 def pack(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -32,7 +32,7 @@ def pack(model: onnx.ModelProto) -> onnx.ModelProto:
     kept = [each for each in graph.initializer if each.name not in names]
     nodes = []
     for name in names:
-        whole, scale = eighths[name + _WHOLE], eighths[name + _SCALE]
+        whole, scale = eighths[name + WHOLE], eighths[name + SCALE]
         kept += [whole, scale]
         nodes += [
             helper.make_node("Cast", [whole.name], [f"{name}_float"], to=TensorProto.FLOAT),
@@ -54,7 +54,7 @@ def to_integer_products(model: onnx.ModelProto, kept: int = 0) -> onnx.ModelProt
     graph = model.graph
     sizes = {each.name: each.dims for each in graph.initializer}
     packed = {node.output[0]: node for node in graph.node if node.op_type == "Mul" and node.input[0].endswith("_float")}
-    shrinking = [name for name in packed if sizes[name + _WHOLE][0] > sizes[name + _WHOLE][1]]
+    shrinking = [name for name in packed if sizes[name + WHOLE][0] > sizes[name + WHOLE][1]]
     for name in shrinking[len(shrinking) - kept :]:
         del packed[name]
     casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
@@ -123,7 +123,7 @@ def save_with_shared_weights(model: onnx.ModelProto, path: Path, weights: Path) 
     The file is written when it is not there; when it is, every matrix must be found in it. Returns whether the model
     uses it at all. Raises ValueError when the file holds other weights.
     """
-    matrices = [each for each in model.graph.initializer if each.name.endswith(_WHOLE)]
+    matrices = [each for each in model.graph.initializer if each.name.endswith(WHOLE)]
     if not matrices:
         onnx.save(model, str(path))
         return False
@@ -174,6 +174,6 @@ def _quantized(model: onnx.ModelProto, names: list[str]) -> dict[str, onnx.Tenso
     found = {each.name: each for each in made.graph.initializer}
     packed = {}
     for name in names:
-        for theirs, ours in (("_quantized", _WHOLE), ("_scale", _SCALE)):
+        for theirs, ours in (("_quantized", WHOLE), ("_scale", SCALE)):
             packed[name + ours] = numpy_helper.from_array(numpy_helper.to_array(found[name + theirs]), name + ours)
     return packed

@@ -1,0 +1,200 @@
+"""Pictures packed for a machine with a GPU: small shards, each picture as it would come by the web and one native crop.
+
+    python -m zhentu_training.carry --manifest runs/set/manifest.csv --out runs/carry --limit 160 220
+
+A machine that is lent for minutes is fed through a narrow door: shards of under 60 MiB. Each holds, a picture: the
+web copy's own JPEG (long side 512, quality 88), from which the whole look and the web crops are cut, and the window
+around the native crop as JPEG 95 without chroma subsampling. `zhentu_training.tune` reads them with torch and OpenCV
+alone, so that nothing else of the project need be installed there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from zhentu.detect.views import ViewSpec, choose_boxes, whole_view
+from zhentu.errors import PictureError
+from zhentu.intake.decode import decode
+from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.crossval import folds_for
+from zhentu_training.dataset import Origin, Sample
+from zhentu_training.features import pictures_of, taught_native
+from zhentu_training.locate import read_mask
+from zhentu_training.model import build_backbone
+from zhentu_training.progress import track
+from zhentu_training.tiers import TIERS
+from zhentu_training.tuned_weights import write_encoder
+
+WEB_QUALITY, CROP_QUALITY = 88, 95
+AROUND = 16  # pixels of the native picture kept around the crop, for crops that are moved while training
+MASK = 64  # cells a side of a mask over the whole picture
+_SHARD_BYTES = 56 * 2**20
+ENCODER = "encoder.npz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parcel:
+    """One picture as it travels.
+
+    web, crop: JPEG bytes.  web_box, crop_box: left and top of the serving crop in the web copy, in the crop's window.
+    native: left, top, width, height of the crop's window as shares of the picture.
+    mask: uint8 (64, 64), how much of each cell is forged.
+    """
+
+    web: bytes
+    crop: bytes
+    web_box: tuple[int, int]
+    crop_box: tuple[int, int]
+    native: tuple[float, float, float, float]
+    mask: np.ndarray
+
+
+def parcel_of(sample: Sample, spec: ViewSpec) -> Parcel | None:
+    """Pack one picture; None where it cannot be read."""
+    try:
+        picture = decode(sample.path.read_bytes())
+    except (PictureError, OSError):
+        return None
+    rgb = np.ascontiguousarray(taught_native(picture.rgb, picture.format, sample.path.name))
+    height, width = rgb.shape[:2]
+    box = choose_boxes(whole_view(rgb, spec.whole_size), height, width, spec)[0]
+    left, top = max(box.x - AROUND, 0), max(box.y - AROUND, 0)
+    right, bottom = min(box.x + box.w + AROUND, width), min(box.y + box.h + AROUND, height)
+    window = _at_least(rgb[top:bottom, left:right], spec.crop_size)
+    web = TIERS["web"](picture.rgb)
+    web_box = choose_boxes(whole_view(web, spec.whole_size), *web.shape[:2], spec)[0]
+    mask = np.zeros((MASK, MASK), np.uint8)
+    if sample.mask is not None:
+        mask = (cv2.resize(read_mask(sample, height, width), (MASK, MASK), interpolation=cv2.INTER_AREA) * 255).astype(
+            np.uint8
+        )
+    return Parcel(
+        _jpeg(_shrunk_web(picture.rgb), WEB_QUALITY),
+        _jpeg(window, CROP_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+        (web_box.x, web_box.y),
+        (box.x - left, box.y - top),
+        (left / width, top / height, (right - left) / width, (bottom - top) / height),
+        mask,
+    )
+
+
+def _at_least(rgb: np.ndarray, size: int) -> np.ndarray:
+    """Mirrored below and to the right where it is smaller, as `native_crop` does."""
+    below, right = (max(size - side, 0) for side in rgb.shape[:2])
+    return np.asarray(cv2.copyMakeBorder(rgb, 0, below, 0, right, cv2.BORDER_REFLECT))
+
+
+def _shrunk_web(rgb: np.ndarray) -> np.ndarray:
+    scale = min(512 / max(rgb.shape[:2]), 1.0)
+    size = (max(round(rgb.shape[1] * scale), 32), max(round(rgb.shape[0] * scale), 32))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
+
+
+def _jpeg(rgb: np.ndarray, quality: int, sampling: int = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def limited(samples: Sequence[Sample], genuine: int, made: int) -> list[Sample]:
+    """At most so many genuine and AI-made pictures of a source, in the order given; edits and own forgeries all."""
+    taken: Counter[tuple[str, bool]] = Counter()
+    chosen = []
+    paired = {sample.pair for sample in samples if sample.pair}
+    for sample in samples:
+        key = sample.source, sample.forged
+        if sample.origin is Origin.REAL and sample.path not in paired:
+            if taken[key] >= (made if sample.forged else genuine):
+                continue
+            taken[key] += 1
+        chosen.append(sample)
+    return chosen
+
+
+def write_shards(
+    samples: Sequence[Sample], fold: np.ndarray, spec: TrainSpec, out: Path, workers: int
+) -> Iterator[Path]:
+    """Write the parcels in shards no larger than a call may carry; yields each file when it is whole."""
+    place = {sample.path: k for k, sample in enumerate(samples)}
+    kept: list[tuple[int, Parcel]] = []
+    size = number = 0
+    with ProcessPoolExecutor(workers) as pool:
+        parcels = pool.map(partial(parcel_of, spec=spec.views), samples, chunksize=8)
+        for k, parcel in enumerate(track(parcels, "packing", total=len(samples))):
+            if parcel is None:
+                continue
+            if size + len(parcel.web) + len(parcel.crop) > _SHARD_BYTES:
+                yield _write(kept, samples, fold, place, out / f"shard-{number}.npz")
+                kept, size, number = [], 0, number + 1
+            kept.append((k, parcel))
+            size += len(parcel.web) + len(parcel.crop)
+    if kept:
+        yield _write(kept, samples, fold, place, out / f"shard-{number}.npz")
+
+
+def _write(
+    kept: Sequence[tuple[int, Parcel]], samples: Sequence[Sample], fold: np.ndarray, place: dict[Path, int], path: Path
+) -> Path:
+    chosen = [samples[k] for k, _ in kept]
+    targets, known = (np.stack(part) for part in zip(*(sample.targets() for sample in chosen), strict=True))
+    masked = [k for k, (_, parcel) in enumerate(kept) if parcel.mask.any()]
+    arrays = {
+        "number": np.array([k for k, _ in kept]),
+        "name": np.array([str(sample.path) for sample in chosen]),
+        "source": np.array([sample.source for sample in chosen]),
+        "origin": np.array([sample.origin.value for sample in chosen]),
+        "recipe": np.array([sample.recipe for sample in chosen]),
+        "pair": np.array([place.get(sample.pair, -1) if sample.pair else -1 for sample in chosen]),
+        "fold": fold[[k for k, _ in kept]],
+        "targets": targets,
+        "known": known,
+        "web_box": np.array([parcel.web_box for _, parcel in kept]),
+        "crop_box": np.array([parcel.crop_box for _, parcel in kept]),
+        "native": np.array([parcel.native for _, parcel in kept], np.float32),
+        "masked": np.array(masked, int),
+        "masks": np.stack([kept[k][1].mask for k in masked]) if masked else np.zeros((0, MASK, MASK), np.uint8),
+    }
+    for name in ("web", "crop"):
+        payloads = [getattr(parcel, name) for _, parcel in kept]
+        arrays[f"{name}_ends"] = np.cumsum([len(payload) for payload in payloads])
+        arrays[f"{name}_bytes"] = np.frombuffer(b"".join(payloads), np.uint8)
+    np.savez(path, **arrays)
+    return path
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Pack a manifest's pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, nargs="+", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
+    parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
+    parser.add_argument("--limit", type=int, nargs=2, default=[160, 220], help="genuine and AI-made ones of a source")
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args(argv)
+    spec = load_spec(arguments.config)
+    cv2.setNumThreads(1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    samples = limited(pictures_of(arguments.manifest), *arguments.limit)
+    fold = folds_for(samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
+    for path in write_shards(samples, fold, spec, arguments.out, arguments.workers):
+        print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", flush=True)
+    # The other machine needs no package: the frozen encoder travels too.
+    write_encoder(
+        {k: v.numpy() for k, v in build_backbone(spec.backbone).state_dict().items()}, arguments.out / ENCODER
+    )
+    counts = Counter(f"{sample.origin.value} {'forged' if sample.forged else 'genuine'}" for sample in samples)
+    print(json.dumps(counts))
+
+
+if __name__ == "__main__":
+    main()
