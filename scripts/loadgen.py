@@ -145,7 +145,7 @@ def gate_command(port: int) -> list[str]:
 
 
 def environment(folder: Path, **settings: object) -> dict[str, str]:
-    """The environment of a gate whose files lie in `folder`."""
+    """The environment of a gate whose files lie in `folder`. settings: by path, with "_" for "."."""
     named = {f"ZHENTU_{name.upper()}": str(value) for name, value in settings.items()}
     path = f"{ROOT / 'src'}{os.pathsep}{ROOT / 'training'}"
     return os.environ | {"PYTHONPATH": path, "XDG_DATA_HOME": str(folder), "ZHENTU_LOG_LEVEL": "warning"} | named

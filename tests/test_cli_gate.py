@@ -31,7 +31,7 @@ run = CliRunner().invoke
 def database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: ModelEntry) -> Database:
     monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("ZHENTU_STORE_URL", f"sqlite:///{tmp_path}/records.db")
-    monkeypatch.setenv("ZHENTU_PICTURE_STORE", str(tmp_path / "pictures"))
+    monkeypatch.setenv("ZHENTU_STORE_PICTURES", str(tmp_path / "pictures"))
     monkeypatch.setenv("COLUMNS", "200")
     return Database(f"sqlite:///{tmp_path}/records.db")
 

@@ -44,11 +44,11 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
 def limits_of(settings: Settings) -> DecodeLimits:
     """The decode limits in force."""
     return DecodeLimits(
-        settings.max_bytes,
-        settings.max_pixels,
-        settings.max_side,
-        settings.min_side,
-        settings.max_scans,
-        settings.frames,
-        settings.max_frames,
+        settings.decode.max_bytes,
+        settings.decode.max_pixels,
+        settings.decode.max_side,
+        settings.decode.min_side,
+        settings.decode.max_scans,
+        settings.decode.frames,
+        settings.decode.max_frames,
     )

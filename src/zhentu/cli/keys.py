@@ -20,7 +20,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Whose key it is, e.g. upload-pipeline.")],
     role: Annotated[Role, typer.Option(help="What it may do; each role includes those before it.")] = Role.SCREEN,
     rate: Annotated[
-        float | None, typer.Option(min=0, help="Requests a second; 0 = no limit, default: setting `rate_per_s`.")
+        float | None, typer.Option(min=0, help="Requests a second; 0 = no limit, default: setting `gate.rate_per_s`.")
     ] = None,
 ) -> None:
     """Make a key. It is printed once, to standard output, and cannot be shown again.

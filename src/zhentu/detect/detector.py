@@ -91,7 +91,7 @@ class Detector:
                     raise ModelError(
                         f"{self.model}: {golden.picture} scores {scores[name]:.4f} for {name}, the manifest says "
                         f"{expected:.4f} (tolerance {tolerance}); this processor or runtime gives other results than "
-                        f"the tested ones: choose another model with ZHENTU_MODEL, see `zhentu model list`"
+                        f"the tested ones: choose another model with ZHENTU_MODELS_ACTIVE, see `zhentu model list`"
                     )
                 worst = max(worst, difference)
         return worst

@@ -61,7 +61,7 @@ class Doorkeeper:
 
         Raises Unauthenticated, Forbidden, RateLimited; StoreError for unseen keys.
         """
-        if self._settings.open:
+        if self._settings.gate.open:
             return Caller("", "open", Role.ADMIN, 0.0)
         noisy = peer in self._wrong and self._tokens(self._wrong, peer, _WRONG, 1.0).tokens < 1.0
         # Behind a reverse proxy everybody has one address. So nobody is locked out: from an address that sent many
@@ -74,7 +74,7 @@ class Doorkeeper:
             raise Unauthenticated("an API key is needed: Authorization: Bearer zt_...; see `zhentu keys create`")
         if not key.role.includes(needed):
             raise Forbidden(f"this needs the role {needed.value}, and the key {key.name!r} has {key.role.value}")
-        rate = self._settings.rate_per_s if key.rate_per_s is None else key.rate_per_s
+        rate = self._settings.gate.rate_per_s if key.rate_per_s is None else key.rate_per_s
         caller = Caller(key.key_id, key.name, key.role, rate)
         self.spend(caller, 1)
         return caller

@@ -18,9 +18,9 @@ JOB_FINISHED = "job.finished"
 
 def screened_message(record: Record, settings: Settings) -> tuple[Message, ...]:
     """The message a decision is worth, none where the settings name no receiver or not this action."""
-    if settings.webhook_url is None or record.decision.applied not in settings.webhook_actions:
+    if settings.webhook.url is None or record.decision.applied not in settings.webhook.actions:
         return ()
-    return (new_message(SCREENED, settings.webhook_url, envelope(SCREENED, answer_of(record))),)
+    return (new_message(SCREENED, settings.webhook.url, envelope(SCREENED, answer_of(record))),)
 
 
 def envelope(kind: str, content: BaseModel) -> str:

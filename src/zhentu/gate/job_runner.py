@@ -39,7 +39,7 @@ class JobRunner:
             return False
         by_owner = Counter(owner for owner in self._under_way.values() if owner)
         full = [owner for owner, count in by_owner.items() if count >= _PER_OWNER]
-        task = await asyncio.to_thread(self.store.take, self._service.settings.deadline_s + _GRACE_S, full)
+        task = await asyncio.to_thread(self.store.take, self._service.settings.gate.deadline_s + _GRACE_S, full)
         if task is None:
             return False
         work = asyncio.create_task(self._work(task))

@@ -122,9 +122,9 @@ class ScreeningService:
                     return GateAnswer(earlier, replayed=True)
         owner = scope if owner is None else owner
         self.capacity.admit(owner)
-        ends = time.monotonic() + self.settings.deadline_s
+        ends = time.monotonic() + self.settings.gate.deadline_s
         file, fetched = await self.fetched(submission, file, owner, hold)
-        check_together([each.payload for each in (*sent, *fetched)], self.settings.max_pixels)
+        check_together([each.payload for each in (*sent, *fetched)], self.settings.decode.max_pixels)
         screener = self.active.screener
         inquiry = Inquiry(file, submission.name, submission.listing, (*sent, *fetched))
         request = _Request(inquiry, screener, (*keyed, _content_claim(inquiry, screener)), late, owner, ends)
@@ -135,12 +135,12 @@ class ScreeningService:
             except (ModelError, DeadlineExceeded) as error:
                 if isinstance(error, ModelError):
                     self.active.failed()
-                if not may_defer or self.settings.on_error is not OnError.ALLOW_AND_QUEUE:
+                if not may_defer or self.settings.gate.on_error is not OnError.ALLOW_AND_QUEUE:
                     raise
                 if isinstance(error, DeadlineExceeded) and not is_plain(request.inquiry.file.payload):
                     # Not in time, and of a kind that may take any time: nothing such goes online unseen.
                     raise PictureTooSlow(
-                        f"the picture could not be screened within {self.settings.deadline_s:g} s; "
+                        f"the picture could not be screened within {self.settings.gate.deadline_s:g} s; "
                         "export it again as a plain JPEG"
                     ) from error
                 return await self._defer(request, keyed, error)

@@ -28,7 +28,7 @@ class PictureStore:
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise ConfigError("settings", [f"picture_store: {url!r} cannot be opened: {error}"]) from error
+            raise ConfigError("settings", [f"store.pictures: {url!r} cannot be opened: {error}"]) from error
         named = self._files.protocol
         self._protocols = (named,) if isinstance(named, str) else tuple(named)
 
@@ -56,7 +56,7 @@ class PictureStore:
     def get(self, sha256: str) -> bytes:
         """The bytes of a picture. Raises NotFound, StoreError."""
         if self._files is None:
-            raise NotFound("pictures are not kept here; set ZHENTU_PICTURE_STORE to keep them for heatmaps")
+            raise NotFound("pictures are not kept here; set ZHENTU_STORE_PICTURES to keep them for heatmaps")
         try:
             return bytes(self._files.cat_file(self._path(sha256)))
         except FileNotFoundError as error:

@@ -110,7 +110,7 @@ class ReviewPictures:
                 return payload
         raise PictureNotFound(
             "the picture's bytes are not kept here; set ZHENTU_REVIEW_PICTURES to the folders they lie in, "
-            "or ZHENTU_PICTURE_STORE"
+            "or ZHENTU_STORE_PICTURES"
         )
 
     def fingerprint_of(self, record: Record) -> Fingerprint | None:

@@ -16,6 +16,7 @@ from zhentu.types.enums import (
     Basis,
     Category,
     EvidenceKind,
+    LabelLanguage,
     Mode,
     OnError,
     Output,
@@ -24,6 +25,7 @@ from zhentu.types.enums import (
     ReasonKind,
     Role,
     Signal,
+    SigningAlgorithm,
     Trust,
 )
 from zhentu.types.values import (
@@ -71,6 +73,7 @@ __all__ = [
     "Frame",
     "Heatmap",
     "Inquiry",
+    "LabelLanguage",
     "Listing",
     "Mode",
     "ModelRef",
@@ -88,6 +91,7 @@ __all__ = [
     "Scores",
     "Screening",
     "Signal",
+    "SigningAlgorithm",
     "Threshold",
     "Trust",
     "Verdict",

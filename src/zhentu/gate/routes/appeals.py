@@ -78,7 +78,7 @@ async def appeal(
     """Appeal a decision with genuine photos; a reviewer other than the first decides."""
     gate.capacity.admit()
     photos = [await each.read() for each in references or []]
-    check_together(photos, gate.settings.max_pixels)
+    check_together(photos, gate.settings.decode.max_pixels)
 
     def work(ticket: Ticket) -> Appeal:
         ticket.check()

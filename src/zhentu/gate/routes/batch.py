@@ -54,7 +54,7 @@ async def screen_batch(
 ) -> BatchAnswer:
     """Screen up to 64 pictures; each item holds an answer or its own problem, in the order sent."""
     gate.capacity.admit()
-    batch = await read_batch(request, gate.settings.max_bytes, gate.settings.batch_size)
+    batch = await read_batch(request, gate.settings.decode.max_bytes, gate.settings.gate.batch_size)
     gate.door.spend(caller, len(batch.submissions) - 1, paid=1)
     request.state.pictures = len(batch.submissions)
     items = await unless_gone(request, _screen_all(gate, batch, caller.key_id, idempotency_key, hold_of(request)))

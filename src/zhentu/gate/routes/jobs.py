@@ -32,8 +32,8 @@ _FORM = FORM | {"properties": FORM["properties"] | {"callback_url": _CALLBACK}}
 )
 async def create_job(request: Request, gate: TheGate, caller: Screens) -> JobAnswer:
     """Accept up to 64 pictures to be screened when there is room; they survive a restart of the gate."""
-    batch = await read_batch(request, gate.settings.max_bytes, gate.settings.batch_size)
-    if batch.callback_url and gate.settings.webhook_secret is None:
+    batch = await read_batch(request, gate.settings.decode.max_bytes, gate.settings.gate.batch_size)
+    if batch.callback_url and gate.settings.webhook.secret is None:
         raise UsageError("callback_url: this gate has no secret to sign callbacks with; set ZHENTU_WEBHOOK_SECRET")
     gate.door.spend(caller, len(batch.submissions) - 1, paid=1)
     if any(each.reference_urls for each in batch.submissions):

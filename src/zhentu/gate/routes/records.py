@@ -44,7 +44,7 @@ async def heatmap(
     caller: Screens,
     category: Annotated[Category | None, Query(description="Of what; the strongest one by default.")] = None,
 ) -> Response:
-    """Where the model in force looked, over the picture. Needs the picture to be kept (setting `picture_store`)."""
+    """Where the model in force looked, over the picture. Needs the picture to be kept (setting `store.pictures`)."""
     gate.capacity.admit()
     if not gate.pictures.kept:
         await asyncio.to_thread(gate.pictures.get, "")  # says which setting is missing
