@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     queue_size: pictures waiting before the gate refuses.  deadline_s: seconds a request may take.
     auto_migrate: bring the store to this version's schema at start; None = for SQLite only.
     on_error: what a caller gets when the gate itself is in trouble; has no default, `zhentu serve` asks for it.
-    open: answer without API keys; only on a loopback address.  rate_per_s: requests a second per key, 0 = no limit.
+    open: answer without API keys; only on a loopback address.  single_tenant: refuse keys of any tenant but `default`;
+    false = keys may belong to tenants, who do not see each other's rows.
+    rate_per_s: requests a second per key, 0 = no limit.
     allowed_hosts: names in Host headers that this gate answers for, besides this machine's own in open mode; empty =
     any, with keys.  connections: at once; beyond it the longest idle one is closed.  head_timeout_s: seconds for a
     request's head to arrive.  held_bytes: of bodies and fetched pictures that requests hold at once, half of it for one
@@ -93,6 +95,7 @@ class Settings(BaseSettings):
     auto_migrate: bool | None = None
     on_error: OnError | None = None
     open: bool = False
+    single_tenant: bool = True
     rate_per_s: Annotated[float, Field(ge=0)] = 100.0
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
     connections: Annotated[int, Field(ge=8)] = 512

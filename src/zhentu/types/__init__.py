@@ -27,6 +27,7 @@ from zhentu.types.enums import (
     Trust,
 )
 from zhentu.types.values import (
+    DEFAULT_TENANT,
     LEAST_QUALITY,
     BankHit,
     Comparison,
@@ -48,10 +49,12 @@ from zhentu.types.values import (
     Screening,
     Threshold,
     Verdict,
+    seller_of,
 )
 
 __all__ = [
     "CATEGORIES",
+    "DEFAULT_TENANT",
     "FORGERY_CATEGORIES",
     "LEAST_QUALITY",
     "OUTPUTS",
@@ -91,4 +94,5 @@ __all__ = [
     "Threshold",
     "Trust",
     "Verdict",
+    "seller_of",
 ]
