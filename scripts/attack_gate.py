@@ -29,7 +29,8 @@ from pathlib import Path
 
 import httpx
 import psutil
-from attacks import ATTACKS, Bench
+from attacks import ATTACKS
+from attacks.bench import Bench
 from loadgen import ROOT, environment, free_port, started
 
 from zhentu.record.database import Database

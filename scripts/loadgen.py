@@ -119,8 +119,11 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def wait_until_up(port: int, process: subprocess.Popen[bytes], path: str = "/readyz", seconds: float = 120.0) -> None:
-    """Wait until a server answers; exit when it has died."""
+def wait_until_up(port: int, process: subprocess.Popen[bytes], path: str = "/readyz", seconds: float = 300.0) -> None:
+    """Wait until a server answers; exit when it has died.
+
+    seconds: a start takes some 6 s of a core, and a machine that is busy 30 times over gives it no more than that.
+    """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:

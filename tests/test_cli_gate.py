@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from zhentu.bootstrap.screener import build_screener
 from zhentu.cli.app import app
 from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.errors import UsageError
 from zhentu.record.database import Database
 from zhentu.record.keys import KeyStore
 from zhentu.record.outbox import MessageState, Outbox, new_message
@@ -51,6 +52,16 @@ def test_a_key_is_created_listed_and_revoked(database: Database) -> None:
     assert token not in listed
     assert run(app, ["keys", "revoke", key.key_id]).exit_code == 0
     assert KeyStore(database).verify(token) is None
+
+
+def test_a_key_of_a_tenant_needs_a_gate_of_many(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = run(app, ["keys", "create", "shop", "--tenant", "shop-a"])
+    assert isinstance(refused.exception, UsageError)
+    assert KeyStore(database).list() == ()
+    monkeypatch.setenv("ZHENTU_SINGLE_TENANT", "false")
+    made = run(app, ["keys", "create", "shop", "--tenant", "shop-a"])
+    assert KeyStore(database).verify(made.stdout.strip().splitlines()[-1]).tenant == "shop-a"
+    assert "shop-a" in run(app, ["keys", "list"]).stdout
 
 
 def test_a_model_is_used_and_rolled_back(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from zhentu.cli.terminal import console, say
 from zhentu.errors import UsageError
 from zhentu.record.outbox import MessageState
 from zhentu.settings import load_settings
+from zhentu.types import DEFAULT_TENANT
 
 records_app = typer.Typer(help="Records of decisions.", no_args_is_help=True)
 spool_app = typer.Typer(help="Decisions taken while the store was down.", no_args_is_help=True)
@@ -24,6 +25,7 @@ def prune(
         int | None, typer.Option(min=1, help="Age in days; default: setting `store.retention_days`.")
     ] = None,
     seller: Annotated[str | None, typer.Option(help="Delete everything of this seller instead.")] = None,
+    tenant: Annotated[str, typer.Option(help="Whose seller it is.")] = DEFAULT_TENANT,
     dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
 ) -> None:
     """Delete old records, or all of one seller, with their kept pictures; what was pruned is logged in the store.
@@ -44,9 +46,11 @@ def prune(
         raise UsageError("--seller is empty; that would delete every record without a seller")
     moment = datetime.now(UTC) - timedelta(days=days or 0)
     with open_database(settings) as database:
-        found = retention.count(database, before=None if seller else moment, seller_id=seller)
+        found = retention.count(database, before=None if seller else moment, seller_id=seller, tenant=tenant)
         if not dry_run and found:
-            gone = retention.prune_seller(database, seller) if seller else retention.prune_before(database, moment)
+            gone = (
+                retention.prune_seller(database, seller, tenant) if seller else retention.prune_before(database, moment)
+            )
             PictureStore(settings.store.pictures).remove(gone)
     say(f"{found} records {'would be' if dry_run else 'were'} deleted")
 

@@ -75,7 +75,7 @@ class KeptFetch:
     def __call__(self, record: Record) -> bytes | None:
         """The bytes, None when they are not kept. Raises StoreError."""
         try:
-            return self.store.get(record.picture_sha256)
+            return self.store.get(record.picture_sha256, record.tenant)
         except NotFound:
             return None
 

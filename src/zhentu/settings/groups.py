@@ -108,6 +108,8 @@ class GateSettings(Group):
     """What callers get while the gate itself is in trouble; has no default, `zhentu serve` asks for it."""
     open: bool = False
     """Answer without API keys; on a loopback address only."""
+    single_tenant: bool = True
+    """Refuse keys of any tenant but `default`; false = keys may belong to tenants, who do not see each other's rows."""
     allowed_hosts: Annotated[frozenset[str], Listed] = frozenset()
     """Host names the gate answers to, besides this machine's own in open mode; empty = any, unless in open mode."""
     deadline_s: Annotated[float, Field(gt=0)] = 10.0

@@ -29,6 +29,7 @@ from zhentu.types.enums import (
     Trust,
 )
 from zhentu.types.values import (
+    DEFAULT_TENANT,
     LEAST_QUALITY,
     BankHit,
     Comparison,
@@ -50,10 +51,12 @@ from zhentu.types.values import (
     Screening,
     Threshold,
     Verdict,
+    seller_of,
 )
 
 __all__ = [
     "CATEGORIES",
+    "DEFAULT_TENANT",
     "FORGERY_CATEGORIES",
     "LEAST_QUALITY",
     "OUTPUTS",
@@ -95,4 +98,5 @@ __all__ = [
     "Threshold",
     "Trust",
     "Verdict",
+    "seller_of",
 ]

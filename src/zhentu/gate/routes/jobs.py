@@ -39,7 +39,7 @@ async def create_job(request: Request, gate: TheGate, caller: Screens) -> JobAns
     if any(each.reference_urls for each in batch.submissions):
         raise UsageError("references: jobs take none; use POST /v1/screen")
     items = [JobRequest(each.name, each.listing, each.payload, each.url) for each in batch.submissions]
-    job = new_job(JobKind.JOB, items, batch.callback_url, caller.key_id)
+    job = new_job(JobKind.JOB, items, batch.callback_url, caller.key_id, caller.tenant)
     await asyncio.to_thread(gate.jobs.put, job)
     request.state.pictures = len(items)
     status = await asyncio.to_thread(gate.jobs.status, job.job_id)
@@ -51,7 +51,7 @@ async def job(job_id: Identifier, gate: TheGate, caller: Screens) -> JobAnswer:
     """What became of a job's pictures so far."""
 
     def read() -> JobAnswer:
-        status = gate.jobs.status(job_id)
+        status = gate.jobs.status(job_id, caller.sees)
         return job_answer(status, gate.store, finished=status.finished_at is not None)
 
     return await asyncio.to_thread(read)

@@ -175,7 +175,7 @@ async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
     visible = given.get("visible", "").lower()
     if visible and visible not in _FLAGS:
         raise UsageError(f"visible: {visible[:40]!r} is neither true nor false")
-    record = await asyncio.to_thread(gate.store.get, record_id) if record_id else None
+    record = await asyncio.to_thread(gate.record, record_id, caller) if record_id else None
     owed = STATES[state] if record is None else _owed(record, payload)
     spec = _spec(gate, record_id, _FLAGS.get(visible))
     return await labelled_answer(request, gate, payload, owed, spec, record.picture_format if record else "")
@@ -190,8 +190,8 @@ async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
 async def labelled(request: Request, record_id: RecordId, gate: TheGate, caller: Screens) -> Response:
     """The picture of a record with its labels. Needs the picture to be kept (setting `store.pictures`)."""
     gate.capacity.admit()
-    record = await asyncio.to_thread(gate.store.get, record_id)
-    payload = await asyncio.to_thread(gate.pictures.get, record.picture_sha256)
+    record = await asyncio.to_thread(gate.record, record_id, caller)
+    payload = await asyncio.to_thread(gate.pictures.get, record.picture_sha256, record.tenant)
     spec = _spec(gate, record_id, None)
     return await labelled_answer(request, gate, payload, _owed(record, payload), spec, record.picture_format)
 
@@ -210,7 +210,7 @@ async def notice(
     form: Annotated[Literal["json", "html"], Query(alias="format")] = "json",
 ) -> RecordNotice | Response:
     """The notice to show around a picture, as JSON or as an embeddable HTML fragment (empty when none is needed)."""
-    record = await asyncio.to_thread(gate.store.get, record_id)
+    record = await asyncio.to_thread(gate.record, record_id, caller)
     texts = await asyncio.to_thread(_notices, gate.settings.notices_dir, gate.settings.appeal.url)
     made = [texts.notice(record, audience, each) for each in LANGUAGES if language in (each, "both")]
     if form == "html":

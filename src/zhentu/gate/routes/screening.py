@@ -91,7 +91,7 @@ async def screen(
     """
     gate.capacity.admit()  # a full gate says so before it reads the body
     submission = await read_submission(request, gate.settings.decode.max_bytes)
-    work = gate.service.screen(submission, caller.key_id, idempotency_key or "", hold=hold_of(request))
+    work = gate.service.screen(submission, caller.tenant, caller.key_id, idempotency_key or "", hold=hold_of(request))
     screened = await unless_gone(request, work)
     record = screened.record
     state = request.state
