@@ -238,7 +238,7 @@ TABLE: dict[tuple[str, str], Row] = {
 
 def routes() -> set[tuple[str, str]]:
     """What the application answers: its routers' routes, and those that FastAPI adds."""
-    app = create_app(Settings(open=True, on_error=OnError.BLOCK))
+    app = create_app(Settings().changed({"gate.open": True, "gate.on_error": OnError.BLOCK}))
     found = [each for each in app.routes if isinstance(each, Route)]
     found += [each for router in ROUTERS for each in router.routes if isinstance(each, Route)]
     return {(method, each.path) for each in found for method in (each.methods or ()) if method != "HEAD"}
