@@ -96,7 +96,10 @@ def test_old_records_are_pruned_by_age(database: Database) -> None:
     assert "1 records were deleted" in run(app, ["records", "prune", "--older-than-days", "30"]).stdout
 
 
-@pytest.mark.parametrize("options", [[], ["--seller", ""], ["--seller", "S", "--older-than-days", "3"]])
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--seller", ""], ["--seller", "S", "--older-than-days", "3"], ["--tenant", "a", "--older-than-days", "3"]],
+)
 def test_a_prune_that_says_not_what_is_refused(options: list[str]) -> None:
     assert run(app, ["records", "prune", *options]).exit_code != 0
 

@@ -319,6 +319,11 @@ def test_identical_content_shares_scores_and_never_records(world: World) -> None
     assert "the model was not run" in second.text
 
 
+def test_nobody_says_of_himself_whose_he_is(world: World) -> None:
+    answer = world.ask(OTHER, "POST", "/v1/screen", files={"picture": world.picture()}, data={"tenant": "shop-a"})
+    assert (answer.status_code, "tenant" in answer.json()["detail"]) == (400, True)
+
+
 def test_one_idempotency_key_of_two_tenants_is_two(world: World) -> None:
     made = []
     for who in (OWN, OTHER):

@@ -42,6 +42,8 @@ def prune(
         raise UsageError("give either --seller or --older-than-days, not both")
     if seller is None and days is None:
         raise UsageError("give --older-than-days or --seller, or set ZHENTU_STORE_RETENTION_DAYS")
+    if seller is None and tenant != DEFAULT_TENANT:
+        raise UsageError("--tenant says whose seller it is; by age, records of every tenant are deleted")
     if seller == "":
         raise UsageError("--seller is empty; that would delete every record without a seller")
     moment = datetime.now(UTC) - timedelta(days=days or 0)
