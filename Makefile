@@ -44,7 +44,7 @@ train-smoke: $(VENV)/.test ## the whole training line on the sample pictures, un
 	cp src/zhentu/samples/forged_ai_generated*.jpg $(SMOKE)/pictures/ai
 	for each in $(FORGED); do cp src/zhentu/samples/forged_$$each*.jpg $(SMOKE)/pictures/$$each || exit 1; done
 	$(BIN)/python -m zhentu_training run --pictures $(SMOKE)/pictures --out $(SMOKE) --config configs/train-smoke.yaml
-	ZHENTU_MODELS_DIR=$(SMOKE)/models ZHENTU_MODEL=smoke@0.0.1 $(BIN)/zhentu model verify
+	ZHENTU_MODELS_DIR=$(SMOKE)/models ZHENTU_MODELS_ACTIVE=smoke@0.0.1 $(BIN)/zhentu model verify
 
 clean:
 	rm -rf $(VENV) build dist zhentu-demo runs/smoke

@@ -67,7 +67,7 @@ def main() -> None:
         "litserve tuned": [sys.executable, str(peers / "lit.py"), str(ports["litserve tuned"]), str(cores), "1"],
     }
     probes = {"gate": "/readyz", "plain": "/readyz", "litserve": "/health", "litserve tuned": "/health"}
-    env = environment(folder, deadline_s=120, rate_per_s=0)
+    env = environment(folder, gate_deadline_s=120, gate_rate_per_s=0)
     seen: dict[tuple[str, int], list[Outcomes]] = {}
     spent: dict[tuple[str, int], float] = {}
     direct: list[np.ndarray] = []

@@ -203,7 +203,7 @@ def mixed(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
     """Chaos: no unnamed 500, no lost record, the queue empty again, memory flat, and it still answers."""
     folder, port = Path(tempfile.mkdtemp(prefix="zhentu-chaos-")), free_port()
     url = f"sqlite:///{folder}/records.db"
-    env = environment(folder, store_url=url, rate_per_s=0, deadline_s=30, body_timeout_s=20)
+    env = environment(folder, store_url=url, gate_rate_per_s=0, gate_deadline_s=30, gate_body_timeout_s=20)
     with started(gate_command(port), port, env, log=folder / "gate.log") as process:
         warm = max(arguments.requests // 5, 200)
         first = asyncio.run(mixed_load(port, warm, arguments.connections, seed=1))
@@ -240,7 +240,7 @@ def mixed(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
 def overload(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
     """Three times what it can do: accepted requests keep the deadline, the others hear so within 100 ms."""
     folder, port = Path(tempfile.mkdtemp(prefix="zhentu-overload-")), free_port()
-    env = environment(folder, rate_per_s=0, deadline_s=arguments.deadline)
+    env = environment(folder, gate_rate_per_s=0, gate_deadline_s=arguments.deadline)
     cores = len(os.sched_getaffinity(0))
     with started(gate_command(port), port, env, log=folder / "gate.log"):
         probe = [form(each, "/v1/screen") for each in pictures(60, seed=3)]
@@ -289,7 +289,7 @@ def kill(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
     """Kill -9 in the middle: every answered request has its record; asked again, none is recorded twice."""
     folder, port = Path(tempfile.mkdtemp(prefix="zhentu-kill-")), free_port()
     url = f"sqlite:///{folder}/records.db"
-    env = environment(folder, store_url=url, rate_per_s=0, deadline_s=60)
+    env = environment(folder, store_url=url, gate_rate_per_s=0, gate_deadline_s=60)
     requests = [
         form(each, "/v1/screen", headers=f"Idempotency-Key: k{k}\r\n")
         for k, each in enumerate(pictures(arguments.requests, seed=5))
@@ -324,7 +324,7 @@ def postgres(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
     try:
         url = server.new_database()
         migrate_store(url)
-        env = environment(folder, store_url=url, rate_per_s=0, deadline_s=60)
+        env = environment(folder, store_url=url, gate_rate_per_s=0, gate_deadline_s=60)
         requests = [form(each, "/v1/screen") for each in pictures(arguments.requests, seed=6)]
         answered: list[tuple[float, int, str]] = []
 

@@ -1,4 +1,4 @@
-"""Reference pages made from the code: commands from typer, settings from settings.py, Python from docstrings."""
+"""Reference pages made from the code: commands from typer, settings from their groups, Python from docstrings."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from zhentu.settings import PREFIX, Settings
+from zhentu.settings import Settings
+from zhentu.settings.groups import variable
 
 API: Mapping[str, tuple[str, ...]] = {
     "Screening": ("zhentu.bootstrap.screener", "zhentu.screen"),
@@ -34,8 +37,11 @@ def command_line_page() -> str:
 
 def settings_page() -> str:
     """Every setting: environment variable, type, default, what it is for."""
-    text = "# Settings\n\nFrom the environment, over a YAML file (`zhentu --config FILE`), over these defaults.\n"
-    return text + "".join(_group(Settings, "", PREFIX, 2))
+    text = (
+        "# Settings\n\nFrom the environment, over a YAML file (`zhentu --config FILE`), over these defaults. In the "
+        "file a group is a mapping: `gate.port` is `port` under `gate:`.\n"
+    )
+    return text + "".join(_group(Settings, "", 2))
 
 
 def api_pages() -> dict[str, str]:
@@ -44,21 +50,37 @@ def api_pages() -> dict[str, str]:
     return {"reference/api.md": "# Python\n\n" + "\n".join(parts)}
 
 
-def _group(model: type[BaseModel], path: str, prefix: str, level: int) -> Iterator[str]:
+def _group(model: type[BaseModel], path: str, level: int) -> Iterator[str]:
     """A table of a group's own settings under its docstring, then the groups in it."""
-    yield f"\n{'#' * level} {path.rstrip('.') or 'All settings'}\n\n{_prose(model)}\n\n"
+    yield f"\n{'#' * level} {path.rstrip('.') or 'All of zhentu'}\n\n{inspect.getdoc(model)}\n\n"
     inner = {name: kind for name, field in model.model_fields.items() if (kind := _nested(field)) is not None}
-    rows = [_row(name, field, path, prefix) for name, field in model.model_fields.items() if name not in inner]
-    if rows:
-        yield "| setting | environment | type | default |\n| --- | --- | --- | --- |\n" + "".join(rows)
+    yield "| setting | environment | type | default | what it is for |\n| --- | --- | --- | --- | --- |\n"
+    yield from (_row(f"{path}{name}", field) for name, field in model.model_fields.items() if name not in inner)
     for name, kind in inner.items():
-        yield from _group(kind, f"{path}{name}.", f"{prefix}{name.upper()}_", level + 1)
+        yield from _group(kind, f"{path}{name}.", level + 1)
 
 
-def _row(name: str, field: FieldInfo, path: str, prefix: str) -> str:
-    kind = re.sub(r"\b(?:[a-z_]+\.)+(\w+)", r"\1", str(getattr(field.annotation, "__name__", field.annotation)))
-    cells = (f"`{path}{name}`", f"`{prefix}{name.upper()}`", f"`{kind}`{_limits(field)}", _default(field))
+def _row(path: str, field: FieldInfo) -> str:
+    cells = (
+        f"`{path}`",
+        f"`{variable(path)}`",
+        _kind(field),
+        _default(field),
+        " ".join((field.description or "").split()),
+    )
     return f"| {' | '.join(each.replace('|', chr(92) + '|') for each in cells)} |\n"
+
+
+def _kind(field: FieldInfo) -> str:
+    """The type as Python writes it, without modules and constraints; then its choices and limits."""
+    kind = field.annotation
+    if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(next(iter(kind)), str):
+        return ", ".join(f"`{each.value}`" for each in kind)
+    named = str(kind.__name__ if isinstance(kind, type) and not get_args(kind) else kind)
+    named = re.sub(r"Annotated\[([\w.]+), FieldInfo\(.*?\]\)\]", r"\1", named)
+    named = re.sub(r"Optional\[(.*)\]", r"\1 | None", named)
+    named = re.sub(r"\b(?:[a-z_]+\.)+(\w+)", r"\1", named)
+    return f"`{named}`{_limits(field)}"
 
 
 def _limits(field: FieldInfo) -> str:
@@ -77,23 +99,12 @@ def _default(field: FieldInfo) -> str:
         return "made at start"
     if field.default is PydanticUndefined:
         return "none: must be given"
+    if isinstance(field.default, frozenset | tuple):
+        return ", ".join(f"`{getattr(each, 'value', each)}`" for each in sorted(field.default)) or "none"
     value = getattr(field.default, "value", field.default)
-    return "`none`" if value is None else f"`{value}`" if value != "" else "empty"
+    return "none" if value is None else f"`{value}`" if value != "" else "empty"
 
 
 def _nested(field: FieldInfo) -> type[BaseModel] | None:
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-
-
-def _prose(model: type[BaseModel]) -> str:
-    """The docstring: its first paragraph as it is, then each "name: words" on a line of its own."""
-    first, _, rest = (inspect.getdoc(model) or "").partition("\n\n")
-    flowed = re.sub(r"\s*\n\s*", " ", rest)
-    told = [each.strip().rstrip(".") for each in re.split(r"\s{2,}|(?<=\.) (?=[a-z_, ]+: )", flowed) if each.strip()]
-    return f"{first}\n\n" + "\n".join(f"- {_named(each)}." for each in told)
-
-
-def _named(sentence: str) -> str:
-    names, colon, words = sentence.partition(": ")
-    return f"`{names}`: {words}" if colon and re.fullmatch(r"[\w, ]+", names) else sentence

@@ -50,7 +50,7 @@ def main() -> None:
     command = [each for each in gate_command(port) if each != "--open"]
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
     env = environment(
-        folder, store_url=url, picture_store=folder / "pictures", fetch_timeout_s=1, webhook_secret=secret
+        folder, store_url=url, store_pictures=folder / "pictures", fetch_timeout_s=1, webhook_secret=secret
     )
     with started(command, port, env, log=folder / "gate.log"):
         bearer = f"Authorization: Bearer {token}\r\n"

@@ -119,8 +119,11 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def wait_until_up(port: int, process: subprocess.Popen[bytes], path: str = "/readyz", seconds: float = 120.0) -> None:
-    """Wait until a server answers; exit when it has died."""
+def wait_until_up(port: int, process: subprocess.Popen[bytes], path: str = "/readyz", seconds: float = 300.0) -> None:
+    """Wait until a server answers; exit when it has died.
+
+    seconds: a start takes some 6 s of a core, and a machine that is busy 30 times over gives it no more than that.
+    """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
@@ -145,7 +148,7 @@ def gate_command(port: int) -> list[str]:
 
 
 def environment(folder: Path, **settings: object) -> dict[str, str]:
-    """The environment of a gate whose files lie in `folder`."""
+    """The environment of a gate whose files lie in `folder`. settings: by path, with "_" for "."."""
     named = {f"ZHENTU_{name.upper()}": str(value) for name, value in settings.items()}
     path = f"{ROOT / 'src'}{os.pathsep}{ROOT / 'training'}"
     return os.environ | {"PYTHONPATH": path, "XDG_DATA_HOME": str(folder), "ZHENTU_LOG_LEVEL": "warning"} | named

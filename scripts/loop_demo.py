@@ -152,7 +152,7 @@ def measure(settings: Settings, model: str, folder: Path, truth: dict[str, bool]
     """A model on new pictures, and on real pictures of the base's dev split."""
     from zhentu_training.dataset import read_manifest
 
-    screener = build_screener(settings.model_copy(update={"model": model}), settings.worker_count)
+    screener = build_screener(settings.changed({"models.active": model}), settings.worker_count)
     flagged = {}
     for name in truth:
         record = screener.screen(Inquiry.of((folder / name).read_bytes())).record

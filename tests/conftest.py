@@ -54,16 +54,18 @@ def entry(tmp_path: Path) -> ModelEntry:
 
 @pytest.fixture
 def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
-    return Settings(
-        models_dir=tmp_path / "models",
-        store_url=f"sqlite:///{tmp_path}/records.db",
-        workers=2,
-        on_error=OnError.BLOCK,
-        open=True,
-        spool_dir=tmp_path / "spool",
-        reload_s=0.05,
-        allowed_hosts=("testserver", "a", "load"),
-    )
+    values = {
+        "data_dir": tmp_path / "xdg" / "zhentu",
+        "store.url": f"sqlite:///{tmp_path}/records.db",
+        "store.spool_dir": tmp_path / "spool",
+        "models.dir": tmp_path / "models",
+        "workers": 2,
+        "gate.on_error": OnError.BLOCK,
+        "gate.open": True,
+        "gate.reload_s": 0.05,
+        "gate.allowed_hosts": {"testserver", "a", "load"},
+    }
+    return Settings().changed(values)
 
 
 @pytest.fixture

@@ -105,5 +105,5 @@ def test_a_processor_without_them_gets_floating_point_unless_a_model_is_named(
     replace(shipped, models=(exact, small), active=str(small.ref)).save(tmp_path)
     settings = load_settings(environment={"ZHENTU_MODELS_DIR": str(tmp_path)})
     assert find_model(settings)[0].precision == "fp32"
-    named = settings.model_copy(update={"model": "zhentu-int8"})
+    named = settings.changed({"models.active": "zhentu-int8"})
     assert find_model(named)[0].precision == "int8"

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from zhentu.bootstrap.screener import build_screener
 from zhentu.cli.app import app
 from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.errors import UsageError
 from zhentu.record.database import Database
 from zhentu.record.keys import KeyStore
 from zhentu.record.outbox import MessageState, Outbox, new_message
@@ -31,7 +32,7 @@ run = CliRunner().invoke
 def database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: ModelEntry) -> Database:
     monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("ZHENTU_STORE_URL", f"sqlite:///{tmp_path}/records.db")
-    monkeypatch.setenv("ZHENTU_PICTURE_STORE", str(tmp_path / "pictures"))
+    monkeypatch.setenv("ZHENTU_STORE_PICTURES", str(tmp_path / "pictures"))
     monkeypatch.setenv("COLUMNS", "200")
     return Database(f"sqlite:///{tmp_path}/records.db")
 
@@ -51,6 +52,16 @@ def test_a_key_is_created_listed_and_revoked(database: Database) -> None:
     assert token not in listed
     assert run(app, ["keys", "revoke", key.key_id]).exit_code == 0
     assert KeyStore(database).verify(token) is None
+
+
+def test_a_key_of_a_tenant_needs_a_gate_of_many(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = run(app, ["keys", "create", "shop", "--tenant", "shop-a"])
+    assert isinstance(refused.exception, UsageError)
+    assert KeyStore(database).list() == ()
+    monkeypatch.setenv("ZHENTU_SINGLE_TENANT", "false")
+    made = run(app, ["keys", "create", "shop", "--tenant", "shop-a"])
+    assert KeyStore(database).verify(made.stdout.strip().splitlines()[-1]).tenant == "shop-a"
+    assert "shop-a" in run(app, ["keys", "list"]).stdout
 
 
 def test_a_model_is_used_and_rolled_back(tmp_path: Path) -> None:
@@ -85,7 +96,10 @@ def test_old_records_are_pruned_by_age(database: Database) -> None:
     assert "1 records were deleted" in run(app, ["records", "prune", "--older-than-days", "30"]).stdout
 
 
-@pytest.mark.parametrize("options", [[], ["--seller", ""], ["--seller", "S", "--older-than-days", "3"]])
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--seller", ""], ["--seller", "S", "--older-than-days", "3"], ["--tenant", "a", "--older-than-days", "3"]],
+)
 def test_a_prune_that_says_not_what_is_refused(options: list[str]) -> None:
     assert run(app, ["records", "prune", *options]).exit_code != 0
 

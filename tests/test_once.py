@@ -55,7 +55,7 @@ class Counts:
 def test_the_gate_decodes_and_hashes_once_with_key_reference_shadow_and_banks(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings.model_copy(update={"shadow_model": "tiny@1"})
+    settings = settings.changed({"models.shadow": "tiny@1"})
     with TestClient(create_app(settings)) as client:
         counts = Counts(monkeypatch)
         files = [("picture", ("a.jpg", PICTURE, "image/jpeg")), ("reference", ("r.jpg", REFERENCE, "image/jpeg"))]

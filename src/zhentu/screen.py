@@ -349,7 +349,8 @@ def _model_evidence(verdict: Verdict | None, earlier: EarlierVerdict | None, set
             Trust.MEASURED,
         )
     elif verdict is not None and earlier is not None:
-        before = f"the same bytes were scored by {verdict.model} before, in record {earlier.record_id}"
+        where = f", in record {earlier.record_id}" if earlier.record_id else ""
+        before = f"the same bytes were scored by {verdict.model} before{where}"
         detail = f"{before}; the model was not run{_frame_words(verdict)}"
         yield Evidence(EvidenceKind.HASH, "known_picture", detail, Trust.MEASURED, score=verdict.scores.forged)
     elif verdict is not None:

@@ -37,5 +37,5 @@ def _where(place: Sequence[str | int]) -> str:
 
 def _given(found: Any) -> str:
     """What was given, unless it is a secret."""
-    secret = any("secret" in str(each) or str(each) == "store_url" for each in found["loc"])
+    secret = any("secret" in str(each) or each == "url" for each in found["loc"])
     return "" if secret else f" (got {found['input']!r})"

@@ -50,7 +50,7 @@ class Platform:
         }.items():
             policy = policy.replace(old, new)
         (folder / "policy.yaml").write_text(policy, encoding="utf-8")
-        self.settings = settings.model_copy(update={"policy_path": folder / "policy.yaml"})
+        self.settings = settings.changed({"policy_path": folder / "policy.yaml"})
         summary = run_scan(ScanJob((str(self.pictures),), folder / "rows.csv"), self.settings)
         self.place = JobPlace.load(self.settings.jobs_folder / summary.job_id)
         self.actions = summary.by_action
@@ -153,8 +153,10 @@ def test_lists_name_what_is_to_be_looked_at_or_taken_down(
 def test_the_command_labels_with_the_platforms_code_and_takes_it_back(
     labelling: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("models_dir", "store_url", "policy_path"):
-        monkeypatch.setenv(f"ZHENTU_{name.upper()}", str(getattr(labelling.settings, name)))
+    settings = labelling.settings
+    named = {"MODELS_DIR": settings.models.dir, "STORE_URL": settings.store_url, "POLICY_PATH": settings.policy_path}
+    for name, value in named.items():
+        monkeypatch.setenv(f"ZHENTU_{name}", str(value))
     job = labelling.place.job_id
     assert "nothing was done yet" in CliRunner().invoke(app, ["apply", job]).output
     refused = CliRunner().invoke(app, ["apply", job, "--enforce"])

@@ -79,7 +79,7 @@ def test_a_killed_node_costs_no_picture_and_rows_are_those_of_the_local_engine(
         if len(rows["ray"]) == PICTURES // 3:
             nodes.kill_worker()
 
-    fresh = settings.model_copy(update={"store_url": f"sqlite:///{tmp_path}/other.db"})
+    fresh = settings.changed({"store.url": f"sqlite:///{tmp_path}/other.db"})
     for each in (settings, fresh):  # the nodes cannot open the store of this machine, and still ask its banks
         with closing(build_store(each)) as store:
             banks = build_banks(store)

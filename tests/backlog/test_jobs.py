@@ -25,7 +25,7 @@ run = CliRunner().invoke
 @pytest.fixture
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Path:
     """Nine pictures and a broken one; the command line uses the same model and store."""
-    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(settings.models_dir))
+    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(settings.models.dir))
     monkeypatch.setenv("ZHENTU_STORE_URL", settings.store_url)
     monkeypatch.setenv("ZHENTU_WORKERS", "1")
     monkeypatch.chdir(tmp_path)
@@ -76,7 +76,7 @@ def test_a_job_is_not_worked_on_twice_nor_with_another_model(
     with closing(JobLock(place)), pytest.raises(UsageError, match="another process"):
         resume_scan(place, place.job, settings)
     with pytest.raises(UsageError, match="another model, comparison, policy"):
-        resume_scan(place, place.job, settings.model_copy(update={"max_side": 5000}))
+        resume_scan(place, place.job, settings.changed({"decode.max_side": 5000}))
 
 
 def test_relative_paths_of_a_job_mean_the_same_pictures_or_nothing(

@@ -174,8 +174,8 @@ def test_a_scan_of_urls_scores_all_but_those_that_never_come(
     manifest.write_text("url\n" + "".join(f"{server.url}/{number}.jpg\n" for number in (*range(6), 99)))
     job = ScanJob((str(manifest),), tmp_path / "out", attempts=2)
     port = int(server.url.rpartition(":")[2])
-    own = {"fetch_allow": (ip_network("127.0.0.0/8"),), "fetch_ports": (port,)}
-    settings = settings.model_copy(update=own)
+    own = {"fetch.allow": (ip_network("127.0.0.0/8"),), "fetch.ports": (port,)}
+    settings = settings.changed(own)
     rows = {}
     run_scan(job, settings, lambda progress: rows.update({progress.row.path.rsplit("/", 1)[1]: progress.row.error}))
     unreadable = {"2.jpg": "source_unreadable", "99.jpg": "picture_not_found"}

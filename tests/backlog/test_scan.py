@@ -110,9 +110,7 @@ def test_a_job_begun_with_another_policy_is_not_continued(pictures: Path, settin
         run_scan(ScanJob((str(pictures),), tmp_path / "rows.csv"), settings, stop)
     other = tmp_path / "policy.yaml"
     other.write_text(default_policy_path().read_text(encoding="utf-8") + "\n# another\n", encoding="utf-8")
-    summary = run_scan(
-        ScanJob((str(pictures),), tmp_path / "rows.csv"), settings.model_copy(update={"policy_path": other})
-    )
+    summary = run_scan(ScanJob((str(pictures),), tmp_path / "rows.csv"), settings.changed({"policy_path": other}))
     assert summary.resumed == 0
     assert summary.pictures == 13
 

@@ -73,7 +73,7 @@ def test_an_allowed_picture_is_let_through(pictures: Path, settings: Settings) -
     strict = default_policy_path().read_text(encoding="utf-8").replace("{label: model,", "{label: 0.0,")
     path = pictures.parent / "strict.yaml"
     path.write_text(strict, encoding="utf-8")
-    settings = settings.model_copy(update={"policy_path": path})
+    settings = settings.changed({"policy_path": path})
     assert scan(pictures, settings)["2.png"].action == "label"
     know(settings, Bank("fine", BankKind.ALLOWED), pictures / "2.png")
     after = scan(pictures, settings)

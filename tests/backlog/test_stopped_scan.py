@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def start(folder: Path, settings: Settings) -> subprocess.Popen[str]:
-    environment = os.environ | {"ZHENTU_MODELS_DIR": str(settings.models_dir), "ZHENTU_STORE_URL": settings.store_url}
+    environment = os.environ | {"ZHENTU_MODELS_DIR": str(settings.models.dir), "ZHENTU_STORE_URL": settings.store_url}
     command = [sys.executable, "-c", "from zhentu.cli import main; main()", "scan", str(folder), "--format", "csv"]
     return subprocess.Popen(
         [*command, "--output", str(folder.parent / "rows.csv"), "--workers", "2"],

@@ -46,7 +46,7 @@ def strict(settings: Settings, score: float) -> Screener:
 def test_a_picture_is_published_held_or_refused(
     settings: Settings, tmp_path: Path, pipeline: ModuleType, score: float, status: int, folders: list[str]
 ) -> None:
-    settings = settings.model_copy(update={"reload_s": 3600})
+    settings = settings.changed({"gate.reload_s": 3600})
     with listening(create_app(settings, lambda each: strict(each, score))) as port:
         client = AsyncClient(f"http://127.0.0.1:{port}", on_error=OnError.BLOCK)
         shop = tmp_path / "shop"

@@ -81,7 +81,7 @@ def test_pods_have_probes_limits_and_no_privileges() -> None:
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert {"requests", "limits"} <= set(container["resources"])
-    grace = load_settings(None, {}).deadline_s + 5
+    grace = load_settings(None, {}).gate.deadline_s + 5
     assert pod["terminationGracePeriodSeconds"] > grace, "what was accepted is finished"
 
 
@@ -92,7 +92,7 @@ def test_settings_of_the_manifests_exist() -> None:
         name: re.sub(r"\$\{[^}]*:-([^}]*)\}", r"\1", str(value))
         for name, value in (compose["x-gate"]["environment"] | config).items()
     }
-    assert load_settings(None, filled).on_error is not None
+    assert load_settings(None, filled).gate.on_error is not None
 
 
 def test_compose_hangs_together() -> None:
@@ -126,13 +126,13 @@ def test_the_image_s_commands_work_outside_of_it(tmp_path: Path) -> None:
     env = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "XDG_DATA_HOME": str(tmp_path),
-        "ZHENTU_ON_ERROR": "block",
+        "ZHENTU_GATE_ON_ERROR": "block",
     }
     program = [sys.executable, "-c", "from zhentu.cli import main; main()"]
     assert entry == ["zhentu"]
     assert subprocess.run([*program, "store", "migrate"], env=env, check=False).returncode == 0
     refused = subprocess.run(
-        [*program, *command], env=env | {"ZHENTU_ON_ERROR": ""}, capture_output=True, text=True, check=False
+        [*program, *command], env=env | {"ZHENTU_GATE_ON_ERROR": ""}, capture_output=True, text=True, check=False
     )
     assert refused.returncode == 2
     assert "on_error" in refused.stderr

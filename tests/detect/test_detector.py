@@ -79,6 +79,24 @@ def test_golden_scores_are_checked(folder: Path, picture: Picture, tmp_path: Pat
         Detector(Manifest.load(folder).active_entry, folder).verify_golden(tmp_path)
 
 
+@pytest.mark.parametrize(("most", "looked_at"), [(0, 19), (5, 5), (40, 19)])
+def test_so_many_golden_pictures_are_looked_at_from_first_to_last(
+    folder: Path, picture: Picture, tmp_path: Path, most: int, looked_at: int
+) -> None:
+    (tmp_path / "sample.png").write_bytes(encoded(photo((120, 80)), "PNG"))
+    scores = Detector(Manifest.load(folder).active_entry, folder).detect(picture).scores.as_dict()
+    wrong = scores | {"forged": scores["forged"] - 0.02}
+    caught = 0
+    for place in range(19):
+        golden = [{"picture": "sample.png", "scores": wrong if at == place else scores} for at in range(19)]
+        change(folder, golden=golden)
+        try:
+            Detector(Manifest.load(folder).active_entry, folder).verify_golden(tmp_path, most)
+        except ModelError:
+            caught += 1
+    assert caught == looked_at
+
+
 def test_one_detector_serves_several_threads(entry: ModelEntry, folder: Path, picture: Picture) -> None:
     detector = Detector(entry, folder)
     expected, seen = detector.detect(picture).scores, []

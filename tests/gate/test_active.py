@@ -42,7 +42,7 @@ def model_of(client: TestClient) -> str:
 
 
 def test_a_changed_policy_file_is_followed_and_a_broken_one_refused(settings: Settings, policy_file: Path) -> None:
-    with TestClient(create_app(settings.model_copy(update={"policy_path": policy_file}))) as client:
+    with TestClient(create_app(settings.changed({"policy_path": policy_file}))) as client:
         assert client.post("/v1/screen", files=picture(), data={"declared_ai": "true"}).json()["action"] == "label"
         text = policy_file.read_text(encoding="utf-8")
         policy_file.write_text(text.replace("mode: enforce", "mode: shadow"), encoding="utf-8")
@@ -68,7 +68,7 @@ def test_a_changed_policy_file_is_followed_and_a_broken_one_refused(settings: Se
 
 
 def test_a_chosen_model_is_followed_and_rolled_back(two_models: Settings) -> None:
-    settings = two_models.model_copy(update={"model": "tiny@1"})
+    settings = two_models.changed({"models.active": "tiny@1"})
     with TestClient(create_app(settings)) as client:
         history = ModelHistory(client.app.state.gate.store.database)
         assert model_of(client) == "tiny@1"
@@ -86,7 +86,7 @@ def test_a_chosen_model_is_followed_and_rolled_back(two_models: Settings) -> Non
 
 
 def test_a_shadow_model_is_asked_and_its_disagreement_recorded(two_models: Settings) -> None:
-    settings = two_models.model_copy(update={"model": "tiny@1", "shadow_model": "tiny@2"})
+    settings = two_models.changed({"models.active": "tiny@1", "models.shadow": "tiny@2"})
     with TestClient(create_app(settings)) as client:
         body = client.post("/v1/screen", files=picture()).json()
         assert body["model"] == "tiny@1"

@@ -18,7 +18,7 @@ def test_every_promise_holds_under_attack() -> None:
 
 def test_every_attack_stands_in_the_threat_model_and_every_named_one_exists() -> None:
     document = (SCRIPT.parents[1] / "docs" / "threat-model.md").read_text(encoding="utf-8")
-    attacks = (SCRIPT.parent / "attacks.py").read_text(encoding="utf-8").partition("ATTACKS: ")[2]
+    attacks = (SCRIPT.parent / "attacks" / "__init__.py").read_text(encoding="utf-8").partition("ATTACKS: ")[2]
     named = {word.strip("`,") for word in document.split() if word.startswith("`") and word.strip("`,|").isidentifier()}
     for attack in [each.strip(" ,") for each in attacks.splitlines() if each.startswith("    ")]:
         assert attack in named, f"{attack} is not in docs/threat-model.md"

@@ -27,7 +27,7 @@ from zhentu.types import Role
 
 @pytest.fixture
 def keyed(settings: Settings) -> Settings:
-    return settings.model_copy(update={"open": False})
+    return settings.changed({"gate.open": False})
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_batch_counts_every_picture(settings: Settings, database: Database) ->
 def test_open_mode_on_a_public_address_does_not_start(settings: Settings, host: str) -> None:
     with (
         pytest.raises(ConfigError, match="anybody"),
-        TestClient(create_app(settings.model_copy(update={"host": host}))),
+        TestClient(create_app(settings.changed({"gate.host": host}))),
     ):
         pass
 
@@ -132,7 +132,7 @@ def test_one_line_a_request_and_never_a_key(
 
 
 def test_a_body_is_counted_while_it_streams_in(settings: Settings) -> None:
-    small = settings.model_copy(update={"max_bytes": 1024 * 1024})
+    small = settings.changed({"decode.max_bytes": 1024 * 1024})
 
     def endless() -> Iterator[bytes]:
         yield b"\xff\xd8\xff"
@@ -149,7 +149,7 @@ def test_a_body_is_counted_while_it_streams_in(settings: Settings) -> None:
 
 
 def test_a_body_that_drips_in_is_given_up(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update={"body_timeout_s": 0.3}))
+    app = create_app(settings.changed({"gate.body_timeout_s": 0.3}))
     with listening(app) as port, socket.create_connection(("127.0.0.1", port)) as caller:
         caller.sendall(
             b"POST /v1/screen HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 999\r\n\r\nabc"
@@ -259,7 +259,7 @@ def test_open_mode_answers_its_own_machine_and_no_other_sites_page(client: TestC
 
 
 def test_with_keys_hosts_are_listed_where_the_settings_list_them(keyed: Settings) -> None:
-    named = keyed.model_copy(update={"allowed_hosts": ("gate.example",)})
+    named = keyed.changed({"gate.allowed_hosts": ("gate.example",)})
     with TestClient(create_app(named)) as client:
         assert client.get("/livez").status_code == 421
         assert client.get("/livez", headers={"Host": "gate.example:443"}).status_code == 200

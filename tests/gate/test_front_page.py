@@ -55,16 +55,10 @@ def animated_gif() -> bytes:
     return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=80)
 
 
-def make_app(folder: Path, **changes: object):
+def make_app(folder: Path, is_open: bool = True):
     entry = tiny_model(folder / "models")
-    settings = Settings(
-        store_url=f"sqlite:///{folder}/r.db",
-        models_dir=folder / "models",
-        spool_dir=folder / "spool",
-        on_error="block",
-        workers=1,
-        **({"open": True} | changes),
-    )
+    values = {"data_dir": folder, "models.dir": folder / "models", "workers": 1}
+    settings = Settings().changed(values | {"gate.on_error": "block", "gate.open": is_open})
     screener = Screener(
         WarmDetector(entry, 0.2), load_policy(default_policy_path()), limits_of(settings), comparer=FakeComparer(0.93)
     )
@@ -157,7 +151,7 @@ def test_every_problem_in_words_is_one_the_gate_has() -> None:
 
 
 def test_behind_keys_there_is_no_front_page(tmp_path: Path, encode) -> None:
-    with TestClient(make_app(tmp_path, open=False), base_url="http://127.0.0.1") as client:
+    with TestClient(make_app(tmp_path, is_open=False), base_url="http://127.0.0.1") as client:
         assert client.get("/", follow_redirects=False).headers["location"] == "/review"
         assert tried(client, encode()).status_code in (401, 404)
         assert client.get(f"/try/samples/{samples()[0].name}").status_code in (401, 404)

@@ -138,7 +138,7 @@ def test_a_batch_that_does_not_fit_is_refused(client: TestClient, count: int, li
 
 
 def test_the_heatmap_needs_the_picture_to_be_kept(settings: Settings, tmp_path: Path) -> None:
-    kept = settings.model_copy(update={"picture_store": str(tmp_path / "pictures")})
+    kept = settings.changed({"store.pictures": str(tmp_path / "pictures")})
     for chosen, status in ((settings, 404), (kept, 200)):
         with TestClient(create_app(chosen)) as client:
             body = client.post("/v1/screen", files=picture(), data={"title": str(status)}).json()
@@ -175,4 +175,4 @@ def test_every_error_has_an_example_in_openapi(client: TestClient) -> None:
 
 def test_a_client_that_does_not_choose_on_error_is_told_to(settings: Settings) -> None:
     with pytest.raises(ConfigError, match="allow_and_queue"):
-        create_app(settings.model_copy(update={"on_error": None}))
+        create_app(settings.changed({"gate.on_error": None}))

@@ -63,13 +63,13 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def hooked(settings: Settings, receiver: Receiver) -> Settings:
     changes = {
-        "webhook_url": receiver.url,
-        "webhook_secret": SecretStr(SECRET),
-        "webhook_actions": (Action.LABEL,),
-        "fetch_ports": (receiver.port,),
-        "fetch_allow": Settings.model_validate({"fetch_allow": "127.0.0.1/32"}).fetch_allow,
+        "webhook.url": receiver.url,
+        "webhook.secret": SecretStr(SECRET),
+        "webhook.actions": (Action.LABEL,),
+        "fetch.ports": (receiver.port,),
+        "fetch.allow": "127.0.0.1/32",
     }
-    return settings.model_copy(update=changes)
+    return settings.changed(changes)
 
 
 def test_a_decision_is_sent_signed_and_others_are_not(hooked: Settings, receiver: Receiver) -> None:
@@ -126,7 +126,7 @@ def test_a_callback_without_a_secret_to_sign_it_is_refused(client: TestClient) -
 
 
 def test_a_job_survives_a_restart(settings: Settings) -> None:
-    busy = settings.model_copy(update={"workers": 1})
+    busy = settings.changed({"workers": 1})
     with TestClient(create_app(busy)) as client:
         client.app.state.gate.capacity.drain()  # nothing is worked off any more
         job_id = client.post("/v1/jobs", files=picture()).json()["job_id"]
@@ -135,10 +135,10 @@ def test_a_job_survives_a_restart(settings: Settings) -> None:
 
 
 def test_webhooks_without_a_secret_do_not_start(settings: Settings) -> None:
-    with pytest.raises(ConfigError, match="webhook_secret"):
-        create_app(settings.model_copy(update={"webhook_url": "https://a.example"}))
-    wrong = {"webhook_url": "https://a.example", "webhook_secret": SecretStr("whsec_!")}
-    with pytest.raises(ConfigError, match="base64"), TestClient(create_app(settings.model_copy(update=wrong))):
+    with pytest.raises(ConfigError, match=r"webhook\.secret"):
+        create_app(settings.changed({"webhook.url": "https://a.example"}))
+    wrong = {"webhook.url": "https://a.example", "webhook.secret": SecretStr("whsec_!")}
+    with pytest.raises(ConfigError, match="base64"), TestClient(create_app(settings.changed(wrong))):
         pass
 
 
@@ -146,7 +146,7 @@ def test_a_receiver_that_hangs_holds_up_nobody_elses_messages(hooked: Settings, 
     with socket.create_server(("127.0.0.1", 0), backlog=64) as tarpit:
         slow = f"http://127.0.0.1:{tarpit.getsockname()[1]}/hook"
         ports = (receiver.port, tarpit.getsockname()[1])
-        chosen = hooked.model_copy(update={"fetch_ports": ports, "fetch_timeout_s": 30.0})
+        chosen = hooked.changed({"fetch.ports": ports, "fetch.timeout_s": 30.0})
         with TestClient(create_app(chosen)) as client:
             box = Outbox(client.app.state.gate.store.database)
             box.put([new_message("job.finished", slow, "{}", "mallory") for _ in range(40)])

@@ -15,8 +15,8 @@ from zhentu.types import Role
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
-    labelling = {"label_propagator": "PLATFORM-7", "appeal_url": "https://shop.example/a/{record_id}"}
-    with TestClient(create_app(settings.model_copy(update=labelling))) as client:
+    labelling = {"label.propagator": "PLATFORM-7", "appeal.url": "https://shop.example/a/{record_id}"}
+    with TestClient(create_app(settings.changed(labelling))) as client:
         yield client
 
 
@@ -84,9 +84,9 @@ def test_what_cannot_be_labelled_is_a_named_problem(
 
 
 def test_the_labelled_picture_of_a_record_comes_from_the_picture_store(settings: Settings, tmp_path: Path) -> None:
-    kept = {"label_propagator": "PLATFORM-7", "picture_store": str(tmp_path / "kept")}
+    kept = {"label.propagator": "PLATFORM-7", "store.pictures": str(tmp_path / "kept")}
     original = encoded(photo((300, 200)), "PNG")
-    with TestClient(create_app(settings.model_copy(update=kept))) as client:
+    with TestClient(create_app(settings.changed(kept))) as client:
         screened = client.post("/v1/screen", files=picture(original), data={"declared_ai": "true"}).json()
         answer = client.get(f"/v1/records/{screened['record_id']}/labelled")
         by_bytes = client.post("/v1/labels/apply", files=picture(original), data={"record_id": screened["record_id"]})
@@ -111,7 +111,7 @@ def test_a_raw_body_is_labelled_as_a_form_is(client: TestClient) -> None:
 
 
 def test_labels_need_a_key_like_everything_else(settings: Settings) -> None:
-    closed = settings.model_copy(update={"open": False, "label_propagator": "PLATFORM-7"})
+    closed = settings.changed({"gate.open": False, "label.propagator": "PLATFORM-7"})
     with TestClient(create_app(closed)) as client:
         assert client.post("/v1/labels/apply", files=picture(b"x"), data={"state": "1"}).status_code == 401
         assert client.post("/v1/labels/verify", files=picture(b"x")).status_code == 401
@@ -126,7 +126,7 @@ def test_a_gate_without_a_propagator_says_what_to_set(settings: Settings) -> Non
     with TestClient(create_app(settings)) as client:
         answer = client.post("/v1/labels/apply", files=picture(encoded(photo(), "PNG")), data={"state": "1"})
     assert answer.status_code == 400
-    assert "label_propagator" in answer.json()["detail"]
+    assert "label.propagator" in answer.json()["detail"]
 
 
 def test_the_notice_of_a_record_is_json_and_an_html_fragment(client: TestClient) -> None:

@@ -19,7 +19,7 @@ from zhentu.settings import Settings
 
 
 def test_a_full_queue_is_refused_at_once_and_the_process_still_answers(settings: Settings) -> None:
-    client, slow = slow_app(settings.model_copy(update={"workers": 1, "queue_size": 1}))
+    client, slow = slow_app(settings.changed({"workers": 1, "gate.queue_size": 1}))
     with client, ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(client.post, "/v1/screen", files=picture(seed)) for seed in range(2)]
         until(lambda: client.app.state.gate.capacity.under_way == 2)
@@ -35,7 +35,7 @@ def test_a_full_queue_is_refused_at_once_and_the_process_still_answers(settings:
 
 
 def test_a_deadline_is_answered_leaves_no_record_and_the_slot_comes_back(settings: Settings) -> None:
-    client, slow = slow_app(settings.model_copy(update={"workers": 1, "queue_size": 1, "deadline_s": 0.05}))
+    client, slow = slow_app(settings.changed({"workers": 1, "gate.queue_size": 1, "gate.deadline_s": 0.05}))
     with client:
         late = client.post("/v1/screen", files=picture())
         assert (late.status_code, late.json()["code"]) == (503, "deadline_exceeded")
@@ -57,7 +57,7 @@ def test_duplicates_at_the_same_moment_share_one_screening_and_one_record(settin
 
 
 def test_work_whose_client_has_gone_is_dropped(settings: Settings) -> None:
-    client, slow = slow_app(settings.model_copy(update={"workers": 1}))
+    client, slow = slow_app(settings.changed({"workers": 1}))
     payload = picture()["picture"][1]
     head = f"POST /v1/screen HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: {len(payload)}\r\n\r\n"
     with listening(client.app) as port:

@@ -16,7 +16,7 @@ LIVE = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 @pytest.fixture
 def port(settings: Settings) -> Iterator[int]:
-    chosen = settings.model_copy(update={"connections": 16, "head_timeout_s": 0.5, "body_timeout_s": 1.0})
+    chosen = settings.changed({"gate.connections": 16, "gate.head_timeout_s": 0.5, "gate.body_timeout_s": 1.0})
     with listening(create_app(chosen), chosen) as port:
         yield port
 

@@ -71,7 +71,7 @@ def test_decisions_made_while_the_store_is_down_are_written_when_it_is_back(
 def test_without_store_and_spool_nothing_is_decided(settings: Settings, tmp_path) -> None:
     (tmp_path / "file").write_text("")
     database = Breakable(settings.store_url)
-    blocked = settings.model_copy(update={"spool_dir": tmp_path / "file" / "x"})
+    blocked = settings.changed({"store.spool_dir": tmp_path / "file" / "x"})
     with TestClient(create_app(blocked, make_store=lambda _: RecordStore(database))) as client:
         database.down = True
         answer = client.post("/v1/screen", files=picture())
@@ -94,7 +94,7 @@ def test_a_broken_model_blocks_where_the_setting_says_so(settings: Settings) -> 
 
 
 def test_a_broken_model_allows_and_queues_where_the_setting_says_so(settings: Settings) -> None:
-    client, slow = slow_app(settings.model_copy(update={"on_error": OnError.ALLOW_AND_QUEUE}))
+    client, slow = slow_app(settings.changed({"gate.on_error": OnError.ALLOW_AND_QUEUE}))
     slow.broken, slow.score = True, 0.95
     slow.go_on.set()
     with client:
@@ -126,7 +126,7 @@ def test_a_picture_that_was_let_through_and_cannot_be_screened_goes_to_a_person(
 
 
 def test_a_picture_of_an_odd_kind_that_is_not_in_time_is_never_let_through(settings: Settings) -> None:
-    chosen = settings.model_copy(update={"on_error": OnError.ALLOW_AND_QUEUE, "deadline_s": 0.05})
+    chosen = settings.changed({"gate.on_error": OnError.ALLOW_AND_QUEUE, "gate.deadline_s": 0.05})
     client, slow = slow_app(chosen)
     with client:
         odd = {"picture": ("a.avif", encoded(photo(), "AVIF"), "image/avif")}
@@ -147,7 +147,7 @@ def test_a_deferred_picture_survives_an_outage_of_the_store(settings: Settings) 
     built = build_screener(settings)
     slow.broken = True
     slow.go_on.set()
-    chosen = settings.model_copy(update={"on_error": OnError.ALLOW_AND_QUEUE})
+    chosen = settings.changed({"gate.on_error": OnError.ALLOW_AND_QUEUE})
     app = create_app(chosen, lambda _: Screener(slow, built.policy, built.limits), lambda _: RecordStore(database))
     with TestClient(app) as client:
         database.down = True
@@ -169,7 +169,7 @@ def durable() -> Iterator[Postgres]:
 def test_postgresql_stopped_and_started_again_loses_no_decision(settings: Settings, durable: Postgres) -> None:
     url = durable.new_database()
     Database(url, auto_migrate=True).close()
-    app = create_app(settings.model_copy(update={"store_url": url}))
+    app = create_app(settings.changed({"store.url": url}))
     ids = []
     with listening(app) as port:
 

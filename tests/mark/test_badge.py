@@ -13,9 +13,9 @@ from zhentu.errors import LabelUnwritable
 from zhentu.intake.decode import decode
 from zhentu.mark import LabelSpec, label_picture
 from zhentu.mark.badge import known_lines, place
-from zhentu.mark.spec import Badge, Language, Outcome
+from zhentu.mark.spec import Badge, Outcome
 from zhentu.mark.visible import grey_of, note_of
-from zhentu.types import AiState
+from zhentu.types import AiState, LabelLanguage
 
 SPEC = LabelSpec(propagator="PLATFORM-7", content_id="L.1")
 BADGE_ONLY = LabelSpec(propagator="", implicit=False)
@@ -51,7 +51,7 @@ def test_ink_height_and_contrast_hold_on_200_varied_pictures() -> None:
     worst_ratio, worst_contrast = 1.0, 100.0
     for number, (_, payload) in enumerate(files):
         state = list(AiState)[number % 3]
-        spec = LabelSpec(propagator="P", implicit=False, language=list(Language)[number // 2 % 3])
+        spec = LabelSpec(propagator="P", implicit=False, language=list(LabelLanguage)[number // 2 % 3])
         labelled = label_picture(payload, state, spec)
         assert labelled.badge is not None
         picture = decode(labelled.payload)

@@ -79,8 +79,8 @@ def test_one_bad_picture_does_not_stop_the_others(pictures: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--state", "is"], "label_propagator"),
-        (["--state", "is", "--propagator", "有中文"], "label_propagator"),
+        (["--state", "is"], "label.propagator"),
+        (["--state", "is", "--propagator", "有中文"], "label.propagator"),
         (["--rows", *CODE], "no output of a scan"),
     ],
 )

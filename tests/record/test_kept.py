@@ -116,8 +116,11 @@ def test_record_message_and_deferred_picture_are_written_together_or_not_at_all(
 def test_the_verdict_of_the_same_bytes_and_model_is_found(store: RecordStore, record: Record) -> None:
     store.append(record)
     model = record.verdict.model.sha256
-    assert store.verdict_for(record.picture_sha256, model) == (record.record_id, record.verdict)
-    assert store.verdict_for(record.picture_sha256, "1" * 64) is None
+    assert store.verdict_for(record.picture_sha256, model, "default") == (record.record_id, record.verdict)
+    assert store.verdict_for(record.picture_sha256, "1" * 64, "default") is None
+    assert store.verdict_for(record.picture_sha256, model, "shop-a") == ("", record.verdict), (
+        "the score, not the record"
+    )
     assert store.latest_verdicts(model, 5) == (record.verdict,)
 
 
@@ -174,9 +177,21 @@ def test_old_records_are_pruned_with_their_claims(store: RecordStore, database: 
 def test_a_seller_can_be_forgotten(store: RecordStore, database: Database, record: Record) -> None:
     other = again(record, listing=Listing("L2", "S2"), picture_sha256="2" * 64)
     store.append_many([record, other])
-    assert retention.prune_seller(database, "S1") == (record.picture_sha256,)
+    assert retention.prune_seller(database, "S1") == (("default", record.picture_sha256),)
     assert retention.count(database, seller_id="S1") == 0
     assert store.get(other.record_id) == other
+
+
+def test_a_seller_of_one_tenant_is_forgotten_and_his_namesake_is_not(
+    store: RecordStore, database: Database, record: Record
+) -> None:
+    theirs = again(record, listing=replace(record.listing, tenant="shop-a"))
+    store.append_many([record, theirs])
+    JobStore(database).put(new_job(JobKind.JOB, [JobRequest("a", Listing(seller_id="S1"), b"x")]))
+    assert retention.count(database, seller_id="S1", tenant="shop-a") == 1
+    assert retention.prune_seller(database, "S1", "shop-a") == (("shop-a", record.picture_sha256),)
+    assert store.get(record.record_id) == record
+    assert JobStore(database).waiting() == 1
 
 
 def test_pictures_of_a_forgotten_seller_do_not_wait_any_more(database: Database) -> None:
@@ -210,9 +225,9 @@ def test_after_a_prune_the_database_refuses_to_delete_again(
 
 def test_pictures_are_kept_and_forgotten(tmp_path: Path) -> None:
     pictures = PictureStore(str(tmp_path / "pictures"))
-    pictures.put("ab" * 32, b"bytes")
-    assert pictures.get("ab" * 32) == b"bytes"
-    pictures.remove(["ab" * 32, "cd" * 32])
+    pictures.put("ab" * 32, b"bytes", "default")
+    assert pictures.get("ab" * 32, "default") == b"bytes"
+    pictures.remove([("default", "ab" * 32), ("default", "cd" * 32)])
     assert not PictureStore(None).kept
     assert list((tmp_path / "pictures").rglob("ab*/*")) == []
 
@@ -258,7 +273,7 @@ def test_what_is_kept_is_nobody_elses_business(tmp_path: Path, record: Record) -
     spool.put(RecordWrite(record))
     store = RecordStore(f"sqlite:///{tmp_path}/deep/records.db")
     store.append(record)
-    PictureStore(str(tmp_path / "pictures")).put("ab" * 32, b"bytes")
+    PictureStore(str(tmp_path / "pictures")).put("ab" * 32, b"bytes", "default")
     names = [each for folder in ("spool", "deep", "pictures") for each in (tmp_path / folder).rglob("*")]
     assert len(names) >= 4
     assert [each for each in names if each.stat().st_mode & 0o077] == []

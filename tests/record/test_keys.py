@@ -61,3 +61,22 @@ def test_making_and_revoking_a_key_stand_in_the_audit(database: Database) -> Non
 def test_a_name_that_cannot_be_shown_is_refused(database: Database, name: str) -> None:
     with pytest.raises(UsageError, match="name"):
         KeyStore(database).create(name, Role.SCREEN)
+
+
+def test_a_key_belongs_to_a_tenant(database: Database) -> None:
+    keys = KeyStore(database)
+    made, token = keys.create("shop", Role.SCREEN, tenant="shop-a.cn")
+    assert made.tenant == keys.verify(token).tenant == "shop-a.cn"
+    assert keys.create("house", Role.ADMIN)[0].tenant == "default"
+
+
+@pytest.mark.parametrize("tenant", ["", "A", "a/b", "..", "-a", "a" * 64, "a\n"])
+def test_what_is_no_name_of_a_tenant_is_refused(database: Database, tenant: str) -> None:
+    with pytest.raises(UsageError, match="tenant"):
+        KeyStore(database).create("shop", Role.SCREEN, tenant=tenant)
+
+
+@pytest.mark.parametrize("role", [Role.REVIEW, Role.ADMIN])
+def test_who_decides_for_every_tenant_belongs_to_the_house(database: Database, role: Role) -> None:
+    with pytest.raises(UsageError, match="role"):
+        KeyStore(database).create("shop", role, tenant="shop-a")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -7,14 +8,19 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from review_fixtures import record
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 import zhentu.record.migrations.versions as versions
 from zhentu.errors import StoreError
-from zhentu.record.database import Database, migrate_store
-from zhentu.record.migrate import _revisions
+from zhentu.record.codec import encode_record
+from zhentu.record.database import Database, _engine, migrate_store
+from zhentu.record.keys import KeyStore
+from zhentu.record.migrate import _config, _revisions
 from zhentu.record.schema import HEADS, metadata
 from zhentu.record.store import RecordStore
 
@@ -32,8 +38,25 @@ INSERT INTO records VALUES ('r', '2026-01-01 00:00:00', 'a', '', '', '', '', 'al
 """
 
 
+RECORD_OF_0_3 = """
+INSERT INTO records (record_id, created_at, picture_sha256, path, listing_id, seller_id, goods, action, applied, mode,
+ model, model_sha256, policy_version, policy_sha256, latency_ms, body)
+VALUES ('r', '2026-01-01', 'a', '', '', 'S', '', 'allow', 'allow', 'enforce', '', '', '', '', 1, :body)
+"""
+KEY_OF_0_3 = """
+INSERT INTO api_keys (key_id, name, role, secret_sha256, created_at) VALUES ('k', 'n', 'screen', 's', '2026-01-01')
+"""
+
 # Every module that declares tables: what it declares is in `metadata` once it is imported.
 DECLARING = ("banks.schema", "record.applied", "record.audit", "record.known", "record.scan_jobs", "review.schema")
+
+
+@pytest.fixture
+def record_of_0_3() -> str:
+    """A record's body as it was before tenants."""
+    body = json.loads(encode_record(record(1, seller="S")))
+    del body["listing"]["tenant"]
+    return json.dumps(body)
 
 
 def test_migrations_make_the_declared_tables(database: Database) -> None:
@@ -52,6 +75,24 @@ def test_a_database_made_before_alembic_keeps_its_records(tmp_path: Path) -> Non
     assert sum(store.counts_by_action().values()) == 1
     with store.database.begin() as connection:
         assert "claims" in inspect(connection).get_table_names()
+
+
+def test_rows_made_before_tenants_belong_to_the_house(database_url: str, record_of_0_3: str) -> None:
+    with _engine(database_url).begin() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        for revision in ("0100_owners", "0201_skipped", "0301_review"):
+            command.upgrade(config, revision)
+        connection.execute(text(RECORD_OF_0_3), {"body": record_of_0_3})
+        connection.execute(text(KEY_OF_0_3))
+    assert migrate_store(database_url)
+    database = Database(database_url)
+    record = RecordStore(database).get("r", "default")
+    assert (record.tenant, record.listing.seller) == ("default", "S")
+    assert KeyStore(database).find("k").tenant == "default"
+    with pytest.raises((StoreError, IntegrityError), match="append-only"), database.begin() as connection:
+        connection.execute(text("DELETE FROM records"))
+    database.close()
 
 
 def test_migrating_twice_changes_nothing(database_url: str) -> None:

@@ -36,7 +36,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "1.jpg").write_bytes(encoded(bright, "JPEG"))
     (folder / "2.jpg").write_bytes(encoded(bright, "JPEG", quality=50))
     (folder / "m.csv").write_text(SHOP, encoding="utf-8")
-    settings = Settings(models_dir=folder / "models", store_url=f"sqlite:///{folder}/r.db", jobs_dir=folder / "jobs")
+    settings = Settings().changed({"data_dir": folder, "models.dir": folder / "models"})
     summary = run_scan(ScanJob((str(folder / "m.csv"),), store=False, workers=1), settings)
     write_report(summary, build_screener(settings), folder / "report.html")
     return folder

@@ -32,14 +32,8 @@ def png(seed: int = 1, form: str = "PNG") -> bytes:
 
 @pytest.fixture
 def client(settings, entry, policy, tmp_path) -> Iterator[TestClient]:
-    settings = settings.model_copy(
-        update={
-            "open": False,
-            "on_error": "block",
-            "spool_dir": tmp_path / "spool",
-            "picture_store": str(tmp_path / "kept"),
-            "review_second_ratio": 0.0,
-        }
+    settings = settings.changed(
+        {"gate.open": False, "store.pictures": str(tmp_path / "kept"), "review.second_ratio": 0.0}
     )
     line = Screener(FakeDetector(entry, 0.95), policy, limits_of(settings), comparer=FakeComparer(0.12, 0.9))
     with TestClient(create_app(settings, lambda _: line)) as opened:

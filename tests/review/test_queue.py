@@ -210,7 +210,7 @@ def test_the_history_of_a_seller(database: Database, queue: ReviewQueue):
     outcomes = [ReviewOutcome.UPHOLD, ReviewOutcome.OVERTURN, ReviewOutcome.WRONG_PICTURE]
     for item, outcome in zip(queue.claim("ann", count=3), outcomes, strict=True):
         queue.decide(item.item_id, "ann", outcome)
-    history = queue.seller("shop")
+    history = queue.seller("shop", "default")
     assert (history.screened, history.upheld, history.overturned, history.waiting) == (5, 2, 1, 1)
 
 

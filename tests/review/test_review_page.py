@@ -87,15 +87,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     (folder / "pictures").mkdir()
     entry = tiny_model(folder / "models")
-    settings = Settings(
-        store_url=f"sqlite:///{folder}/r.db",
-        models_dir=folder / "models",
-        spool_dir=folder / "spool",
-        review_pictures=[folder / "pictures"],
-        review_second_ratio=0,
-        on_error="block",
-        workers=1,
-    )
+    values = {
+        "data_dir": folder,
+        "models.dir": folder / "models",
+        "review.pictures": [folder / "pictures"],
+        "review.second_ratio": 0,
+        "gate.on_error": "block",
+        "workers": 1,
+    }
+    settings = Settings().changed(values)
     screener = Screener(WarmDetector(entry, 0.9), load_policy(default_policy_path()), limits_of(settings))
     app = create_app(settings, lambda _: screener)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))

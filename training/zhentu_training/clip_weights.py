@@ -22,8 +22,8 @@ _ROOT = "vision_model."
 
 
 def clip_path() -> Path:
-    """Where the unpacked file is looked for: the folder named by $ZHENTU_CLIP, by default `runs/weights`."""
-    return Path(os.environ.get("ZHENTU_CLIP", "runs/weights")) / FILE
+    """Where the unpacked file is looked for: the folder named by $ZHENTU_TRAINING_CLIP, by default `runs/weights`."""
+    return Path(os.environ.get("ZHENTU_TRAINING_CLIP", "runs/weights")) / FILE
 
 
 def load_clip(backbone: nn.Module, name: str) -> None:

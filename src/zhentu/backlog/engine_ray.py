@@ -200,7 +200,7 @@ class _AskedBanks:
 
     def lookup(self, fingerprint: Fingerprint, listing: Listing) -> tuple[BankHit, ...]:
         """See `Banks.lookup`."""
-        return self._asker.call("hits", fingerprint, listing.seller_id)  # type: ignore[no-any-return]
+        return self._asker.call("hits", fingerprint, listing.seller)  # type: ignore[no-any-return]
 
     @property
     def version(self) -> str:

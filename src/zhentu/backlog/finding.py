@@ -14,7 +14,7 @@ from zhentu.settings import Settings
 
 def access_of(job: ScanJob, settings: Settings) -> Access:
     """Where a job may read: its sources' own schemes, those it names besides, and what the settings let through."""
-    access = Access(pull=PullLimits(settings.fetch_ports, settings.fetch_allow))
+    access = Access(pull=PullLimits(settings.fetch.ports, settings.fetch.allow))
     return access.also([*job.sources, *(f"{each}://" for each in job.schemes)])
 
 

@@ -61,7 +61,7 @@ class Banks:
     def match(self, fingerprint: Fingerprint, seller_id: str = "") -> tuple[Match, ...]:
         """Every entry in force that the picture matches, surest first.
 
-        A brand's own sellers use its originals freely: no match for them.
+        A brand's own sellers use its originals freely: no match for them. seller_id: as `Listing.seller` names it.
         """
         found = self._snapshot.match(fingerprint, self._clock())
         return tuple(each for each in found if not (seller_id and seller_id in each.bank.owners))
@@ -72,7 +72,7 @@ class Banks:
         The fingerprint is kept, at the next refresh, for dry runs and near-duplicate groups.
         """
         self._seen.append(fingerprint)
-        return self.hits(fingerprint, listing.seller_id)
+        return self.hits(fingerprint, listing.seller)
 
     def hits(self, fingerprint: Fingerprint, seller_id: str = "") -> tuple[BankHit, ...]:
         """What `lookup` says, without keeping the fingerprint."""

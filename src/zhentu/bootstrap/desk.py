@@ -34,7 +34,7 @@ def build_desk(
     open_token: lets a browser in without a key, in open mode.  decoder: what decodes pictures here.
     """
     limits = limits_of(settings)
-    fetches = (KeptFetch(PictureStore(settings.picture_store)), FolderFetch(settings.review_pictures, limits))
+    fetches = (KeptFetch(PictureStore(settings.store.pictures)), FolderFetch(settings.review.pictures, limits))
     pictures = ReviewPictures(
         store.database,
         fetches,
@@ -47,11 +47,11 @@ def build_desk(
         active = screener()
         return None if active is None else active.comparer
 
-    appeals = Appeals(store, pictures, comparer, settings.appeal_days)
+    appeals = Appeals(store, pictures, comparer, settings.appeal.days)
     proxy = None
-    if settings.review_proxy_header:
-        secret = settings.review_proxy_secret.get_secret_value() if settings.review_proxy_secret else ""
-        proxy = ProxySignIn(settings.review_proxy_header, settings.review_proxy_networks, secret)
+    if settings.review.proxy_header:
+        secret = settings.review.proxy_secret.get_secret_value() if settings.review.proxy_secret else ""
+        proxy = ProxySignIn(settings.review.proxy_header, settings.review.proxy_networks, secret)
     return Desk(
         store,
         ReviewQueue(store.database, appeals.decided, appeals.undone),
@@ -61,7 +61,7 @@ def build_desk(
         Filler(
             store.database,
             pictures.fingerprint_of,
-            FillSettings(settings.review_sample_ratio, settings.review_second_ratio),
+            FillSettings(settings.review.sample_ratio, settings.review.second_ratio),
         ),
         Sessions(store.database),
         comparer,

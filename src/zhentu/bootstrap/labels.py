@@ -8,27 +8,26 @@ from zhentu.errors import ConfigError
 from zhentu.intake.credentials import TrustLists
 from zhentu.intake.generators import GeneratorTable, load_table
 from zhentu.mark.notices import Notices
-from zhentu.mark.spec import LabelSpec, Language, SigningKey
+from zhentu.mark.spec import LabelSpec, SigningKey
 from zhentu.settings import Settings
-from zhentu.types import AiState
 
 
 def label_spec(settings: Settings, content_id: str = "", implicit: bool = True) -> LabelSpec:
     """How this platform labels. content_id: PropagateID; empty = made from it.  implicit: write the AIGC label.
 
-    Raises UsageError when label_propagator is not set, ConfigError when the signing key cannot be read.
+    Raises UsageError when label.propagator is not set, ConfigError when the signing key cannot be read.
     """
     return LabelSpec(
-        propagator=settings.label_propagator,
+        propagator=settings.label.propagator,
         content_id=content_id,
-        producer=settings.label_producer,
-        producer_states=frozenset(AiState(int(each)) for each in settings.label_producer_states),
-        replace_propagator=settings.label_replace_propagator,
+        producer=settings.label.producer,
+        producer_states=settings.label.producer_states,
+        replace_propagator=settings.label.replace_propagator,
         implicit=implicit,
-        visible=settings.label_visible,
-        language=Language(settings.label_language),
-        height=settings.label_height,
-        right_to_left=settings.label_right_to_left,
+        visible=settings.label.visible,
+        language=settings.label.language,
+        height=settings.label.height,
+        right_to_left=settings.label.right_to_left,
         signing=signing_key(settings),
         generators=read_generators(settings),
     )
@@ -36,7 +35,7 @@ def label_spec(settings: Settings, content_id: str = "", implicit: bool = True) 
 
 def signing_key(settings: Settings) -> SigningKey | None:
     """The C2PA credential; None when none is configured. Raises ConfigError with every problem."""
-    named = {"c2pa_certificates": settings.c2pa_certificates, "c2pa_key": settings.c2pa_key}
+    named = {"c2pa.certificates": settings.c2pa.certificates, "c2pa.key": settings.c2pa.key}
     missing = [f"{name}: is missing; certificates and key go together" for name, path in named.items() if path is None]
     if len(missing) == len(named):
         return None
@@ -44,18 +43,18 @@ def signing_key(settings: Settings) -> SigningKey | None:
     read = {name: _read(path, name, problems) for name, path in named.items() if path is not None}
     if problems:
         raise ConfigError("settings", problems)
-    return SigningKey(read["c2pa_certificates"], read["c2pa_key"], settings.c2pa_algorithm)
+    return SigningKey(read["c2pa.certificates"], read["c2pa.key"], settings.c2pa.algorithm)
 
 
 def read_trust_lists(settings: Settings) -> TrustLists:
     """The C2PA trust lists, empty where none are configured. Raises ConfigError with every problem."""
     problems: list[str] = []
-    anchors = _anchors(settings.c2pa_trust_anchors, problems) if settings.c2pa_trust_anchors else ""
+    anchors = _anchors(settings.c2pa.trust_anchors, problems) if settings.c2pa.trust_anchors else ""
     allowed = ""
-    if settings.c2pa_allowed_list is not None:
-        allowed = _read(settings.c2pa_allowed_list, "c2pa_allowed_list", problems).decode("utf-8", "replace")
+    if settings.c2pa.allowed_list is not None:
+        allowed = _read(settings.c2pa.allowed_list, "c2pa.allowed_list", problems).decode("utf-8", "replace")
         if not problems and not allowed.strip():
-            problems.append(f"c2pa_allowed_list: {settings.c2pa_allowed_list} is empty")
+            problems.append(f"c2pa.allowed_list: {settings.c2pa.allowed_list} is empty")
     if problems:
         raise ConfigError("settings", problems)
     return TrustLists(anchors, allowed)
@@ -65,11 +64,11 @@ def _anchors(path: Path, problems: list[str]) -> str:
     """PEM text of a file, or of all `.pem` files of a folder."""
     files = sorted(path.glob("*.pem")) if path.is_dir() else [path]
     if not files:
-        problems.append(f"c2pa_trust_anchors: the folder {path} holds no .pem file")
-    read = [_read(each, "c2pa_trust_anchors", problems).decode("utf-8", "replace") for each in files]
+        problems.append(f"c2pa.trust_anchors: the folder {path} holds no .pem file")
+    read = [_read(each, "c2pa.trust_anchors", problems).decode("utf-8", "replace") for each in files]
     if not problems:
         empty = [str(each) for each, text in zip(files, read, strict=True) if "BEGIN CERTIFICATE" not in text]
-        problems += [f"c2pa_trust_anchors: {each} holds no PEM certificate" for each in empty]
+        problems += [f"c2pa.trust_anchors: {each} holds no PEM certificate" for each in empty]
     return "\n".join(read)
 
 
@@ -80,7 +79,7 @@ def read_generators(settings: Settings) -> GeneratorTable:
 
 def build_notices(settings: Settings) -> Notices:
     """The notices, with the operator's own texts over the shipped ones. Raises ConfigError with every problem."""
-    return Notices.load(settings.notices_dir, settings.appeal_url)
+    return Notices.load(settings.notices_dir, settings.appeal.url)
 
 
 def _read(path: Path, name: str, problems: list[str]) -> bytes:

@@ -16,8 +16,8 @@ from zhentu.settings import Settings
 
 def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
     """The model in force (see `Manifest.chosen`) and the folder its file lies in. Raises ModelError."""
-    folder = settings.models_dir or models_folder()
-    return Manifest.load(folder).chosen(settings.model, has_8bit_products()), folder
+    folder = settings.models.dir or models_folder()
+    return Manifest.load(folder).chosen(settings.models.active, has_8bit_products()), folder
 
 
 def accepted_models(settings: Settings, rescan_below: str = "") -> Mapping[str, ModelEntry]:
@@ -36,7 +36,7 @@ def accepted_models(settings: Settings, rescan_below: str = "") -> Mapping[str, 
 
 def build_comparer(settings: Settings, threads: int = 1) -> Comparer | PlacesComparer | None:
     """The comparison in force with its goods finder, None where the models hold none. Both load when first asked."""
-    folder = settings.models_dir or models_folder()
+    folder = settings.models.dir or models_folder()
     manifest = Manifest.load(folder)
     if isinstance(manifest.comparer, PlacesEntry):
         return PlacesComparer(manifest.comparer, folder, threads)

@@ -14,13 +14,13 @@ from zhentu.settings import Settings
 
 def build_store(settings: Settings) -> RecordStore:
     """The record store. Raises StoreError."""
-    return RecordStore(Database(settings.store_url, settings.auto_migrate))
+    return RecordStore(Database(settings.store_url, settings.store.auto_migrate))
 
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
     """The store's database, closed afterwards. Raises StoreError."""
-    database = Database(settings.store_url, settings.auto_migrate)
+    database = Database(settings.store_url, settings.store.auto_migrate)
     try:
         yield database
     finally:

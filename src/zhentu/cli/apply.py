@@ -26,7 +26,7 @@ def apply(
         str, typer.Option(help="Folder or fsspec URL of labelled copies; default: beside each picture.")
     ] = "",
     webhook: Annotated[
-        str, typer.Option(help="Tell this URL of every action, by the signed outbox; default: webhook_url.")
+        str, typer.Option(help="Tell this URL of every action, by the signed outbox; default: setting `webhook.url`.")
     ] = "",
 ) -> None:
     """Turn a job's decisions into labelled copies, a take-down list, a review list and messages.
@@ -55,7 +55,7 @@ def apply(
 
     access = access_of(place.job, settings).also([target])
     reader = Reader(limits, attempts=place.job.attempts, access=access)
-    spec = ApplySpec(target, webhook or settings.webhook_url or "", label)
+    spec = ApplySpec(target, webhook or settings.webhook.url or "", label)
     with (
         closing(build_store(settings)) as store,
         closing(JobLock(place)),

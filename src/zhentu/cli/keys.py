@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 
 from zhentu.cli.terminal import console, say
+from zhentu.errors import UsageError
 from zhentu.settings import load_settings
-from zhentu.types import Role
+from zhentu.types import DEFAULT_TENANT, Role
 
 keys_app = typer.Typer(help="API keys: shown once, kept hashed.", no_args_is_help=True)
 
@@ -19,8 +20,14 @@ keys_app = typer.Typer(help="API keys: shown once, kept hashed.", no_args_is_hel
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is, e.g. upload-pipeline.")],
     role: Annotated[Role, typer.Option(help="What it may do; each role includes those before it.")] = Role.SCREEN,
+    tenant: Annotated[
+        str,
+        typer.Option(
+            help="Whose rows it writes and reads; others than `default` need the setting `gate.single_tenant=false`."
+        ),
+    ] = DEFAULT_TENANT,
     rate: Annotated[
-        float | None, typer.Option(min=0, help="Requests a second; 0 = no limit, default: setting `rate_per_s`.")
+        float | None, typer.Option(min=0, help="Requests a second; 0 = no limit, default: setting `gate.rate_per_s`.")
     ] = None,
 ) -> None:
     """Make a key. It is printed once, to standard output, and cannot be shown again.
@@ -30,15 +37,23 @@ def create(
     from zhentu.bootstrap.stores import open_database
     from zhentu.record.keys import KeyStore
 
-    with open_database(load_settings()) as database:
-        key, token = KeyStore(database).create(name, role, rate, _actor())
-    console(stderr=True).print(f"key {key.key_id} for {name}, role {role.value}; keep it now, it is not shown again:")
+    settings = load_settings()
+    if settings.gate.single_tenant and tenant != DEFAULT_TENANT:
+        raise UsageError(
+            "--tenant: this gate serves one tenant, and would refuse the key; set ZHENTU_SINGLE_TENANT=false first"
+        )
+    with open_database(settings) as database:
+        key, token = KeyStore(database).create(name, role, rate, _actor(), tenant)
+    whose = "" if tenant == DEFAULT_TENANT else f", tenant {tenant}"
+    console(stderr=True).print(
+        f"key {key.key_id} for {name}, role {role.value}{whose}; keep it now, it is not shown again:"
+    )
     typer.echo(token)
 
 
 @keys_app.command("list")
 def list_keys() -> None:
-    """List every key: id, name, role, and whether it is revoked.
+    """List every key: id, name, tenant, role, and whether it is revoked.
 
     Example: zhentu keys list
     """
@@ -48,12 +63,14 @@ def list_keys() -> None:
     with open_database(load_settings()) as database:
         keys = KeyStore(database).list()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("key", "name", "role", "rate", "created", "revoked"):
+    for column in ("key", "name", "tenant", "role", "rate", "created", "revoked"):
         table.add_column(column)
     for key in keys:
         rate = "default" if key.rate_per_s is None else f"{key.rate_per_s:g}/s"
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
-        table.add_row(key.key_id, key.name, key.role.value, rate, f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
+        table.add_row(
+            key.key_id, key.name, key.tenant, key.role.value, rate, f"{key.created_at:%Y-%m-%d %H:%M}", revoked
+        )
     console().print(table)
 
 

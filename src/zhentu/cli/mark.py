@@ -15,8 +15,7 @@ from zhentu.atomic import write_whole
 from zhentu.cli.terminal import console, say_json
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
-from zhentu.types import AiState, Inquiry
-from zhentu.validation import problems_of
+from zhentu.types import AiState, Inquiry, LabelLanguage
 
 _COLUMNS = ("path", "ai_state", "applied")
 
@@ -28,14 +27,6 @@ class State(StrEnum):
     IS = "is"
     POSSIBLY = "possibly"
     SUSPECTED = "suspected"
-
-
-class Words(StrEnum):
-    """The words of the visible label."""
-
-    ZH = "zh"
-    EN = "en"
-    BOTH = "both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +50,10 @@ def mark(
     verify: Annotated[
         bool, typer.Option("--verify", help="Write nothing; say what labels the pictures carry.")
     ] = False,
-    propagator: Annotated[str | None, typer.Option(help="The platform's code; default: label_propagator.")] = None,
-    language: Annotated[Words | None, typer.Option(help="Words of the visible label.")] = None,
+    propagator: Annotated[
+        str | None, typer.Option(help="The platform's code; default: setting `label.propagator`.")
+    ] = None,
+    language: Annotated[LabelLanguage | None, typer.Option(help="Words of the visible label.")] = None,
     visible: Annotated[bool | None, typer.Option("--visible/--no-visible", help="Paint the visible label.")] = None,
     implicit: Annotated[bool, typer.Option("--implicit/--no-implicit", help="Write the AIGC label.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a picture.")] = False,
@@ -72,8 +65,8 @@ def mark(
 
     Example: zhentu mark picture.jpg --state is --propagator PLATFORM-CODE
     """
-    changed = {"label_propagator": propagator, "label_visible": visible, "label_language": language and language.value}
-    settings = _with(load_settings(), {name: value for name, value in changed.items() if value is not None})
+    given = {"label.propagator": propagator, "label.visible": visible, "label.language": language}
+    settings = load_settings().changed({path: value for path, value in given.items() if value is not None})
     failed = _verify(sources, settings, as_json) if verify else 0
     if not verify:
         failed = _label(_distinct(_jobs(sources, output, state, rows)), settings, implicit, as_json)
@@ -214,13 +207,3 @@ def _keep(target: Path, payload: bytes) -> None:
 
 def _say(outcome: dict[str, object], words: str, as_json: bool) -> None:
     say_json(json.dumps(outcome, ensure_ascii=False) if as_json else words)
-
-
-def _with(settings: Settings, changed: dict[str, object]) -> Settings:
-    """Settings with options of the command line over them, checked like any other."""
-    from pydantic import ValidationError
-
-    try:
-        return Settings.model_validate({**settings.model_dump(), **changed})
-    except ValidationError as error:
-        raise UsageError("; ".join(problems_of(error))) from error

@@ -30,7 +30,7 @@ def list_models() -> None:
     """
     from zhentu.detect.models import Manifest, models_folder
 
-    folder = load_settings().models_dir or models_folder()
+    folder = load_settings().models.dir or models_folder()
     manifest = Manifest.load(folder)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("", "model", "sha256", "precision", "trained on", "created", "licence"):
@@ -64,7 +64,7 @@ def use_model(
 
     settings = load_settings()
     chosen = "" if name == "default" else name
-    say(_model_sound(settings.model_copy(update={"model": chosen}) if chosen else settings))
+    say(_model_sound(settings.changed({"models.active": chosen}) if chosen else settings))
     with open_database(settings) as database:
         ModelHistory(database).use(chosen)
     say(f"{name} is in force; running gates follow within seconds")
@@ -83,7 +83,7 @@ def roll_back_model() -> None:
     with open_database(settings) as database:
         history = ModelHistory(database)
         before = history.previous()
-        say(_model_sound(settings.model_copy(update={"model": before}) if before else settings))
+        say(_model_sound(settings.changed({"models.active": before}) if before else settings))
         history.use(before)
     say(f"{before or 'the model of the settings'} is in force again; running gates follow within seconds")
 
@@ -110,7 +110,7 @@ def set_reference(
     from zhentu.types import OUTPUTS
 
     settings = load_settings()
-    folder = settings.models_dir or models_folder()
+    folder = settings.models.dir or models_folder()
     manifest = Manifest.load(folder)
     scored = [row for row in read_columns(rows, ("model", *OUTPUTS)) if row["forged"] not in ("", None)]
     names = sorted({str(row["model"]) for row in scored})
@@ -191,7 +191,7 @@ def _labels_sound(settings: Settings) -> str:
     signs = "signs C2PA anew" if signing_key(settings) else "no C2PA key"
     anchors = "trust list given" if read_trust_lists(settings).given else "every valid C2PA signer is believed"
     rows = f"{len(read_generators(settings).traces)} kinds of generator traces"
-    named = settings.label_propagator or "not set (label_propagator)"
+    named = settings.label.propagator or "not set (label.propagator)"
     return f"propagator {named}, {signs}, {anchors}, {rows}, notices load"
 
 

@@ -43,7 +43,9 @@ def promote(
     settings = load_settings()
     with open_database(settings) as database:
         history = ModelHistory(database)
-        current = str(find_model(settings.model_copy(update={"model": history.current() or settings.model}))[0].ref)
+        current = str(
+            find_model(settings.changed({"models.active": history.current() or settings.models.active}))[0].ref
+        )
         found = _compared(settings, current, name)
         _show(found)
         if found.b_is_worse and not force:
@@ -63,7 +65,7 @@ def _compared(settings: Settings, a: str, b: str) -> ModelComparison:
     from zhentu.review.compare import compare_models
 
     first, second = (
-        build_screener(settings.model_copy(update={"model": name}), settings.worker_count) for name in (a, b)
+        build_screener(settings.changed({"models.active": name}), settings.worker_count) for name in (a, b)
     )
     with open_desk(settings) as desk:
         return compare_models(desk.store, desk.pictures, first.detector, second.detector, first.policy)

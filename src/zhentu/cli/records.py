@@ -12,6 +12,7 @@ from zhentu.cli.terminal import console, say
 from zhentu.errors import UsageError
 from zhentu.record.outbox import MessageState
 from zhentu.settings import load_settings
+from zhentu.types import DEFAULT_TENANT
 
 records_app = typer.Typer(help="Records of decisions.", no_args_is_help=True)
 spool_app = typer.Typer(help="Decisions taken while the store was down.", no_args_is_help=True)
@@ -21,9 +22,10 @@ webhooks_app = typer.Typer(help="Messages to the platform.", no_args_is_help=Tru
 @records_app.command("prune")
 def prune(
     older_than_days: Annotated[
-        int | None, typer.Option(min=1, help="Age in days; default: setting `retention_days`.")
+        int | None, typer.Option(min=1, help="Age in days; default: setting `store.retention_days`.")
     ] = None,
     seller: Annotated[str | None, typer.Option(help="Delete everything of this seller instead.")] = None,
+    tenant: Annotated[str, typer.Option(help="Whose seller it is.")] = DEFAULT_TENANT,
     dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
 ) -> None:
     """Delete old records, or all of one seller, with their kept pictures; what was pruned is logged in the store.
@@ -35,19 +37,23 @@ def prune(
     from zhentu.record.pictures import PictureStore
 
     settings = load_settings()
-    days = older_than_days or settings.retention_days
+    days = older_than_days or settings.store.retention_days
     if seller is not None and older_than_days is not None:
         raise UsageError("give either --seller or --older-than-days, not both")
     if seller is None and days is None:
-        raise UsageError("give --older-than-days or --seller, or set ZHENTU_RETENTION_DAYS")
+        raise UsageError("give --older-than-days or --seller, or set ZHENTU_STORE_RETENTION_DAYS")
+    if seller is None and tenant != DEFAULT_TENANT:
+        raise UsageError("--tenant says whose seller it is; by age, records of every tenant are deleted")
     if seller == "":
         raise UsageError("--seller is empty; that would delete every record without a seller")
     moment = datetime.now(UTC) - timedelta(days=days or 0)
     with open_database(settings) as database:
-        found = retention.count(database, before=None if seller else moment, seller_id=seller)
+        found = retention.count(database, before=None if seller else moment, seller_id=seller, tenant=tenant)
         if not dry_run and found:
-            gone = retention.prune_seller(database, seller) if seller else retention.prune_before(database, moment)
-            PictureStore(settings.picture_store).remove(gone)
+            gone = (
+                retention.prune_seller(database, seller, tenant) if seller else retention.prune_before(database, moment)
+            )
+            PictureStore(settings.store.pictures).remove(gone)
     say(f"{found} records {'would be' if dry_run else 'were'} deleted")
 
 

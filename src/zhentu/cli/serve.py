@@ -24,10 +24,10 @@ _MAPPED_FROM = 4 * 1024 * 1024  # bytes; an 800x800 picture stays below, where a
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; default: setting `host`.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; default: setting `port`.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default: setting `gate.host`.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; default: setting `gate.port`.")] = None,
     on_error: Annotated[
-        OnError | None, typer.Option(help="What callers get while the gate is in trouble; setting `on_error`.")
+        OnError | None, typer.Option(help="What callers get while the gate is in trouble; setting `gate.on_error`.")
     ] = None,
     open_: Annotated[
         bool | None, typer.Option("--open/--keys", help="Answer without API keys, on a loopback address only.")
@@ -43,18 +43,18 @@ def serve(
     from zhentu.gate.server import raise_file_limit, server_config
 
     settings = load_settings()
-    given = (("host", host), ("port", port), ("on_error", on_error), ("open", open_))
-    settings = settings.model_copy(update={name: value for name, value in given if value is not None})
+    given = {"gate.host": host, "gate.port": port, "gate.on_error": on_error, "gate.open": open_}
+    settings = settings.changed({path: value for path, value in given.items() if value is not None})
     _log_to_stderr(settings.log_level)
     # Decoding and scoring let go of the interpreter's lock often enough, but not always: the event loop, which refuses
     # and answers probes, must not wait the usual 5 ms for each of the threads.
     sys.setswitchinterval(_SWITCH_S)
     _steady_memory(settings.worker_count)
-    raise_file_limit(settings.connections)
+    raise_file_limit(settings.gate.connections)
     app = create_app(settings, warm=True)
     logging.getLogger("uvicorn.error").addFilter(lambda _: not hasattr(app.state, "failed"))
     server = Server(server_config(app, settings))
-    if settings.open:
+    if settings.gate.open:
         _say_token(app, settings)
     try:
         server.run()
@@ -70,8 +70,8 @@ def serve(
 
 def _say_token(app: FastAPI, settings: Settings) -> None:
     """Print where the front page is, once. The token is made anew at every start and stands nowhere else."""
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    where = f"http://{shown}:{settings.port}/"
+    shown = f"[{settings.gate.host}]" if ":" in settings.gate.host else settings.gate.host
+    where = f"http://{shown}:{settings.gate.port}/"
     print(f"zhentu: open {where}?token={app.state.open_token}", file=sys.stderr, flush=True)
 
 

@@ -68,7 +68,7 @@ class ActiveScreener:
         self._wanted = history.current() or ""
         self.screener = self._build(self._wanted)
         self.shadow: DetectorPort | None = (
-            self._build(settings.shadow_model).detector if settings.shadow_model else None
+            self._build(settings.models.shadow).detector if settings.models.shadow else None
         )
         self.problem = ""
 
@@ -129,7 +129,7 @@ class ActiveScreener:
         return True
 
     def _build(self, model: str | None) -> Screener:
-        settings = self._settings.model_copy(update={"model": model}) if model else self._settings
+        settings = self._settings.changed({"models.active": model}) if model else self._settings
         screener = self._make(settings)
         return replace(screener, detector=Watched(screener.detector, self._observe))
 

@@ -72,11 +72,11 @@ def create_app(
     """
     _check(settings)
     tracing = tracing or Tracing.from_environment()
-    metrics, budget = GateMetrics(tracing), Budget(settings.held_bytes)
+    metrics, budget = GateMetrics(tracing), Budget(settings.gate.held_bytes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        cells = DecodeCells(settings.worker_count, _FOR_DECODING * settings.deadline_s, settings.decode_bytes)
+        cells = DecodeCells(settings.worker_count, _FOR_DECODING * settings.gate.deadline_s, settings.gate.decode_bytes)
         try:
             store = await asyncio.to_thread(make_store, settings)
             banks = await asyncio.to_thread(build_banks, store)
@@ -112,7 +112,7 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load their scripts from a third party
         redoc_url=None,
     )
-    app.state.open_token = secrets.token_urlsafe(24) if settings.open else ""
+    app.state.open_token = secrets.token_urlsafe(24) if settings.gate.open else ""
     app.add_exception_handler(ZhentuError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -122,9 +122,9 @@ def create_app(
         app.include_router(router)
     _describe(app)
     routes = [each for router in ROUTERS for each in router.routes]
-    rules = Rules(routes, settings.max_bytes, settings.batch_size, budget.share)
-    visitors = Visitors.of(settings.allowed_hosts, settings.host, settings.open)
-    app.add_middleware(Surround, door=Door(visitors, rules, budget, settings.body_timeout_s), metrics=metrics)
+    rules = Rules(routes, settings.decode.max_bytes, settings.gate.batch_size, budget.share)
+    visitors = Visitors.of(settings.gate.allowed_hosts, settings.gate.host, settings.gate.open)
+    app.add_middleware(Surround, door=Door(visitors, rules, budget, settings.gate.body_timeout_s), metrics=metrics)
     tracing.instrument(app)
     return app
 
@@ -146,34 +146,36 @@ def _gate(
     door = Doorkeeper(KeyStore(database), settings)
     active = ActiveScreener(settings, make_screener, ModelHistory(database), metrics.stages.labels("model").observe)
     spooled = SpooledStore(store, Spool(settings.spool_dir))
-    capacity = Capacity(settings.worker_count, settings.queue_size, settings.deadline_s)
-    limits = FetchLimits(settings.fetch_ports, settings.fetch_allow, settings.fetch_timeout_s, settings.max_bytes)
-    outbound, pictures, jobs = Outbound(limits), PictureStore(settings.picture_store), JobStore(database)
+    capacity = Capacity(settings.worker_count, settings.gate.queue_size, settings.gate.deadline_s)
+    limits = FetchLimits(
+        settings.fetch.ports, settings.fetch.allow, settings.fetch.timeout_s, settings.decode.max_bytes
+    )
+    outbound, pictures, jobs = Outbound(limits), PictureStore(settings.store.pictures), JobStore(database)
     shadow = ShadowStore(database)
     service = ScreeningService(
         settings, active, spooled, shadow, capacity, outbound, pictures, metrics, Flights(), set()
     )
-    secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
+    secret = settings.webhook.secret.get_secret_value() if settings.webhook.secret else None
     deliverer = Deliverer(Outbox(database), Outbound(limits), secret, metrics)
     runner = JobRunner(service, jobs, store, budget)
-    background = Background(active, spooled, runner, deliverer, metrics, settings.reload_s)
+    background = Background(active, spooled, runner, deliverer, metrics, settings.gate.reload_s)
     return Gate(settings, store, spooled, active, capacity, service, jobs, pictures, door, metrics, background)
 
 
 def _check(settings: Settings) -> None:
     problems = []
-    if settings.on_error is None:
+    if settings.gate.on_error is None:
         problems.append(
-            "on_error: must be chosen, it has no default: `block` answers with an error while the gate is in trouble, "
-            "`allow_and_queue` lets pictures through and screens them afterwards (ZHENTU_ON_ERROR, --on-error)"
+            "gate.on_error: must be chosen, it has no default: `block` answers with an error while the gate is in "
+            "trouble, `allow_and_queue` lets pictures through and screens them afterwards (see --on-error)"
         )
-    if settings.open and not is_loopback(settings.host):
+    if settings.gate.open and not is_loopback(settings.gate.host):
         problems.append(
-            f"open: the gate would answer anybody on {settings.host}; open mode is for 127.0.0.1 or ::1, elsewhere "
-            "make keys with `zhentu keys create`"
+            f"gate.open: the gate would answer anybody on {settings.gate.host}; open mode is for 127.0.0.1 or ::1, "
+            "elsewhere make keys with `zhentu keys create`"
         )
-    if settings.webhook_url and settings.webhook_secret is None:
-        problems.append("webhook_secret: is needed to sign what goes to webhook_url; make one: openssl rand -base64 32")
+    if settings.webhook.url and settings.webhook.secret is None:
+        problems.append("webhook.secret: is needed to sign what goes to webhook.url; make one: openssl rand -base64 32")
     if problems:
         raise ConfigError("settings", problems)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from zhentu.errors import Forbidden, RateLimited, StoreError, Unauthenticated
 from zhentu.record.keys import ApiKey, KeyStore, key_id_of
 from zhentu.settings import Settings
-from zhentu.types import Role
+from zhentu.types import DEFAULT_TENANT, Role
 
 _FRESH_S = 5.0  # a revoked key is refused after so many seconds at the latest
 _STALE_S = 3600.0  # while the store is down, a key seen so lately still opens
@@ -25,12 +25,18 @@ _PEERS = 4096  # addresses whose wrong keys are counted
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. key_id is empty in open mode."""
+    """Who asks. key_id is empty in open mode.  tenant: whose rows are written."""
 
     key_id: str
     name: str
     role: Role
     rate_per_s: float
+    tenant: str = DEFAULT_TENANT
+
+    @property
+    def sees(self) -> str | None:
+        """Whose rows may be read: the tenant's own; None = everybody's, for who reviews or administers."""
+        return None if self.role.includes(Role.REVIEW) else self.tenant
 
 
 @dataclass(slots=True)
@@ -61,7 +67,7 @@ class Doorkeeper:
 
         Raises Unauthenticated, Forbidden, RateLimited; StoreError for unseen keys.
         """
-        if self._settings.open:
+        if self._settings.gate.open:
             return Caller("", "open", Role.ADMIN, 0.0)
         noisy = peer in self._wrong and self._tokens(self._wrong, peer, _WRONG, 1.0).tokens < 1.0
         # Behind a reverse proxy everybody has one address. So nobody is locked out: from an address that sent many
@@ -74,8 +80,10 @@ class Doorkeeper:
             raise Unauthenticated("an API key is needed: Authorization: Bearer zt_...; see `zhentu keys create`")
         if not key.role.includes(needed):
             raise Forbidden(f"this needs the role {needed.value}, and the key {key.name!r} has {key.role.value}")
-        rate = self._settings.rate_per_s if key.rate_per_s is None else key.rate_per_s
-        caller = Caller(key.key_id, key.name, key.role, rate)
+        if self._settings.gate.single_tenant and key.tenant != DEFAULT_TENANT:
+            raise Forbidden(f"the key {key.name!r} belongs to the tenant {key.tenant}, and this gate serves one alone")
+        rate = self._settings.gate.rate_per_s if key.rate_per_s is None else key.rate_per_s
+        caller = Caller(key.key_id, key.name, key.role, rate, key.tenant)
         self.spend(caller, 1)
         return caller
 

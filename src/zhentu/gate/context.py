@@ -23,7 +23,7 @@ from zhentu.record.job_store import JobStore
 from zhentu.record.pictures import PictureStore
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
-from zhentu.types import Role
+from zhentu.types import Record, Role
 
 Answer = TypeVar("Answer")
 
@@ -45,6 +45,10 @@ class Gate:
     door: Doorkeeper
     metrics: GateMetrics
     background: Background
+
+    def record(self, record_id: str, caller: Caller) -> Record:
+        """A record that the caller may read. Raises RecordNotFound, also where it is another tenant's."""
+        return self.store.get(record_id, caller.sees)
 
 
 def gate_of(request: Request) -> Gate:

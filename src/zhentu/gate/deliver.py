@@ -42,7 +42,7 @@ class Deliverer:
         try:
             self._signer = Webhook(secret) if secret else None
         except Exception as error:  # base64's own error, or the library's
-            raise ConfigError("settings", ["webhook_secret: must be whsec_ and base64 of 24 to 64 bytes"]) from error
+            raise ConfigError("settings", ["webhook.secret: must be whsec_ and base64 of 24 to 64 bytes"]) from error
 
     async def turn(self) -> bool:
         """Send one more message beside those under way; True when there may be another."""

@@ -18,12 +18,22 @@ JOB_FINISHED = "job.finished"
 
 def screened_message(record: Record, settings: Settings) -> tuple[Message, ...]:
     """The message a decision is worth, none where the settings name no receiver or not this action."""
-    if settings.webhook_url is None or record.decision.applied not in settings.webhook_actions:
+    if settings.webhook.url is None or record.decision.applied not in settings.webhook.actions:
         return ()
-    return (new_message(SCREENED, settings.webhook_url, envelope(SCREENED, answer_of(record))),)
+    return (
+        new_message(
+            SCREENED, settings.webhook.url, envelope(SCREENED, answer_of(record), record.tenant), tenant=record.tenant
+        ),
+    )
 
 
-def envelope(kind: str, content: BaseModel) -> str:
-    """The body of a message, shaped as the Standard Webhooks specification proposes: type, timestamp, data."""
+def envelope(kind: str, content: BaseModel, tenant: str) -> str:
+    """The body of a message, shaped as the Standard Webhooks specification proposes: type, timestamp, data.
+
+    tenant: whose it is; the gate's own webhook tells of every tenant's pictures.
+    """
     moment = datetime.now(UTC).isoformat()
-    return json.dumps({"type": kind, "timestamp": moment, "data": content.model_dump(mode="json")}, ensure_ascii=False)
+    return json.dumps(
+        {"type": kind, "timestamp": moment, "tenant": tenant, "data": content.model_dump(mode="json")},
+        ensure_ascii=False,
+    )

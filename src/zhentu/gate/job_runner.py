@@ -39,7 +39,7 @@ class JobRunner:
             return False
         by_owner = Counter(owner for owner in self._under_way.values() if owner)
         full = [owner for owner, count in by_owner.items() if count >= _PER_OWNER]
-        task = await asyncio.to_thread(self.store.take, self._service.settings.deadline_s + _GRACE_S, full)
+        task = await asyncio.to_thread(self.store.take, self._service.settings.gate.deadline_s + _GRACE_S, full)
         if task is None:
             return False
         work = asyncio.create_task(self._work(task))
@@ -78,7 +78,7 @@ class JobRunner:
             with self._budget.hold(f"job:{task.owner}") as hold:
                 hold.grow(len(request.payload or b""))
                 screened = await self._service.screen(
-                    submission, "job", key, late, may_defer=False, hold=hold, owner=task.owner
+                    submission, task.tenant, "job", key, late, may_defer=False, hold=hold, owner=task.owner
                 )
         except (PictureError, UsageError) as error:
             await self._give_up(task, error)
@@ -102,8 +102,8 @@ class JobRunner:
         status = self.store.status(job_id)
         message = None
         if status.callback_url:
-            body = envelope(JOB_FINISHED, job_answer(status, self._records, finished=True))
-            message = new_message(JOB_FINISHED, status.callback_url, body, status.owner)
+            body = envelope(JOB_FINISHED, job_answer(status, self._records, finished=True), status.tenant)
+            message = new_message(JOB_FINISHED, status.callback_url, body, status.owner, status.tenant)
         return self.store.finish(job_id, message)
 
 
@@ -122,6 +122,6 @@ def job_answer(status: JobStatus, records: RecordStore, finished: bool) -> JobAn
             )
         answer = None
         with contextlib.suppress(RecordNotFound):  # it may have been pruned since
-            answer = answer_of(records.get(each.record_id)) if each.record_id else None
+            answer = answer_of(records.get(each.record_id, status.tenant)) if each.record_id else None
         items.append(ItemAnswer(position=each.position, status=each.state.value, answer=answer, problem=problem))
     return JobAnswer(job_id=status.job_id, finished=finished, callback_url=status.callback_url, items=items)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from zhentu.decide.policy import Policy, unscreenable_decision
@@ -26,7 +27,7 @@ def unscreenable_record(task: JobTask, error: ZhentuError, policy: Policy) -> Re
         height=0,
         byte_count=len(payload),
         notes=("never decoded",),
-        listing=request.listing,
+        listing=replace(request.listing, tenant=task.tenant),
         verdict=None,
         evidence=(
             Evidence(EvidenceKind.FILE, "screened_late", request.note, Trust.MEASURED),

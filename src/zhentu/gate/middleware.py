@@ -26,9 +26,10 @@ from zhentu.gate.rules import Rule, Rules
 from zhentu.gate.tracing import Tracing
 from zhentu.gate.visitors import Visitors
 from zhentu.printable import hide_keys, printable
+from zhentu.types import DEFAULT_TENANT
 
 _log = logging.getLogger("zhentu.gate")
-_NOTED = ("record", "action", "code", "key", "replayed", "wait_ms", "pictures")
+_NOTED = ("record", "action", "code", "key", "tenant", "replayed", "wait_ms", "pictures")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _QUIET = ("/livez", "/readyz", "/metrics")  # probes that went well would drown the log
 _STEP = 256 * 1024  # bytes of a body of unknown length that room is taken for at a time
@@ -83,6 +84,7 @@ class Surround:
             peer = scope["client"][0] if scope.get("client") else ""
             state["caller"] = caller = await keeper.admit(token, rule.role, peer)
             state["key"] = owner = caller.key_id
+            state["tenant"] = caller.tenant if caller.tenant != DEFAULT_TENANT else ""
         with door.budget.hold(owner) as hold:
             state["hold"] = hold
             exchange.expect(rule, hold)

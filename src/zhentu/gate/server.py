@@ -153,17 +153,17 @@ def guarded(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
 
 def server_config(app: FastAPI, settings: Settings, **changed: Any) -> uvicorn.Config:
     """How the gate is served. No header is believed about where a request came from: the peer is the peer."""
-    limits = ConnectionLimits(settings.connections, settings.head_timeout_s, settings.body_timeout_s)
+    limits = ConnectionLimits(settings.gate.connections, settings.gate.head_timeout_s, settings.gate.body_timeout_s)
     options: dict[str, Any] = {
-        "host": settings.host,
-        "port": settings.port,
+        "host": settings.gate.host,
+        "port": settings.gate.port,
         "http": guarded(limits),
         "ws": "none",
         "proxy_headers": False,
         "server_header": False,
         "access_log": False,  # the gate writes one canonical line a request itself
         "log_level": "warning",
-        "timeout_graceful_shutdown": int(settings.deadline_s) + 5,  # what was accepted is finished
+        "timeout_graceful_shutdown": int(settings.gate.deadline_s) + 5,  # what was accepted is finished
         "timeout_keep_alive": _KEEP_ALIVE_S,
     }
     return uvicorn.Config(app, **options | changed)

@@ -96,6 +96,7 @@ class ScreeningService:
     async def screen(
         self,
         submission: Submission,
+        tenant: str,
         scope: str = "",
         idempotency_key: str = "",
         late: tuple[Evidence, ...] = (),
@@ -105,11 +106,13 @@ class ScreeningService:
     ) -> GateAnswer:
         """Screen one submission once.
 
-        scope: whose Idempotency-Key it is.  late: evidence of why it comes late.  may_defer: whether `on_error` is
-        heeded when the gate is in trouble; otherwise the trouble is raised.  hold: what the request holds in memory; it
-        grows before anything is fetched.  owner: for whom, where that is not `scope`; places are shared out by it.
+        tenant: whose record it becomes; no other tenant's record answers it.  scope: whose Idempotency-Key it is.
+        late: evidence of why it comes late.  may_defer: whether `on_error` is heeded when the gate is in trouble;
+        otherwise the trouble is raised.  hold: what the request holds in memory; it grows before anything is fetched.
+        owner: for whom, where that is not `scope`; places are shared out by it.
         Raises PictureError, UsageError (IdempotencyConflict, FetchError ...), Overloaded, DependencyError.
         """
+        submission = replace(submission, listing=replace(submission.listing, tenant=tenant))
         file = None if submission.payload is None else await _hashed(submission.payload)
         sent = tuple([await _hashed(payload) for payload in submission.references])
         keyed: tuple[Claim, ...] = ()
@@ -122,9 +125,9 @@ class ScreeningService:
                     return GateAnswer(earlier, replayed=True)
         owner = scope if owner is None else owner
         self.capacity.admit(owner)
-        ends = time.monotonic() + self.settings.deadline_s
+        ends = time.monotonic() + self.settings.gate.deadline_s
         file, fetched = await self.fetched(submission, file, owner, hold)
-        check_together([each.payload for each in (*sent, *fetched)], self.settings.max_pixels)
+        check_together([each.payload for each in (*sent, *fetched)], self.settings.decode.max_pixels)
         screener = self.active.screener
         inquiry = Inquiry(file, submission.name, submission.listing, (*sent, *fetched))
         request = _Request(inquiry, screener, (*keyed, _content_claim(inquiry, screener)), late, owner, ends)
@@ -135,12 +138,12 @@ class ScreeningService:
             except (ModelError, DeadlineExceeded) as error:
                 if isinstance(error, ModelError):
                     self.active.failed()
-                if not may_defer or self.settings.on_error is not OnError.ALLOW_AND_QUEUE:
+                if not may_defer or self.settings.gate.on_error is not OnError.ALLOW_AND_QUEUE:
                     raise
                 if isinstance(error, DeadlineExceeded) and not is_plain(request.inquiry.file.payload):
                     # Not in time, and of a kind that may take any time: nothing such goes online unseen.
                     raise PictureTooSlow(
-                        f"the picture could not be screened within {self.settings.deadline_s:g} s; "
+                        f"the picture could not be screened within {self.settings.gate.deadline_s:g} s; "
                         "export it again as a plain JPEG"
                     ) from error
                 return await self._defer(request, keyed, error)
@@ -160,7 +163,7 @@ class ScreeningService:
                 screening = self._screened(request)
             record = replace(screening.record, evidence=(*request.late, *screening.record.evidence))
             ticket.check()
-            self._keep_picture(request.inquiry.file)
+            self._keep_picture(request.inquiry)
             message = screened_message(record, self.settings)
             with self.metrics.stage("keep"):
                 kept = self.spooled.keep(RecordWrite(record, request.claims, message))
@@ -178,7 +181,7 @@ class ScreeningService:
         inquiry, screener = request.inquiry, request.screener
         entry = screener.detector.entry
         off = screener.policy.mode is Mode.OFF  # then nothing is asked, and an earlier verdict is of no use
-        known = None if off else self.spooled.verdict_for(inquiry.file.sha256, entry.sha256)
+        known = None if off else self.spooled.verdict_for(inquiry.file.sha256, entry.sha256, inquiry.listing.tenant)
         earlier = screener.earlier(*known, entry) if known else None
         try:
             return screener.screen(replace(inquiry, earlier=earlier))
@@ -233,15 +236,15 @@ class ScreeningService:
             references=tuple(file.payload for file in inquiry.references),
             note=f"deferred in {record.record_id}",
         )
-        job = new_job(JobKind.DEFERRED, [waiting])
+        job = new_job(JobKind.DEFERRED, [waiting], tenant=record.tenant)
         write = RecordWrite(record, keyed, screened_message(record, self.settings), job)
         _log.warning("allowed and queued: %s", error)
         self.metrics.deferred.labels(error.code).inc()
         return GateAnswer(await asyncio.to_thread(self.spooled.keep, write))
 
-    def _keep_picture(self, file: PictureFile) -> None:
+    def _keep_picture(self, inquiry: Inquiry) -> None:
         try:
-            self.pictures.put(file.sha256, file.payload)
+            self.pictures.put(inquiry.file.sha256, inquiry.file.payload, inquiry.listing.tenant)
         except StoreError as error:  # without it there is no heatmap later, which is no reason to refuse the picture
             self.metrics.errors.labels("picture_store").inc()
             _log.error("%s", error)
@@ -286,7 +289,7 @@ async def _hashed(payload: bytes) -> PictureFile:
 
 
 def _asked(submission: Submission, file: PictureFile | None, sent: tuple[PictureFile, ...]) -> str:
-    """What a caller asks for, as 64 hex digits: picture, references and listing, and not who asks or when."""
+    """What a caller asks for, as 64 hex digits: picture, references and listing with its tenant, and not when."""
     return digest_of(
         {
             "picture": submission.url if file is None else file.sha256,
@@ -302,7 +305,7 @@ def _key_claim(scope: str, key: str, asked: str) -> Claim:
 
 
 def _content_claim(inquiry: Inquiry, screener: Screener) -> Claim:
-    """The same bytes and listing under the same rules: whoever asks, the answer may be repeated."""
+    """The same bytes and listing under the same rules: whichever key of a tenant asks, the answer may be repeated."""
     claim = digest_of(
         {
             "picture": inquiry.file.sha256,

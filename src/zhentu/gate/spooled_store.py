@@ -45,12 +45,12 @@ class SpooledStore:
             self._mark_down()
             return waiting
 
-    def verdict_for(self, sha256: str, model_sha256: str) -> tuple[str, Verdict] | None:
-        """Record id and verdict of the same bytes by this model before, None while the store cannot say."""
+    def verdict_for(self, sha256: str, model_sha256: str, tenant: str) -> tuple[str, Verdict] | None:
+        """Verdict on the same bytes by this model before; see RecordStore. None while the store cannot say."""
         if self.store_is_down:
             return None
         try:
-            return self.store.verdict_for(sha256, model_sha256)
+            return self.store.verdict_for(sha256, model_sha256, tenant)
         except StoreError:
             self._mark_down()
             return None

@@ -34,9 +34,9 @@ class Visitors:
         self._closed = closed
 
     @classmethod
-    def of(cls, allowed_hosts: tuple[str, ...], host: str, is_open: bool) -> Visitors:
+    def of(cls, allowed_hosts: frozenset[str], host: str, is_open: bool) -> Visitors:
         """Without keys only this machine's own names count, and those the settings add."""
-        return cls((*_LOOPBACK, host, *allowed_hosts) if is_open else allowed_hosts, is_open)
+        return cls((*_LOOPBACK, host, *allowed_hosts) if is_open else tuple(allowed_hosts), is_open)
 
     def check(self, scope: Scope) -> None:
         """Raise HeadTooLarge, UsageError, Misdirected or Forbidden where the head says that it is not for us."""
@@ -50,7 +50,7 @@ class Visitors:
         if self._hosts:
             host = host_of(headers.get("host", ""))
             if host not in self._hosts or len(headers.getlist("host")) != 1:
-                raise Misdirected(f"host {host[:60]!r} is not one this gate answers for; see setting allowed_hosts")
+                raise Misdirected(f"host {host[:60]!r} is not one this gate answers to; see gate.allowed_hosts")
         # A link to a page of ours may stand anywhere; what it leads to asks for a sign-in.
         navigates = headers.get("sec-fetch-mode") == "navigate" and scope["method"] in _READS
         if self._closed and not navigates:

@@ -12,7 +12,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -52,7 +52,7 @@ class FetchLimits:
     the moment it is asked for.
     """
 
-    ports: tuple[int, ...] = (80, 443)
+    ports: frozenset[int] = frozenset({80, 443})
     allow: tuple[Network, ...] = ()
     timeout_s: float = 5.0
     max_bytes: int = 30 * 1024 * 1024
@@ -245,7 +245,7 @@ def _public(address: Address) -> bool:
     )
 
 
-def checked_url(url: str, ports: Sequence[int]) -> Any:
+def checked_url(url: str, ports: Collection[int]) -> Any:
     """The parts of a URL that may be gone to. Raises FetchRefused."""
     try:
         parts = urlsplit(url)
@@ -257,7 +257,7 @@ def checked_url(url: str, ports: Sequence[int]) -> Any:
     if parts.username is not None or parts.password is not None:
         raise FetchRefused("a URL with a user name in it is not fetched")
     if port not in ports:
-        raise FetchRefused(f"port {port} is not among those allowed ({', '.join(map(str, ports))})")
+        raise FetchRefused(f"port {port} is not among those allowed ({', '.join(map(str, sorted(ports)))})")
     if any(ord(character) <= 32 for character in url):
         raise FetchRefused("the URL holds spaces or control characters; encode them")
     try:
@@ -284,7 +284,7 @@ async def _system_resolver(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
-def host_and_port(url: str, ports: Sequence[int]) -> str:
+def host_and_port(url: str, ports: Collection[int]) -> str:
     """Where a URL leads, as "host:port". Raises FetchRefused where zhentu does not go."""
     parts = checked_url(url, ports)
     return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"

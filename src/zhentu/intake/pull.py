@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -34,7 +34,7 @@ class PullLimits:
     whole answer.
     """
 
-    ports: tuple[int, ...] = (80, 443)
+    ports: frozenset[int] = frozenset({80, 443})
     allow: tuple[Network, ...] = ()
     wait_s: float = 30.0
     total_s: float = 300.0
@@ -110,7 +110,7 @@ class Puller:
         return {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._limits.wait_s)}
 
 
-def _allowed_url(url: str, ports: tuple[int, ...]) -> Any:
+def _allowed_url(url: str, ports: Collection[int]) -> Any:
     """The parts of a URL that may be gone to; its path may hold spaces and any script, as manifests do."""
     place = url.find("/", url.find("://") + 3)
     encoded = url if place < 0 else url[:place] + quote(url[place:], safe=_SAFE + "#")

@@ -16,17 +16,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from zhentu.mark.spec import Badge, Language
-from zhentu.types import AiState
+from zhentu.mark.spec import Badge
+from zhentu.types import AiState, LabelLanguage
 
-WORDS: Mapping[Language, Mapping[AiState, tuple[str, ...]]] = {
+WORDS: Mapping[LabelLanguage, Mapping[AiState, tuple[str, ...]]] = {
     # Each as the pieces that may stand on lines of their own where the picture is narrow.
-    Language.ZH: {
+    LabelLanguage.ZH: {
         AiState.IS: ("AI生成",),
         AiState.POSSIBLY: ("可能为", "AI生成"),
         AiState.SUSPECTED: ("疑似", "AI生成"),
     },
-    Language.EN: {
+    LabelLanguage.EN: {
         AiState.IS: ("AI-generated",),
         AiState.POSSIBLY: ("Possibly ", "AI-generated"),
         AiState.SUSPECTED: ("Suspected ", "AI-generated"),
@@ -52,7 +52,7 @@ class Plate:
     ink: int
 
 
-def design(picture: tuple[int, int], state: AiState, language: Language, height: float, dark: bool) -> Plate:
+def design(picture: tuple[int, int], state: AiState, language: LabelLanguage, height: float, dark: bool) -> Plate:
     """The largest legible setting of the words that the picture (width, height in pixels) has room for.
 
     Words are broken over lines before they are made smaller, and never made smaller than 5 % of the shortest side.
@@ -68,20 +68,20 @@ def design(picture: tuple[int, int], state: AiState, language: Language, height:
     return draw(lines, size_for(floor), dark)
 
 
-def settings_of(state: AiState, language: Language) -> Iterator[tuple[str, ...]]:
+def settings_of(state: AiState, language: LabelLanguage) -> Iterator[tuple[str, ...]]:
     """The words on ever more, ever shorter lines."""
-    if language is Language.BOTH:
-        both = [WORDS[each][state] for each in (Language.ZH, Language.EN)]
+    if language is LabelLanguage.BOTH:
+        both = [WORDS[each][state] for each in (LabelLanguage.ZH, LabelLanguage.EN)]
         yield (" ".join("".join(words) for words in both),)
         yield tuple("".join(words) for words in both)
         yield ("".join(both[0]), *(word.strip() for word in both[1]))
         yield tuple(word.strip() for words in both for word in words)
-        language = Language.ZH  # no room for both: what the law asks for stays
+        language = LabelLanguage.ZH  # no room for both: what the law asks for stays
     words = WORDS[language][state]
     yield ("".join(words),)
     if len(words) > 1:
         yield tuple(word.strip() for word in words)
-    if language is Language.ZH:
+    if language is LabelLanguage.ZH:
         yield (*words[:-1], "AI", "生成")
     else:
         yield (*(word.strip() for word in words[:-1]), "AI-gene-", "rated")
@@ -198,7 +198,7 @@ def is_there(grey: npt.NDArray[np.uint8], badge: Badge) -> bool:
 
 def known_lines(state: AiState) -> frozenset[tuple[str, ...]]:
     """Every setting of the words that zhentu itself writes for a state."""
-    return frozenset(lines for language in Language for lines in settings_of(state, language))
+    return frozenset(lines for language in LabelLanguage for lines in settings_of(state, language))
 
 
 def stretched(plate: Plate, box: tuple[int, int]) -> npt.NDArray[np.uint8]:

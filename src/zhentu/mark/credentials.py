@@ -43,7 +43,7 @@ def settle(
     if signing is None:
         note = (
             f"the label changes bytes signed by {credential.signer or 'the C2PA manifest'}: its signature no longer "
-            "holds; set c2pa_certificates and c2pa_key to sign anew"
+            "holds; set c2pa.certificates and c2pa.key to sign anew"
         )
         return after, CredentialOutcome.INVALIDATED, note
     signed = sign_label(before, after, picture_format, signing, painted)
@@ -80,7 +80,7 @@ def sign_label(before: bytes, after: bytes, picture_format: str, signing: Signin
             builder.sign(signer, mime, io.BytesIO(after), signed)
     except c2pa.C2paError as error:
         raise DependencyError(
-            f"the C2PA key cannot sign ({str(error)[:300]}); check c2pa_certificates, c2pa_key and c2pa_algorithm"
+            f"the C2PA key cannot sign ({str(error)[:300]}); check c2pa.certificates, c2pa.key and c2pa.algorithm"
         ) from error
     return signed.getvalue()
 

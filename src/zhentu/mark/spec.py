@@ -8,15 +8,7 @@ from enum import StrEnum
 from zhentu.errors import UsageError
 from zhentu.intake.aigc import AigcLabel, conforming
 from zhentu.intake.generators import GeneratorTable
-from zhentu.types import AiState
-
-
-class Language(StrEnum):
-    """The words of the visible label."""
-
-    ZH = "zh"
-    EN = "en"
-    BOTH = "both"
+from zhentu.types import AiState, LabelLanguage, SigningAlgorithm
 
 
 class Outcome(StrEnum):
@@ -39,11 +31,11 @@ class CredentialOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A C2PA signing credential. certificates: PEM, leaf first; key: PEM (PKCS#8); algorithm: e.g. "es256"."""
+    """A C2PA signing credential. certificates: PEM, leaf first; key: PEM (PKCS#8)."""
 
     certificates: bytes
     key: bytes
-    algorithm: str = "es256"
+    algorithm: SigningAlgorithm = SigningAlgorithm.ES256
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +57,7 @@ class LabelSpec:
     replace_propagator: bool = False
     implicit: bool = True
     visible: bool = True
-    language: Language = Language.ZH
+    language: LabelLanguage = LabelLanguage.ZH
     height: float = 0.055
     right_to_left: bool = False
     signing: SigningKey | None = None
@@ -73,7 +65,7 @@ class LabelSpec:
 
     def __post_init__(self) -> None:
         if self.implicit and not self.propagator:
-            raise UsageError("the AIGC label needs the platform's code: set label_propagator, or pass --propagator")
+            raise UsageError("the AIGC label needs the platform's code: set label.propagator, or pass --propagator")
         if not 0.05 <= self.height <= 0.25:
             raise UsageError(f"the badge's height is {self.height}, it must be from 0.05 to 0.25 of the shortest side")
         for name in ("propagator", "content_id", "producer", "produce_id"):

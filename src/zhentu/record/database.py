@@ -106,7 +106,7 @@ def _engine(url: str) -> Engine:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
         if backend not in ("sqlite", "postgresql"):
-            raise StoreError(f"store_url {backend}: zhentu keeps records in sqlite or postgresql+psycopg")
+            raise StoreError(f"store.url: {backend}: zhentu keeps records in sqlite or postgresql+psycopg")
         if backend == "sqlite":
             if parsed.database not in (None, "", ":memory:") and not str(parsed.database).startswith("file:"):
                 path = Path(str(parsed.database))
@@ -123,7 +123,7 @@ def _engine(url: str) -> Engine:
         return engine
     except (ArgumentError, ValueError) as error:
         # Nothing of it is repeated: whatever is wrong with it, a password may stand in it.
-        raise StoreError("store_url is not a database URL; it looks like sqlite:////var/lib/zhentu.db") from error
+        raise StoreError("store.url is not a database URL; it looks like sqlite:////var/lib/zhentu.db") from error
     except ImportError as error:
         raise StoreError(f"the driver of {url.split(':')[0]} is not installed: pip install zhentu[postgres]") from error
     except OSError as error:

@@ -20,7 +20,7 @@ from zhentu.ids import new_id
 from zhentu.record.database import Database, aware, now
 from zhentu.record.outbox import Message, write_messages
 from zhentu.record.schema import job_pictures, jobs
-from zhentu.types import Listing
+from zhentu.types import DEFAULT_TENANT, Listing
 
 _log = logging.getLogger(__name__)
 
@@ -57,13 +57,14 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Pictures that belong together, not written yet. owner: the key that asked for it."""
+    """Pictures that belong together, not written yet. owner: the key that asked for it.  tenant: whose job it is."""
 
     job_id: str
     kind: JobKind
     callback_url: str
     items: tuple[JobRequest, ...]
     owner: str = ""
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class JobTask:
     attempts: int
     request: JobRequest
     owner: str = ""
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,18 @@ class JobStatus:
     finished_at: datetime | None
     items: tuple[ItemStatus, ...]
     owner: str = ""
+    tenant: str = DEFAULT_TENANT
 
 
-def new_job(kind: JobKind, items: Sequence[JobRequest], callback_url: str = "", owner: str = "") -> Job:
+def new_job(
+    kind: JobKind,
+    items: Sequence[JobRequest],
+    callback_url: str = "",
+    owner: str = "",
+    tenant: str = DEFAULT_TENANT,
+) -> Job:
     """A job that is not written yet."""
-    return Job(new_id(), kind, callback_url, tuple(items), owner)
+    return Job(new_id(), kind, callback_url, tuple(items), owner, tenant)
 
 
 def write_job(connection: Connection, job: Job) -> None:
@@ -116,6 +125,7 @@ def write_job(connection: Connection, job: Job) -> None:
             callback_url=job.callback_url,
             created_at=now(),
             owner=job.owner,
+            tenant=job.tenant,
         )
     )
     connection.execute(
@@ -156,7 +166,7 @@ class JobStore:
         table = job_pictures
         due = and_(table.c.state.in_([ItemState.QUEUED.value, ItemState.RUNNING.value]), table.c.due_at <= now())
         with self._database.begin() as connection:
-            query = select(table, jobs.c.kind, jobs.c.owner).join(jobs, jobs.c.job_id == table.c.job_id)
+            query = select(table, jobs.c.kind, jobs.c.owner, jobs.c.tenant).join(jobs, jobs.c.job_id == table.c.job_id)
             query = query.where(jobs.c.owner.not_in(owners))
             row = connection.execute(query.where(due).order_by(table.c.due_at).limit(1)).first()
             if row is None:
@@ -174,7 +184,7 @@ class JobStore:
         if not mine.rowcount:
             return None
         empty = JobRequest("", Listing())
-        task = JobTask(row.job_id, JobKind(row.kind), row.position, row.attempts + 1, empty, row.owner)
+        task = JobTask(row.job_id, JobKind(row.kind), row.position, row.attempts + 1, empty, row.owner, row.tenant)
         try:
             request = replace(decode_request(row.request), payload=row.payload)
         except ValidationError as error:  # a row nobody can read must not keep the others waiting
@@ -214,10 +224,13 @@ class JobStore:
                 write_messages(connection, [message])
             return bool(mine.rowcount)
 
-    def status(self, job_id: str) -> JobStatus:
-        """Where a job is. Raises NotFound."""
+    def status(self, job_id: str, tenant: str | None = None) -> JobStatus:
+        """Where a job is, of this tenant where one is given. Raises NotFound."""
+        wanted = select(jobs).where(jobs.c.job_id == job_id)
+        if tenant is not None:
+            wanted = wanted.where(jobs.c.tenant == tenant)
         with self._database.begin() as connection:
-            job = connection.execute(select(jobs).where(jobs.c.job_id == job_id)).first()
+            job = connection.execute(wanted).first()
             query = select(job_pictures).where(job_pictures.c.job_id == job_id).order_by(job_pictures.c.position)
             rows = connection.execute(query).all()
         if job is None:
@@ -227,7 +240,8 @@ class JobStore:
             for row in rows
         )
         finished = aware(job.finished_at) if job.finished_at else None
-        return JobStatus(job_id, JobKind(job.kind), job.callback_url, aware(job.created_at), finished, items, job.owner)
+        made = aware(job.created_at)
+        return JobStatus(job_id, JobKind(job.kind), job.callback_url, made, finished, items, job.owner, job.tenant)
 
     def waiting(self) -> int:
         """How many pictures wait."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,16 +20,17 @@ from zhentu.printable import printable
 from zhentu.record import audit
 from zhentu.record.database import Database, aware, now
 from zhentu.record.schema import api_keys
-from zhentu.types import Role
+from zhentu.types import DEFAULT_TENANT, Role
 
 _PREFIX = "zt"
 _LONGEST_NAME = 100
+_TENANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NOBODY = hashlib.sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of a key. rate_per_s: its own rate limit, None = the gate's setting."""
+    """What is kept of a key. rate_per_s: its own rate limit, None = the gate's setting.  tenant: whose key it is."""
 
     key_id: str
     name: str
@@ -37,6 +39,7 @@ class ApiKey:
     rate_per_s: float | None
     created_at: datetime
     revoked_at: datetime | None
+    tenant: str = DEFAULT_TENANT
 
     def opens_with(self, token: str) -> bool:
         """Whether `token` is this key and it is not revoked; takes the same time for every wrong secret."""
@@ -51,16 +54,23 @@ class KeyStore:
         self._database = database
 
     def create(
-        self, name: str, role: Role, rate_per_s: float | None = None, actor: str = "zhentu"
+        self,
+        name: str,
+        role: Role,
+        rate_per_s: float | None = None,
+        actor: str = "zhentu",
+        tenant: str = DEFAULT_TENANT,
     ) -> tuple[ApiKey, str]:
         """A new key and its token, which is not kept and cannot be shown again. actor: who made it, for the audit.
 
-        Raises UsageError for a name that cannot be shown.
+        Raises UsageError for a name that cannot be shown, or a tenant that cannot have such a key: what reviewers and
+        administrators decide holds for every tenant, so they are the house's.
         """
         if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
             raise UsageError(f"name {printable(name)[:60]!r}: 1 to {_LONGEST_NAME} characters that can be printed")
+        _check_tenant(tenant, role)
         secret = secrets.token_urlsafe(32)
-        key = ApiKey(secrets.token_hex(6), name, role, _digest(secret), rate_per_s, now(), None)
+        key = ApiKey(secrets.token_hex(6), name, role, _digest(secret), rate_per_s, now(), None, tenant)
         with self._database.begin() as connection:
             connection.execute(
                 insert(api_keys).values(
@@ -70,9 +80,10 @@ class KeyStore:
                     secret_sha256=key.secret_sha256,
                     rate_per_s=rate_per_s,
                     created_at=key.created_at,
+                    tenant=tenant,
                 )
             )
-            facts = {"name": name, "role": role.value, "rate_per_s": rate_per_s}
+            facts = {"name": name, "role": role.value, "rate_per_s": rate_per_s, "tenant": tenant}
             audit.append(connection, actor, "key.create", f"key:{key.key_id}", facts)
         return key, f"{_PREFIX}_{key.key_id}_{secret}"
 
@@ -115,6 +126,19 @@ def key_id_of(token: str) -> str:
     return parts[1] if len(parts) == 3 and parts[0] == _PREFIX and len(parts[1]) <= 16 else ""
 
 
+def _check_tenant(tenant: str, role: Role) -> None:
+    if not _TENANT.fullmatch(tenant):
+        raise UsageError(
+            f"tenant {printable(tenant)[:60]!r}: 1 to 63 lowercase letters, digits, dots, hyphens and underscores, "
+            "the first a letter or digit"
+        )
+    if tenant != DEFAULT_TENANT and role is not Role.SCREEN:
+        raise UsageError(
+            f"role {role.value}: what reviewers and administrators decide holds for every tenant, so their keys belong "
+            f"to the tenant {DEFAULT_TENANT!r}; other tenants have keys of role {Role.SCREEN.value}"
+        )
+
+
 def _secret_of(token: str) -> str:
     return token.split("_", 2)[-1]
 
@@ -132,4 +156,5 @@ def _key(row: Row[tuple[object, ...]]) -> ApiKey:
         rate_per_s=row.rate_per_s,
         created_at=aware(row.created_at),
         revoked_at=aware(row.revoked_at) if row.revoked_at else None,
+        tenant=row.tenant,
     )

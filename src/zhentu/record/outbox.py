@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 from zhentu.errors import NotFound
 from zhentu.record.database import Database, aware, now
 from zhentu.record.schema import outbox
+from zhentu.types import DEFAULT_TENANT
 
 BACK_OFF_S = (
     5,
@@ -46,7 +47,7 @@ class MessageState(StrEnum):
 class Message:
     """One message. kind: e.g. "picture.screened".  body: the JSON text that is signed and sent.
 
-    owner: for whom it goes out, e.g. a key; empty for the gate's own webhook.
+    owner: for whom it goes out, e.g. a key; empty for the gate's own webhook.  tenant: whose rows it tells of.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Message:
     created_at: datetime | None = None
     last_error: str = ""
     owner: str = ""
+    tenant: str = DEFAULT_TENANT
 
     @property
     def host(self) -> str:
@@ -69,9 +71,10 @@ class Message:
             return ""
 
 
-def new_message(kind: str, url: str, body: str, owner: str = "") -> Message:
+def new_message(kind: str, url: str, body: str, owner: str = "", tenant: str = DEFAULT_TENANT) -> Message:
     """A message that is not written yet."""
-    return Message(kind, url, body, f"msg_{uuid_utils.uuid7().hex}", created_at=now(), owner=owner)
+    message_id = f"msg_{uuid_utils.uuid7().hex}"
+    return Message(kind, url, body, message_id, created_at=now(), owner=owner, tenant=tenant)
 
 
 def write_messages(connection: Connection, messages: Sequence[Message]) -> None:
@@ -92,6 +95,7 @@ def write_messages(connection: Connection, messages: Sequence[Message]) -> None:
                     "last_error": "",
                     "owner": each.owner,
                     "host": each.host,
+                    "tenant": each.tenant,
                 }
                 for each in messages
             ],
@@ -194,4 +198,5 @@ def _message(row: Row[tuple[object, ...]]) -> Message:
         created_at=aware(row.created_at),
         last_error=row.last_error,
         owner=row.owner,
+        tenant=row.tenant,
     )

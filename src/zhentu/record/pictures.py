@@ -12,12 +12,14 @@ import fsspec
 
 from zhentu.errors import ConfigError, NotFound, StoreError
 from zhentu.record.private import private_file, private_folder
+from zhentu.types import DEFAULT_TENANT
 
 
 class PictureStore:
     """A folder or bucket of pictures by sha256; `url` is what fsspec opens, e.g. "/var/lib/zhentu/pictures", "s3://b/p".
 
-    None keeps nothing. Raises ConfigError when the URL cannot be opened.
+    Each tenant has its own, also of the same bytes: what one of them forgets is gone. None keeps nothing.
+    Raises ConfigError when the URL cannot be opened.
     """
 
     def __init__(self, url: str | None) -> None:
@@ -28,7 +30,7 @@ class PictureStore:
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise ConfigError("settings", [f"picture_store: {url!r} cannot be opened: {error}"]) from error
+            raise ConfigError("settings", [f"store.pictures: {url!r} cannot be opened: {error}"]) from error
         named = self._files.protocol
         self._protocols = (named,) if isinstance(named, str) else tuple(named)
 
@@ -37,11 +39,11 @@ class PictureStore:
         """Whether pictures are kept at all."""
         return self._files is not None
 
-    def put(self, sha256: str, payload: bytes) -> None:
+    def put(self, sha256: str, payload: bytes, tenant: str) -> None:
         """Keep a picture; one that is kept already stays as it is. Raises StoreError."""
         if self._files is None:
             return
-        path = self._path(sha256)
+        path = self._path(sha256, tenant)
         try:
             if self._files.exists(path):
                 return
@@ -53,27 +55,28 @@ class PictureStore:
         except Exception as error:  # every backend of fsspec has errors of its own
             raise StoreError(f"the picture store cannot be written: {type(error).__name__}") from error
 
-    def get(self, sha256: str) -> bytes:
-        """The bytes of a picture. Raises NotFound, StoreError."""
+    def get(self, sha256: str, tenant: str) -> bytes:
+        """The bytes of a tenant's picture. Raises NotFound, StoreError."""
         if self._files is None:
-            raise NotFound("pictures are not kept here; set ZHENTU_PICTURE_STORE to keep them for heatmaps")
+            raise NotFound("pictures are not kept here; set ZHENTU_STORE_PICTURES to keep them for heatmaps")
         try:
-            return bytes(self._files.cat_file(self._path(sha256)))
+            return bytes(self._files.cat_file(self._path(sha256, tenant)))
         except FileNotFoundError as error:
             raise NotFound(f"the picture {sha256[:16]}... is not kept") from error
         except Exception as error:
             raise StoreError(f"the picture store cannot be read: {type(error).__name__}") from error
 
-    def remove(self, pictures: Iterable[str]) -> None:
-        """Forget pictures; those that are not kept are passed over."""
+    def remove(self, pictures: Iterable[tuple[str, str]]) -> None:
+        """Forget pictures, each a tenant and a sha256; those that are not kept are passed over."""
         if self._files is None:
             return
-        for sha256 in pictures:
+        for tenant, sha256 in pictures:
             with contextlib.suppress(FileNotFoundError):
-                self._files.rm_file(self._path(sha256))
+                self._files.rm_file(self._path(sha256, tenant))
 
-    def _path(self, sha256: str) -> str:
-        return f"{self._root}/{sha256[:2]}/{sha256}"
+    def _path(self, sha256: str, tenant: str) -> str:
+        root = self._root if tenant == DEFAULT_TENANT else f"{self._root}/tenants/{tenant}"
+        return f"{root}/{sha256[:2]}/{sha256}"
 
 
 def _write_privately(path: Path, payload: bytes) -> None:

@@ -19,8 +19,16 @@ from sqlalchemy import (
     Text,
 )
 
+from zhentu.types import DEFAULT_TENANT
+
 metadata = MetaData()
-HEADS = frozenset({"0100_owners", "0201_skipped", "0301_review"})  # the newest migration of each range
+HEADS = frozenset({"0101_tenants", "0201_skipped", "0302_tenants"})  # the newest migration of each range
+
+
+def tenant_column() -> Column[str]:
+    """Whose row it is: what was there before tenants belongs to the house."""
+    return Column("tenant", String(63), nullable=False, server_default=DEFAULT_TENANT)
+
 
 records = Table(
     "records",
@@ -42,6 +50,7 @@ records = Table(
     Column("forged", Float, nullable=True),
     Column("latency_ms", Float, nullable=False),
     Column("body", Text, nullable=False),  # the whole record as JSON, see codec.py
+    tenant_column(),
     Index("records_by_picture", "picture_sha256", "record_id"),
 )
 
@@ -77,6 +86,7 @@ api_keys = Table(
     Column("rate_per_s", Float, nullable=True),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("revoked_at", DateTime(timezone=True), nullable=True),
+    tenant_column(),
 )
 
 # Webhook messages: written with what they tell of, delivered afterwards; see outbox.py.
@@ -95,6 +105,7 @@ outbox = Table(
     Column("last_error", Text, nullable=False),
     Column("owner", Text, nullable=False, server_default=""),  # for whom it goes out: a key, or empty for the gate
     Column("host", Text, nullable=False, server_default=""),  # "host:port" of the URL
+    tenant_column(),
     Index("outbox_due", "state", "due_at"),
 )
 
@@ -107,6 +118,7 @@ jobs = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True), nullable=True),
     Column("owner", String(40), nullable=False, server_default=""),  # the key that asked for it
+    tenant_column(),
 )
 
 job_pictures = Table(

@@ -127,20 +127,28 @@ class RecordStore:
                 connection.execute(insert(claims), [_claim_row(each, record) for each in missing])
         return record
 
-    def verdict_for(self, sha256: str, model_sha256: str) -> tuple[str, Verdict] | None:
-        """Record id and verdict of the newest screening of these bytes by this model, None when there is none."""
+    def verdict_for(self, sha256: str, model_sha256: str, tenant: str) -> tuple[str, Verdict] | None:
+        """Record id and verdict of the newest screening of these bytes by this model, None when there is none.
+
+        Scores of bytes are the same whoever sent them; the record id is empty where the record is not this tenant's.
+        """
         query = select(records.c.body).where(records.c.picture_sha256 == sha256, records.c.model_sha256 == model_sha256)
         with self.database.begin() as connection:
             body = connection.execute(query.order_by(records.c.record_id.desc()).limit(1)).scalar()
         if body is None:
             return None
         record = decode_record(body)
-        return None if record.verdict is None else (record.record_id, record.verdict)
+        if record.verdict is None:
+            return None
+        return (record.record_id if record.tenant == tenant else "", record.verdict)
 
-    def get(self, record_id: str) -> Record:
-        """The record with this identifier. Raises RecordNotFound."""
+    def get(self, record_id: str, tenant: str | None = None) -> Record:
+        """The record with this identifier, of this tenant where one is given. Raises RecordNotFound."""
+        query = select(records.c.body).where(records.c.record_id == record_id)
+        if tenant is not None:
+            query = query.where(records.c.tenant == tenant)
         with self.database.begin() as connection:
-            body = connection.execute(select(records.c.body).where(records.c.record_id == record_id)).scalar()
+            body = connection.execute(query).scalar()
         if body is None:
             raise RecordNotFound(f"no record {record_id!r} in the store")
         return decode_record(body)
@@ -206,4 +214,5 @@ def row_of(record: Record) -> dict[str, object]:
         "forged": verdict.scores.forged if verdict else None,
         "latency_ms": record.latency_ms,
         "body": encode_record(record),
+        "tenant": record.tenant,
     }

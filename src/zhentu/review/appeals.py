@@ -23,6 +23,7 @@ from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, ReviewOutc
 from zhentu.review.pictures import ReviewPictures
 from zhentu.review.schema import appeals, review_decisions, review_items
 from zhentu.screen import ComparerPort
+from zhentu.types import seller_of
 
 MOST_REFERENCES = 6
 _LONGEST_REASON = 4000
@@ -48,6 +49,12 @@ class Appeal:
     due_at: datetime
     decided_at: datetime | None
     outcome_reason: str
+    tenant: str
+
+    @property
+    def seller(self) -> str:
+        """The seller among those of all tenants; see `Listing.seller`."""
+        return seller_of(self.tenant, self.seller_id)
 
 
 class Appeals:
@@ -69,16 +76,24 @@ class Appeals:
         self._within, self._clock = timedelta(days=days), clock
 
     def open(
-        self, record_id: str, reason: str, references: Sequence[bytes] = (), seller_id: str = "", callback_url: str = ""
+        self,
+        record_id: str,
+        reason: str,
+        references: Sequence[bytes] = (),
+        seller_id: str = "",
+        callback_url: str = "",
+        tenant: str | None = None,
     ) -> Appeal:
         """Take an appeal in.
+
+        tenant: whose records may be appealed, None = everybody's; the appeal belongs to the record's.
 
         references: photos of the real goods, at most 6; compared with the picture where that can be done.
         Raises RecordNotFound, PictureError, UsageError for what cannot be taken, and ReviewConflict for a second appeal
         while one is open, or after one was decided: an appeal is decided once.
         """
         _check(reason, references, callback_url)
-        record = self._store.get(record_id)
+        record = self._store.get(record_id, tenant)
         if seller_id and record.listing.seller_id and seller_id != record.listing.seller_id:
             raise UsageError(f"seller_id {seller_id!r}: the picture belongs to another seller")
         kept = [self._pictures.keep_reference(payload) for payload in references]
@@ -98,6 +113,7 @@ class Appeals:
             moment + self._within,
             None,
             "",
+            record.tenant,
         )
         try:
             with self._database.begin() as connection:
@@ -105,10 +121,13 @@ class Appeals:
         except IntegrityError as error:
             raise ReviewConflict("this decision was appealed already; an appeal is decided once") from error
 
-    def get(self, appeal_id: str) -> Appeal:
-        """One appeal. Raises NotFound."""
+    def get(self, appeal_id: str, tenant: str | None = None) -> Appeal:
+        """One appeal, of this tenant where one is given. Raises NotFound."""
+        query = select(appeals).where(appeals.c.appeal_id == appeal_id)
+        if tenant is not None:
+            query = query.where(appeals.c.tenant == tenant)
         with self._database.begin() as connection:
-            row = connection.execute(select(appeals).where(appeals.c.appeal_id == appeal_id)).first()
+            row = connection.execute(query).first()
         if row is None:
             raise NotFound(f"no appeal {appeal_id!r}")
         return _appeal(row)
@@ -167,7 +186,7 @@ class Appeals:
         values |= {"item_id": row["item_id"], "reference_sha256": "\n".join(appeal.references)}
         connection.execute(insert(appeals).values(**values))
         facts = {"record_id": record_id, "references": list(appeal.references), "reason": appeal.reason}
-        actor = f"seller:{appeal.seller_id}"
+        actor = f"seller:{appeal.seller}"
         audit.append(connection, actor, "appeal.open", f"item:{row['item_id']}", facts, appeal.created_at)
         made = connection.execute(select(appeals).where(appeals.c.appeal_id == appeal.appeal_id)).one()
         return _appeal(made)
@@ -207,7 +226,8 @@ class Appeals:
         audit.append(connection, "zhentu", "appeal.move", f"item:{item.item_id}", {"state": state, "reason": reason})
         if appeal.callback_url:
             kind = "appeal.reopened" if state == "open" else "appeal.decided"
-            message = new_message(kind, appeal.callback_url, appeal_json(appeal), f"seller:{appeal.seller_id}")
+            owner, body = f"seller:{appeal.seller}", appeal_json(appeal)
+            message = new_message(kind, appeal.callback_url, body, owner, appeal.tenant)
             write_messages(connection, [message])
 
 
@@ -259,4 +279,5 @@ def _appeal(row: Row[Any]) -> Appeal:
         aware(row.due_at),
         None if row.decided_at is None else aware(row.decided_at),
         row.outcome_reason,
+        row.tenant,
     )

@@ -103,7 +103,9 @@ def compare_models(
         flags.append((said[0][0], said[1][0]))
         scores.append((said[0][1], said[1][1]))
     if not kept:
-        raise UsageError("no decided picture can be had: review some first, and keep their pictures (picture_store)")
+        raise UsageError(
+            "no decided picture can be had: review some first, and keep their pictures (setting store.pictures)"
+        )
     flagged, forged_score = np.array(flags, bool), np.array(scores)
     forged = np.array([bool(truth.category) for truth in kept])
     right = flagged == forged[:, None]

@@ -129,7 +129,7 @@ class Filler:
             jobs, shadows = _jobs(connection, wanted), _shadows(connection, wanted)
             rows = []
             for (record, kind), fingerprint in zip(wanted, prints, strict=True):
-                group, novelty = neighbours.place(record.picture_sha256, fingerprint)
+                group, novelty = neighbours.place(record.tenant, record.picture_sha256, fingerprint)
                 other = shadows.get(record.record_id)
                 row = item_row(record, kind, fingerprint, group, novelty, jobs.get(record.record_id, ""), other)
                 rows.append(row)
@@ -213,6 +213,7 @@ def item_row(
         "leased_until": None,
         "not_by": "".join(f"\n{name}" for name in not_by) + ("\n" if not_by else ""),
         "decided_at": None,
+        "tenant": record.tenant,
     }
 
 
@@ -244,36 +245,38 @@ def _uncertainty(record: Record) -> float:
 
 
 class _Neighbours:
-    """Near-duplicate groups among queued pictures; grows with what is placed."""
+    """Near-duplicate groups among queued pictures of one tenant each; grows with what is placed."""
 
     def __init__(self, connection: Connection) -> None:
         columns = review_items.c
-        query = select(columns.pdq, columns.colour, columns.group_id).where(columns.pdq.is_not(None))
+        query = select(columns.pdq, columns.colour, columns.group_id, columns.tenant).where(columns.pdq.is_not(None))
         rows = connection.execute(query.order_by(columns.created_at.desc()).limit(_KNOWN)).all()
         self._hashes = [row.pdq for row in rows]
         self._colours = [row.colour for row in rows]
         self._groups = [row.group_id for row in rows]
-        same = select(columns.picture_sha256, columns.group_id)
-        self._by_sha = {row.picture_sha256: row.group_id for row in connection.execute(same.limit(_KNOWN))}
+        self._tenants = [row.tenant for row in rows]
+        same = select(columns.picture_sha256, columns.group_id, columns.tenant).limit(_KNOWN)
+        self._by_sha = {(row.tenant, row.picture_sha256): row.group_id for row in connection.execute(same)}
 
-    def place(self, sha256: str, fingerprint: Fingerprint | None) -> tuple[str, float]:
-        """The group a picture belongs to, a new one where none fits, and how novel it is."""
-        group, novelty = self._by_sha.get(sha256), 1.0
+    def place(self, tenant: str, sha256: str, fingerprint: Fingerprint | None) -> tuple[str, float]:
+        """The group a picture belongs to, a new one where none fits, and how novel it is to anybody."""
+        group, novelty = self._by_sha.get((tenant, sha256)), 1.0
         if fingerprint is not None and fingerprint.usable:
             if self._hashes:
                 words = np.frombuffer(b"".join(self._hashes), np.uint8).reshape(-1, 32).view(np.uint64)
                 near = distances(words, np.frombuffer(fingerprint.pdq, np.uint8))
                 novelty = min(float(near.min()) / 128, 1.0)  # 128 bits: what strangers differ by
                 for place in np.argsort(near, kind="stable")[:50]:
-                    if group is None and near[place] <= MATCH_DISTANCE:
+                    if group is None and near[place] <= MATCH_DISTANCE and self._tenants[place] == tenant:
                         agrees = colour_distance(self._colours[place], fingerprint.colour) <= COLOUR_LIMIT
                         group = self._groups[place] if agrees else None
             group = group or new_id()
             self._hashes.append(fingerprint.pdq)
             self._colours.append(fingerprint.colour)
             self._groups.append(group)
+            self._tenants.append(tenant)
         group = group or new_id()
-        self._by_sha[sha256] = group
+        self._by_sha[tenant, sha256] = group
         return group, novelty
 
 

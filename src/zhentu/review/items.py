@@ -44,6 +44,7 @@ class Filters:
     kind: str = ""
     group_id: str = ""
     job_id: str = ""
+    tenant: str = ""
     score_from: float = 0.0
     score_to: float = 1.0
     order: Order = Order.PRIORITY
@@ -81,6 +82,7 @@ class ReviewItem:
     leased_until: datetime | None
     not_by: tuple[str, ...]
     decided_at: datetime | None
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class KeptFetch:
     def __call__(self, record: Record) -> bytes | None:
         """The bytes, None when they are not kept. Raises StoreError."""
         try:
-            return self.store.get(record.picture_sha256)
+            return self.store.get(record.picture_sha256, record.tenant)
         except NotFound:
             return None
 
@@ -110,7 +110,7 @@ class ReviewPictures:
                 return payload
         raise PictureNotFound(
             "the picture's bytes are not kept here; set ZHENTU_REVIEW_PICTURES to the folders they lie in, "
-            "or ZHENTU_PICTURE_STORE"
+            "or ZHENTU_STORE_PICTURES"
         )
 
     def fingerprint_of(self, record: Record) -> Fingerprint | None:

@@ -29,7 +29,7 @@ from zhentu.review.items import (
 )
 from zhentu.review.rows import decision_of, item_of, matching, order_by, place_of
 from zhentu.review.schema import appeals, review_decisions, review_items, review_skips
-from zhentu.types import CATEGORIES, BankKind
+from zhentu.types import CATEGORIES, BankKind, seller_of
 
 LEASE = timedelta(minutes=10)  # after this long without a sign of life an item goes to somebody else
 ALLOWED_BANK = Bank("allowed", BankKind.ALLOWED, note="decided by reviewers: honest")
@@ -235,16 +235,18 @@ class ReviewQueue:
         with self.database.begin() as connection:
             return tuple(decision_of(row) for row in connection.execute(query.order_by(columns.decided_at)))
 
-    def seller(self, seller_id: str) -> SellerHistory:
-        """What is known of a seller."""
+    def seller(self, seller_id: str, tenant: str) -> SellerHistory:
+        """What is known of a tenant's seller."""
+        theirs = (_table.tenant == tenant, _table.seller_id == seller_id)
         with self.database.begin() as connection:
-            screened = select(func.count()).select_from(records).where(records.c.seller_id == seller_id)
+            screened = select(func.count()).select_from(records)
+            screened = screened.where(records.c.tenant == tenant, records.c.seller_id == seller_id)
             waiting = select(func.count()).select_from(review_items)
-            waiting = waiting.where(_table.seller_id == seller_id, _table.decided_at.is_(None))
+            waiting = waiting.where(*theirs, _table.decided_at.is_(None))
             outcomes = (
                 select(review_decisions.c.outcome, func.count())
                 .join(review_items, _table.item_id == review_decisions.c.item_id)
-                .where(_table.seller_id == seller_id, review_decisions.c.undone_at.is_(None))
+                .where(*theirs, review_decisions.c.undone_at.is_(None))
                 .group_by(review_decisions.c.outcome)
             )
             counts = {outcome: int(count) for outcome, count in connection.execute(outcomes)}
@@ -257,7 +259,7 @@ class ReviewQueue:
             )
 
     def counts(self, filters: Filters | None = None) -> QueueCounts:
-        """How much there is to do under the filters; appeals are counted as a whole."""
+        """How much there is to do under the filters; appeals are counted as a whole, or those of a tenant."""
         moment = self._clock()
         with self.database.begin() as connection:
 
@@ -268,6 +270,8 @@ class ReviewQueue:
 
             passing = tuple(matching(filters or Filters()))
             waiting = select(func.count()).select_from(appeals).where(appeals.c.state == "open")
+            if filters is not None and filters.tenant:
+                waiting = waiting.where(appeals.c.tenant == filters.tenant)
             return QueueCounts(
                 open=count(*passing),
                 leased=count(*passing, _table.leased_until > moment),
@@ -354,7 +358,7 @@ class ReviewQueue:
             row.pdq if look else b"",
             colour=row.colour if look else b"",
             source="appeal" if item.kind is ItemKind.APPEAL else "review",
-            seller_id=item.seller_id,
+            seller_id=seller_of(item.tenant, item.seller_id),
             note=f"decision {decision_id}",
         )
         return next(iter(add_entries(connection, ALLOWED_BANK.name, [entry], reviewer)), None)

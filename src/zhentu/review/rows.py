@@ -24,6 +24,7 @@ def matching(filters: Filters) -> Iterator[ColumnElement[bool]]:
         (_table.kind, filters.kind),
         (_table.group_id, filters.group_id),
         (_table.job_id, filters.job_id),
+        (_table.tenant, filters.tenant),
     ):
         if value:
             yield column == value

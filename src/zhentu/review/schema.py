@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, DateTime, Float, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
-from zhentu.record.schema import metadata
+from zhentu.record.schema import metadata, tenant_column
 
 review_items = Table(
     "review_items",
@@ -34,6 +34,7 @@ review_items = Table(
     Column("leased_until", DateTime(timezone=True), nullable=True),
     Column("not_by", Text, nullable=False),  # reviewers who may not decide it, one a line between line feeds
     Column("decided_at", DateTime(timezone=True), nullable=True),
+    tenant_column(),
     UniqueConstraint("record_id", "kind", name="review_items_once"),
     Index("review_items_open", "decided_at", "priority", "created_at"),
 )
@@ -87,6 +88,7 @@ appeals = Table(
     Column("due_at", DateTime(timezone=True), nullable=False),
     Column("decided_at", DateTime(timezone=True), nullable=True),
     Column("outcome_reason", Text, nullable=False),
+    tenant_column(),
 )
 
 # Photos that came with an appeal, re-encoded: what the seller sent is never kept as it came.

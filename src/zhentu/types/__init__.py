@@ -16,6 +16,7 @@ from zhentu.types.enums import (
     Basis,
     Category,
     EvidenceKind,
+    LabelLanguage,
     Mode,
     OnError,
     Output,
@@ -24,9 +25,11 @@ from zhentu.types.enums import (
     ReasonKind,
     Role,
     Signal,
+    SigningAlgorithm,
     Trust,
 )
 from zhentu.types.values import (
+    DEFAULT_TENANT,
     LEAST_QUALITY,
     BankHit,
     Comparison,
@@ -48,10 +51,12 @@ from zhentu.types.values import (
     Screening,
     Threshold,
     Verdict,
+    seller_of,
 )
 
 __all__ = [
     "CATEGORIES",
+    "DEFAULT_TENANT",
     "FORGERY_CATEGORIES",
     "LEAST_QUALITY",
     "OUTPUTS",
@@ -71,6 +76,7 @@ __all__ = [
     "Frame",
     "Heatmap",
     "Inquiry",
+    "LabelLanguage",
     "Listing",
     "Mode",
     "ModelRef",
@@ -88,7 +94,9 @@ __all__ = [
     "Scores",
     "Screening",
     "Signal",
+    "SigningAlgorithm",
     "Threshold",
     "Trust",
     "Verdict",
+    "seller_of",
 ]

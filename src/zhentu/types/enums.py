@@ -99,6 +99,26 @@ class AiState(IntEnum):
     SUSPECTED = 3
 
 
+class LabelLanguage(StrEnum):
+    """The words of the visible label."""
+
+    ZH = "zh"
+    EN = "en"
+    BOTH = "both"
+
+
+class SigningAlgorithm(StrEnum):
+    """Signature algorithms of C2PA."""
+
+    ES256 = "es256"
+    ES384 = "es384"
+    ES512 = "es512"
+    PS256 = "ps256"
+    PS384 = "ps384"
+    PS512 = "ps512"
+    ED25519 = "ed25519"
+
+
 class Role(StrEnum):
     """What an API key, or a person signed in with one, may do; each role may do what stands before it."""
 

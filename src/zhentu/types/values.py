@@ -29,6 +29,7 @@ from zhentu.types.enums import (
     Trust,
 )
 
+DEFAULT_TENANT = "default"  # the house itself: who runs the gate, and everybody where there is but one tenant
 LEAST_QUALITY = 50  # of 100: PDQ hashes of flatter pictures match at random and are discarded
 
 
@@ -120,6 +121,7 @@ class Listing:
     goods: goods category such as "apparel"; selects policy thresholds (`category:goods`).
     declared_ai: the uploader's own declaration; None when not asked.
     declared_attributes: what the seller says of the goods, e.g. {"material": "cotton"}; at most 64 short texts.
+    tenant: whose ids these are, by the key that asked; no caller says it of itself.
     """
 
     listing_id: str = ""
@@ -128,6 +130,12 @@ class Listing:
     title: str = ""
     declared_ai: bool | None = None
     declared_attributes: Mapping[str, str] = field(default_factory=dict)
+    tenant: str = DEFAULT_TENANT
+
+    @property
+    def seller(self) -> str:
+        """The seller among those of all tenants: "S-7" of the house, "shop-a/S-7" of another; empty where unknown."""
+        return seller_of(self.tenant, self.seller_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,12 +356,18 @@ class Record:
     decision: Decision
     latency_ms: float
 
+    @property
+    def tenant(self) -> str:
+        """Whose record it is."""
+        return self.listing.tenant
+
 
 @dataclass(frozen=True, slots=True)
 class EarlierVerdict:
     """What a model said of the same bytes before, so that it is not asked again.
 
-    record_id: where it stands.  thresholds: those shipped with the model that spoke, for the policy in force.
+    record_id: where it stands; empty where that is another tenant's.
+    thresholds: those shipped with the model that spoke, for the policy in force.
     """
 
     record_id: str
@@ -397,3 +411,8 @@ class Screening:
     hits: tuple[BankHit, ...] = ()
     comparison: Comparison | None = None
     compared: int = 0
+
+
+def seller_of(tenant: str, seller_id: str) -> str:
+    """A seller's name among those of all tenants; see `Listing.seller`."""
+    return seller_id if tenant == DEFAULT_TENANT or not seller_id else f"{tenant}/{seller_id}"

@@ -20,7 +20,7 @@ def autoencoder(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials
     """Latent round trip through FLUX.2's tiny autoencoder, with or without noise in the latent."""
     network = load_taef2()
     if network is None:
-        raise NotApplicable("TAEF2 weights not found: set ZHENTU_TAEF2 to their folder")
+        raise NotApplicable("TAEF2 weights not found: set ZHENTU_TRAINING_TAEF2 to their folder")
     rgb, mask = _fit(rgb, mask, draw.of("reconstruct"))
     noise = draw.uniform("latent_noise") if draw.chance("noisy") else 0.0
     changed = network.round_trip(rgb, noise, seed=int(draw.rng.integers(2**31)))
@@ -32,7 +32,7 @@ def tiny(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Mater
     network = load_tiny(draw.choice("kind"))
     if network is None:
         raise NotApplicable(
-            "the tiny autoencoders are not trained: python -m zhentu_training.forge.tiny, or set ZHENTU_TINY"
+            "the tiny autoencoders are not trained: python -m zhentu_training.forge.tiny, or set ZHENTU_TRAINING_TINY"
         )
     rgb, mask = _fit(rgb, mask, draw.of("reconstruct"))
     noise = draw.uniform("latent_noise") if draw.chance("noisy") else 0.0

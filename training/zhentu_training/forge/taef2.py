@@ -1,7 +1,7 @@
 """FLUX.2's tiny autoencoder (madebyollin/taesd, MIT): a picture through it carries a real generator's decoder trace.
 
 The weights are not in the repository; `taef2_encoder.pth` and `taef2_decoder.pth` are found in the folder named by
-`ZHENTU_TAEF2` or handed in, see `scripts/fetch_data.py`.
+`ZHENTU_TRAINING_TAEF2` or handed in, see `scripts/fetch_data.py`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Taef2(nn.Module):
 
 @lru_cache(maxsize=1)
 def load_taef2(folder: Path | None = None) -> Taef2 | None:
-    """The autoencoder from `folder`, or from `$ZHENTU_TAEF2`; None when the weights are not there."""
-    where = folder or Path(os.environ.get("ZHENTU_TAEF2", "../shared/weights"))
+    """The autoencoder from `folder`, or from `$ZHENTU_TRAINING_TAEF2`; None when the weights are not there."""
+    where = folder or Path(os.environ.get("ZHENTU_TRAINING_TAEF2", "../shared/weights"))
     encoder, decoder = where / "taef2_encoder.pth", where / "taef2_decoder.pth"
     return Taef2(encoder, decoder) if encoder.is_file() and decoder.is_file() else None

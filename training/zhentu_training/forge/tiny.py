@@ -4,7 +4,8 @@
 
 Generators differ in how their decoders grow pictures, and each way leaves its own trace (Odena et al. 2016, Durall et
 al. 2020). Autoencoders that real products use are few and large; these take minutes on one core. The forging line finds
-them in `$ZHENTU_TINY` (default `runs/tiny`); without them the recipe does not apply. `bilinear` is left to evaluation.
+them in `$ZHENTU_TRAINING_TINY` (default `runs/tiny`); without them the recipe does not apply. `bilinear` is left to
+evaluation.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def round_trip(model: TinyAutoencoder, rgb: np.ndarray, latent_noise: float, see
 @lru_cache(maxsize=len(KINDS))
 def load_tiny(kind: str, folder: Path | None = None) -> TinyAutoencoder | None:
     """The trained autoencoder of this kind, None where it has not been trained."""
-    path = (folder or Path(os.environ.get("ZHENTU_TINY", "runs/tiny"))) / f"{kind}.pt"
+    path = (folder or Path(os.environ.get("ZHENTU_TRAINING_TINY", "runs/tiny"))) / f"{kind}.pt"
     if not path.is_file():
         return None
     model = TinyAutoencoder(kind)

@@ -54,7 +54,7 @@ def visited(request: Request, gate: TheGate, desk: Annotated[Desk, Depends(desk_
 
     Raises NotFound behind keys, Unauthenticated without the token, Forbidden for other sites' pages.
     """
-    if not gate.settings.open:
+    if not gate.settings.gate.open:
         raise NotFound("the front page is there in open mode only; behind keys people work at /review")
     own_site(request)
     desk.reviewer(request)
@@ -78,7 +78,7 @@ def front(request: Request, gate: TheGate, desk: Annotated[Desk, Depends(desk_of
 
     Behind keys, and without the token, the way to where people sign in.
     """
-    if not gate.settings.open:
+    if not gate.settings.gate.open:
         return RedirectResponse("/review", 303, HEADERS)
     if token:
         return begun(request, desk, token, "/")
@@ -99,7 +99,7 @@ async def try_one(request: Request, gate: OpenGate) -> JSONResponse:
     """
     try:
         gate.capacity.admit()
-        submission = await read_submission(request, gate.settings.max_bytes)
+        submission = await read_submission(request, gate.settings.decode.max_bytes)
         inquiry = await _inquiry(gate, submission, hold_of(request))
         tried = await unless_gone(request, gate.capacity.run(lambda ticket: _tried(gate, inquiry, ticket)))
     except ZhentuError as error:
@@ -125,11 +125,11 @@ async def try_one(request: Request, gate: OpenGate) -> JSONResponse:
 async def label_one(request: Request, gate: OpenGate) -> Response:
     """Category one picture as `POST /v1/labels/apply` does; a gate without a platform's code writes TRIAL_CODE."""
     gate.capacity.admit()
-    payload, given = await read_picture(request, gate.settings.max_bytes, frozenset({"state"}))
+    payload, given = await read_picture(request, gate.settings.decode.max_bytes, frozenset({"state"}))
     if given.get("state") not in STATES:
         raise UsageError("state: must be 1 (is), 2 (possibly) or 3 (suspected)")
-    code = gate.settings.label_propagator or TRIAL_CODE
-    spec = label_spec(gate.settings.model_copy(update={"label_propagator": code}), "")
+    code = gate.settings.label.propagator or TRIAL_CODE
+    spec = label_spec(gate.settings.changed({"label.propagator": code}), "")
     return await labelled_answer(request, gate, payload, STATES[given["state"]], spec, "")
 
 
@@ -157,7 +157,7 @@ async def _inquiry(gate: Gate, submission: Submission, hold: Hold) -> Inquiry:
     file = None if submission.payload is None else PictureFile.of(submission.payload)
     sent = tuple(PictureFile.of(each) for each in submission.references)
     file, fetched = await gate.service.fetched(submission, file, "", hold)
-    check_together([each.payload for each in (*sent, *fetched)], gate.settings.max_pixels)
+    check_together([each.payload for each in (*sent, *fetched)], gate.settings.decode.max_pixels)
     return Inquiry(file, submission.name, submission.listing, (*sent, *fetched), with_heatmaps=True)
 
 

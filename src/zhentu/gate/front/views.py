@@ -58,7 +58,7 @@ def render_page(settings: Settings, policy: Policy, language: str) -> str:
         goods=sorted({*own, *GOODS}),
         most_references=MOST_REFERENCES,
         most_at_once=MOST_AT_ONCE,
-        most_bytes=settings.max_bytes,
+        most_bytes=settings.decode.max_bytes,
         keys=KEYS,
     )
 
@@ -74,10 +74,10 @@ def render_tried(record: Record, given: Submission, address: str, settings: Sett
         strongest=max(heatmaps, key=verdict.scores.of) if verdict and heatmaps else None,
         of_the_file=tuple(each for each in record.evidence if each.kind in _OF_THE_FILE),
         other=tuple(each for each in record.evidence if each.kind not in _OF_THE_FILE),
-        notice=_notices(settings.notices_dir, settings.appeal_url).notice(record, Audience.BUYER, language),
+        notice=_notices(settings.notices_dir, settings.appeal.url).notice(record, Audience.BUYER, language),
         state=int(decision.ai_state) if decision.ai_state and decision.mode is Mode.ENFORCE else None,
-        trial_code="" if settings.label_propagator else TRIAL_CODE,
-        curl=curl_of(record, given, address, settings.label_propagator),
+        trial_code="" if settings.label.propagator else TRIAL_CODE,
+        curl=curl_of(record, given, address, settings.label.propagator),
         sample=sample_of(given.name),
     )
     return _render("tried.html.j2", language, view=view)

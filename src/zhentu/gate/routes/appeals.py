@@ -15,6 +15,7 @@ from zhentu.gate.problems import documented
 from zhentu.gate.routes.banks import TheDesk
 from zhentu.intake.extent import check_together
 from zhentu.review.appeals import Appeal, appeal_json
+from zhentu.review.items import Filters
 from zhentu.review.statement import statement_of
 from zhentu.types import Answer, Question
 
@@ -78,11 +79,11 @@ async def appeal(
     """Appeal a decision with genuine photos; a reviewer other than the first decides."""
     gate.capacity.admit()
     photos = [await each.read() for each in references or []]
-    check_together(photos, gate.settings.max_pixels)
+    check_together(photos, gate.settings.decode.max_pixels)
 
     def work(ticket: Ticket) -> Appeal:
         ticket.check()
-        return desk.appeals.open(record_id, reason, photos, seller_id, callback_url)
+        return desk.appeals.open(record_id, reason, photos, seller_id, callback_url, caller.sees)
 
     made = await gate.capacity.run(work, caller.key_id)
     return AppealAnswer.model_validate_json(appeal_json(made))
@@ -92,7 +93,7 @@ async def appeal(
 async def appeals(
     desk: TheDesk, caller: Reviews, state: Annotated[str, Query(pattern="^(open|upheld|overturned)?$")] = ""
 ) -> list[AppealAnswer]:
-    """Appeals, what is due first first."""
+    """Appeals of every tenant, what is due first first."""
     found = await asyncio.to_thread(desk.appeals.list, state)
     return [AppealAnswer.model_validate_json(appeal_json(each)) for each in found]
 
@@ -100,18 +101,19 @@ async def appeals(
 @router.get("/v1/appeals/counts", responses=documented())
 async def counts(desk: TheDesk, caller: Screens) -> AppealCounts:
     """How many appeals wait, and how many are late."""
-    found = await asyncio.to_thread(desk.queue.counts)
+    found = await asyncio.to_thread(desk.queue.counts, Filters(tenant=caller.sees or ""))
     return AppealCounts(open=found.appeals_open, overdue=found.appeals_overdue)
 
 
 @router.get("/v1/appeals/{appeal_id}", responses=documented(errors.NotFound))
 async def one_appeal(appeal_id: str, desk: TheDesk, caller: Screens) -> AppealAnswer:
     """One appeal."""
-    return AppealAnswer.model_validate_json(appeal_json(await asyncio.to_thread(desk.appeals.get, appeal_id)))
+    found = await asyncio.to_thread(desk.appeals.get, appeal_id, caller.sees)
+    return AppealAnswer.model_validate_json(appeal_json(found))
 
 
 @router.get("/v1/records/{record_id}/statement", responses=documented(errors.RecordNotFound))
-async def statement(record_id: str, desk: TheDesk, caller: Screens) -> dict[str, Any]:
+async def statement(record_id: str, gate: TheGate, desk: TheDesk, caller: Screens) -> dict[str, Any]:
     """The statement of reasons of a decision: facts, grounds, what people decided, and where to turn."""
-    record = await asyncio.to_thread(desk.store.get, record_id)
+    record = await asyncio.to_thread(gate.record, record_id, caller)
     return await asyncio.to_thread(statement_of, record, desk.queue, desk.appeals)

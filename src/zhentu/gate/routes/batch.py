@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 
 from zhentu import errors
 from zhentu.errors import ClientGone, ZhentuError
+from zhentu.gate.auth import Caller
 from zhentu.gate.budget import Hold
 from zhentu.gate.context import Gate, Screens, TheGate, hold_of, unless_gone
 from zhentu.gate.problems import documented, problem_of
@@ -54,21 +55,22 @@ async def screen_batch(
 ) -> BatchAnswer:
     """Screen up to 64 pictures; each item holds an answer or its own problem, in the order sent."""
     gate.capacity.admit()
-    batch = await read_batch(request, gate.settings.max_bytes, gate.settings.batch_size)
+    batch = await read_batch(request, gate.settings.decode.max_bytes, gate.settings.gate.batch_size)
     gate.door.spend(caller, len(batch.submissions) - 1, paid=1)
     request.state.pictures = len(batch.submissions)
-    items = await unless_gone(request, _screen_all(gate, batch, caller.key_id, idempotency_key, hold_of(request)))
+    items = await unless_gone(request, _screen_all(gate, batch, caller, idempotency_key, hold_of(request)))
     return BatchAnswer(items=items)
 
 
-async def _screen_all(gate: Gate, batch: Batch, scope: str, key: str | None, hold: Hold) -> list[ItemAnswer]:
+async def _screen_all(gate: Gate, batch: Batch, caller: Caller, key: str | None, hold: Hold) -> list[ItemAnswer]:
     # One batch may fill the threads and no more, so that single pictures are not kept waiting behind it.
     places = asyncio.Semaphore(gate.settings.worker_count)
 
     async def one(position: int, submission: Submission) -> ItemAnswer:
         async with places:
             try:
-                screened = await gate.service.screen(submission, scope, f"{key}/{position}" if key else "", hold=hold)
+                name = f"{key}/{position}" if key else ""
+                screened = await gate.service.screen(submission, caller.tenant, caller.key_id, name, hold=hold)
             except ClientGone:
                 raise
             except ZhentuError as error:

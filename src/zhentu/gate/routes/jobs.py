@@ -32,14 +32,14 @@ _FORM = FORM | {"properties": FORM["properties"] | {"callback_url": _CALLBACK}}
 )
 async def create_job(request: Request, gate: TheGate, caller: Screens) -> JobAnswer:
     """Accept up to 64 pictures to be screened when there is room; they survive a restart of the gate."""
-    batch = await read_batch(request, gate.settings.max_bytes, gate.settings.batch_size)
-    if batch.callback_url and gate.settings.webhook_secret is None:
+    batch = await read_batch(request, gate.settings.decode.max_bytes, gate.settings.gate.batch_size)
+    if batch.callback_url and gate.settings.webhook.secret is None:
         raise UsageError("callback_url: this gate has no secret to sign callbacks with; set ZHENTU_WEBHOOK_SECRET")
     gate.door.spend(caller, len(batch.submissions) - 1, paid=1)
     if any(each.reference_urls for each in batch.submissions):
         raise UsageError("references: jobs take none; use POST /v1/screen")
     items = [JobRequest(each.name, each.listing, each.payload, each.url) for each in batch.submissions]
-    job = new_job(JobKind.JOB, items, batch.callback_url, caller.key_id)
+    job = new_job(JobKind.JOB, items, batch.callback_url, caller.key_id, caller.tenant)
     await asyncio.to_thread(gate.jobs.put, job)
     request.state.pictures = len(items)
     status = await asyncio.to_thread(gate.jobs.status, job.job_id)
@@ -51,7 +51,7 @@ async def job(job_id: Identifier, gate: TheGate, caller: Screens) -> JobAnswer:
     """What became of a job's pictures so far."""
 
     def read() -> JobAnswer:
-        status = gate.jobs.status(job_id)
+        status = gate.jobs.status(job_id, caller.sees)
         return job_answer(status, gate.store, finished=status.finished_at is not None)
 
     return await asyncio.to_thread(read)

@@ -59,7 +59,7 @@ _NOTICE: dict[int | str, dict[str, Any]] = {
 _FIELDS: dict[str, Any] = {
     "record_id": {"type": "string", "description": "Label as this record says; its id becomes the PropagateID."},
     "state": {"type": "string", "enum": list(STATES), "description": "Without a record: is, possibly, suspected."},
-    "visible": {"type": "boolean", "description": "Paint the visible label; default: label_visible."},
+    "visible": {"type": "boolean", "description": "Paint the visible label; default: setting `label.visible`."},
 }
 
 
@@ -150,7 +150,7 @@ class RecordNotice(BaseModel):
 async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnswer:
     """Say whether a picture carries conforming labels; nothing is stored."""
     gate.capacity.admit()
-    payload, _ = await read_picture(request, gate.settings.max_bytes, frozenset())
+    payload, _ = await read_picture(request, gate.settings.decode.max_bytes, frozenset())
     using = gate.active.screener
     work = gate.capacity.run(
         lambda _: verify_labels(payload, using.limits, using.trust_lists, using.generators, using.decoder)
@@ -168,14 +168,14 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
 async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
     """Give the picture back with its labels; one that owes none, or has them, comes back byte for byte."""
     gate.capacity.admit()
-    payload, given = await read_picture(request, gate.settings.max_bytes, frozenset(_FIELDS))
+    payload, given = await read_picture(request, gate.settings.decode.max_bytes, frozenset(_FIELDS))
     record_id, state = given.get("record_id", ""), given.get("state", "")
     if bool(record_id) == bool(state) or (state and state not in STATES):
         raise UsageError("give either record_id or state (1 is, 2 possibly, 3 suspected)")
     visible = given.get("visible", "").lower()
     if visible and visible not in _FLAGS:
         raise UsageError(f"visible: {visible[:40]!r} is neither true nor false")
-    record = await asyncio.to_thread(gate.store.get, record_id) if record_id else None
+    record = await asyncio.to_thread(gate.record, record_id, caller) if record_id else None
     owed = STATES[state] if record is None else _owed(record, payload)
     spec = _spec(gate, record_id, _FLAGS.get(visible))
     return await labelled_answer(request, gate, payload, owed, spec, record.picture_format if record else "")
@@ -188,10 +188,10 @@ async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
     | documented(*_BROKEN, errors.LabelUnwritable, errors.RecordNotFound, errors.NotFound, errors.DependencyError),
 )
 async def labelled(request: Request, record_id: RecordId, gate: TheGate, caller: Screens) -> Response:
-    """The picture of a record with its labels. Needs the picture to be kept (setting `picture_store`)."""
+    """The picture of a record with its labels. Needs the picture to be kept (setting `store.pictures`)."""
     gate.capacity.admit()
-    record = await asyncio.to_thread(gate.store.get, record_id)
-    payload = await asyncio.to_thread(gate.pictures.get, record.picture_sha256)
+    record = await asyncio.to_thread(gate.record, record_id, caller)
+    payload = await asyncio.to_thread(gate.pictures.get, record.picture_sha256, record.tenant)
     spec = _spec(gate, record_id, None)
     return await labelled_answer(request, gate, payload, _owed(record, payload), spec, record.picture_format)
 
@@ -210,8 +210,8 @@ async def notice(
     form: Annotated[Literal["json", "html"], Query(alias="format")] = "json",
 ) -> RecordNotice | Response:
     """The notice to show around a picture, as JSON or as an embeddable HTML fragment (empty when none is needed)."""
-    record = await asyncio.to_thread(gate.store.get, record_id)
-    texts = await asyncio.to_thread(_notices, gate.settings.notices_dir, gate.settings.appeal_url)
+    record = await asyncio.to_thread(gate.record, record_id, caller)
+    texts = await asyncio.to_thread(_notices, gate.settings.notices_dir, gate.settings.appeal.url)
     made = [texts.notice(record, audience, each) for each in LANGUAGES if language in (each, "both")]
     if form == "html":
         html = "\n".join(filter(None, (texts.html(each) for each in made)))
@@ -226,7 +226,7 @@ async def notice(
 
 
 def _spec(gate: Gate, record_id: str, visible: bool | None) -> LabelSpec:
-    settings = gate.settings if visible is None else gate.settings.model_copy(update={"label_visible": visible})
+    settings = gate.settings if visible is None else gate.settings.changed({"label.visible": visible})
     return label_spec(settings, record_id)
 
 

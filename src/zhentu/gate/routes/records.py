@@ -28,7 +28,7 @@ _PNG: dict[int | str, dict[str, Any]] = {
 @router.get("/v1/records/{record_id}", responses=documented(errors.RecordNotFound))
 async def record(record_id: RecordId, gate: TheGate, caller: Screens) -> ScreenAnswer:
     """A decision taken before."""
-    return answer_of(await asyncio.to_thread(gate.store.get, record_id))
+    return answer_of(await asyncio.to_thread(gate.record, record_id, caller))
 
 
 @router.get(
@@ -44,17 +44,17 @@ async def heatmap(
     caller: Screens,
     category: Annotated[Category | None, Query(description="Of what; the strongest one by default.")] = None,
 ) -> Response:
-    """Where the model in force looked, over the picture. Needs the picture to be kept (setting `picture_store`)."""
+    """Where the model in force looked, over the picture. Needs the picture to be kept (setting `store.pictures`)."""
     gate.capacity.admit()
     if not gate.pictures.kept:
-        await asyncio.to_thread(gate.pictures.get, "")  # says which setting is missing
-    found = await asyncio.to_thread(gate.store.get, record_id)
+        await asyncio.to_thread(gate.pictures.get, "", "")  # says which setting is missing
+    found = await asyncio.to_thread(gate.record, record_id, caller)
     screener = gate.active.screener
     detector, limits = screener.detector, screener.limits
     frame = found.verdict.frame if found.verdict else None
 
     def work(ticket: Ticket) -> bytes:
-        picture = screener.decoder.frame(gate.pictures.get(found.picture_sha256), frame, limits)
+        picture = screener.decoder.frame(gate.pictures.get(found.picture_sha256, found.tenant), frame, limits)
         ticket.check()
         verdict = detector.detect(picture, with_heatmaps=True)
         if not verdict.heatmaps:

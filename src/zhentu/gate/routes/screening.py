@@ -90,8 +90,8 @@ async def screen(
     or as a URL (`application/json`). The same picture, listing and versions give the same record.
     """
     gate.capacity.admit()  # a full gate says so before it reads the body
-    submission = await read_submission(request, gate.settings.max_bytes)
-    work = gate.service.screen(submission, caller.key_id, idempotency_key or "", hold=hold_of(request))
+    submission = await read_submission(request, gate.settings.decode.max_bytes)
+    work = gate.service.screen(submission, caller.tenant, caller.key_id, idempotency_key or "", hold=hold_of(request))
     screened = await unless_gone(request, work)
     record = screened.record
     state = request.state

@@ -323,6 +323,7 @@ def _filters(request: Request) -> Filters:
             kind=query.get("kind", ""),
             group_id=query.get("group", "")[:36],
             job_id=query.get("job", "")[:36],
+            tenant=query.get("tenant", "")[:63],
             score_from=float(query.get("score_from") or 0),
             score_to=float(query.get("score_to") or 1),
             order=Order(query.get("order") or Order.PRIORITY),

@@ -98,7 +98,7 @@ def view_of(desk: Desk, item: ReviewItem) -> ItemView:
         grounds(record),
         bars_of(record),
         CATEGORY_NAMES[Category(item.category)],
-        desk.queue.seller(item.seller_id),
+        desk.queue.seller(item.seller_id, item.tenant),
         tuple(group[:_GROUP_SHOWN]),
         sum(each.decided_at is None for each in group),
         # A second opinion is worth something only where the first one is not seen.
@@ -175,7 +175,7 @@ def brand_match(desk: Desk, record: Record) -> Match | None:
     print_ = desk.banks.store.fingerprint_of(record.picture_sha256)
     if print_ is None:
         return None
-    found = desk.banks.match(print_, record.listing.seller_id)
+    found = desk.banks.match(print_, record.listing.seller)
     return next((each for each in found if each.bank.kind is BankKind.BRAND_ORIGINAL), None)
 
 

@@ -29,6 +29,7 @@ PAGE: dict[str, Words] = {
     "category": Words("Category", "类别"),
     "goods": Words("Goods", "商品类目"),
     "seller": Words("Seller", "商家"),
+    "tenant": Words("Tenant", "租户"),
     "kind": Words("Why", "来源"),
     "order": Words("Order", "排序"),
     "group": Words("Group", "近似组"),
