@@ -218,7 +218,7 @@ def _alone(paths: list[Path]) -> tuple[list[float], list[float]]:
 
     def infer_all() -> None:
         for each in views:
-            detector.run(each)
+            detector.look(each)
 
     clock, cpu = [], []
     for step in (decode_all, view_all, infer_all):

@@ -37,47 +37,41 @@ WHOLE, CROP = 32, 16
 def tiny_graph() -> onnx.ModelProto:
     """Logits grow with the mean brightness of the whole picture; maps are brightness over 2 x 2 cells."""
 
-    def maps(source: str, side: int, name: str) -> list[onnx.NodeProto]:
-        return [
-            helper.make_node("Cast", [source], [f"{name}_f"], to=TensorProto.FLOAT),
-            helper.make_node("Transpose", [f"{name}_f"], [f"{name}_t"], perm=[0, 3, 1, 2]),
-            helper.make_node("ReduceMean", [f"{name}_t", "channel_axis"], [f"{name}_g"], keepdims=1),
-            helper.make_node(
-                "AveragePool", [f"{name}_g"], [f"{name}_p"], kernel_shape=[side // 2] * 2, strides=[side // 2] * 2
-            ),
-            helper.make_node("Div", [f"{name}_p", "half"], [f"{name}_d"]),
-            helper.make_node("Sub", [f"{name}_d", "one"], [f"{name}_s"]),
-        ]
-
     nodes = [
-        *maps("whole", WHOLE, "w"),
-        *maps("crops", CROP, "c"),
-        helper.make_node("Mul", ["w_s", "five"], ["w_all"]),
-        helper.make_node("ReduceMean", ["w_all", "space_axes"], ["w_mean"], keepdims=0),
-        helper.make_node("Reshape", ["w_mean", "flat"], ["logits"]),
-        helper.make_node("Reshape", ["w_s", "whole_shape"], ["whole_map"]),
-        helper.make_node("Reshape", ["c_s", "crop_shape"], ["crop_maps"]),
+        helper.make_node("Cast", ["views"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats", "channel_axis"], ["grey"], keepdims=0),
+        helper.make_node("Div", ["grey", "half"], ["scaled"]),
+        helper.make_node("Sub", ["scaled", "one"], ["centred"]),
+        helper.make_node("Split", ["centred"], ["top", "bottom"], axis=1, num_outputs=2),
+    ]
+    for row in ("top", "bottom"):
+        parts = [f"{row}_{side}" for side in ("left", "right")]
+        nodes.append(helper.make_node("Split", [row], parts, axis=2, num_outputs=2))
+        nodes += [helper.make_node("ReduceMean", [each, "space_axes"], [f"{each}_mean"], keepdims=1) for each in parts]
+        nodes.append(helper.make_node("Concat", [f"{each}_mean" for each in parts], [f"{row}_cells"], axis=2))
+    nodes += [
+        helper.make_node("Concat", ["top_cells", "bottom_cells"], ["whole_maps"], axis=1),
+        helper.make_node("Identity", ["whole_maps"], ["crop_maps"]),
+        helper.make_node("ReduceMean", ["whole_maps"], ["brightness"], keepdims=0),
+        helper.make_node("Mul", ["brightness", "five"], ["whole_logits"]),
+        helper.make_node("Mul", ["brightness", "nought"], ["crop_logits"]),
     ]
     constants = {
-        "channel_axis": np.array([1], np.int64),
-        "space_axes": np.array([2, 3], np.int64),
+        "channel_axis": np.array([3], np.int64),
+        "space_axes": np.array([1, 2], np.int64),
         "half": np.array(127.5, np.float32),
         "one": np.array(1.0, np.float32),
-        "five": np.arange(1, 6, dtype=np.float32).reshape(1, 5, 1, 1),
-        "flat": np.array([5], np.int64),
-        "whole_shape": np.array([2, 2], np.int64),
-        "crop_shape": np.array([-1, 2, 2], np.int64),
+        "five": np.arange(1, 6, dtype=np.float32),
+        "nought": np.zeros(5, np.float32),
     }
     graph = helper.make_graph(
         nodes,
         "tiny",
+        [helper.make_tensor_value_info("views", TensorProto.UINT8, ["n", "side", "side", 3])],
         [
-            helper.make_tensor_value_info("whole", TensorProto.UINT8, [1, WHOLE, WHOLE, 3]),
-            helper.make_tensor_value_info("crops", TensorProto.UINT8, ["n", CROP, CROP, 3]),
-        ],
-        [
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [5]),
-            helper.make_tensor_value_info("whole_map", TensorProto.FLOAT, [2, 2]),
+            helper.make_tensor_value_info("whole_logits", TensorProto.FLOAT, [5]),
+            helper.make_tensor_value_info("crop_logits", TensorProto.FLOAT, [5]),
+            helper.make_tensor_value_info("whole_maps", TensorProto.FLOAT, ["n", 2, 2]),
             helper.make_tensor_value_info("crop_maps", TensorProto.FLOAT, ["n", 2, 2]),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],

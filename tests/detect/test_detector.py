@@ -13,7 +13,7 @@ from fakes import change_manifest as change
 from fakes import profiles, verdict
 from PIL import Image
 
-from zhentu.detect.detector import Detector
+from zhentu.detect.detector import Detector, Seen
 from zhentu.detect.heatmap import heatmaps_of, overlay, place_map, render
 from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.detect.views import Box
@@ -51,9 +51,43 @@ def test_calibration_stretches_the_logit(folder: Path, picture: Picture) -> None
 
 @pytest.mark.parametrize("logits", [[-4, 1, 0, 2, -9], [3, -3, -3, -3, -3], [-5, -5, -5, -5, -4.9]])
 def test_forged_is_the_highest_of_the_five(entry: ModelEntry, folder: Path, logits: list[float]) -> None:
-    scores = Detector(entry, folder).scores_of(np.array(logits, np.float32))
+    halves, places = np.array(logits, np.float32) / 2, np.zeros((2, 2), np.float32)
+    scores = Detector(entry, folder).scores_of(Seen(halves, places, halves, places[None]))
     five = [scores.of(category) for category in CATEGORIES]
     assert scores.forged == max(five) == pytest.approx(1 / (1 + np.exp(-max(logits))))
+
+
+def settling(folder: Path, below: float, intercept: float = 0.5) -> Detector:
+    """A detector whose first look settles pictures when every part of the logits is under `below`."""
+    lines = {category.value: {"slope": 1.0, "intercept": intercept} for category in CATEGORIES}
+    change(folder, first_look={"below": {category.value: below for category in CATEGORIES}, "calibration": lines})
+    return Detector(Manifest.load(folder).active_entry, folder)
+
+
+def test_the_first_look_settles_a_picture_when_all_five_are_low_enough(folder: Path) -> None:
+    detector = settling(folder, below=0.0)
+    dark, bright = (decode(encoded(Image.new("RGB", (64, 64), (v, v, v)), "PNG")) for v in (40, 220))
+    settled, seen = detector.detect(dark), detector.detect(bright)
+    assert (settled.crops_seen, seen.crops_seen) == (0, 3)
+    # Read by its own line: the tiny model's logits are k times the brightness around 0.
+    expected = 1 / (1 + np.exp(-(40 / 127.5 - 1 + 0.5)))
+    assert settled.scores.material_mismatch == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("open_one", list(CATEGORIES))
+def test_one_output_that_is_not_low_enough_asks_for_the_closer_look(folder: Path, open_one: Category) -> None:
+    lines = {category.value: {"slope": 1.0, "intercept": 0.0} for category in CATEGORIES}
+    below = {category.value: -9.0 if category is open_one else 9.0 for category in CATEGORIES}
+    change(folder, first_look={"below": below, "calibration": lines})
+    grey = decode(encoded(Image.new("RGB", (64, 64), (120, 120, 120)), "PNG"))
+    assert Detector(Manifest.load(folder).active_entry, folder).detect(grey).crops_seen == 3
+
+
+def test_a_settled_picture_has_the_same_scores_with_heatmaps(folder: Path, picture: Picture) -> None:
+    detector = settling(folder, below=9.0)
+    plain, shown = detector.detect(picture), detector.detect(picture, with_heatmaps=True)
+    assert plain.crops_seen == shown.crops_seen == 0
+    assert plain.scores == shown.scores and len(shown.heatmaps) == len(CATEGORIES)
 
 
 def test_an_altered_file_is_refused(entry: ModelEntry, folder: Path) -> None:
@@ -64,8 +98,14 @@ def test_an_altered_file_is_refused(entry: ModelEntry, folder: Path) -> None:
 
 
 def test_views_that_do_not_fit_the_graph_are_refused(folder: Path, entry: ModelEntry) -> None:
-    change(folder, views={"whole_size": 48, "crop_size": 16, "crop_count": 3})
-    with pytest.raises(ModelError, match="48x48x3"):
+    graph = onnx.load(str(folder / entry.file))
+    for size in graph.graph.input[0].type.tensor_type.shape.dim[1:3]:
+        size.dim_value = 32
+    content = graph.SerializeToString()
+    (folder / entry.file).write_bytes(content)
+    views = {"whole_size": 48, "crop_size": 32, "crop_count": 3}
+    change(folder, views=views, sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(ModelError, match="48 pixels"):
         Detector(Manifest.load(folder).active_entry, folder)
 
 
@@ -119,9 +159,8 @@ def test_a_graph_of_six_logits_is_refused_in_words(entry: ModelEntry, folder: Pa
     graph = onnx.load(str(folder / entry.file))
     graph.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 6
     for each in graph.graph.initializer:
-        if each.name in ("five", "flat"):
-            wide = np.ones((1, 6, 1, 1), np.float32) if each.name == "five" else np.array([6], np.int64)
-            each.CopyFrom(onnx.numpy_helper.from_array(wide, each.name))
+        if each.name == "five":
+            each.CopyFrom(onnx.numpy_helper.from_array(np.ones(6, np.float32), each.name))
     content = graph.SerializeToString()
     (folder / entry.file).write_bytes(content)
     change(folder, sha256=hashlib.sha256(content).hexdigest())

@@ -13,7 +13,7 @@ import pytest
 import torch
 from smoke import smoke_manifest
 
-from zhentu.detect.detector import Detector
+from zhentu.detect.detector import Detector, Seen
 from zhentu.detect.models import Manifest, samples_folder
 from zhentu.errors import UsageError
 from zhentu.intake.decode import decode
@@ -72,10 +72,12 @@ def test_serving_gives_the_logits_that_the_heads_gave_of_the_features(line: Path
     for look in ("whole", "crops"):
         tokens = getattr(SPEC.fit, look).tokens
         looks.append(heads[look].logits(fit.read_tokens(getattr(looked, look), tokens))[0])
-    logits = (np.stack(looks, 1) * np.array(fitted["fusion"])).sum(1)
     detector = Detector(entry, line / "models")
     served = detector.detect(decode(path.read_bytes())).scores.as_dict()
-    assert detector.scores_of(logits.astype(np.float32)).as_dict() == pytest.approx(served, abs=5e-3)
+    parts = (np.stack(looks, 1) * np.array(fitted["fusion"])).astype(np.float32)
+    places = np.zeros((1, 1), np.float32)
+    seen = Seen(parts[:, 0], places, parts[:, 1], places[None])
+    assert detector.scores_of(seen).as_dict() == pytest.approx(served, abs=5e-3)
 
 
 def test_the_manifest_entry_holds_prior_profiles_and_the_balanced_thresholds(line: Path) -> None:

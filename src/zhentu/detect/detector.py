@@ -1,29 +1,49 @@
-"""A picture in, a verdict out: views, one ONNX Runtime call, calibration."""
+"""A picture in, a verdict out: views, a look at the whole picture, a closer one where it is needed, calibration.
+
+The first look settles most genuine pictures: when none of the five can be lifted over a threshold by what crops show,
+none is looked at (a cascade, Viola & Jones 2001). What decides that stands in the manifest, so that the same picture
+gets the same verdict whatever the policy and the load.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from zhentu.detect.calibration import sigmoid
+from zhentu.detect.calibration import Platt, sigmoid
 from zhentu.detect.heatmap import heatmaps_of, place_map
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.models import FirstLook, ModelEntry
 from zhentu.detect.sessions import open_session
 from zhentu.detect.views import Views, make_views
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
-from zhentu.types import CATEGORIES, Heatmap, ModelRef, Picture, Scores, Verdict
+from zhentu.types import CATEGORIES, Category, Heatmap, ModelRef, Picture, Scores, Verdict
 
 # Of a probability: processors round differently, int8 more so; an altered model, or int8 on a processor whose 8-bit
 # sums overflow, is further off.
 GOLDEN_TOLERANCE = {"fp32": 5e-3, "int8": 3e-2}
-_INPUTS = ("whole", "crops")
-_GRAPH_OUTPUTS = ("logits", "whole_map", "crop_maps")
+GRAPH_OUTPUTS = ("whole_logits", "crop_logits", "whole_maps", "crop_maps")
+_INPUT = "views"
+_Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the looks said: parts of the logits float32 (5,), and log-odds that a place is forged, (h, w) and (N, h, w).
+
+    The crops' are None where the first look settled the picture.
+    """
+
+    whole: _Floats
+    whole_map: _Floats
+    crops: _Floats | None = None
+    crop_maps: _Floats | None = None
 
 
 class Detector:
@@ -37,8 +57,8 @@ class Detector:
         self, entry: ModelEntry, folder: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
     ) -> None:
         self._entry = entry
-        self._slope = np.array([entry.calibration[each].slope for each in CATEGORIES])
-        self._intercept = np.array([entry.calibration[each].intercept for each in CATEGORIES])
+        self._both = _Lines(entry.calibration)
+        self._first = _FirstLines(entry.first_look) if entry.first_look is not None else None
         self._session = _open(entry, folder, threads, providers)
 
     @property
@@ -52,29 +72,53 @@ class Detector:
         return self._entry
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        """Score one picture; heatmaps, one per category, only where asked for."""
+        """Score one picture; heatmaps, one per category, only where asked for.
+
+        Heatmaps are made of both looks, the scores are the same with and without them.
+        """
         views = make_views(picture.rgb, self._entry.views)
-        logits, whole_map, crop_maps = self.run(views)
-        scores = self.scores_of(logits)
+        seen = self.look(views)
+        scores = self.scores_of(seen)
         heatmaps: tuple[Heatmap, ...] = ()
         if with_heatmaps:
-            maps, size = (sigmoid(whole_map), sigmoid(crop_maps)), self._entry.views.crop_size
+            closer = seen if seen.crop_maps is not None else self._closer(seen, views)
+            assert closer.crop_maps is not None  # noqa: S101 - just looked at
+            maps, size = (sigmoid(closer.whole_map), sigmoid(closer.crop_maps)), self._entry.views.crop_size
             places = place_map(*maps, views.boxes, size, picture.height, picture.width)
             heatmaps = heatmaps_of(places, scores, self._entry.stands_out)
-        return Verdict(scores=scores, model=self.model, heatmaps=heatmaps)
+        crops = 0 if seen.crops is None else len(views.crops)
+        return Verdict(scores=scores, model=self.model, heatmaps=heatmaps, crops_seen=crops)
 
-    def run(self, views: Views) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """The raw graph: logits float32 (5,), and log-odds that a place is forged: whole (h, w), crops (N, h2, w2)."""
-        logits, whole_map, crop_maps = self._session.run(_GRAPH_OUTPUTS, {"whole": views.whole, "crops": views.crops})
-        return np.asarray(logits), np.asarray(whole_map), np.asarray(crop_maps)
+    def look(self, views: Views) -> Seen:
+        """The whole picture, and its crops unless that settled it."""
+        outputs = ("whole_logits", "whole_maps")
+        whole, maps = (np.asarray(each) for each in self._session.run(outputs, {_INPUT: views.whole}))
+        seen = Seen(whole, maps[0])
+        return seen if self._settles(whole) else self._closer(seen, views)
 
-    def scores_of(self, logits: npt.NDArray[np.float32]) -> Scores:
-        """Calibrated scores of the graph's logits (5,).
+    def both_looks(self, views: Views) -> Seen:
+        """The whole picture and its crops, whatever the first look says."""
+        seen = self.look(views)
+        return seen if seen.crops is not None else self._closer(seen, views)
+
+    def _closer(self, seen: Seen, views: Views) -> Seen:
+        crops, maps = self._session.run(("crop_logits", "crop_maps"), {_INPUT: views.crops})
+        return Seen(seen.whole, seen.whole_map, np.asarray(crops), np.asarray(maps))
+
+    def _settles(self, whole: _Floats) -> bool:
+        return self._first is not None and bool((whole < self._first.below).all())
+
+    def scores_of(self, seen: Seen) -> Scores:
+        """Calibrated scores of what was seen.
 
         `forged`, that any of the five holds, is the highest of them: the least it can be, P(any) >= P(one), and
         the most that is known, because pictures of several offences are too rare to learn how these go together.
         """
-        five = sigmoid(self._slope * logits + self._intercept)
+        if seen.crops is not None:
+            five = self._both.read(seen.whole + seen.crops)
+        else:
+            assert self._first is not None  # noqa: S101 - only then is a picture settled early
+            five = self._first.read(seen.whole)
         named = {label.value: float(p) for label, p in zip(CATEGORIES, five, strict=True)}
         return Scores(**named, forged=max(named.values()))
 
@@ -104,19 +148,39 @@ class Detector:
 
 def _open(entry: ModelEntry, folder: Path, threads: int, providers: Sequence[str]) -> ort.InferenceSession:
     session = open_session(folder / entry.file, entry.sha256, entry.weights, threads, providers)
-    expected = {"whole": entry.views.whole_size, "crops": entry.views.crop_size}
     shapes = {each.name: each.shape for each in session.get_inputs()}
     given = {each.name: each.shape for each in session.get_outputs()}
-    if set(shapes) != set(_INPUTS) or tuple(given) != _GRAPH_OUTPUTS:
+    if set(shapes) != {_INPUT} or tuple(given) != GRAPH_OUTPUTS:
         raise ModelError(
-            f"{entry.file}: graph takes {sorted(shapes)} and gives {tuple(given)}; expected {_INPUTS}, {_GRAPH_OUTPUTS}"
+            f"{entry.file}: graph takes {sorted(shapes)} and gives {tuple(given)}; expected {_INPUT!r}, {GRAPH_OUTPUTS}; "
+            "a model of another version of zhentu? Take one that belongs to this version"
         )
-    if given["logits"] != [len(CATEGORIES)]:
+    if given["whole_logits"] != [len(CATEGORIES)]:
         raise ModelError(
-            f"{entry.file}: graph gives logits of shape {given['logits']}, expected is one for each of the five "
+            f"{entry.file}: graph gives logits of shape {given['whole_logits']}, expected is one for each of the five "
             "outputs; it is a model of another version of zhentu: take one that belongs to this version"
         )
-    for name, side in expected.items():
-        if shapes[name][1:] != [side, side, 3]:
-            raise ModelError(f"{entry.file}: input {name} is {shapes[name]}, the manifest's views say {side}x{side}x3")
+    for side in (entry.views.whole_size, entry.views.crop_size):
+        if any(isinstance(size, int) and size != side for size in shapes[_INPUT][1:3]):
+            raise ModelError(f"{entry.file}: views are {shapes[_INPUT]}, the manifest's are {side} pixels a side")
     return session
+
+
+class _Lines:
+    """Platt's lines of the five, over arrays in their order."""
+
+    def __init__(self, lines: Mapping[Category, Platt]) -> None:
+        self.slope = np.array([lines[each].slope for each in CATEGORIES])
+        self.intercept = np.array([lines[each].intercept for each in CATEGORIES])
+
+    def read(self, logits: _Floats) -> npt.NDArray[np.float64]:
+        """Logits (5,) -> probabilities (5,)."""
+        return np.asarray(sigmoid(self.slope * logits + self.intercept))
+
+
+class _FirstLines(_Lines):
+    """How the first look is read, and under what it settles."""
+
+    def __init__(self, first: FirstLook) -> None:
+        super().__init__(first.calibration)
+        self.below = np.array([first.below[each] for each in CATEGORIES])

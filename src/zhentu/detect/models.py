@@ -103,6 +103,19 @@ class ProfilePoints:
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class FirstLook:
+    """When the whole look alone settles a picture, and how it then is read.
+
+    below: the look's part of the logit under which an output is settled; a picture is, when all five are. They lie where
+    no crop of 999 in 1,000 genuine pictures could lift a score over the lowest threshold of any profile.
+    calibration: of the part alone, for settled pictures.
+    """
+
+    below: Mapping[Category, float]
+    calibration: Mapping[Category, Platt]
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class ListedFile:
     """What every entry has: which model it is, and the file with its graph."""
 
@@ -130,6 +143,7 @@ class ModelEntry(ListedFile):
     exact.
     weights: files that the graph needs beside its own.
     reference: histogram of each output's scores on genuine pictures, ten equal bins from 0 to 1, for drift.
+    first_look: None = every picture gets both looks.
     """
 
     labels: tuple[Category, ...]
@@ -148,6 +162,7 @@ class ModelEntry(ListedFile):
     category_prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
     profiles: Mapping[Profile, ProfilePoints] = Field(default_factory=dict)
     stands_out: Probability = 0.25
+    first_look: FirstLook | None = None
 
     @property
     def stated_prior(self) -> dict[Category, float]:

@@ -268,6 +268,7 @@ class Verdict:
 
     prior: the shares of pictures at which the scores are read, by category; those left out are the model's own.
     frame: which frame it speaks of, where the picture has several: the one that came out worst of `frames_seen`.
+    crops_seen: native crops that were looked at; 0 = the look at the whole picture settled it.
     """
 
     scores: Scores
@@ -277,6 +278,7 @@ class Verdict:
     frame: Frame | None = None
     frames_seen: int = 1
     prior: Mapping[Category, float] = field(default_factory=dict)
+    crops_seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
