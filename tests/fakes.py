@@ -36,7 +36,6 @@ WHOLE, CROP = 32, 16
 
 def tiny_graph() -> onnx.ModelProto:
     """Logits grow with the mean brightness of the whole picture; maps are brightness over 2 x 2 cells."""
-
     nodes = [
         helper.make_node("Cast", ["views"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats", "channel_axis"], ["grey"], keepdims=0),

@@ -153,3 +153,9 @@ def test_what_decides_differs_with_profile_and_prior(detector: FakeDetector, pol
     decisions = [screener.screen(inquiry).record.decision for screener in screeners]
     assert [each.action for each in decisions] == [Action.ALLOW, Action.REVIEW, Action.ALLOW]
     assert [each.profile for each in decisions] == [Profile.BALANCED, Profile.STRICT, Profile.BALANCED]
+
+
+def test_a_picture_that_the_whole_look_settled_says_so(look, detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no crop" not in look().evidence[-1].detail
+    monkeypatch.setattr(detector, "detect", lambda picture, with_heatmaps=False: replace(verdict(), crops_seen=0))
+    assert "no crop was looked at" in look().evidence[-1].detail

@@ -351,10 +351,10 @@ def _model_evidence(verdict: Verdict | None, earlier: EarlierVerdict | None, set
     elif verdict is not None and earlier is not None:
         where = f", in record {earlier.record_id}" if earlier.record_id else ""
         before = f"the same bytes were scored by {verdict.model} before{where}"
-        detail = f"{before}; the model was not run{_frame_words(verdict)}"
+        detail = f"{before}; the model was not run{_look_words(verdict)}"
         yield Evidence(EvidenceKind.HASH, "known_picture", detail, Trust.MEASURED, score=verdict.scores.forged)
     elif verdict is not None:
-        detail = f"{verdict.model} gives {verdict.scores.forged:.3f} that any of the five holds{_frame_words(verdict)}"
+        detail = f"{verdict.model} gives {verdict.scores.forged:.3f} that any of the five holds{_look_words(verdict)}"
         yield Evidence(EvidenceKind.MODEL, "model_scores", detail, Trust.MEASURED, score=verdict.scores.forged)
 
 
@@ -371,8 +371,10 @@ def _what_compared(comparison: Comparison, count: int) -> str:
     return "; ".join(parts)[:300]
 
 
-def _frame_words(verdict: Verdict) -> str:
-    return f"; {verdict.frame}, the worst of {verdict.frames_seen} looked at" if verdict.frame else ""
+def _look_words(verdict: Verdict) -> str:
+    frame = f"; {verdict.frame}, the worst of {verdict.frames_seen} looked at" if verdict.frame else ""
+    settled = "; the look at the whole picture settled it, no crop was looked at" if verdict.crops_seen == 0 else ""
+    return frame + settled
 
 
 def _comparison_evidence(comparison: Comparison | None, count: int, sent: int, installed: bool) -> Iterator[Evidence]:

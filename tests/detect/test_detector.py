@@ -87,7 +87,8 @@ def test_a_settled_picture_has_the_same_scores_with_heatmaps(folder: Path, pictu
     detector = settling(folder, below=9.0)
     plain, shown = detector.detect(picture), detector.detect(picture, with_heatmaps=True)
     assert plain.crops_seen == shown.crops_seen == 0
-    assert plain.scores == shown.scores and len(shown.heatmaps) == len(CATEGORIES)
+    assert plain.scores == shown.scores
+    assert len(shown.heatmaps) == len(CATEGORIES)
 
 
 def test_an_altered_file_is_refused(entry: ModelEntry, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """What a GPU tuned, as the run folder that locate, export, quantize and evaluate read.
 
-    python -m zhentu_training.adopt --tuned DOWNLOADED --shards runs/carry --manifest runs/set/manifest.csv --run runs/tuned
+    python -m zhentu_training.adopt --tuned DOWNLOADED --shards runs/carry --manifest runs/set/manifest.csv --run RUN
 
 DOWNLOADED holds what `zhentu_training.tune` wrote: weights-*.npz and rest.npz of the run on all pictures, and a file a
 fold. The encoder is taken `--share` of the way from the frozen one to the tuned one: half way kept what CLIP knows of

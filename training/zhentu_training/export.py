@@ -135,7 +135,8 @@ def parity(model: ZhentuModel, detector: Detector, pictures: list[Path], spec: T
         scores = [detector.scores_of(each).as_dict() for each in (expected, served)]
         worst = max(worst, *(abs(scores[0][name] - scores[1][name]) for name in scores[0]))
         for ours, theirs in ((expected.whole_map, served.whole_map), (expected.crop_maps, served.crop_maps)):
-            assert ours is not None and theirs is not None  # noqa: S101 - both looks were taken
+            assert ours is not None  # noqa: S101 - both looks were taken
+            assert theirs is not None  # noqa: S101
             worst = max(worst, float(np.abs(sigmoid(ours) - sigmoid(theirs)).max()))
     return worst
 

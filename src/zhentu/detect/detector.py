@@ -152,8 +152,8 @@ def _open(entry: ModelEntry, folder: Path, threads: int, providers: Sequence[str
     given = {each.name: each.shape for each in session.get_outputs()}
     if set(shapes) != {_INPUT} or tuple(given) != GRAPH_OUTPUTS:
         raise ModelError(
-            f"{entry.file}: graph takes {sorted(shapes)} and gives {tuple(given)}; expected {_INPUT!r}, {GRAPH_OUTPUTS}; "
-            "a model of another version of zhentu? Take one that belongs to this version"
+            f"{entry.file}: graph takes {sorted(shapes)} and gives {tuple(given)}; expected {_INPUT!r} and "
+            f"{GRAPH_OUTPUTS}; a model of another version of zhentu? Take one that belongs to this version"
         )
     if given["whole_logits"] != [len(CATEGORIES)]:
         raise ModelError(

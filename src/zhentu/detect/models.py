@@ -106,8 +106,8 @@ class ProfilePoints:
 class FirstLook:
     """When the whole look alone settles a picture, and how it then is read.
 
-    below: the look's part of the logit under which an output is settled; a picture is, when all five are. They lie where
-    no crop of 999 in 1,000 genuine pictures could lift a score over the lowest threshold of any profile.
+    below: the look's part of the logit under which an output is settled; a picture is, when all five are. They lie
+    where no crop of 999 in 1,000 genuine pictures could lift a score over the lowest threshold of any profile.
     calibration: of the part alone, for settled pictures.
     """
 
