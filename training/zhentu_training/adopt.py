@@ -1,11 +1,11 @@
 """What a GPU tuned, as the run folder that locate, export, quantize and evaluate read.
 
-    python -m zhentu_training.adopt --tuned DOWNLOADED --shards runs/carry --manifest runs/set/manifest.csv --run RUN
+    python -m zhentu_training.adopt --tuned HOME --shards runs/carry --manifest runs/set/manifest.csv --run runs/tuned
 
-DOWNLOADED holds what `zhentu_training.tune` wrote: weights-*.npz and rest.npz of the run on all pictures, and a file a
-fold. The encoder is taken `--share` of the way from the frozen one to the tuned one: half way kept what CLIP knows of
-strangers and most of what tuning added (WiSE-FT, Wortsman et al. 2022). Fusion, calibration and thresholds are fitted
-on what the folds' models, half way too, said of sources they never saw.
+HOME holds what `zhentu_training.gpu.tune` wrote: plan.json, weights-*.npz and rest.npz of the run on all pictures, and
+a file a fold of the same design. The encoder is taken `--share` of the way from the frozen one to the tuned one: half
+way kept what CLIP knows of strangers and most of what tuning added (WiSE-FT, Wortsman et al. 2022). Fusion, calibration
+and thresholds are fitted on what the folds' models, half way too, said of sources they never saw.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from zhentu_training.carry import ENCODER
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Sample, digest
 from zhentu_training.features import LOOKS, pictures_of
 from zhentu_training.fit import CALIBRATION, HELD_OUT, calibrated, save_heads
+from zhentu_training.gpu.arrays import floating
+from zhentu_training.gpu.plan import ENCODER, PLAN
 from zhentu_training.heads import FittedHead
 from zhentu_training.rows import Rows
-from zhentu_training.tuned_weights import floating, write_encoder
+from zhentu_training.tuned_weights import write_encoder
 
 ENCODER_OF_RUN = "encoder.npz"
 _VIT = "vit."
@@ -34,7 +35,7 @@ _VIEW_OF = {"native": 1, "web": 2}  # which crop judges a picture on a road; the
 
 
 def read_tuned(folder: Path) -> dict[str, np.ndarray]:
-    """All arrays of the tuned model by the names of `tune.Model`, float32."""
+    """All arrays of the tuned model by the names of `gpu.network.Model`, float32."""
     integers = [dict(np.load(path)) for path in sorted(folder.glob("weights-*.npz"))]
     with np.load(folder / "rest.npz") as rest:
         return floating({name: value for part in [*integers, dict(rest)] for name, value in part.items()})
@@ -61,10 +62,9 @@ def heads_of(tuned: Mapping[str, np.ndarray]) -> list[FittedHead]:
 
 def judged_folds(folder: Path, kind: str) -> dict[str, np.ndarray]:
     """Logits (3 views, 5) that the folds' models gave, by the name of the picture. kind: plain | tuned | blend."""
+    design = json.loads((folder / PLAN).read_text(encoding="utf-8"))["name"]  # others may lie beside it
     found: dict[str, np.ndarray] = {}
-    for path in sorted(folder.glob("*-[0-9].npz")):
-        if path.name.startswith("weights"):
-            continue
+    for path in sorted(folder.glob(f"{design}-[0-9]*.npz")):
         with np.load(path) as fold:
             found |= dict(zip(map(str, fold["names"]), fold[f"{kind}_logits"], strict=True))
     return found
@@ -121,7 +121,7 @@ def adopt(folder: Path, shards: Path, samples: Sequence[Sample], spec: TrainSpec
 def main(argv: Sequence[str] | None = None) -> None:
     """Read what came back, write the run folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tuned", type=Path, required=True, help="what zhentu_training.tune wrote")
+    parser.add_argument("--tuned", type=Path, required=True, help="what zhentu_training.gpu.tune wrote")
     parser.add_argument("--shards", type=Path, required=True, help="of zhentu_training.carry")
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
     parser.add_argument("--run", type=Path, required=True)

@@ -4,7 +4,7 @@
 
 A machine that is lent for minutes is fed through a narrow door: shards of under 60 MiB. Each holds, a picture: the
 web copy's own JPEG (long side 512, quality 88), from which the whole look and the web crops are cut, and the window
-around the native crop as JPEG 95 without chroma subsampling. `zhentu_training.tune` reads them with torch and OpenCV
+around the native crop as JPEG 95 without chroma subsampling. `zhentu_training.gpu` reads them with torch and OpenCV
 alone, so that nothing else of the project need be installed there.
 """
 
@@ -29,6 +29,7 @@ from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.crossval import folds_for
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.features import pictures_of, taught_native
+from zhentu_training.gpu.plan import ENCODER, MASK, WEB
 from zhentu_training.locate import read_mask
 from zhentu_training.model import build_backbone
 from zhentu_training.progress import track
@@ -37,9 +38,7 @@ from zhentu_training.tuned_weights import write_encoder
 
 WEB_QUALITY, CROP_QUALITY = 88, 95
 AROUND = 16  # pixels of the native picture kept around the crop, for crops that are moved while training
-MASK = 64  # cells a side of a mask over the whole picture
 _SHARD_BYTES = 56 * 2**20
-ENCODER = "encoder.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +94,7 @@ def _at_least(rgb: np.ndarray, size: int) -> np.ndarray:
 
 
 def _shrunk_web(rgb: np.ndarray) -> np.ndarray:
-    scale = min(512 / max(rgb.shape[:2]), 1.0)
+    scale = min(WEB / max(rgb.shape[:2]), 1.0)
     size = (max(round(rgb.shape[1] * scale), 32), max(round(rgb.shape[0] * scale), 32))
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
 

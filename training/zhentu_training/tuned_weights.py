@@ -18,9 +18,9 @@ from torch import nn
 
 from zhentu.detect.models import Manifest, models_folder
 from zhentu.errors import UsageError
+from zhentu_training.gpu.arrays import STEP, floating, in_steps
 from zhentu_training.pack import SCALE, WHOLE
 
-STEP = ".step"  # behind the name of a matrix: its channels' steps
 _PREFIX = "encoder.backbone."
 _MATRICES = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")  # of a block, in the order in which they are multiplied
 
@@ -46,19 +46,12 @@ def read_encoder(path: Path) -> dict[str, np.ndarray]:
         return floating(dict(kept))
 
 
-def floating(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Integers times their steps; all float32."""
-    plain = {name: value.astype(np.float32) for name, value in arrays.items() if not name.endswith(STEP)}
-    return {name: value * arrays[name + STEP] if name + STEP in arrays else value for name, value in plain.items()}
-
-
 def write_encoder(arrays: Mapping[str, np.ndarray], path: Path, levels: int = 127) -> None:
     """Keep an encoder as it will be served: matrices of blocks as int8 with a step a channel, all else float32."""
     kept: dict[str, np.ndarray] = {}
     for name, value in arrays.items():
         if name.startswith("blocks.") and value.ndim == 2:
-            step = np.abs(value).max(1, keepdims=True) / levels
-            kept[name], kept[name + STEP] = np.round(value / step).astype(np.int8), step.astype(np.float32)
+            kept[name], kept[name + STEP] = in_steps(value, levels)
         else:
             kept[name] = value.astype(np.float32)
     np.savez(path, **kept)
