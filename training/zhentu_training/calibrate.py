@@ -124,8 +124,8 @@ def first_look(
 ) -> FirstLook:
     """Under what the whole look alone settles a picture: no crop could lift it over any profile's lowest threshold.
 
-    looks: logits out of fold (n, 2, 5).  genuine (n,) bool, source (n,): whose crops say how far crops lift, all but one
-    in a thousand.  A settled picture is read as if its crops had said what crops of such pictures say in the mean.
+    looks: logits out of fold (n, 2, 5).  genuine (n,) bool, source (n,): whose crops say how far crops lift, all but
+    one in a thousand.  A settled picture is read as if its crops had said what crops of such pictures say in the mean.
     """
     whole, crops = (looks * fusion.weights.T).transpose(1, 0, 2)
     lift = np.array([quantile(column, alike(source[genuine]), 1 - _LIFTED_FURTHER) for column in crops[genuine].T])

@@ -1,0 +1,98 @@
+"""Make an encoder fit for 8-bit products without changing what it computes (SmoothQuant, Xiao et al. 2023).
+
+    python -m zhentu_training.smooth --encoder runs/tuned/encoder.npz --pictures FOLDER
+
+A few channels of a transformer are far larger than the others and take a token's 8 bits from them. Part of their size
+is moved from the activations into the matrix that reads them: each channel is divided where it is made (a normalisation's
+weights, the values of the attention) and the matrix's column multiplied. In floating point the sums are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zhentu.detect.views import ViewSpec, make_views
+from zhentu.intake.decode import decode
+from zhentu_training.model import BackboneSpec, Branch
+from zhentu_training.progress import track
+from zhentu_training.tuned_weights import read_encoder, write_encoder
+
+_STRENGTH = 0.5  # how much of a channel's size is moved; the middle that the paper found best
+_LEAST = 1e-5
+_READ_BY = {"norm1": "attn.qkv", "norm2": "mlp.fc1"}  # what makes the channels, and the matrix that reads them
+
+
+@torch.inference_mode()
+def peaks_of(branch: Branch, views: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """The largest absolute value of each channel that enters a matrix, by its name. views: uint8 (N, S, S, 3)."""
+    found: dict[str, Tensor] = {}
+    hooks = []
+    for name, module in branch.backbone.named_modules():
+        if name.endswith((".attn.qkv", ".mlp.fc1", ".attn.proj")):
+
+            def keep(_: object, given: tuple[Tensor, ...], name: str = name) -> None:
+                most = given[0].abs().flatten(0, -2).amax(0)
+                found[name] = torch.maximum(found[name], most) if name in found else most
+
+            hooks.append(module.register_forward_pre_hook(keep))
+    for each in track(views, "largest values"):
+        for _ in branch.blocks(torch.from_numpy(each)):
+            pass
+    for hook in hooks:
+        hook.remove()
+    return {name: value.numpy() for name, value in found.items()}
+
+
+def smoothed(arrays: Mapping[str, np.ndarray], peaks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same encoder with channels evened out. arrays: by timm's names, float32."""
+    made = dict(arrays)
+    depth = 1 + max(int(name.split(".")[1]) for name in peaks)
+    for k in range(depth):
+        block = f"blocks.{k}"
+        for maker, reader in _READ_BY.items():
+            scale = _scale(peaks[f"{block}.{reader}"], made[f"{block}.{reader}.weight"])
+            made[f"{block}.{reader}.weight"] = made[f"{block}.{reader}.weight"] * scale
+            for part in ("weight", "bias"):
+                made[f"{block}.{maker}.{part}"] = made[f"{block}.{maker}.{part}"] / scale
+        # The attention adds up values, channel by channel: what divides a value's channel divides its sum.
+        scale = _scale(peaks[f"{block}.attn.proj"], made[f"{block}.attn.proj.weight"])
+        made[f"{block}.attn.proj.weight"] = made[f"{block}.attn.proj.weight"] * scale
+        divisor = np.concatenate([np.ones(2 * len(scale), np.float32), scale])  # queries and keys stay
+        made[f"{block}.attn.qkv.weight"] = made[f"{block}.attn.qkv.weight"] / divisor[:, None]
+        made[f"{block}.attn.qkv.bias"] = made[f"{block}.attn.qkv.bias"] / divisor
+    return made
+
+
+def _scale(peak: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """By what each channel is divided, float32 (D,), of geometric mean 1. weight: (out, D)."""
+    scale = (peak + _LEAST) ** _STRENGTH / (np.abs(weight).max(0) + _LEAST) ** (1 - _STRENGTH)
+    return np.asarray(scale / np.exp(np.log(scale).mean()), np.float32)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read, look at some pictures, write the encoder over itself."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--encoder", type=Path, required=True, help="encoder.npz of zhentu_training.adopt; $ZHENTU_TRAINING_ENCODER"
+    )
+    parser.add_argument("--pictures", type=Path, required=True, help="a folder of pictures as they will come")
+    parser.add_argument("--count", type=int, default=40)
+    arguments = parser.parse_args(argv)
+    paths = sorted(path for path in arguments.pictures.rglob("*.jpg"))
+    chosen = [paths[k] for k in np.random.default_rng(5).permutation(len(paths))[: arguments.count]]
+    spec = ViewSpec(224, 224, 1)
+    looks = [make_views(decode(path.read_bytes()).rgb, spec) for path in chosen]
+    branch = Branch(BackboneSpec(weights="tuned")).eval()
+    peaks = peaks_of(branch, [np.concatenate([each.whole, each.crops]) for each in looks])
+    write_encoder(smoothed(read_encoder(arguments.encoder), peaks), arguments.encoder)
+    print(f"{arguments.encoder}: evened out by {len(chosen)} pictures")
+
+
+if __name__ == "__main__":
+    main()
