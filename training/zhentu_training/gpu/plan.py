@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 WEB, WINDOW = 512, 256  # pixels: long side of the web copy; side of the plane that holds the window of a native crop
 MASK = 64  # cells a side of a mask over the whole picture
@@ -85,5 +86,6 @@ def changed(plan: Plan, settings: Sequence[str]) -> Plan:
         kind = type(getattr(plan, name))
         if kind is bool and value not in ("true", "false"):
             raise ValueError(f"{name}: true or false (got {value!r})")
-        plan = replace(plan, **{name: value == "true" if kind is bool else kind(value)})
+        change: dict[str, Any] = {name: value == "true" if kind is bool else kind(value)}
+        plan = replace(plan, **change)
     return plan
