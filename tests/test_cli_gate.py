@@ -58,7 +58,7 @@ def test_a_key_of_a_tenant_needs_a_gate_of_many(database: Database, monkeypatch:
     refused = run(app, ["keys", "create", "shop", "--tenant", "shop-a"])
     assert isinstance(refused.exception, UsageError)
     assert KeyStore(database).list() == ()
-    monkeypatch.setenv("ZHENTU_SINGLE_TENANT", "false")
+    monkeypatch.setenv("ZHENTU_GATE_SINGLE_TENANT", "false")
     made = run(app, ["keys", "create", "shop", "--tenant", "shop-a"])
     assert KeyStore(database).verify(made.stdout.strip().splitlines()[-1]).tenant == "shop-a"
     assert "shop-a" in run(app, ["keys", "list"]).stdout

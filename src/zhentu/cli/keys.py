@@ -40,7 +40,7 @@ def create(
     settings = load_settings()
     if settings.gate.single_tenant and tenant != DEFAULT_TENANT:
         raise UsageError(
-            "--tenant: this gate serves one tenant, and would refuse the key; set ZHENTU_SINGLE_TENANT=false first"
+            "--tenant: this gate serves one tenant, and would refuse the key; set ZHENTU_GATE_SINGLE_TENANT=false first"
         )
     with open_database(settings) as database:
         key, token = KeyStore(database).create(name, role, rate, _actor(), tenant)

@@ -1,4 +1,4 @@
-"""The words of the house: `enums` says what a word may be, `values` are the facts that cross folder borders.
+"""The words of the house: `enums` says what a word may be; `values` and `screening` cross folder borders.
 
 Pure: NumPy and the standard library only. Every value is immutable.
 """
@@ -28,27 +28,29 @@ from zhentu.types.enums import (
     SigningAlgorithm,
     Trust,
 )
+from zhentu.types.screening import (
+    EarlierVerdict,
+    Inquiry,
+    Record,
+    Screening,
+)
 from zhentu.types.values import (
     DEFAULT_TENANT,
     LEAST_QUALITY,
     BankHit,
     Comparison,
     Decision,
-    EarlierVerdict,
     Evidence,
     Fingerprint,
     Frame,
     Heatmap,
-    Inquiry,
     Listing,
     ModelRef,
     Picture,
     PictureFile,
     QuestionAnswer,
     Reason,
-    Record,
     Scores,
-    Screening,
     Threshold,
     Verdict,
     seller_of,
