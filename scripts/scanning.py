@@ -83,12 +83,16 @@ def cpu_seconds() -> float:
 
 @dataclass(frozen=True)
 class Watched:
-    """A finished command. parent_mb, tree_mb: the most resident memory of the process, and of it and its children."""
+    """A finished command. parent_mb, tree_mb: the most resident memory of the process, and of it and its children.
+
+    shared_once_mb: of the tree, pages that processes share (the model's) counted once.
+    """
 
     seconds: float
     cpu_seconds: float
     parent_mb: float
     tree_mb: float
+    shared_once_mb: float
 
 
 def environment(folder: Path, models: Path | None = None) -> dict[str, str]:
@@ -109,17 +113,18 @@ def watch(command: list[str], variables: dict[str, str]) -> Watched:
     began, cpu_began = time.perf_counter(), cpu_seconds()
     process = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     seen = psutil.Process(process.pid)
-    parent = tree = 0
+    parent = tree = once = 0
     while process.poll() is None:
+        own = total = shared = 0
         with suppress(psutil.NoSuchProcess):
             own = seen.memory_info().rss
-            total = own
-            for child in seen.children(recursive=True):
+            for each in (seen, *seen.children(recursive=True)):
                 with suppress(psutil.NoSuchProcess):
-                    total += child.memory_info().rss
-            parent, tree = max(parent, own), max(tree, total)
+                    memory = each.memory_full_info()
+                    total, shared = total + memory.rss, shared + memory.pss
+        parent, tree, once = max(parent, own), max(tree, total), max(once, shared)
         time.sleep(0.1)
     seconds = time.perf_counter() - began
     if process.returncode != 0:
         sys.exit(f"{' '.join(command)}: status {process.returncode}\n{process.stderr.read() if process.stderr else ''}")
-    return Watched(seconds, cpu_seconds() - cpu_began, parent / 2**20, tree / 2**20)
+    return Watched(seconds, cpu_seconds() - cpu_began, parent / 2**20, tree / 2**20, once / 2**20)

@@ -23,7 +23,7 @@ from zhentu_training.compare.encoder import Encoder
 from zhentu_training.compare.export import Fitted, export
 from zhentu_training.compare.heads import Heads, fit, logits_of
 from zhentu_training.compare.pairing import KINDS, UNKNOWN, pairs_of
-from zhentu_training.compare.train import calibrated, level, levels, looks_of
+from zhentu_training.compare.train import calibrated, centres, figures_of, level, levels, looks_of
 from zhentu_training.export import add_to_manifest
 from zhentu_training.forge.base import Materials
 from zhentu_training.model import BackboneSpec
@@ -168,6 +168,16 @@ def test_pairs_never_cross_splits_and_their_truth_is_that_of_their_kind(seen) ->
             assert first.colour != second.colour
         if pair.kind == "look-alike":
             assert dict(zip(QUESTIONS, pair.truth, strict=True))["colour"] == UNKNOWN
+
+
+def test_pairs_are_measured_once(seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, middle = pairs_of(seen, 5)[:3], centres(seen)
+    first = figures_of(tmp_path, seen, found, middle)
+    assert first.shape == (3, len(NAMES))
+    monkeypatch.setattr("zhentu_training.compare.train.looks_of", lambda *_: pytest.fail("measured again"))
+    assert np.array_equal(figures_of(tmp_path, seen, found, middle), first)
+    with pytest.raises(pytest.fail.Exception, match="again"):
+        figures_of(tmp_path, seen, found[:2], middle)
 
 
 def test_heads_learn_what_is_there_and_leave_unknown_answers_alone() -> None:

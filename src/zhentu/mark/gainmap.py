@@ -29,8 +29,9 @@ _HDR_NAMESPACES = (
 _GAIN_MAP_MARKS = (b"http://ns.adobe.com/hdr-gain-map/1.0/", b"http://ns.apple.com/HDRGainMap/1.0/", b"GainMap")
 _CAMERA_NAMESPACE = "http://ns.google.com/photos/1.0/camera/"
 _CAMERA_NAMES = ("MotionPhoto", "MicroVideo")  # the film of a moving photo stands behind the picture, too
-_DECLARED = re.compile(
-    rb"""\s+xmlns:[\w.-]{1,64}\s*=\s*["'](?:%s)["']""" % b"|".join(re.escape(each.encode()) for each in _HDR_NAMESPACES)
+_DECLARED = re.compile(  # from a run's first space on, not from each: a packet may hold a megabyte of padding
+    rb"""(?<!\s)\s++xmlns:[\w.-]{1,64}\s*=\s*["'](?:%s)["']"""
+    % b"|".join(re.escape(each.encode()) for each in _HDR_NAMESPACES)
 )
 
 

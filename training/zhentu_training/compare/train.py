@@ -24,7 +24,7 @@ from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 
 from zhentu.detect.calibration import Platt
-from zhentu.detect.figures import measure
+from zhentu.detect.figures import NAMES, measure
 from zhentu.detect.look import Look
 from zhentu.detect.models import QuestionLevels, TrainingData
 from zhentu.detect.questions import ANSWERED
@@ -60,6 +60,30 @@ def looks_of(sights: Sequence[Sight], centre: np.ndarray, class_centre: np.ndarr
             Look(sight.canvas, surface_of(sight.canvas), tokens, unit(sight.classes - class_centre), sight.found)
         )
     return looks
+
+
+def figures_of(
+    run: Path, sights: Sequence[Sight], pairs: Sequence[Pair], middle: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Figures (N, len(NAMES)) of every pair, kept in the run: the same pairs of the same sights are measured once.
+
+    middle: what `centres` says of the sights.
+    """
+    listed = [{name: getattr(pair, name) for name in Pair.__slots__} for pair in pairs]
+    digest = hashlib.sha256(json.dumps([NAMES, listed]).encode())
+    for each in middle:
+        digest.update(each.tobytes())
+    kept = run / "figures.npz"
+    if kept.is_file():
+        with np.load(kept) as stored:
+            if str(stored["digest"]) == digest.hexdigest():
+                return stored["figures"]
+    looks = looks_of(sights, *middle)
+    figures = np.stack(
+        [measure(looks[pair.first], looks[pair.second]).figures for pair in tqdm(pairs, desc="pairs", mininterval=10)]
+    )
+    np.savez(kept, figures=figures, digest=digest.hexdigest())
+    return figures
 
 
 def weights_of(pairs: Sequence[Pair]) -> np.ndarray:
@@ -117,15 +141,9 @@ def main() -> None:
     run: Path = arguments.run
     sights = [sight for path in sorted((run / "sights").glob("*[0-9].npz")) for sight in load(path)]
     pairs = pairs_of(sights, arguments.seed)
-    centre, class_centre = centres(sights)
-    looks = looks_of(sights, centre, class_centre)
-    figures = np.stack(
-        [measure(looks[pair.first], looks[pair.second]).figures for pair in tqdm(pairs, desc="pairs", mininterval=10)]
-    )
-    np.savez(run / "figures.npz", figures=figures)
     rows = [{name: getattr(pair, name) for name in Pair.__slots__} for pair in pairs]
-    (run / "pairs.json").write_text(json.dumps(rows), encoding="utf-8")
-
+    centre, class_centre = centres(sights)
+    figures = figures_of(run, sights, pairs, (centre, class_centre))
     judged = np.array([pair.split == "judge" for pair in pairs])
     taught = [pair for pair, out in zip(pairs, judged, strict=True) if not out]
     asked = [pair for pair, out in zip(pairs, judged, strict=True) if out]
