@@ -71,7 +71,7 @@ def parcel_of(sample: Sample, spec: ViewSpec) -> Parcel | None:
     right, bottom = min(box.x + box.w + AROUND, width), min(box.y + box.h + AROUND, height)
     window = _at_least(rgb[top:bottom, left:right], spec.crop_size)
     web = TIERS["web"](picture.rgb)
-    web_box = choose_boxes(whole_view(web, spec.whole_size), *web.shape[:2], spec)[0]
+    web_box = choose_boxes(whole_view(web, spec.whole_size), web.shape[0], web.shape[1], spec)[0]
     mask = np.zeros((MASK, MASK), np.uint8)
     if sample.mask is not None:
         mask = (cv2.resize(read_mask(sample, height, width), (MASK, MASK), interpolation=cv2.INTER_AREA) * 255).astype(

@@ -3,8 +3,8 @@
     python -m zhentu_training.smooth --encoder runs/tuned/encoder.npz --pictures FOLDER
 
 A few channels of a transformer are far larger than the others and take a token's 8 bits from them. Part of their size
-is moved from the activations into the matrix that reads them: each channel is divided where it is made (a normalisation's
-weights, the values of the attention) and the matrix's column multiplied. In floating point the sums are the same.
+is moved from the activations into the matrix that reads them: each channel is divided where it is made (the weights of
+a normalisation, the values of the attention) and the matrix's column multiplied. In floating point the sums are the same.
 """
 
 from __future__ import annotations
