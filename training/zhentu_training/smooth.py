@@ -4,7 +4,7 @@
 
 A few channels of a transformer are far larger than the others and take a token's 8 bits from them. Part of their size
 is moved from the activations into the matrix that reads them: each channel is divided where it is made (the weights of
-a normalisation, the values of the attention) and the column of the matrix multiplied. In floating point sums are the same.
+a normalisation, the values of the attention) and the column of the matrix multiplied. The sums are the same.
 """
 
 from __future__ import annotations
