@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zhentu.detect.compare import Comparer
-from zhentu.detect.compare_places import PlacesComparer
 from zhentu.detect.goods import GoodsFinder
-from zhentu.detect.models import Manifest, ModelEntry, PlacesEntry, models_folder
+from zhentu.detect.models import Manifest, ModelEntry, models_folder
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import UsageError
 from zhentu.settings import Settings
@@ -34,12 +33,10 @@ def accepted_models(settings: Settings, rescan_below: str = "") -> Mapping[str, 
     return {each.sha256: each for each in (entry, *earlier)}
 
 
-def build_comparer(settings: Settings, threads: int = 1) -> Comparer | PlacesComparer | None:
+def build_comparer(settings: Settings, threads: int = 1) -> Comparer | None:
     """The comparison in force with its goods finder, None where the models hold none. Both load when first asked."""
     folder = settings.models.dir or models_folder()
     manifest = Manifest.load(folder)
-    if isinstance(manifest.comparer, PlacesEntry):
-        return PlacesComparer(manifest.comparer, folder, threads)
     if manifest.comparer is None or manifest.finder is None:
         return None
     return Comparer(manifest.comparer, folder, GoodsFinder(manifest.finder, folder, threads), threads)

@@ -251,17 +251,6 @@ class ComparerEntry(ComparisonEntry):
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
-class PlacesEntry(ComparisonEntry):
-    """The comparison of version 0.1.0: one graph with one score.
-
-    view_size: side in pixels of the square views it takes.
-    """
-
-    view_size: int
-    calibration: Platt
-
-
-@checked(frozen=True, slots=True, config=_STRICT)
 class GoldenGoods:
     """A sample picture of the package, how sure the finder must be of its goods, and how much of it they fill."""
 
@@ -291,7 +280,7 @@ class Manifest:
     schema: int
     active: str
     models: tuple[ModelEntry, ...]
-    comparers: tuple[ComparerEntry | PlacesEntry, ...] = ()
+    comparers: tuple[ComparerEntry, ...] = ()
     active_comparer: str = ""
     finder: FinderEntry | None = None
 
@@ -327,7 +316,7 @@ class Manifest:
         return path
 
     @property
-    def comparer(self) -> ComparerEntry | PlacesEntry | None:
+    def comparer(self) -> ComparerEntry | None:
         """The active comparer, None where there is none."""
         return next((each for each in self.comparers if str(each.ref) == self.active_comparer), None)
 

@@ -1,4 +1,4 @@
-"""The frozen transformer of the comparison: views in, tokens of three blocks out."""
+"""The transformer of the comparison: views in, tokens of three blocks out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zhentu.detect.canvas import VIEW
 from zhentu_training.model import BackboneSpec, Branch
 
 BLOCKS = (2, 4, 7)  # surface, parts, objects
-BACKBONE = BackboneSpec("vit_base_patch16_clip_quickgelu_224", "package", depth=8)
+BACKBONE = BackboneSpec("vit_base_patch16_clip_quickgelu_224", "tuned", depth=8)  # the detector's: one file serves both
 TokenEncoder = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 _BATCH = 4
 
