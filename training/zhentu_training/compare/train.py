@@ -76,7 +76,7 @@ def figures_of(
     kept = run / "figures.npz"
     if kept.is_file():
         with np.load(kept) as stored:
-            if str(stored["digest"]) == digest.hexdigest():
+            if "digest" in stored and str(stored["digest"]) == digest.hexdigest():
                 return stored["figures"]
     looks = looks_of(sights, *middle)
     figures = np.stack(
