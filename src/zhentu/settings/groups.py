@@ -49,7 +49,7 @@ class LogLevel(StrEnum):
 class Group(BaseModel):
     """Settings that belong together; the docstring under each is its documentation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class StoreSettings(Group):
