@@ -53,6 +53,7 @@ PAGES: Mapping[str, tuple[Page, ...]] = {
         Page("billion.md", {"en": "A billion pictures", "zh": "十亿张图片"}, {"en": "docs/billion.md"}),
     ),
     "about": (
+        Page("architecture.md", {"en": "Architecture", "zh": "架构"}, {"en": "docs/architecture.md"}),
         Page("model-card.md", {"en": "Model card", "zh": "模型卡"}, {"en": "models/MODEL_CARD.md"}),
         Page("samples.md", {"en": "Samples", "zh": "示例图片"}, {"en": "src/zhentu/samples/ORIGIN.md"}),
         Page("decisions.md", {"en": "Decisions", "zh": "决策记录"}, {"en": "DECISIONS.md"}),
