@@ -113,7 +113,7 @@ async def mixed_load(port: int, count: int, connections: int, seed: int) -> tupl
     unforeseen: list[bytes] = []
     head = "POST /v1/screen HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
-    def request() -> tuple[str, bytes]:
+    def request() -> tuple[str, bytes]:  # noqa: PLR0911 - one return for each kind of request
         kind = chance.choices(
             ["good", "raw", "key", "broken", "huge", "url", "json", "path", "slow", "abort", "leave"],
             [28, 10, 8, 24, 4, 4, 4, 4, 4, 5, 5],

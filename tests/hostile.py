@@ -32,7 +32,7 @@ def _gif_header(width: int, height: int) -> bytes:
     return b"GIF89a" + struct.pack("<HH", width, height) + b"\x80\x00\x00" + b"\x00" * 6 + b"\x2c" + b"\x00" * 20
 
 
-def write_hostile(folder: Path) -> list[HostileFile]:
+def write_hostile(folder: Path) -> list[HostileFile]:  # long: a table of files
     """Write every kind into `folder`."""
     jpeg = encoded(photo((400, 300)), "JPEG")
     png, webp, avif, gif, tiff, bmp = (

@@ -146,7 +146,7 @@ OURS = LABEL["ContentProducer"]
 AIGC = {"AIGC": LABEL}
 
 
-def forms() -> list[Form]:
+def forms() -> list[Form]:  # long: a table of forms
     """The table: at least one row of every form x place that producers or converters were seen to use."""
     glued = "AIGC" + text(NESTED)
     escaped = json.dumps({"meta": json.dumps({"AIGC": json.dumps(LABEL)})})

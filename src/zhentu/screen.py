@@ -174,7 +174,7 @@ class Screener:
         """What the model in force said in a record, read at its own prior: what drift is measured on."""
         return record.verdict and self.detector.entry.read_at(record.verdict, {})
 
-    def decide(
+    def decide(  # noqa: PLR0913 - as `decide` of the policy
         self,
         verdict: Verdict | None,
         evidence: Sequence[Evidence],

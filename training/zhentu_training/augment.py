@@ -69,7 +69,7 @@ def encode(rgb: np.ndarray, rng: np.random.Generator, spec: ChainSpec) -> np.nda
         sampling = 0x111111 if rng.random() < 0.3 else 0x221111
         suffix, options = ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
     _, payload = cv2.imencode(suffix, rgb[:, :, ::-1], options)
-    return np.ascontiguousarray(cv2.imdecode(payload, cv2.IMREAD_COLOR)[:, :, ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(payload, cv2.IMREAD_COLOR))[:, :, ::-1])
 
 
 def _zoom(

@@ -81,5 +81,7 @@ def _matrices(graph: onnx.GraphProto, plain: dict[str, np.ndarray]) -> dict[str,
         if node.op_type == "Add":
             for bias, product in (node.input, reversed(node.input)):
                 if bias.endswith("proj.bias") or bias.endswith((".fc1.bias", ".fc2.bias")):
-                    found[bias.removesuffix(".bias")] = behind(product)
+                    weights = behind(product)
+                    if weights is not None:
+                        found[bias.removesuffix(".bias")] = weights
     return found

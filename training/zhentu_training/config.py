@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from zhentu.detect.views import ViewSpec
@@ -16,7 +17,8 @@ from zhentu.errors import ConfigError
 from zhentu.types import CATEGORIES, Category, Profile
 from zhentu_training.model import BackboneSpec, GraphSpec, TokenSpec
 
-_STRICT = {"extra": "forbid"}
+_STRICT = ConfigDict(extra="forbid")
+T = TypeVar("T")
 
 
 @checked(frozen=True, config=_STRICT)
@@ -122,7 +124,7 @@ class Design:
 
 def load_spec(path: Path) -> TrainSpec:
     """Read and check. Raises ConfigError with one sentence a problem."""
-    spec: TrainSpec = _validated(TrainSpec, yaml.safe_load(path.read_text(encoding="utf-8")), path)
+    spec = _validated(TrainSpec, yaml.safe_load(path.read_text(encoding="utf-8")), path)
     problems = []
     if spec.views.whole_size != spec.views.crop_size:
         problems.append("views: whole_size and crop_size must agree, one encoder sees both in one batch")
@@ -153,7 +155,7 @@ def _merged(base: dict[str, object], changes: Mapping[str, object]) -> dict[str,
     return merged
 
 
-def _validated(kind: type, content: object, path: Path) -> object:
+def _validated(kind: type[T], content: object, path: Path) -> T:
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:

@@ -56,7 +56,7 @@ def folds_for(samples: Sequence[Sample], siblings: Path, hashes: Path, spec: Tra
     return np.array([fold[sample.path] for sample in samples])
 
 
-def look_logits(
+def look_logits(  # noqa: PLR0913 - what the kept logits depend on
     rows: Rows, fold: np.ndarray, look: str, spec: LookSpec, fit: FitSpec, seed: int, kept: Path
 ) -> np.ndarray:
     """Logits (n, 5) of one look's head, each row by a head that saw nothing of its fold. kept: of earlier runs."""

@@ -37,7 +37,7 @@ from zhentu.detect.models import (
 )
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
-from zhentu.types import CATEGORIES, Profile
+from zhentu.types import CATEGORIES, OUTPUTS, Category, Profile
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.fit import CALIBRATION, PLACES, load_heads
 from zhentu_training.model import ZhentuModel
@@ -97,9 +97,9 @@ def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[Golden, ...] 
         version=spec.version,
         file=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        labels=tuple(category.value for category in CATEGORIES),
+        labels=CATEGORIES,
         views=spec.views,
-        calibration={name: Platt(**line) for name, line in fitted["calibration"].items()},
+        calibration={Category(name): Platt(**line) for name, line in fitted["calibration"].items()},
         thresholds=profiles[Profile.BALANCED].thresholds,
         golden=golden,
         training_data=TrainingData(trained["digest"], trained["pictures"], trained["sources"]),
@@ -174,8 +174,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def golden_of(detector: Detector) -> tuple[Golden, ...]:
     """What a detector says of the package's sample pictures, for the check at start."""
     return tuple(
-        Golden(sample.name, detector.detect(decode(sample.read_bytes())).scores.as_dict())
+        Golden(sample.name, {output: scores.of(output) for output in OUTPUTS})
         for sample in sorted(samples_folder().glob("*.jpg"))
+        for scores in (detector.detect(decode(sample.read_bytes())).scores,)
     )
 
 

@@ -58,7 +58,7 @@ def taught_native(rgb: np.ndarray, form: str, name: str) -> np.ndarray:
         return rgb
     quality = 82 + number // 2 % 14
     _, payload = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.cvtColor(cv2.imdecode(payload, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+    return np.asarray(cv2.cvtColor(np.asarray(cv2.imdecode(payload, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB))
 
 
 def views_on(path: Path, road: str, spec: ViewSpec) -> Views:
@@ -124,7 +124,8 @@ def extract(
     shards = [waiting[start : start + _SHARD] for start in range(0, len(waiting), _SHARD)]
     unread = []
     for shard in track(shards[part[0] :: part[1]], f"features, {road}", unit="shard"):
-        names, looks = [], ([], [])
+        names: list[str] = []
+        looks: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         for path in shard:
             try:
                 views = views_of(path, road, spec)

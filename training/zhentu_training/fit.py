@@ -117,11 +117,11 @@ def tuned(rows: Rows, fold: np.ndarray, spec: TrainSpec, start_from: Path, teach
 
 def save_heads(heads: list[FittedHead], run: Path) -> Path:
     """heads.npz: weight, bias and, where there is a network, its two layers, by look."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for look, head in zip(LOOKS, heads, strict=True):
         arrays |= {f"{look}.weight": head.weight, f"{look}.bias": head.bias}
         arrays |= {f"{look}.deep{k}": value for k, value in enumerate(head.deep or ())}
-    np.savez(run / HEADS, **{name: value.astype(np.float32) for name, value in arrays.items()})
+    np.savez(run / HEADS, **{name: value.astype(np.float32) for name, value in arrays.items()})  # type: ignore[arg-type]
     return run / HEADS
 
 
@@ -132,7 +132,7 @@ def load_heads(run: Path) -> dict[str, FittedHead]:
     heads = {}
     for look in LOOKS:
         deep = tuple(arrays[f"{look}.deep{k}"] for k in range(4) if f"{look}.deep{k}" in arrays)
-        heads[look] = FittedHead(arrays[f"{look}.weight"], arrays[f"{look}.bias"], deep or None)  # type: ignore[arg-type]
+        heads[look] = FittedHead(arrays[f"{look}.weight"], arrays[f"{look}.bias"], deep or None)
     return heads
 
 
@@ -165,7 +165,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         honest, content = calibrate(rows, fold, spec, arguments.kept or run / "kept")
     else:  # one person's decisions set no thresholds: fusion, calibration and places are those of what was shipped
         honest, content = tuned(rows, fold, spec, start, teach), shipped_calibration(start)
-        np.savez(run / PLACES, judged=np.array([], str), **shipped_places(start))
+        np.savez(run / PLACES, judged=np.array([], str), **shipped_places(start))  # type: ignore[arg-type]
     save_heads(fit_heads(rows, spec, start, teach), run)
     np.savez(run / HELD_OUT, **asdict(honest))
     (run / CALIBRATION).write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -75,7 +75,7 @@ def weights_of(
     return weights.astype(np.float32)
 
 
-def fit_head(
+def fit_head(  # noqa: PLR0913 - data, design, and what is tuned from
     x: np.ndarray,
     targets: np.ndarray,
     weights: np.ndarray,
@@ -139,7 +139,7 @@ def _minimised(
     return head.detach(), bias.detach()
 
 
-def _fit_network(
+def _fit_network(  # noqa: PLR0913 - data and its scale
     x: torch.Tensor, y: torch.Tensor, w: torch.Tensor, hidden: int, seed: int, mean: np.ndarray, deviation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """A network of one hidden layer, by AdamW with dropout on its inputs; weights are of raw features."""

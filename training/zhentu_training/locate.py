@@ -103,7 +103,7 @@ def collect(samples: Sequence[Sample], spec: TrainSpec, kept: Path) -> list[tupl
         if not path.is_file():
             encoder = encoder or PlaceEncoder(spec).eval()
             parts = list(zip(*(places_of(sample, encoder, spec) for sample in shard), strict=True))
-            arrays = {}
+            arrays: dict[str, np.ndarray] = {}
             for look, part in zip(LOOKS, parts, strict=True):
                 arrays |= {f"{look}.x": np.concatenate([x for x, _ in part])}
                 arrays |= {f"{look}.y": np.concatenate([y for _, y in part])}

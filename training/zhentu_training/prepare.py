@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     (arguments.out / "doubles.csv").write_text("left out,looks like\n" + "".join(doubles), encoding="utf-8")
     print(f"{len(alike)} pictures look like others and are left out, see {arguments.out / 'doubles.csv'}")
     genuine = [s for s in samples if not s.forged and s.recipe == "" and arguments.split in ("both", s.split)]
-    np.random.default_rng(arguments.seed).shuffle(genuine)  # type: ignore[arg-type]
+    np.random.default_rng(arguments.seed).shuffle(genuine)
     genuine = genuine[: arguments.limit or None] if arguments.per_picture else []
     scenes = [
         s.path for s in samples if s.split == "train" and not s.forged and s.kind in ("scene", "room", "lifestyle")

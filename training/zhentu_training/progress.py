@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
@@ -21,7 +21,7 @@ def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "
     if show is None:
         yield from tqdm(items, total=total, desc=what, unit=unit, mininterval=5, disable=None)
         return
-    of = len(items) if total is None and hasattr(items, "__len__") else total
+    of = len(items) if total is None and isinstance(items, Sized) else total
     for done, item in enumerate(items):
         show(what, done, of)
         yield item

@@ -23,7 +23,6 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from zhentu.detect.calibration import Platt
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.errors import UsageError, ZhentuError
@@ -96,7 +95,7 @@ def compare(entry: ModelEntry, exact: Path, integer: Path, run: Path, spec: Trai
     paths = [Path(name) for name in held["names"][chosen]]
     change = logits_of(integer, paths, spec) - logits_of(exact, paths, spec)
     shift = change.mean(0)
-    line = entry.calibration[Category.AI_GENERATED.value]
+    line = entry.calibration[Category.AI_GENERATED]
     score = held["probabilities"][chosen, _MADE].clip(1e-9, 1 - 1e-9)
     moved = np.log(score / (1 - score)) + line.slope * (change[:, _MADE] - shift[_MADE])
     made, source = held["targets"][chosen, _MADE] > 0, held["source"][chosen]
@@ -106,8 +105,9 @@ def compare(entry: ModelEntry, exact: Path, integer: Path, run: Path, spec: Trai
 def integer_entry(entry: ModelEntry, path: Path, shift: np.ndarray) -> ModelEntry:
     """The int8 graph's manifest entry: thresholds as they are, its logits' mean shift taken out by the calibration."""
     lines = {
-        name: Platt(line.slope, line.intercept - line.slope * float(shift[k]))
-        for k, (name, line) in enumerate((category.value, entry.calibration[category.value]) for category in CATEGORIES)
+        category: replace(line, intercept=line.intercept - line.slope * float(shift[k]))
+        for k, category in enumerate(CATEGORIES)
+        for line in (entry.calibration[category],)
     }
     return replace(
         entry,

@@ -199,7 +199,7 @@ def _crossval(call: Call) -> str:
     """The design of the config, and those of --designs; what the heads said is kept for `fit`."""
     out = call.out / "crossval"
     out.mkdir(exist_ok=True)
-    designs = {"as configured": {}}
+    designs: dict[str, object] = {"as configured": {}}
     if call.designs is not None:
         designs |= yaml.safe_load(call.designs.read_text(encoding="utf-8"))
     write_whole(out / "designs.yaml", yaml.safe_dump(designs, sort_keys=False, allow_unicode=True).encode())

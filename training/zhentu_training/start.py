@@ -46,7 +46,7 @@ def head_of(folder: Path, look: str, spec: TrainSpec) -> FittedHead:
 def shipped_fusion(folder: Path) -> Fusion:
     """How the model in a models folder adds its looks, and reads the sum."""
     entry, arrays = _entry(folder), _initialisers(folder)
-    lines = [entry.calibration[category.value] for category in CATEGORIES]
+    lines = [entry.calibration[category] for category in CATEGORIES]
     slopes, intercepts = (np.array([getattr(line, part) for line in lines]) for part in ("slope", "intercept"))
     return Fusion(np.array(arrays["fusion"], np.float64), slopes, intercepts)
 

@@ -16,7 +16,7 @@ def _shrunk(rgb: np.ndarray, long_side: int) -> np.ndarray:
 
 def _through(rgb: np.ndarray, suffix: str, flag: int, quality: int) -> np.ndarray:
     _, payload = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [flag, quality])
-    return cv2.cvtColor(cv2.imdecode(payload, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(np.asarray(cv2.imdecode(payload, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
 
 
 def native(rgb: np.ndarray) -> np.ndarray:

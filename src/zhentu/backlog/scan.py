@@ -153,7 +153,7 @@ def _versions(rules: ScanRules, job: ScanJob) -> str:
 class _Run:
     """One process working on a job, from the listing to the views."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what bootstrap, job and claim gave, once
         self,
         place: JobPlace,
         job: ScanJob,

@@ -50,7 +50,7 @@ class Engine(StrEnum):
     RAY = "ray"
 
 
-def scan(
+def scan(  # long: its options
     sources: Annotated[
         list[str] | None,
         typer.Argument(

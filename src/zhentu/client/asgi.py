@@ -60,7 +60,7 @@ class ScreenUploads:
     is a picture all the same is screened.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options of a middleware are keywords
         self,
         app: ASGIApp,
         client: AsyncClient,
@@ -75,7 +75,7 @@ class ScreenUploads:
         self._max_bytes, self._unscreened = max_bytes, unscreened
         self._harmless = frozenset(each.lower() for each in harmless)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0911 - one return for each answer
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)

@@ -149,7 +149,7 @@ class Client:
     `allow_and_queue`, which keeps the picture in `queue_dir` until `flush` sends it. It has no default on purpose.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options are keywords
         self,
         base_url: str,
         api_key: str = "",
@@ -222,7 +222,7 @@ class Client:
 class AsyncClient:
     """The same for asyncio."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options are keywords
         self,
         base_url: str,
         api_key: str = "",

@@ -82,7 +82,7 @@ class Policy:
         return _resolved(self.comparison, Category.MATERIAL_MISMATCH, Basis.REFERENCE, shipped)
 
 
-def decide(
+def decide(  # noqa: PLR0913 - every kind of fact a decision is made of
     verdict: Verdict | None,
     evidence: Sequence[Evidence],
     listing: Listing,

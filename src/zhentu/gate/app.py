@@ -58,7 +58,7 @@ _FOR_DECODING = 0.8  # of the deadline: whoever sent a slow picture is still tol
 _build_screener = partial(build_screener, golden=True)
 
 
-def create_app(
+def create_app(  # long: start and stop of one application, in order
     settings: Settings,
     make_screener: Callable[[Settings], Screener] = _build_screener,
     make_store: Callable[[Settings], RecordStore] = build_store,

@@ -39,7 +39,7 @@ class ConnectionLimits:
     refused_s: float = 30.0
 
 
-def guarded(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
+def guarded(limits: ConnectionLimits) -> type[HttpToolsProtocol]:  # long: a class that every server needs anew
     """Uvicorn's protocol under these limits; every server needs one of its own."""
     idle: OrderedDict[HttpToolsProtocol, None] = OrderedDict()  # connections without a request, longest first
 

@@ -93,7 +93,7 @@ class ScreeningService:
     flights: Flights[GateAnswer]
     asides: set[asyncio.Task[None]]
 
-    async def screen(
+    async def screen(  # noqa: PLR0913 - how jobs and batches differ from a request
         self,
         submission: Submission,
         tenant: str,

@@ -132,7 +132,7 @@ def verify(database: Database, expected_head: str = "") -> Chain:
     return Chain(count, previous, None)
 
 
-def _digest(seq: int, at: datetime, actor: str, act: str, subject: str, facts: str, previous: str) -> str:
+def _digest(seq: int, at: datetime, actor: str, act: str, subject: str, facts: str, previous: str) -> str:  # noqa: PLR0913 - an entry's columns
     # Microseconds since 1970: the same number whatever time zone or precision a database gives back.
     moment = round(aware(at).timestamp() * 1_000_000)
     text = json.dumps([seq, moment, actor, act, subject, facts, previous], ensure_ascii=False)

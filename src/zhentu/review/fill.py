@@ -171,7 +171,7 @@ class Filler:
             return _insert_once(self.database, connection, rows) if rows else 0
 
 
-def item_row(
+def item_row(  # noqa: PLR0913 - the columns of an item
     record: Record,
     kind: ItemKind,
     fingerprint: Fingerprint | None,

@@ -301,7 +301,7 @@ class ReviewQueue:
         ).all()
         return sorted((item_of(row) for row in rows), key=lambda item: item.item_id)
 
-    def _decide(
+    def _decide(  # noqa: PLR0913 - the columns of a decision
         self,
         connection: Connection,
         item: ReviewItem,

@@ -38,8 +38,8 @@ def boundary_f(found: np.ndarray, truth: np.ndarray) -> float:
     ]
     if not (edges[0].any() and edges[1].any()):
         return float(edges[0].any() == edges[1].any())
-    precision = float((edges[0] & cv2.dilate(edges[1], kernel)).sum() / edges[0].sum())
-    recall = float((edges[1] & cv2.dilate(edges[0], kernel)).sum() / edges[1].sum())
+    precision = float((edges[0] & np.asarray(cv2.dilate(edges[1], kernel), np.uint8)).sum() / edges[0].sum())
+    recall = float((edges[1] & np.asarray(cv2.dilate(edges[0], kernel), np.uint8)).sum() / edges[1].sum())
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -54,9 +54,8 @@ def on_mattes(finder: GoodsFinder, pictures: Path, count: int, seed: int) -> pd.
         rgba = cv2.imread(str(pictures / file), cv2.IMREAD_UNCHANGED)
         if rgba is None or rgba.ndim != 3 or rgba.shape[2] != 4:
             continue
-        rgba = cv2.copyMakeBorder(
-            rgba, *[round(0.1 * max(rgba.shape[:2]))] * 4, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0)
-        )
+        edge = round(0.1 * max(rgba.shape[:2]))
+        rgba = cv2.copyMakeBorder(rgba, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
         rgb, matte = cv2.cvtColor(rgba, cv2.COLOR_BGRA2RGB), rgba[..., 3:] / 255
         if k % 2:
             name = "on a scene"

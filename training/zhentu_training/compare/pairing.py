@@ -89,7 +89,8 @@ def _real(sights: Sequence[Sight], rng: np.random.Generator) -> Iterator[Pair]:
     for (product, colour), members in colours.items():
         couples = list(combinations(members, 2))
         for pick in rng.permutation(len(couples))[:8]:
-            yield _pair(sights, *couples[pick], "match")
+            a, b = couples[pick]
+            yield _pair(sights, a, b, "match")
         others = [k for (name, other), rest in colours.items() if name == product and other != colour for k in rest]
         for k in rng.permutation(others)[:5]:
             yield _pair(sights, members[int(rng.integers(len(members)))], int(k), "other colour")

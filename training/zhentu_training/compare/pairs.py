@@ -51,7 +51,7 @@ def matted(path: Path, finder: GoodsFinder) -> Matted | None:
     """Goods with their matte from a picture file, None where the matte cannot be trusted."""
     rgba = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if rgba is not None and rgba.ndim == 3 and rgba.shape[2] == 4:
-        rgb, matte = cv2.cvtColor(rgba, cv2.COLOR_BGRA2RGB), rgba[..., 3].astype(np.float32) / 255
+        rgb, matte = np.asarray(cv2.cvtColor(rgba, cv2.COLOR_BGRA2RGB)), np.asarray(rgba[..., 3] / np.float32(255))
     else:
         try:
             rgb = decode(path.read_bytes()).rgb
@@ -71,7 +71,7 @@ def matted(path: Path, finder: GoodsFinder) -> Matted | None:
     scale = min(_LARGEST_GOODS / max(rgb.shape[:2]), 1.0)
     if scale < 1:
         size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
-        rgb, matte = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (rgb, matte))
+        rgb, matte = (np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA)) for each in (rgb, matte))
     return Matted(rgb, matte)
 
 

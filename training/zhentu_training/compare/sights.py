@@ -187,7 +187,7 @@ def save(sights: list[Sight], path: Path) -> None:
         arrays |= {"at": np.concatenate([sight.canvas.points.at for sight in sights])}
         arrays |= {"described": np.concatenate([sight.canvas.points.described for sight in sights]).astype(np.float16)}
     beside = path.with_suffix(".tmp.npz")
-    np.savez(beside, **arrays)
+    np.savez(beside, **arrays)  # type: ignore[arg-type]
     beside.replace(path)
 
 
@@ -195,7 +195,7 @@ def load(path: Path) -> list[Sight]:
     """Read a unit's sights."""
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    ends = np.cumsum(arrays["points"]) if len(arrays["points"]) else []
+    ends = np.cumsum(arrays["points"])
     sights = []
     for k, end in enumerate(ends):
         own = np.s_[end - arrays["points"][k] : end]

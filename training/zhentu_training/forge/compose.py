@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from zhentu_training.forge.base import Draws, Materials, NotApplicable, to_uint8
+from zhentu_training.forge.base import Materials, NotApplicable, to_uint8
+from zhentu_training.forge.draws import Draws
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +43,7 @@ def placed(goods: Goods, height: int, width: int, share: float, draw: Draws, til
     put = draw.of("goods")
     shift = np.array([[1, 0, put.uniform("across") * room_x], [0, 1, put.uniform("down") * room_y]], np.float32)
     if tilt:
-        turn = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), tilt, 1.0)
+        turn: np.ndarray = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), tilt, 1.0)
         turn[:, 2] += shift[:, 2]
         shift = turn.astype(np.float32)
     canvas = cv2.warpAffine(rgb, shift, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from zhentu.types import Category
-from zhentu_training.forge.base import Draws, Forgery, Materials, NotApplicable, blend, to_uint8
+from zhentu_training.forge.base import Forgery, Materials, NotApplicable, blend, to_uint8
 from zhentu_training.forge.compose import contact_shadow, cut_goods, placed
+from zhentu_training.forge.draws import Draws
 
 _CUTOUT = frozenset({Category.CUTOUT_ARTIFACT})
 
@@ -99,7 +100,7 @@ def _worse(rgb: np.ndarray, kind: str, draw: Draws) -> np.ndarray:
         return cv2.GaussianBlur(rgb, (0, 0), draw.uniform("blur"))
     if kind == "jpeg":
         _, payload = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, draw.integer("quality")])
-        return cv2.imdecode(payload, cv2.IMREAD_COLOR)
+        return np.asarray(cv2.imdecode(payload, cv2.IMREAD_COLOR))
     height, width = rgb.shape[:2]
     factor = draw.uniform("factor")
     small = cv2.resize(rgb, (max(int(width / factor), 4), max(int(height / factor), 4)), interpolation=cv2.INTER_AREA)

@@ -12,7 +12,6 @@ import numpy as np
 
 from zhentu.types import Category
 from zhentu_training.forge.base import (
-    Draws,
     Forgery,
     Materials,
     NotApplicable,
@@ -21,6 +20,7 @@ from zhentu_training.forge.base import (
     local_noise,
     to_uint8,
 )
+from zhentu_training.forge.draws import Draws
 
 _LEAST_CHANGE = 5.0  # grey levels, mean over the picture or region
 

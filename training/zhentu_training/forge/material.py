@@ -7,7 +7,6 @@ import numpy as np
 
 from zhentu.types import Category
 from zhentu_training.forge.base import (
-    Draws,
     Forgery,
     Materials,
     NotApplicable,
@@ -18,6 +17,7 @@ from zhentu_training.forge.base import (
     tile,
     to_uint8,
 )
+from zhentu_training.forge.draws import Draws
 
 _LEAST_CHANGE = 4.0  # grey levels; below it nobody would be misled
 

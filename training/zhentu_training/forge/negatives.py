@@ -5,9 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from zhentu_training.forge.base import Draws, Forgery, Materials, blend, goods_mask, to_uint8
+from zhentu_training.forge.base import Forgery, Materials, blend, goods_mask, to_uint8
 from zhentu_training.forge.compose import contact_shadow
 from zhentu_training.forge.cutout import plain_ground
+from zhentu_training.forge.draws import Draws
 from zhentu_training.forge.effect import EFFECTS
 
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX)

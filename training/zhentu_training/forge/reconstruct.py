@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from zhentu.types import Category
-from zhentu_training.forge.base import Draws, Forgery, Materials, NotApplicable
+from zhentu_training.forge.base import Forgery, Materials, NotApplicable
+from zhentu_training.forge.draws import Draws
 from zhentu_training.forge.taef2 import load_taef2
 from zhentu_training.forge.tiny import load_tiny, round_trip
 from zhentu_training.forge.upscalers import installed, shrink_and_restore

@@ -7,7 +7,6 @@ import numpy as np
 
 from zhentu.types import Category
 from zhentu_training.forge.base import (
-    Draws,
     Forgery,
     Materials,
     NotApplicable,
@@ -17,6 +16,7 @@ from zhentu_training.forge.base import (
     local_noise,
 )
 from zhentu_training.forge.compose import colour_cast, contact_shadow, cut_goods, match_light, placed
+from zhentu_training.forge.draws import Draws
 
 _SCENE = frozenset({Category.SCENE_DISTORTION})
 

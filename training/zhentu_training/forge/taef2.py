@@ -31,7 +31,7 @@ class _Block(nn.Module):
         )
         if pooled:
             wide = 4 * width
-            self.pool = nn.Sequential(
+            self.pool: nn.Sequential | None = nn.Sequential(
                 nn.Conv2d(width, wide, 1, bias=False),
                 nn.GroupNorm(4, wide),
                 nn.ReLU(),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ def _files(name: str) -> Path | None:
 
 
 @lru_cache(maxsize=len(UPSCALERS))
-def _network(name: str):
+def _network(name: str) -> Any:
     import ncnn
 
     path = _files(name)
