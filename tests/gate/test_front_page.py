@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -376,3 +378,7 @@ def test_no_serious_accessibility_finding_on_large_and_small_screens(page, encod
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert seriously_wrong(page) == []
     shoot(page, "front-small", full=True)
+
+
+def test_the_page_can_be_imported_first() -> None:
+    subprocess.run([sys.executable, "-c", "import zhentu.gate.front.pages"], check=True)

@@ -56,7 +56,7 @@ class Comparer:
         return Compared()
 
 
-def main(folder: Path) -> None:
+def main(folder: Path) -> None:  # long: every table, in order
     os.environ["XDG_DATA_HOME"] = str(folder)
     entry = tiny_model(folder / "models")
     url = f"sqlite:///{folder}/records.db"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Annotated
 
 import cv2
@@ -20,10 +19,11 @@ from zhentu.gate.budget import Hold
 from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Gate, TheGate, hold_of, unless_gone
 from zhentu.gate.front.views import TRIAL_CODE, render_page, render_problem, render_tried
+from zhentu.gate.labelling import STATES, labelled_answer
 from zhentu.gate.requests import Submission, read_picture, read_submission
-from zhentu.gate.routes.labels import STATES, labelled_answer
 from zhentu.intake.extent import check_together
 from zhentu.review.web.desk import Desk, desk_of, own_site
+from zhentu.review.web.files import static_file
 from zhentu.review.web.language import LANGUAGES, language_of
 from zhentu.review.web.pages import begun
 from zhentu.samples import read_sample
@@ -31,7 +31,6 @@ from zhentu.types import Inquiry, Picture, PictureFile, Record
 
 router = APIRouter(include_in_schema=False)
 
-_STATIC = {"front.js": "text/javascript; charset=utf-8", "front.css": "text/css; charset=utf-8"}
 _SIDE = 880  # pixels of the longer side of what is shown
 _QUALITY = 86
 # The page shows pictures out of its own memory (blob:); nothing else comes from, or goes, anywhere but here.
@@ -146,10 +145,7 @@ def sample(gate: OpenGate, name: str) -> Response:
 @router.get("/try/static/{name}")
 def static(name: str) -> Response:
     """The page's script and style."""
-    if name not in _STATIC:
-        raise NotFound(f"no file {name[:80]!r}")
-    content = (files("zhentu.gate.front") / "static" / name).read_bytes()
-    return Response(content, media_type=_STATIC[name], headers=HEADERS | {"Cache-Control": "no-cache"})
+    return static_file("zhentu.gate.front", name, HEADERS)
 
 
 async def _inquiry(gate: Gate, submission: Submission, hold: Hold) -> Inquiry:

@@ -14,24 +14,21 @@ from pydantic import BaseModel, Field
 from zhentu import errors
 from zhentu.bootstrap.labels import label_spec
 from zhentu.errors import UsageError
-from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Gate, Screens, TheGate, unless_gone
+from zhentu.gate.labelling import STATES, labelled_answer
 from zhentu.gate.problems import documented
 from zhentu.gate.requests import read_picture
 from zhentu.gate.routes.records import RecordId
 from zhentu.gate.routes.screening import BINARY
-from zhentu.intake.credentials import MIME_TYPES
 from zhentu.intake.metadata import read_metadata
-from zhentu.mark import Labelled, LabelSpec, label_picture
+from zhentu.mark import LabelSpec
 from zhentu.mark.metadata import existing_labels
 from zhentu.mark.notices import LANGUAGES, Audience, Notice, Notices
-from zhentu.mark.spec import Outcome
 from zhentu.mark.verify import Verified, verify_labels
 from zhentu.types import AiState, Mode, Record
 
 router = APIRouter(tags=["labels"])
 
-STATES = {str(int(state)): state for state in AiState}
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _BROKEN = (
     errors.PictureEmpty,
@@ -230,23 +227,6 @@ def _spec(gate: Gate, record_id: str, visible: bool | None) -> LabelSpec:
     return label_spec(settings, record_id)
 
 
-async def labelled_answer(
-    request: Request, gate: Gate, payload: bytes, owed: AiState | None, spec: LabelSpec, form: str
-) -> Response:
-    """The answer with the labelled picture; the very bytes where no label is owed."""
-    if owed is None:
-        headers = {"Zhentu-Label-State": "none", "Zhentu-Label-Changed": "false"}
-        return Response(payload, headers=headers, media_type=_mime(form))
-    limits, decoder = gate.active.screener.limits, gate.active.screener.decoder
-
-    def work(ticket: Ticket) -> Labelled:
-        ticket.check()
-        return label_picture(payload, owed, spec, limits, decoder)
-
-    made = await unless_gone(request, gate.capacity.run(work))
-    return Response(made.payload, headers=_headers(made), media_type=_mime(made.format))
-
-
 def _owed(record: Record, payload: bytes) -> AiState | None:
     """The state a record calls for. Raises UsageError unless it is about this picture, labelled or not."""
     if hashlib.sha256(payload).hexdigest() != record.picture_sha256:
@@ -259,25 +239,6 @@ def _owed(record: Record, payload: bytes) -> AiState | None:
 @lru_cache(maxsize=4)
 def _notices(folder: Path | None, appeal_url: str) -> Notices:
     return Notices.load(folder, appeal_url)
-
-
-def _mime(form: str) -> str:
-    return MIME_TYPES.get(form, "application/octet-stream")
-
-
-def _headers(labelled: Labelled) -> dict[str, str]:
-    headers = {
-        "Zhentu-Label-State": str(int(labelled.state)),
-        "Zhentu-Label-Changed": str(labelled.changed).lower(),
-        "Zhentu-Label-Implicit": labelled.implicit.value,
-        "Zhentu-Label-Visible": labelled.visible.value,
-        "Zhentu-Label-C2PA": labelled.credentials.value,
-    }
-    if labelled.badge and labelled.visible is not Outcome.OFF:
-        headers["Zhentu-Label-Box"] = ",".join(map(str, labelled.badge.box))
-    if labelled.notes:
-        headers["Zhentu-Label-Notes"] = "; ".join(labelled.notes).encode("ascii", "replace").decode()[:1000]
-    return headers
 
 
 def _verify_answer(found: Verified) -> VerifyAnswer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -29,6 +28,7 @@ from zhentu.review.learning import statistics
 from zhentu.review.sessions import Reviewer
 from zhentu.review.statement import statement_of
 from zhentu.review.web.desk import COOKIE, Desk, desk_of, own_site
+from zhentu.review.web.files import static_file
 from zhentu.review.web.language import changed_to, language_of
 from zhentu.review.web.plots import daily_plot, precision_plot
 from zhentu.review.web.unlike import Side, unlike
@@ -39,11 +39,6 @@ from zhentu.types import Category
 _log = logging.getLogger(__name__)
 router = APIRouter(prefix="/review", include_in_schema=False)
 
-_STATIC = {
-    "review.js": "text/javascript; charset=utf-8",
-    "review.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-}
 _THUMBNAIL = 220
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -283,10 +278,7 @@ def dashboard(request: Request, desk: Here) -> Response:
 @router.get("/static/{name}")
 def static(name: str) -> Response:
     """The page's script and style."""
-    if name not in _STATIC:
-        raise NotFound(f"no file {name!r}")
-    content = (files("zhentu.review.web") / "static" / name).read_bytes()
-    return Response(content, media_type=_STATIC[name], headers=_HEADERS | {"Cache-Control": "no-cache"})
+    return static_file("zhentu.review.web", name, _HEADERS)
 
 
 def _seen(request: Request, desk: Desk, item_id: str) -> ReviewItem:
