@@ -15,7 +15,7 @@ from PIL import Image
 
 from zhentu.detect.detector import Detector, Seen
 from zhentu.detect.heatmap import heatmaps_of, overlay, place_map, render
-from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.models import Manifest, ModelEntry, models_folder
 from zhentu.detect.views import Box
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
@@ -272,3 +272,11 @@ def test_heatmaps_cover_every_category_and_render_as_png(entry: ModelEntry, fold
     heatmaps = Detector(entry, folder).detect(picture, with_heatmaps=True).heatmaps
     assert [each.category for each in heatmaps] == list(CATEGORIES)
     assert decode(render(picture, heatmaps[0])).width == picture.width
+
+
+def test_a_manifest_names_every_file_of_the_shipped_folder() -> None:
+    folder = models_folder()
+    listed = Manifest.load(folder).files
+    assert all((folder / name).is_file() for name in listed)
+    big = {path.name for path in folder.iterdir() if path.suffix in (".onnx", ".bin")}
+    assert big == set(listed)

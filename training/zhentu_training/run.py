@@ -232,8 +232,7 @@ def _export(call: Call) -> str:
     part.mkdir(parents=True)
     if call.against is not None:
         manifest = Manifest.load(call.against)
-        entries = (*manifest.models, *manifest.comparers)
-        for name in {each.file for each in entries} | {w.file for each in entries for w in each.weights}:
+        for name in manifest.files:
             shutil.copyfile(call.against / name, part / name)
         manifest.save(part)
     export.main([*call.options("run"), "--models", str(part)])

@@ -316,6 +316,17 @@ class Manifest:
         return path
 
     @property
+    def files(self) -> frozenset[str]:
+        """Names of all files that the entries need, beside the manifest itself."""
+        models = {name for each in self.models for name in (each.file, *(file.file for file in each.weights))}
+        comparers = {
+            name
+            for each in self.comparers
+            for name in (each.file, each.heads.file, *(file.file for file in each.weights))
+        }
+        return frozenset(models | comparers | ({self.finder.file} if self.finder else set()))
+
+    @property
     def comparer(self) -> ComparerEntry | None:
         """The active comparer, None where there is none."""
         return next((each for each in self.comparers if str(each.ref) == self.active_comparer), None)
