@@ -28,6 +28,7 @@ from zhentu.types.enums import (
     SigningAlgorithm,
     Trust,
 )
+from zhentu.types.pictures import Frame, Picture, PictureFile
 from zhentu.types.values import (
     DEFAULT_TENANT,
     LEAST_QUALITY,
@@ -37,13 +38,10 @@ from zhentu.types.values import (
     EarlierVerdict,
     Evidence,
     Fingerprint,
-    Frame,
     Heatmap,
     Inquiry,
     Listing,
     ModelRef,
-    Picture,
-    PictureFile,
     QuestionAnswer,
     Reason,
     Record,
