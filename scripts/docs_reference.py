@@ -21,7 +21,7 @@ from zhentu.settings.groups import variable
 
 API: Mapping[str, tuple[str, ...]] = {
     "Screening": ("zhentu.bootstrap.screener", "zhentu.screen"),
-    "Values": ("zhentu.types.enums", "zhentu.types.values", "zhentu.types.screening"),
+    "Values": ("zhentu.types.enums", "zhentu.types.pictures", "zhentu.types.values", "zhentu.types.screening"),
     "Errors": ("zhentu.errors",),
     "Client": ("zhentu.client.client", "zhentu.client.asgi", "zhentu.client.answer"),
     "Policy": ("zhentu.decide.policy", "zhentu.decide.policy_file"),

@@ -63,7 +63,11 @@ def test_too_few_pictures_are_said_to_be_and_none_of_them_is_acted_on() -> None:
     assert (lone.alarms, acted(scores[:5], lone.thresholds)) == (0, 0)
 
 
-@pytest.mark.parametrize("score", [0.0, 1e-7, 0.29, 0.5, 0.9037, 0.99995, 0.9999999])
+def test_as_many_are_acted_on_as_the_rate_allows_and_not_one_more() -> None:
+    assert fit_action(Action.LABEL, 0.05, drawn(199, 5)).alarms == 9  # with the next picture, 10 of 200
+
+
+@pytest.mark.parametrize("score", [0.0, 1e-7, 0.0003, 0.0157, 0.29, 0.5, 0.9037, 0.99995, 0.9999999])
 def test_equal_scores_lie_all_below_the_threshold(score: float) -> None:
     (limit,) = fit_action(Action.LABEL, 0.01, [verdict(score).scores] * 50).thresholds
     assert score < limit.value <= 1

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from fakes import thresholds, verdict
 
+from zhentu.decide.notices import score_words
 from zhentu.decide.policy import Policy, decide, declaration, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy, parse_policy
 from zhentu.errors import ConfigError
@@ -193,6 +194,26 @@ def test_a_known_bad_picture_is_blocked_only_where_the_policy_says_so(policy: Po
     assert (blocked.action, blocked.reasons[0].code) == (Action.BLOCK, "bank_known_bad")
     alike = decide(None, (), Listing(), strict, SHIPPED, hits=(hit(BankKind.KNOWN_BAD, Signal.PDQ),))
     assert alike.action is Action.ALLOW
+
+
+def test_nought_is_a_threshold_and_a_negative_number_is_none() -> None:
+    read = parse_policy(GOOD.replace("review: 0.5", "review: 0"), "p")
+    decision = decide(verdict(0.1), (), Listing(), read, SHIPPED)
+    assert Threshold(Category.CUTOUT_ARTIFACT, Action.REVIEW, 0.0) in decision.thresholds
+    assert "-0.5 is not a number from 0 to 1" in problems(GOOD.replace("review: 0.5", "review: -0.5"))
+
+
+def test_shadow_mode_stays_shadow_for_pictures_in_the_rollout(policy: Policy) -> None:
+    shadow = replace(policy, mode=Mode.SHADOW, rollout=50)
+    pictures = [hashlib.sha256(bytes([number])).hexdigest() for number in range(40)]
+    applied = {decide(verdict(1.0), (), Listing(), shadow, SHIPPED, picture_sha256=sha).applied for sha in pictures}
+    assert applied == {Action.ALLOW}
+
+
+def test_figures_of_a_reason_have_no_more_decimals_than_tell_them_apart() -> None:
+    words = score_words(Category.CUTOUT_ARTIFACT, "review", 0.1234561, 0.1234549)
+    assert "0.12346" in words.en
+    assert "0.123456" not in words.en
 
 
 def test_a_policy_that_blocks_on_likeness_or_has_wrong_shares_is_refused() -> None:

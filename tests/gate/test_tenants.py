@@ -254,6 +254,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     entry = tiny_model(folder / "models")
     settings = Settings().changed(
         {
+            "data_dir": folder,
             "models.dir": folder / "models",
             "store.url": f"sqlite:///{folder}/records.db",
             "store.spool_dir": folder / "spool",

@@ -28,6 +28,7 @@ from zhentu.types.enums import (
     SigningAlgorithm,
     Trust,
 )
+from zhentu.types.pictures import Frame, Picture, PictureFile
 from zhentu.types.screening import (
     EarlierVerdict,
     Inquiry,
@@ -42,12 +43,9 @@ from zhentu.types.values import (
     Decision,
     Evidence,
     Fingerprint,
-    Frame,
     Heatmap,
     Listing,
     ModelRef,
-    Picture,
-    PictureFile,
     QuestionAnswer,
     Reason,
     Scores,

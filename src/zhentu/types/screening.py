@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from zhentu.types.pictures import Picture, PictureFile
 from zhentu.types.values import (
     BankHit,
     Comparison,
@@ -12,8 +13,6 @@ from zhentu.types.values import (
     Evidence,
     Fingerprint,
     Listing,
-    Picture,
-    PictureFile,
     Threshold,
     Verdict,
 )

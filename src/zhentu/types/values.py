@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -27,6 +26,7 @@ from zhentu.types.enums import (
     Signal,
     Trust,
 )
+from zhentu.types.pictures import Frame
 
 DEFAULT_TENANT = "default"  # the house itself: who runs the gate, and everybody where there is but one tenant
 LEAST_QUALITY = 50  # of 100: PDQ hashes of flatter pictures match at random and are discarded
@@ -53,64 +53,6 @@ class Evidence:
     ai_state: AiState | None = None
     score: float | None = None
     category: Category | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PictureFile:
-    """A picture's bytes as they came, with the sha256 (lowercase hex) that was computed once, where they came in."""
-
-    payload: bytes
-    sha256: str
-
-    @staticmethod
-    def of(payload: bytes) -> PictureFile:
-        """The file of some bytes; hashes them, about 1 ms a megabyte."""
-        return PictureFile(payload, hashlib.sha256(payload).hexdigest())
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A frame of an animation, or a page of a file. index: from 0, of `total`.  shown_s: seconds, 0 where not timed.
-
-    main: it stands for what is shown longest.
-    """
-
-    index: int
-    total: int
-    shown_s: float
-    main: bool
-
-    def __str__(self) -> str:
-        shown = f", shown {self.shown_s:.2f} s" if self.shown_s else ""
-        return f"frame {self.index + 1} of {self.total}{shown}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """A decoded picture.
-
-    rgb: uint8 array of shape (height, width, 3), sRGB, upright (EXIF orientation applied), alpha composed on white.
-    sha256: lowercase hex of the original bytes.  format: "JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "MPO".
-    notes: facts about decoding worth recording, e.g. "alpha composed on white", "first of several frames".
-    frame: which one of an animation or a multi-page file it is; None where there is but one picture.
-    """
-
-    rgb: npt.NDArray[np.uint8]
-    sha256: str
-    format: str
-    byte_count: int
-    notes: tuple[str, ...] = ()
-    frame: Frame | None = None
-
-    @property
-    def width(self) -> int:
-        """Pixels across, after orientation."""
-        return int(self.rgb.shape[1])
-
-    @property
-    def height(self) -> int:
-        """Pixels down, after orientation."""
-        return int(self.rgb.shape[0])
 
 
 @dataclass(frozen=True, slots=True)
