@@ -86,7 +86,10 @@ def main() -> None:
             [step for step in kills[-1]["steps_done"] if f" {step}: done before" not in last.stderr] if kills else []
         )
         model = ("zhentu", "model", "verify")
-        variables = os.environ | {"ZHENTU_MODELS_DIR": str(out / "models"), "ZHENTU_MODEL": "mine@" + version(out)}
+        variables = os.environ | {
+            "ZHENTU_MODELS_DIR": str(out / "models"),
+            "ZHENTU_MODELS_ACTIVE": "mine@" + version(out),
+        }
         verified = subprocess.run(
             [sys.executable, "-m", *model], env=variables, capture_output=True, text=True, check=False
         )

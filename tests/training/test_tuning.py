@@ -220,7 +220,7 @@ def adopted(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tupl
     """The run folder of all of the tuned encoder, and its config."""
     words = ["--tuned", str(home / "out"), "--shards", str(home / "shards"), "--manifest", str(home / "manifest.csv")]
     adopt.main([*words, "--run", str(tmp_path), "--config", str(spec_file(tmp_path, "tuned")), "--share", "1.0"])
-    monkeypatch.setenv("ZHENTU_ENCODER", str(tmp_path / "encoder.npz"))
+    monkeypatch.setenv("ZHENTU_TRAINING_ENCODER", str(tmp_path / "encoder.npz"))
     return tmp_path, load_spec(tmp_path / "train.yaml")
 
 
