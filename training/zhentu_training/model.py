@@ -182,8 +182,8 @@ class ZhentuModel(nn.Module):
                 patches.append(each)
         # A linear head of the mean is the mean of its logits over the crops; a network reads the mean too.
         told = torch.stack(features, 1).mean(0, True)
-        whole = self.whole(_read(told, self.spec.whole))[0] * self.fusion[:, 0]
-        crops = self.crops(_read(told, self.spec.crops))[0] * self.fusion[:, 1]
+        parts = torch.cat([self.whole(_read(told, self.spec.whole)), self.crops(_read(told, self.spec.crops))])
+        whole, crops = (parts.T * self.fusion).T  # one product, so that the graph keeps the fusion under its name
         places = torch.cat(patches, 2)
         maps = [head(places).unflatten(1, self.encoder.grid) for head in (self.whole_place, self.crop_place)]
         return whole, crops, maps[0], maps[1]
