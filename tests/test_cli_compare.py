@@ -102,7 +102,7 @@ def test_a_processor_without_them_gets_floating_point_unless_a_model_is_named(
 ) -> None:
     monkeypatch.setattr("zhentu.bootstrap.models.has_8bit_products", lambda: False)
     shipped = Manifest.load(models_folder())
-    exact = shipped.active_entry
+    exact = shipped.in_floating_point(shipped.active_entry) or shipped.active_entry
     small = replace(exact, name=f"{exact.name}-int8", precision="int8")
     replace(shipped, models=(exact, small), active=str(small.ref)).save(tmp_path)
     settings = load_settings(environment={"ZHENTU_MODELS_DIR": str(tmp_path)})
