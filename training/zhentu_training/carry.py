@@ -33,7 +33,7 @@ from zhentu_training.gpu.plan import ENCODER, MASK, WEB
 from zhentu_training.locate import read_mask
 from zhentu_training.model import build_backbone
 from zhentu_training.progress import track
-from zhentu_training.tiers import TIERS
+from zhentu_training.tiers import TIERS, shrunk
 from zhentu_training.tuned_weights import write_encoder
 
 WEB_QUALITY, CROP_QUALITY = 88, 95
@@ -78,7 +78,7 @@ def parcel_of(sample: Sample, spec: ViewSpec) -> Parcel | None:
             np.uint8
         )
     return Parcel(
-        _jpeg(_shrunk_web(picture.rgb), WEB_QUALITY),
+        _jpeg(shrunk(picture.rgb, WEB), WEB_QUALITY),
         _jpeg(window, CROP_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
         (web_box.x, web_box.y),
         (box.x - left, box.y - top),
@@ -91,12 +91,6 @@ def _at_least(rgb: np.ndarray, size: int) -> np.ndarray:
     """Mirrored below and to the right where it is smaller, as `native_crop` does."""
     below, right = (max(size - side, 0) for side in rgb.shape[:2])
     return np.asarray(cv2.copyMakeBorder(rgb, 0, below, 0, right, cv2.BORDER_REFLECT))
-
-
-def _shrunk_web(rgb: np.ndarray) -> np.ndarray:
-    scale = min(WEB / max(rgb.shape[:2]), 1.0)
-    size = (max(round(rgb.shape[1] * scale), 32), max(round(rgb.shape[0] * scale), 32))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
 
 
 def _jpeg(rgb: np.ndarray, quality: int, sampling: int = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420) -> bytes:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 
-def _shrunk(rgb: np.ndarray, long_side: int) -> np.ndarray:
+def shrunk(rgb: np.ndarray, long_side: int) -> np.ndarray:
+    """A picture with its long side at most so many pixels, by area averaging; no side under 32."""
     scale = min(long_side / max(rgb.shape[:2]), 1.0)
     size = (max(round(rgb.shape[1] * scale), 32), max(round(rgb.shape[0] * scale), 32))
     return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
@@ -26,13 +27,13 @@ def native(rgb: np.ndarray) -> np.ndarray:
 
 def web(rgb: np.ndarray) -> np.ndarray:
     """Long side 512, JPEG 88."""
-    return _through(_shrunk(rgb, 512), ".jpg", cv2.IMWRITE_JPEG_QUALITY, 88)
+    return _through(shrunk(rgb, 512), ".jpg", cv2.IMWRITE_JPEG_QUALITY, 88)
 
 
 def hard(rgb: np.ndarray) -> np.ndarray:
     """WebP 75, then long side 400, JPEG 60."""
     return _through(
-        _shrunk(_through(rgb, ".webp", cv2.IMWRITE_WEBP_QUALITY, 75), 400), ".jpg", cv2.IMWRITE_JPEG_QUALITY, 60
+        shrunk(_through(rgb, ".webp", cv2.IMWRITE_WEBP_QUALITY, 75), 400), ".jpg", cv2.IMWRITE_JPEG_QUALITY, 60
     )
 
 
