@@ -20,6 +20,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 _SMALLEST = 1 << 16  # elements; smaller matrices stay inside the graph as they are
 _ALIGN = 4096  # bytes; lets ONNX Runtime map the file into memory
 _MIDDLE = "row_middle"
+_ONNX_RUNTIME = "com.microsoft"  # the domain of its own operators
+INTEGER_PRODUCT = "MatMulIntegerToFloat"
 WHOLE, SCALE = "_packed", "_packed_scale"  # behind the name of a matrix
 
 
@@ -53,6 +55,9 @@ def to_integer_products(model: onnx.ModelProto, kept: int = 0) -> onnx.ModelProt
     DynamicQuantizeLinear) they take the 8 bits from the rest. A row's values lie symmetrically around 128 in uint8, the
     form for which processors have products.
 
+    The operators are the few that ONNX Runtime computes in one pass each (QuantizeLinear by rows, MatMulIntegerToFloat
+    of its own domain): written out in elementary ones, the passes over memory around a product cost more than it does.
+
     kept: so many of the last products that shrink their input stay floating point: what enters them comes out of a
     transformer's activation function, where a few values of a row are far larger than its others.
     """
@@ -65,7 +70,7 @@ def to_integer_products(model: onnx.ModelProto, kept: int = 0) -> onnx.ModelProt
     casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
     used = {name for node in graph.node if node.op_type == "MatMul" for name in node.input[1:] if name in packed}
     nodes: list[onnx.NodeProto] = []
-    quantised: set[str] = set()
+    shapes: dict[str, list[int]] = {}
     for node in graph.node:
         if node.output[0] in used or (node.op_type == "Cast" and node.output[0].removesuffix("_float") in used):
             continue
@@ -75,41 +80,58 @@ def to_integer_products(model: onnx.ModelProto, kept: int = 0) -> onnx.ModelProt
         x, y = node.input[0], node.output[0]
         scaled = packed[node.input[1]]
         whole, scale = casts[scaled.input[0]], scaled.input[1]
-        if x not in quantised:
-            quantised.add(x)
+        deep, wide = sizes[whole]
+        if f"{x}_rows_shape" not in shapes:
+            shapes[f"{x}_rows_shape"] = [-1, deep]
             nodes += _quantised_rows(x)
-        nodes += [
-            helper.make_node("MatMulInteger", [f"{x}_u8", whole, _MIDDLE], [f"{y}_int"]),
-            helper.make_node("Cast", [f"{y}_int"], [f"{y}_sum"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", [f"{y}_sum", scale], [f"{y}_channels"]),
-            helper.make_node("Mul", [f"{y}_channels", f"{x}_step"], [y]),
-        ]
+        shapes[f"{y}_width"] = [wide]
+        nodes += _product(x, whole, scale, y)
     graph.initializer.extend(
         [
             numpy_helper.from_array(np.array(128, np.uint8), _MIDDLE),
-            numpy_helper.from_array(np.array(128, np.float32), f"{_MIDDLE}_float"),
+            numpy_helper.from_array(np.array([128], np.uint8), f"{_MIDDLE}_row"),
+            numpy_helper.from_array(np.array(1, np.float32), f"{_MIDDLE}_one"),
             numpy_helper.from_array(np.array(127, np.float32), f"{_MIDDLE}_levels"),
             numpy_helper.from_array(np.array(1e-8, np.float32), f"{_MIDDLE}_least"),
             numpy_helper.from_array(np.array([-1], np.int64), f"{_MIDDLE}_axis"),
+            *(numpy_helper.from_array(np.array(shape, np.int64), name) for name, shape in shapes.items()),
         ]
     )
+    if all(each.domain != _ONNX_RUNTIME for each in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(_ONNX_RUNTIME, 1))
     del graph.node[:]
     graph.node.extend(nodes)
     return model
 
 
 def _quantised_rows(x: str) -> list[onnx.NodeProto]:
-    """From x (..., D) to x_u8 (..., D), whole numbers around 128, and x_step (..., 1), what one of them is worth."""
+    """From x (..., D) to x_u8 (n, D), whole numbers around 128, and x_step (n, 1), what one of them is worth."""
+    axis = f"{_MIDDLE}_axis"
     return [
-        helper.make_node("Abs", [x], [f"{x}_abs"]),
-        helper.make_node("ReduceMax", [f"{x}_abs", f"{_MIDDLE}_axis"], [f"{x}_most"], keepdims=1),
-        helper.make_node("Max", [f"{x}_most", f"{_MIDDLE}_least"], [f"{x}_some"]),
-        helper.make_node("Div", [f"{x}_some", f"{_MIDDLE}_levels"], [f"{x}_step"]),
-        helper.make_node("Div", [f"{_MIDDLE}_levels", f"{x}_some"], [f"{x}_per_step"]),
-        helper.make_node("Mul", [x, f"{x}_per_step"], [f"{x}_scaled"]),
-        helper.make_node("Round", [f"{x}_scaled"], [f"{x}_rounded"]),
-        helper.make_node("Add", [f"{x}_rounded", f"{_MIDDLE}_float"], [f"{x}_raised"]),
-        helper.make_node("Cast", [f"{x}_raised"], [f"{x}_u8"], to=TensorProto.UINT8),
+        helper.make_node("Reshape", [x, f"{x}_rows_shape"], [f"{x}_rows"]),
+        helper.make_node("ReduceMax", [f"{x}_rows", axis], [f"{x}_highest"], keepdims=1),
+        helper.make_node("ReduceMin", [f"{x}_rows", axis], [f"{x}_lowest"], keepdims=1),
+        helper.make_node("Neg", [f"{x}_lowest"], [f"{x}_depth"]),
+        helper.make_node("Max", [f"{x}_highest", f"{x}_depth", f"{_MIDDLE}_least"], [f"{x}_most"]),
+        helper.make_node("Div", [f"{x}_most", f"{_MIDDLE}_levels"], [f"{x}_step"]),
+        helper.make_node("Squeeze", [f"{x}_step", axis], [f"{x}_steps"]),
+        helper.make_node("Shape", [f"{x}_steps"], [f"{x}_count"]),
+        helper.make_node("Expand", [f"{_MIDDLE}_row", f"{x}_count"], [f"{x}_middles"]),
+        helper.make_node("QuantizeLinear", [f"{x}_rows", f"{x}_steps", f"{x}_middles"], [f"{x}_u8"], axis=0),
+    ]
+
+
+def _product(x: str, whole: str, scale: str, y: str) -> list[onnx.NodeProto]:
+    """From x_u8 (n, D) and a matrix int8 (D, E) with one scale a column to y (..., E)."""
+    one = f"{_MIDDLE}_one"
+    return [
+        helper.make_node(
+            INTEGER_PRODUCT, [f"{x}_u8", whole, one, scale, _MIDDLE], [f"{y}_columns"], domain=_ONNX_RUNTIME
+        ),
+        helper.make_node("Mul", [f"{y}_columns", f"{x}_step"], [f"{y}_rows"]),
+        helper.make_node("Shape", [x], [f"{y}_places"], end=-1),
+        helper.make_node("Concat", [f"{y}_places", f"{y}_width"], [f"{y}_shape"], axis=0),
+        helper.make_node("Reshape", [f"{y}_rows", f"{y}_shape"], [y]),
     ]
 
 
@@ -130,15 +152,17 @@ def emulated(model: onnx.ModelProto) -> onnx.ModelProto:
         return target
 
     for node in model.graph.node:
-        if node.op_type != "MatMulInteger":
+        if node.op_type != INTEGER_PRODUCT:
             nodes.append(node)
             continue
-        activation, weight = floating(node.input[0]), floating(node.input[1])
-        if len(node.input) > 2 and node.input[2]:
-            shifted = f"{node.output[0]}_shifted"
-            nodes.append(helper.make_node("Sub", [activation, floating(node.input[2])], [shifted]))
-            activation = shifted
-        nodes.append(helper.make_node("MatMul", [activation, weight], [node.output[0]]))
+        activation, weight, _, scale, middle = node.input
+        shifted, product = f"{node.output[0]}_shifted", f"{node.output[0]}_product"
+        operands = [floating(activation), floating(middle)], [shifted, floating(weight)]
+        nodes += [
+            helper.make_node("Sub", operands[0], [shifted]),
+            helper.make_node("MatMul", operands[1], [product]),
+            helper.make_node("Mul", [product, scale], [node.output[0]]),
+        ]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     # Types that the exporter wrote down for integer sums no longer hold.
