@@ -19,11 +19,11 @@ from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.errors import UsageError
 from zhentu.record.database import Database
 from zhentu.record.keys import KeyStore
-from zhentu.record.outbox import MessageState, Outbox, new_message
+from zhentu.record.outbox import Outbox, new_message
 from zhentu.record.spool import Spool
 from zhentu.record.store import RecordStore, RecordWrite
 from zhentu.settings import load_settings
-from zhentu.types import OUTPUTS, Inquiry, Listing
+from zhentu.types import OUTPUTS, Inquiry, Listing, MessageState
 
 run = CliRunner().invoke
 

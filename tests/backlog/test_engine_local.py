@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -61,3 +62,16 @@ def test_only_a_few_tasks_are_under_way_however_many_there_are() -> None:
     assert next(outcomes) == 10
     outcomes.close()
     assert taken <= 5
+
+
+def build_looking_round() -> Callable[[Sequence[int]], list[int]]:
+    """What a worker had imported before it was begun: the way of a picture, and nothing that starts threads."""
+    seen = (
+        int("zhentu.backlog.picture" in sys.modules),
+        int(any(name.startswith("onnxruntime") for name in sys.modules)),
+    )
+    return lambda chunk: [seen[task] for task in chunk]
+
+
+def test_workers_are_forked_with_everything_imported_that_starts_no_thread() -> None:
+    assert list(in_order(build_looking_round, [[0, 1]], 1, crashed)) == [1, 0]

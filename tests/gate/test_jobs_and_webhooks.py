@@ -20,10 +20,10 @@ from standardwebhooks.webhooks import Webhook
 from zhentu.errors import ConfigError
 from zhentu.gate.app import create_app
 from zhentu.record.database import now
-from zhentu.record.outbox import MessageState, Outbox, new_message
+from zhentu.record.outbox import Outbox, new_message
 from zhentu.record.schema import outbox
 from zhentu.settings import Settings
-from zhentu.types import Action
+from zhentu.types import Action, MessageState
 
 SECRET = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
 

@@ -11,9 +11,9 @@ from zhentu.errors import NotFound, UsageError
 from zhentu.record.database import Database, now
 from zhentu.record.history import ModelHistory
 from zhentu.record.job_store import ItemState, JobKind, JobRequest, JobStore, decode_request, new_job
-from zhentu.record.outbox import BACK_OFF_S, MessageState, Outbox, new_message
+from zhentu.record.outbox import BACK_OFF_S, Outbox, new_message
 from zhentu.record.schema import job_pictures, outbox
-from zhentu.types import Listing
+from zhentu.types import Listing, MessageState
 
 
 def due_now(database: Database) -> None:

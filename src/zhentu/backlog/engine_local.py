@@ -3,6 +3,9 @@
 Processes, not threads: about a tenth of a picture's time holds Python's lock (copies of pixels, choosing crops, the
 record), which would cap threads at some ten cores; and a decoder that dies on a hostile file takes one worker with it,
 not the scan. `scripts/bench_scan.py` measures both.
+
+Workers are forked from a process that did nothing but import (multiprocessing's fork server): imports are paid for once
+and their pages shared, and no thread of ONNX Runtime or OpenCV, whose locks a fork would copy as they are, runs there.
 """
 
 from __future__ import annotations
@@ -15,7 +18,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from itertools import islice
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from typing import Any, Generic, TypeVar
 
 from zhentu.errors import DependencyError
@@ -24,7 +30,29 @@ Task = TypeVar("Task")
 Done = TypeVar("Done")
 
 _AHEAD = 3  # chunks per worker that may wait: enough to keep cores busy, few enough to bound memory
+_IMPORTED = ("zhentu.backlog.picture",)  # before workers are forked; loads nothing that starts threads
 _work: Callable[[Any], Any] | None = None  # of a worker process; None in every other
+
+
+def prepare_workers() -> None:
+    """Start the process that workers are forked from; it imports while the caller does other things. Idempotent."""
+    _context()
+    forkserver.ensure_running()
+
+
+def release_workers() -> None:
+    """End that process, and wait for it: its time, and that of its workers, then counts as this process's.
+
+    Otherwise it ends with this process, and `time zhentu scan` would say that a scan costs next to nothing.
+    """
+    with suppress(AttributeError, OSError):  # private to Python; without it nothing but that account is lost
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_IMPORTED))
+    return context
 
 
 class ProcessPool(Generic[Task, Done]):
@@ -94,9 +122,7 @@ class ProcessPool(Generic[Task, Done]):
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, workers: int) -> ProcessPoolExecutor:
-        # spawn: a fork would copy the locks of ONNX Runtime's and OpenCV's threads in whatever state they are
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(self._build,))
+        return ProcessPoolExecutor(workers, _context(), initializer=_begin, initargs=(self._build,))
 
     def _started(self) -> ProcessPoolExecutor:
         """A pool of one, known to start: otherwise every picture would be blamed for a machine without memory."""

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from zhentu.backlog.batch_writer import BatchWriter
-from zhentu.backlog.engine_local import ProcessPool
+from zhentu.backlog.engine_local import ProcessPool, prepare_workers, release_workers
 from zhentu.backlog.finding import access_of, finding_of
 from zhentu.backlog.groups import Grouper
 from zhentu.backlog.items import Numbered
@@ -29,9 +29,8 @@ from zhentu.backlog.sources import find_items
 from zhentu.backlog.summary import ScanRules, ScanSummary, Tally
 from zhentu.banks.bank import Banks
 from zhentu.bootstrap.models import accepted_models
-from zhentu.bootstrap.screener import build_screener
+from zhentu.bootstrap.screener import check_rules
 from zhentu.bootstrap.stores import build_banks, build_store
-from zhentu.detect.sessions import give_back_memory
 from zhentu.errors import DependencyError, UsageError, ZhentuError
 from zhentu.intake.skipped import SkipReason
 from zhentu.record.known import KnownStore
@@ -123,19 +122,15 @@ def _place(job: ScanJob, settings: Settings, versions: str, stack: ExitStack) ->
 
 
 def _checked(settings: Settings, job: ScanJob) -> ScanRules:
-    """What decides, checked here and not in a worker; the model is let go again, the workers have their own.
-
-    Raises ModelError, ConfigError, StoreError.
-    """
-    screener = build_screener(settings, settings.worker_count, golden=True)  # no worker runs yet: every core is free
+    """What decides, checked here and not in every worker. Raises ModelError, ConfigError, StoreError."""
+    if job.engine == "local":
+        prepare_workers()
+    screener = check_rules(settings)
     if job.store:
         with closing(build_store(settings)) as store:
             banks = _banks_with_entries(store)
         screener = replace(screener, bank=banks)
-    rules = ScanRules(screener.detector.entry.ref, screener.policy, screener.digest())
-    del screener
-    give_back_memory()
-    return rules
+    return ScanRules(screener.detector.entry.ref, screener.policy, screener.digest())
 
 
 def _banks_with_entries(store: RecordStore) -> Banks | None:
@@ -274,6 +269,7 @@ class _Run:
 
         def local(left: int) -> Generator[PictureOutcome, None, None]:
             if not pools:  # started when there is work, and kept for later passes
+                self._stack.callback(release_workers)
                 pools.append(ProcessPool(partial(build_work, spec), self.workers, crashed))
                 self._stack.callback(pools[0].close)
             size = min(max(left // (self.workers * 8), 1), _CHUNK)

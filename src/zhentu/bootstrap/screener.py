@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 
+from zhentu.bootstrap.golden import MOST, check_golden
 from zhentu.bootstrap.labels import read_generators, read_trust_lists
 from zhentu.bootstrap.models import build_comparer, find_model
-from zhentu.decide.policy import unresolved
+from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import samples_folder
-from zhentu.errors import ConfigError
+from zhentu.detect.models import ModelEntry, samples_folder
+from zhentu.errors import ConfigError, ModelError
 from zhentu.intake.decode import DecodeLimits
-from zhentu.screen import Screener
+from zhentu.screen import DetectorPort, Screener
 from zhentu.settings import Settings
-
-_GOLDEN = 5  # a start must not take longer for every sample that joins them; `zhentu doctor` looks at all
+from zhentu.types import Picture, Verdict
 
 
 def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -> Screener:
@@ -25,14 +27,44 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     """
     cv2.setNumThreads(1)  # the callers' workers already keep every core busy
     entry, folder = find_model(settings)
-    policy_path = settings.policy_path or default_policy_path()
-    policy = load_policy(policy_path)
-    problems = unresolved(policy, entry.thresholds_for(policy.profile, policy.prior))
-    if problems:
-        raise ConfigError(str(policy_path), problems)
+    policy = _policy_for(settings, entry)
     detector = Detector(entry, folder, threads)
     if golden:
-        detector.verify_golden(samples_folder(), _GOLDEN)
+        detector.verify_golden(samples_folder(), MOST)
+    return _around(detector, policy, settings, threads)
+
+
+def check_rules(settings: Settings) -> Screener:
+    """What decides, checked as for `build_screener` with `golden`; the model is not kept open, so it scores nothing.
+
+    Golden scores that this machine gave before are not tried again. Raises ModelError, ConfigError.
+    """
+    entry, folder = find_model(settings)
+    policy = _policy_for(settings, entry)
+    check_golden(entry, folder, settings.worker_count, settings.data_dir / "golden")
+    return _around(_Listed(entry), policy, settings, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A model as the manifest has it."""
+
+    entry: ModelEntry
+
+    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
+        """Nothing. Raises ModelError."""
+        raise ModelError(f"{self.entry.ref} is not open here")
+
+
+def _policy_for(settings: Settings, entry: ModelEntry) -> Policy:
+    path = settings.policy_path or default_policy_path()
+    policy = load_policy(path)
+    if problems := unresolved(policy, entry.thresholds_for(policy.profile, policy.prior)):
+        raise ConfigError(str(path), problems)
+    return policy
+
+
+def _around(detector: DetectorPort, policy: Policy, settings: Settings, threads: int) -> Screener:
     return Screener(
         detector,
         policy,

@@ -10,9 +10,8 @@ from rich.table import Table
 
 from zhentu.cli.terminal import console, say
 from zhentu.errors import UsageError
-from zhentu.record.outbox import MessageState
 from zhentu.settings import load_settings
-from zhentu.types import DEFAULT_TENANT
+from zhentu.types import DEFAULT_TENANT, MessageState
 
 records_app = typer.Typer(help="Records of decisions.", no_args_is_help=True)
 spool_app = typer.Typer(help="Decisions taken while the store was down.", no_args_is_help=True)

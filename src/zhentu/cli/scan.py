@@ -181,6 +181,11 @@ class _Shown:
 
 def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPlace | None = None) -> int:
     """The exit code."""
+    if job.engine == "local":
+        from zhentu.backlog.engine_local import prepare_workers
+
+        prepare_workers()  # first of all: what they need is imported while this process does the same
+
     from zhentu.backlog.scan import resume_scan, run_scan
     from zhentu.cli.progress import MachineProgress, for_people
     from zhentu.cli.show import print_table, print_totals

@@ -10,10 +10,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 
 from zhentu.detect.canvas import SIDE, Canvas, FloatArray, canvas_of, view_of
 from zhentu.detect.figures import NAMES, Measured, measure
@@ -28,6 +28,9 @@ from zhentu.digest import digest_of
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import Answer, Category, Comparison, Heatmap, ModelRef, Picture, QuestionAnswer, Threshold
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 MOST_REFERENCES = 16
 GOLDEN_TOLERANCE = 2e-2  # of a probability: processors round differently, and key points move with it

@@ -11,10 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from zhentu.detect.calibration import Platt, sigmoid
 from zhentu.detect.heatmap import heatmaps_of, place_map
@@ -24,6 +24,9 @@ from zhentu.detect.views import Views, make_views
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, Category, Heatmap, ModelRef, Picture, Scores, Verdict
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 # Of a probability: processors round differently, int8 more so; an altered model, or int8 on a processor whose 8-bit
 # sums overflow, is further off.

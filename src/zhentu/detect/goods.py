@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from zhentu.detect.models import FinderEntry
 from zhentu.detect.sessions import open_session
@@ -22,6 +22,9 @@ from zhentu.detect.views import Box, RgbArray, whole_view
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
 from zhentu.types import ModelRef, Picture
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 GOLDEN_TOLERANCE = 2e-2  # of sureness and share: processors round differently
 _LEAST_SHARE = 0.004  # of the picture; less than that is a speck, not what is for sale

@@ -1,4 +1,7 @@
-"""ONNX Runtime sessions over files whose bytes are those the manifest names."""
+"""ONNX Runtime sessions over files whose bytes are those the manifest names.
+
+ONNX Runtime is imported with the first session: it starts a thread, and scans fork workers from a process without any.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-
-import onnxruntime as ort
+from typing import TYPE_CHECKING
 
 from zhentu.detect.models import WeightsFile
 from zhentu.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 
 def open_session(
     path: Path, sha256: str, weights: Sequence[WeightsFile], threads: int, providers: Sequence[str]
 ) -> ort.InferenceSession:
     """A session of `threads` threads. Raises ModelError when a file is missing, altered, or cannot be loaded."""
-    for file, expected in ((path, sha256), *((path.parent / each.file, each.sha256) for each in weights)):
-        _verify(file, expected)
+    import onnxruntime as ort
+
+    verify_files(path, sha256, weights)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -34,6 +40,12 @@ def open_session(
         raise ModelError(f"{path.name}: ONNX Runtime cannot load it: {error}") from error
     give_back_memory()
     return session
+
+
+def verify_files(path: Path, sha256: str, weights: Sequence[WeightsFile]) -> None:
+    """Raise ModelError unless a graph and its weights are there, and are those the manifest names."""
+    for file, expected in ((path, sha256), *((path.parent / each.file, each.sha256) for each in weights)):
+        _verify(file, expected)
 
 
 def give_back_memory() -> None:

@@ -17,7 +17,8 @@ from zhentu.errors import ConfigError, DependencyError, FetchError
 from zhentu.gate.metrics import GateMetrics
 from zhentu.intake.fetch import Outbound
 from zhentu.intake.lanes import Breakers, LaneLimits
-from zhentu.record.outbox import Message, MessageState, Outbox
+from zhentu.record.outbox import Message, Outbox
+from zhentu.types import MessageState
 
 _LIMITS = LaneLimits(total=32, per_host=4, per_owner=8)
 _TICK_S = 0.5

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from urllib.parse import urlsplit
 
 import uuid_utils
@@ -17,7 +16,7 @@ from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 from zhentu.errors import NotFound
 from zhentu.record.database import Database, aware, now
 from zhentu.record.schema import outbox
-from zhentu.types import DEFAULT_TENANT
+from zhentu.types import DEFAULT_TENANT, MessageState
 
 BACK_OFF_S = (
     5,
@@ -32,15 +31,6 @@ BACK_OFF_S = (
 
 
 _MOST_LANES = 200  # that one query leaves out
-
-
-class MessageState(StrEnum):
-    """Where a message is on its way."""
-
-    PENDING = "pending"
-    SENDING = "sending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
 
 
 @dataclass(frozen=True, slots=True)

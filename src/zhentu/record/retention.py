@@ -15,7 +15,6 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 from zhentu.ids import new_id
 from zhentu.record.database import Database, now
 from zhentu.record.job_store import ItemState
-from zhentu.record.outbox import MessageState
 from zhentu.record.schema import (
     claims,
     job_pictures,
@@ -26,7 +25,7 @@ from zhentu.record.schema import (
     retention_pass,
     shadow_verdicts,
 )
-from zhentu.types import DEFAULT_TENANT
+from zhentu.types import DEFAULT_TENANT, MessageState
 
 _BATCH = 500  # records a transaction: a prune must not keep writers waiting
 

@@ -119,6 +119,15 @@ class SigningAlgorithm(StrEnum):
     ED25519 = "ed25519"
 
 
+class MessageState(StrEnum):
+    """Where a message to the platform is on its way."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
 class Role(StrEnum):
     """What an API key, or a person signed in with one, may do; each role may do what stands before it."""
 
