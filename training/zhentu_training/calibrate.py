@@ -14,7 +14,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from zhentu.detect.calibration import Platt
-from zhentu.detect.models import FirstLook, OperatingPoint, ProfilePoints
+from zhentu.detect.models import FirstLook
+from zhentu.detect.operating import OperatingPoint, ProfilePoints
 from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Action, Category, Profile, Threshold
 from zhentu_training.config import Risk, TrainSpec
 from zhentu_training.figures import alike, quantile

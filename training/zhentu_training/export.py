@@ -31,11 +31,11 @@ from zhentu.detect.models import (
     Golden,
     Manifest,
     ModelEntry,
-    ProfilePoints,
     TrainingData,
     WeightsFile,
     samples_folder,
 )
+from zhentu.detect.operating import ProfilePoints
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, OUTPUTS, Category, Profile

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from zhentu.detect.models import ProfilePoints
+from zhentu.detect.operating import ProfilePoints
 from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Category, Profile
 from zhentu_training.crossval import figures_of
 from zhentu_training.dataset import Origin, Sample

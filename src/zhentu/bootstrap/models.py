@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from zhentu.detect.compare import Comparer
 from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.models import Manifest, ModelEntry, models_folder
 from zhentu.detect.sessions import has_8bit_products
-from zhentu.errors import UsageError
+from zhentu.errors import ModelError, UsageError
 from zhentu.settings import Settings
+from zhentu.types import Runtime
 
 
 def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
-    """The model in force (see `Manifest.chosen`) and the folder its file lies in. Raises ModelError."""
-    folder = settings.models.dir or models_folder()
-    return Manifest.load(folder).chosen(settings.models.active, has_8bit_products()), folder
+    """The model in force (see `Manifest.chosen`) and the folder its file lies in. Raises ModelError.
+
+    With another runtime than ONNX Runtime on the processor it is the fp32 graph: what rounds is the runtime.
+    """
+    folder, runtime = settings.models.dir or models_folder(), settings.models.runtime
+    by_default = runtime is Runtime.ONNXRUNTIME
+    entry = Manifest.load(folder).chosen(settings.models.active, by_default and has_8bit_products())
+    if entry.precision == "int8" and not by_default:
+        raise ModelError(
+            f"{entry.ref} is a graph of 8-bit products for ONNX Runtime on a processor; with models.runtime {runtime} "
+            "name its fp32 model in models.active, or none"
+        )
+    return replace(entry, runtime=runtime), folder
 
 
 def accepted_models(settings: Settings, rescan_below: str = "") -> Mapping[str, ModelEntry]:

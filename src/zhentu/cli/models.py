@@ -16,6 +16,7 @@ from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from zhentu.bootstrap.timing import Timing
     from zhentu.detect.models import Manifest
     from zhentu.types import Category
 
@@ -57,7 +58,7 @@ def use_model(
 ) -> None:
     """Put a model in force on every gate of this store, without a restart. It is verified first.
 
-    Example: zhentu model use zhentu@0.4.0
+    Example: zhentu model use zhentu@0.4.1
     """
     from zhentu.bootstrap.stores import open_database
     from zhentu.record.history import ModelHistory
@@ -137,6 +138,38 @@ def _own_scores(manifest: Manifest, row: Mapping[str, Any], prior: Mapping[Categ
     return [read[output] for output in OUTPUTS]
 
 
+@model_app.command("bench")
+def bench_models() -> None:
+    """Time every way to run the model that is installed here, in seconds, and say which to use.
+
+    Example: zhentu model bench
+    """
+    from zhentu.bootstrap.timing import fastest, time_runtimes
+
+    settings = load_settings()
+    timings = time_runtimes(settings)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("model", "precision", "ms a picture and core", "off golden scores by"):
+        table.add_column(name)
+    for each in timings:
+        shown = (f"{each.ms:.0f}", f"{each.worst:.4f}") if each.usable else ("-", "-")
+        table.add_row(str(each.entry.ref), each.entry.precision, *shown)
+    console().print(table)
+    for each in timings:
+        if not each.usable:
+            say(f"{each.entry.ref} is not for this machine: {each.problem}")
+    say(_advice(settings, fastest(timings)))
+
+
+def _advice(settings: Settings, best: Timing) -> str:
+    from zhentu.bootstrap.models import find_model
+
+    if find_model(settings)[0].ref == best.entry.ref:
+        return f"{best.entry.ref} is in force, and the fastest here"
+    named = f"ZHENTU_MODELS_RUNTIME={best.entry.runtime} ZHENTU_MODELS_ACTIVE={best.entry.name}@{best.entry.version}"
+    return f"{best.entry.ref} is the fastest here; to use it, set {named}"
+
+
 def doctor() -> None:
     """Check everything zhentu needs; exit code 3 when something is not usable.
 
@@ -147,6 +180,7 @@ def doctor() -> None:
         "python": platform.python_version,
         "onnxruntime": _runtime,
         "model": lambda: _model_sound(settings),
+        "speed": lambda: _speed(settings),
         "policy": lambda: policy_sound(settings, None),
         "store": lambda: _store_sound(settings),
         "drift": lambda: _drift(settings),
@@ -172,6 +206,13 @@ def _runtime() -> str:
     import onnxruntime
 
     return f"{onnxruntime.__version__}, {', '.join(onnxruntime.get_available_providers())}"
+
+
+def _speed(settings: Settings) -> str:
+    from zhentu.bootstrap.timing import fastest, time_runtimes
+
+    best = fastest(time_runtimes(settings, pictures=3))
+    return f"{best.ms:.0f} ms a picture on one core; {_advice(settings, best)}"
 
 
 def _model_sound(settings: Settings) -> str:

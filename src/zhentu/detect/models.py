@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from zhentu.atomic import write_whole
 from zhentu.detect.calibration import Platt, at_prior
+from zhentu.detect.operating import Probability, ProfilePoints
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import ModelError, UsageError
 from zhentu.types import (
@@ -25,6 +26,7 @@ from zhentu.types import (
     ModelRef,
     Output,
     Profile,
+    Runtime,
     Scores,
     Threshold,
     Verdict,
@@ -34,7 +36,6 @@ from zhentu.validation import problems_of
 MANIFEST = "manifest.json"
 
 _STRICT = ConfigDict(extra="forbid")
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def _from_keys(value: object) -> object:
@@ -75,31 +76,6 @@ class TrainingData:
     digest: str
     pictures: int
     sources: int
-
-
-@checked(frozen=True, slots=True, config=_STRICT)
-class OperatingPoint:
-    """One threshold and what it did to pictures that the judging heads had not seen, sources weighted alike.
-
-    false_alarms: share of genuine pictures at or over it.  recall: share of the category's pictures at or over it.
-    """
-
-    threshold: Threshold
-    false_alarms: Probability
-    recall: Probability
-
-
-@checked(frozen=True, slots=True, config=_STRICT)
-class ProfilePoints:
-    """The thresholds of one profile. false_alarms: share of genuine pictures on which any of them acts."""
-
-    points: tuple[OperatingPoint, ...]
-    false_alarms: Probability
-
-    @property
-    def thresholds(self) -> tuple[Threshold, ...]:
-        """Without the rates."""
-        return tuple(each.threshold for each in self.points)
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -144,6 +120,7 @@ class ModelEntry(ListedFile):
     weights: files that the graph needs beside its own.
     reference: histogram of each output's scores on genuine pictures, ten equal bins from 0 to 1, for drift.
     first_look: None = every picture gets both looks.
+    runtime: what calculates; its name is part of the version in records unless it is ONNX Runtime on a processor.
     """
 
     labels: tuple[Category, ...]
@@ -163,6 +140,18 @@ class ModelEntry(ListedFile):
     profiles: Mapping[Profile, ProfilePoints] = Field(default_factory=dict)
     stands_out: Probability = 0.25
     first_look: FirstLook | None = None
+    runtime: Runtime = Runtime.ONNXRUNTIME
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and sha256; the version as "0.4.1+openvino" where another runtime calculates."""
+        own = "" if self.runtime is Runtime.ONNXRUNTIME else f"+{self.runtime}"
+        return ModelRef(self.name, self.version + own, self.sha256)
+
+    @property
+    def exact(self) -> bool:
+        """Whether scores are those of 32-bit arithmetic; other runtimes take shorter numbers where these are faster."""
+        return self.precision == "fp32" and self.runtime is Runtime.ONNXRUNTIME
 
     @property
     def stated_prior(self) -> dict[Category, float]:
@@ -362,9 +351,13 @@ class Manifest:
         return self.entry(self.active)
 
     def entry(self, name: str) -> ModelEntry:
-        """The model called "name@version", or the latest listed one called "name". Raises ModelError."""
+        """The model called "name@version", or the latest listed one called "name". Raises ModelError.
+
+        What a record says of the runtime ("name@version+openvino") is left aside.
+        """
+        listed_as = name.partition("+")[0]
         for entry in reversed(self.models):
-            if name in (str(entry.ref), entry.name):
+            if listed_as in (str(entry.ref), entry.name):
                 return entry
         listed = ", ".join(str(entry.ref) for entry in self.models) or "none"
         raise ModelError(f"no model {name!r} in the manifest; it lists {listed}")

@@ -7,17 +7,43 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zhentu.detect.models import WeightsFile
 from zhentu.errors import ModelError
+from zhentu.types import Runtime
 
 if TYPE_CHECKING:
     import onnxruntime as ort
+
+_ON_PROCESSOR = "CPUExecutionProvider"
+_CUDA = ("CUDAExecutionProvider", _ON_PROCESSOR)
+_PROVIDERS = {
+    Runtime.ONNXRUNTIME: (_ON_PROCESSOR,),
+    Runtime.CUDA: _CUDA,
+    Runtime.TENSORRT: ("TensorrtExecutionProvider", *_CUDA),
+}
+
+
+class Network(Protocol):
+    """A graph that is ready to run; several threads may call it at once. ONNX Runtime's sessions are of this form."""
+
+    def run(self, output_names: Sequence[str], input_feed: Mapping[str, Any]) -> Sequence[Any]:
+        """The named outputs as arrays, in this order."""
+        ...
+
+    def get_inputs(self) -> Sequence[Any]:
+        """What it takes, each with `name` and `shape`; a free dimension is no integer."""
+        ...
+
+    def get_outputs(self) -> Sequence[Any]:
+        """What it gives, likewise."""
+        ...
 
 
 def open_session(
@@ -40,6 +66,43 @@ def open_session(
         raise ModelError(f"{path.name}: ONNX Runtime cannot load it: {error}") from error
     give_back_memory()
     return session
+
+
+def open_network(path: Path, sha256: str, weights: Sequence[WeightsFile], threads: int, runtime: Runtime) -> Network:
+    """The graph as `runtime` calculates it. Raises ModelError, also when the runtime is not installed."""
+    if runtime is Runtime.OPENVINO:
+        from zhentu.detect.openvino import OpenVinoNetwork
+
+        verify_files(path, sha256, weights)
+        network = OpenVinoNetwork(path, threads)
+        give_back_memory()
+        return network
+    return open_session(path, sha256, weights, threads, providers_of(runtime))
+
+
+def providers_of(runtime: Runtime) -> Sequence[str]:
+    """ONNX Runtime's execution providers, the wished one first. Raises ModelError when it is not installed."""
+    wanted = _PROVIDERS[runtime]
+    if runtime is not Runtime.ONNXRUNTIME and wanted[0] not in (there := _providers_there()):
+        raise ModelError(
+            f"models.runtime is {runtime}, which needs ONNX Runtime's {wanted[0]}; installed: {', '.join(there)}. "
+            "Install onnxruntime-gpu in place of onnxruntime, or set models.runtime to onnxruntime"
+        )
+    return wanted
+
+
+def runtimes_here() -> tuple[Runtime, ...]:
+    """The runtimes that are installed; ONNX Runtime on the processor always is."""
+    there = _providers_there()
+    gpus = (each for each in (Runtime.CUDA, Runtime.TENSORRT) if _PROVIDERS[each][0] in there)
+    openvino = (Runtime.OPENVINO,) if find_spec("openvino") else ()
+    return (Runtime.ONNXRUNTIME, *openvino, *gpus)
+
+
+def _providers_there() -> Sequence[str]:
+    import onnxruntime as ort
+
+    return list(ort.get_available_providers())
 
 
 def verify_files(path: Path, sha256: str, weights: Sequence[WeightsFile]) -> None:

@@ -20,6 +20,7 @@ _STALE_S = 3600.0  # while the store is down, a key seen so lately still opens
 _MOST = 10_000  # keys remembered
 _LONGEST = 200  # characters of a token worth looking at
 _WRONG = 20.0  # wrong keys in a row that one address may send; then one a second
+_KEY_NEEDED = "an API key is needed: Authorization: Bearer zt_...; see `zhentu keys create`"
 _PEERS = 4096  # addresses whose wrong keys are counted
 
 
@@ -69,6 +70,8 @@ class Doorkeeper:
         """
         if self._settings.gate.open:
             return Caller("", "open", Role.ADMIN, 0.0)
+        if not token:  # no guess at a key: it costs nothing, and is told what is missing however many came before
+            raise Unauthenticated(_KEY_NEEDED)
         noisy = peer in self._wrong and self._tokens(self._wrong, peer, _WRONG, 1.0).tokens < 1.0
         # Behind a reverse proxy everybody has one address. So nobody is locked out: from an address that sent many
         # wrong keys, unknown ones are refused by a list that is read once a second, and cost the store nothing more.
@@ -77,7 +80,7 @@ class Doorkeeper:
             self._count_wrong(peer)
             if noisy:
                 raise RateLimited("too many wrong keys came from this address; try again with a valid one", 1.0)
-            raise Unauthenticated("an API key is needed: Authorization: Bearer zt_...; see `zhentu keys create`")
+            raise Unauthenticated(_KEY_NEEDED)
         if not key.role.includes(needed):
             raise Forbidden(f"this needs the role {needed.value}, and the key {key.name!r} has {key.role.value}")
         if self._settings.gate.single_tenant and key.tenant != DEFAULT_TENANT:

@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
 
 from zhentu.errors import ConfigError
-from zhentu.types import Action, AiState, LabelLanguage, OnError, SigningAlgorithm
+from zhentu.types import Action, AiState, LabelLanguage, OnError, Runtime, SigningAlgorithm
 from zhentu.validation import problems_of
 
 PREFIX = "ZHENTU_"
@@ -74,6 +74,8 @@ class ModelSettings(Group):
     """Folder with a `manifest.json`; none = the models shipped with the package."""
     active: str | None = None
     """The model in force, `name` or `name@version`; none = the manifest's own choice."""
+    runtime: Runtime = Runtime.ONNXRUNTIME
+    """What calculates: `onnxruntime`, `openvino` (`zhentu[fast]`), `cuda`, `tensorrt`; see `zhentu model bench`."""
     shadow: str | None = None
     """`name@version` of a second model: the gate records where it disagrees and acts on nothing it says."""
 

@@ -119,6 +119,19 @@ class SigningAlgorithm(StrEnum):
     ED25519 = "ed25519"
 
 
+class Runtime(StrEnum):
+    """What calculates the detector's network.
+
+    onnxruntime: processors, fp32 and 8-bit graphs.  openvino: processors, in bfloat16 where they have products for it.
+    cuda, tensorrt: NVIDIA GPUs, through ONNX Runtime's providers.
+    """
+
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+    CUDA = "cuda"
+    TENSORRT = "tensorrt"
+
+
 class MessageState(StrEnum):
     """Where a message to the platform is on its way."""
 
