@@ -196,6 +196,13 @@ def test_csv_of_other_tools_is_taken_and_bad_lines_are_named():
         read_entries(io.StringIO("a,b\n1,2\n"), "x")
 
 
+@pytest.mark.parametrize("text", ["a\rb,c\n", "signal_type,signal_str\nsha256,a\rb\n", "x" * 200_000])
+def test_what_is_no_csv_is_said_wherever_it_breaks(text: str) -> None:
+    """A stray line end in the header once answered 500: the header is read before the first row."""
+    with pytest.raises(UsageError, match=r"not a CSV file|must begin with a header"):
+        read_entries(io.StringIO(text), "partner.csv")
+
+
 def test_every_problem_of_a_bank_or_an_entry_is_named():
     with pytest.raises(UsageError, match=r"name.*threshold.*enabled_ratio.*brand"):
         Bank("a b", BankKind.BRAND_ORIGINAL, threshold=40, enabled_ratio=2)

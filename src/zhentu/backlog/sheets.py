@@ -130,7 +130,10 @@ def _delimiter_of(header: str) -> str:
     """The one that cuts the header into the most columns, quotes respected."""
 
     def columns(delimiter: str) -> int:
-        return len(next(csv.reader([header.rstrip("\r\n")], delimiter=delimiter), []))
+        try:
+            return len(next(csv.reader([header.rstrip("\r\n")], delimiter=delimiter), []))
+        except csv.Error:  # a stray line end or an endless field: read as a record, it is a row with that problem
+            return 0
 
     return max(_DELIMITERS, key=columns)
 

@@ -52,12 +52,14 @@ def read_entries(stream: TextIO, source: str) -> tuple[list[NewEntry], list[Prob
     source: what an entry's source becomes where its line has no tags. Raises UsageError when the header is none.
     """
     reader = csv.DictReader(stream)
-    header = reader.fieldnames or []
-    if "signal_type" not in header or "signal_str" not in header:
-        raise UsageError(f"the CSV must begin with a header that has signal_type and signal_str; it has {header[:12]}")
     merged: dict[str, NewEntry] = {}
     problems: list[Problem] = []
     try:
+        header = reader.fieldnames or []
+        if "signal_type" not in header or "signal_str" not in header:
+            raise UsageError(
+                f"the CSV must begin with a header that has signal_type and signal_str; it has {header[:12]}"
+            )
         for key, new in _lines(reader, source, problems):
             known = merged.get(key)
             if known is None:
