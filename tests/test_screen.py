@@ -143,6 +143,26 @@ def test_a_verdict_from_before_is_read_at_the_prior_in_force(detector: FakeDetec
     assert now.own_verdict(fresh).scores.as_dict() == pytest.approx(detector.detect(None).scores.as_dict())
 
 
+def test_the_digest_is_made_once_and_anew_when_banks_policy_or_model_change(
+    detector: FakeDetector, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Changing:
+        version = "1"
+
+        def lookup(self, fingerprint: Fingerprint, listing: Listing) -> tuple[BankHit, ...]:
+            return ()
+
+    made = []
+    monkeypatch.setattr("zhentu.screen.digest_of", lambda facts: made.append(facts) or f"digest {len(made)}")
+    bank = Changing()
+    screener = Screener(detector, policy, DecodeLimits(), bank)
+    assert [screener.digest(), screener.digest(detector.entry)] == ["digest 1", "digest 1"]
+    bank.version = "2"
+    assert screener.digest() == "digest 2"
+    assert screener.digest(replace(detector.entry, prior=0.1)) == "digest 3"
+    assert replace(screener, policy=replace(policy, profile=Profile.STRICT)).digest() == "digest 4"
+
+
 def test_what_decides_differs_with_profile_and_prior(detector: FakeDetector, policy: Policy, tmp_path: Path) -> None:
     change_manifest(tmp_path / "models", profiles=profiles({"careful": 0.95, "balanced": 0.8, "strict": 0.6}))
     entry = Manifest.load(tmp_path / "models").active_entry

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
@@ -50,6 +50,7 @@ from zhentu.types import (
 )
 
 _SETTLING = (BankKind.KNOWN_BAD, BankKind.ALLOWED)  # an exact hit in one of these says more than any score
+_DIGESTS_KEPT = 64  # of models and states of the banks
 _OF_THE_LISTING = (EvidenceKind.DECLARATION, EvidenceKind.REFERENCE, EvidenceKind.HASH)  # not of the bytes
 
 
@@ -129,6 +130,7 @@ class Screener:
     trust_lists: TrustLists = ANY_SIGNER
     generators: GeneratorTable | None = None  # None: the table that comes with zhentu
     decoder: DecoderPort = IN_PROCESS
+    _digests: dict[tuple[int, str], tuple[ModelEntry, str]] = field(default_factory=dict, init=False, compare=False)
 
     def screen(self, inquiry: Inquiry) -> Screening:
         """Screen one picture. Raises PictureError when it, or a reference, cannot be decoded."""
@@ -239,22 +241,27 @@ class Screener:
     def digest(self, model: ModelEntry | None = None) -> str:
         """Everything that decides besides the picture and what is asked of it, as one sha256 in hex.
 
-        The same digest means that the same inquiry gets the same decision: what was decided may be repeated from the
-        store. model: the one that spoke; the one in force by default.
+        Under the same digest the same inquiry gets the same decision. model: the one that spoke, or that in force.
         """
         entry = model or self.detector.entry
-        return digest_of(
-            {
-                "model": [str(entry.ref), entry.sha256, entry.views, entry.calibration, entry.stated_prior],
-                "thresholds": self.shipped(entry),
-                "comparison": [self.comparer.model, self.comparer.thresholds] if self.comparer else [],
-                "policy": self.policy.sha256,
-                "banks": self.bank.version if isinstance(self.bank, VersionedBank) else "",
-                "trust lists": self.trust_lists,
-                "generators": (self.generators or shipped_table()).sha256,
-                "decoding": [DECODING_VERSION, self.limits],
-            }
-        )
+        banks = self.bank.version if isinstance(self.bank, VersionedBank) else ""
+        if known := self._digests.get((id(entry), banks)):
+            return known[1]
+        facts = {
+            "model": [str(entry.ref), entry.sha256, entry.views, entry.calibration, entry.stated_prior],
+            "thresholds": self.shipped(entry),
+            "comparison": [self.comparer.model, self.comparer.thresholds] if self.comparer else [],
+            "policy": self.policy.sha256,
+            "banks": banks,
+            "trust lists": self.trust_lists,
+            "generators": (self.generators or shipped_table()).sha256,
+            "decoding": [DECODING_VERSION, self.limits],
+        }
+        if len(self._digests) >= _DIGESTS_KEPT:
+            self._digests.clear()
+        digest = digest_of(facts)
+        self._digests[id(entry), banks] = entry, digest  # the entry too, so that no other gets its id
+        return digest
 
     def _look(self, picture: Picture, inquiry: Inquiry, earlier: EarlierVerdict | None) -> _Look:
         fingerprint = fingerprint_of(picture)

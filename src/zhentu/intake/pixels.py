@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 RgbArray = npt.NDArray[np.uint8]
 _STRIP_PIXELS = 1 << 20  # of one strip: what is held twice, thrice and in floating point is this small
+_WHOLE_PIXELS = 4 << 20  # up to which a picture that is RGB already is copied in one piece, thrice as fast
 _ORIENTATION = 0x0112
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
 _WITH_PROFILE = ("RGB", "RGBA", "CMYK", "L")
@@ -30,10 +31,12 @@ def to_srgb(image: Image.Image, notes: list[str]) -> RgbArray:
     """The current frame of a loaded image as (height, width, 3); `notes` gains what had to be done to it."""
     width, height = image.size
     convert = _converter(image, notes)
+    if convert is None and width * height <= _WHOLE_PIXELS:
+        return np.asarray(image, dtype=np.uint8)
     rgb = np.empty((height, width, 3), np.uint8)
     translucent = False
     for top, strip in _strips(image):
-        colours, alpha = convert(strip)
+        colours, alpha = convert(strip) if convert else (strip, None)
         if alpha is not None and alpha.getextrema() != (255, 255):
             translucent = True
             white = Image.new("RGB", strip.size, (255, 255, 255))
@@ -59,14 +62,18 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
-def _converter(image: Image.Image, notes: list[str]) -> Callable[[Image.Image], tuple[Image.Image, Image.Image | None]]:
-    """What turns a strip into RGB and its alpha; decided once, by the whole image."""
+def _converter(
+    image: Image.Image, notes: list[str]
+) -> Callable[[Image.Image], tuple[Image.Image, Image.Image | None]] | None:
+    """What turns a strip into RGB and its alpha, None where it is sRGB already; decided once, by the whole image."""
     eight_bit = _eight_bit(image, notes)
     grey = eight_bit is not None
     with_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or (not grey and "transparency" in image.info)
     palette = image.mode == "P"  # its colours are RGB, of whatever space the profile says
     mode = "RGBA" if with_alpha else "L" if grey else "RGB" if palette else image.mode
     transform = _transform(image.info.get("icc_profile"), mode, notes)
+    if transform is None and image.mode == "RGB" and not with_alpha:
+        return None
 
     def convert(strip: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         if eight_bit is not None:

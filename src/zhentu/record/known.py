@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Index, String, Table, insert, select
+from sqlalchemy import Column, Index, String, Table, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from zhentu.digest import digest_of
@@ -30,6 +30,22 @@ known_decisions = Table(
     metadata,
     Column("digest", String(64), primary_key=True),
     Column("record_id", String(36), nullable=False),
+)
+# Made once: they are asked for every picture of a scan, and making them costs as much as asking.
+_VERDICT = (
+    select(records.c.body, known_verdicts.c.pdq, known_verdicts.c.colour)
+    .join(records, records.c.record_id == known_verdicts.c.record_id)
+    .where(
+        known_verdicts.c.picture_sha256 == bindparam("sha256"),
+        known_verdicts.c.model_sha256.in_(bindparam("models", expanding=True)),
+    )
+    .order_by(known_verdicts.c.record_id.desc())
+    .limit(1)
+)
+_DECISION = (
+    select(records.c.body)
+    .join(known_decisions, records.c.record_id == known_decisions.c.record_id)
+    .where(known_decisions.c.digest == bindparam("digest"))
 )
 
 
@@ -70,15 +86,8 @@ class KnownStore:
 
     def verdict(self, sha256: str, models: Collection[str]) -> KnownVerdict | None:
         """The newest verdict on these bytes by one of `models` (sha256 of their files), None when there is none."""
-        query = (
-            select(records.c.body, known_verdicts.c.pdq, known_verdicts.c.colour)
-            .join(records, records.c.record_id == known_verdicts.c.record_id)
-            .where(known_verdicts.c.picture_sha256 == sha256, known_verdicts.c.model_sha256.in_(models))
-            .order_by(known_verdicts.c.record_id.desc())
-            .limit(1)
-        )
         with self.database.begin() as connection:
-            found = connection.execute(query).one_or_none()
+            found = connection.execute(_VERDICT, {"sha256": sha256, "models": list(models)}).one_or_none()
         return (
             None
             if found is None
@@ -87,13 +96,8 @@ class KnownStore:
 
     def decision(self, digest: str) -> Record | None:
         """The record of exactly this decision, None when it was never taken."""
-        query = (
-            select(records.c.body)
-            .join(known_decisions, records.c.record_id == known_decisions.c.record_id)
-            .where(known_decisions.c.digest == digest)
-        )
         with self.database.begin() as connection:
-            body = connection.execute(query).scalar()
+            body = connection.execute(_DECISION, {"digest": digest}).scalar()
         return None if body is None else decode_record(body)
 
     def keep(self, screened: Iterable[ScannedRecord]) -> None:
