@@ -1,9 +1,11 @@
-"""The gate beside what one would write or take instead: same model, same pictures (800x800 JPEG), one run.
+"""The gate beside what one would write or take instead: same network, same pictures (800x800 JPEG), one run.
 
     python scripts/bench_gate.py --count 120 --rounds 2
 
 Servers: the gate with records on; a plain FastAPI + Pillow + ONNX Runtime endpoint; LitServe as it comes; LitServe
-tuned (one worker a core, one thread each). They take turns in rounds, so that a noisy machine disturbs all alike.
+tuned (one worker a core, one thread each). The others run both looks of every picture in ONNX Runtime, as most would,
+each in floating point and with 8-bit products; the gate takes the precision that it chooses on this machine. They take
+turns in rounds, so that a noisy machine disturbs all alike.
 Every request carries another picture: the gate answers known ones without the model, which would be no comparison.
 `cpu ms` is processor time of the whole server per picture: on a machine with other load it says more than pictures a
 second, because cores / cpu ms is what a server can reach.
@@ -27,6 +29,8 @@ from loadgen import ROOT, Outcomes, drive, environment, form, free_port, gate_co
 from zhentu.bootstrap.screener import build_screener
 from zhentu.settings import load_settings
 from zhentu.types import Inquiry
+
+PRECISIONS = ("fp32", "int8")
 
 
 def bare(payloads: list[bytes]) -> np.ndarray:
@@ -54,19 +58,25 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=120, help="requests a server, concurrency and round")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--precision", nargs="+", default=list(PRECISIONS), choices=PRECISIONS, help="of the others")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     steps = [(k, c) for k in range(arguments.rounds) for c in arguments.concurrency]
     folder = Path(tempfile.mkdtemp(prefix="zhentu-bench-"))
     peers = ROOT / "scripts" / "peers"
-    ports = {name: free_port() for name in ("gate", "plain", "litserve", "litserve tuned")}
-    commands = {
-        "gate": gate_command(ports["gate"]),
-        "plain": [sys.executable, str(peers / "plain.py"), str(ports["plain"])],
-        "litserve": [sys.executable, str(peers / "lit.py"), str(ports["litserve"]), "1", "0"],
-        "litserve tuned": [sys.executable, str(peers / "lit.py"), str(ports["litserve tuned"]), str(cores), "1"],
+    ports, commands = {"gate": free_port()}, {}
+    commands["gate"] = gate_command(ports["gate"])
+    scripts = {
+        "plain": ("plain.py", ()),
+        "litserve": ("lit.py", ("1", "0")),
+        "litserve tuned": ("lit.py", (str(cores), "1")),
     }
-    probes = {"gate": "/readyz", "plain": "/readyz", "litserve": "/health", "litserve tuned": "/health"}
+    for precision in arguments.precision:
+        for kind, (script, options) in scripts.items():
+            name = f"{kind} {precision}"
+            ports[name] = free_port()
+            commands[name] = [sys.executable, str(peers / script), str(ports[name]), precision, *options]
+    probes = {name: "/health" if name.startswith("litserve") else "/readyz" for name in commands}
     env = environment(folder, gate_deadline_s=120, gate_rate_per_s=0)
     seen: dict[tuple[str, int], list[Outcomes]] = {}
     spent: dict[tuple[str, int], float] = {}
@@ -96,7 +106,7 @@ def _print(
     levels: list[int],
 ) -> None:
     columns = ("p50 ms", "p95 ms", "p99 ms", "cpu ms")
-    print(f"{'server':16}{'conc':>5}{'ok':>7}{'failed':>7}{'pict/s':>8}" + "".join(f"{name:>9}" for name in columns))
+    print(f"{'server':20}{'conc':>5}{'ok':>7}{'failed':>7}{'pict/s':>8}" + "".join(f"{name:>9}" for name in columns))
     rates: dict[tuple[str, int], float] = {}
     tails: dict[tuple[str, int], float] = {}
     for (name, concurrency), parts in seen.items():
@@ -105,10 +115,10 @@ def _print(
         rates[name, concurrency] = len(took) / sum(each.seconds for each in parts)
         p50, p95, p99 = np.percentile(took, [50, 95, 99]) * 1e3 if len(took) else (0, 0, 0)
         tails[name, concurrency] = p99
-        print(f"{name:16}{concurrency:5}{len(took):7}{failed:7}{rates[name, concurrency]:8.1f}", end="")
+        print(f"{name:20}{concurrency:5}{len(took):7}{failed:7}{rates[name, concurrency]:8.1f}", end="")
         print(f"{p50:9.1f}{p95:9.1f}{p99:9.1f}{spent[name, concurrency] / max(len(took), 1) * 1e3:9.1f}")
     bare_tail = np.percentile(direct, 99) * 1e3
-    print(f"{'bare call':16}{1:5}{len(direct):7}{0:7}{1 / direct.mean():8.1f}", end="")
+    print(f"{'bare call':20}{1:5}{len(direct):7}{0:7}{1 / direct.mean():8.1f}", end="")
     print("".join(f"{each * 1e3:9.1f}" for each in np.percentile(direct, [50, 95, 99])))
     for level in levels:
         others = {name: rate for (name, at), rate in rates.items() if at == level and name != "gate" and rate}

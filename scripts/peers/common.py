@@ -1,22 +1,40 @@
-"""The same model as the gate's, in ONNX Runtime sessions as one gets them without a thought, or with one thread."""
+"""The gate's network as most would serve it: both looks of every picture, in an ONNX Runtime session."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import onnxruntime as ort
 
 from zhentu.bootstrap.models import find_model
-from zhentu.detect.detector import Detector
+from zhentu.detect.detector import Detector, Seen
+from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.views import make_views
 from zhentu.settings import load_settings
 
 
-def detector(threads: int = 0) -> Detector:
-    """The detector in force with its sessions made anew. threads: 0 = ONNX Runtime's default, every core."""
-    entry, folder = find_model(load_settings())
-    made = Detector(entry, folder)
+def scorer(precision: str, threads: int = 0) -> Callable[[np.ndarray], dict[str, float]]:
+    """RGB pixels -> scores. threads: 0 = ONNX Runtime's default, every core."""
+    _, folder = find_model(load_settings())
+    entry = _entry(Manifest.load(folder), precision)
+    reader = Detector(entry, folder)  # for its calibration alone
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    files = {entry.file: str(folder / entry.file)}
-    for name, value in vars(made).items():
-        if isinstance(value, ort.InferenceSession):
-            setattr(made, name, ort.InferenceSession(files[entry.file], options, providers=["CPUExecutionProvider"]))
-    return made
+    session = ort.InferenceSession(str(folder / entry.file), options, providers=["CPUExecutionProvider"])
+    no_map = np.zeros((0, 0), np.float32)
+
+    def score(rgb: np.ndarray) -> dict[str, float]:
+        views = make_views(rgb, entry.views)
+        (whole,) = session.run(("whole_logits",), {"views": views.whole})
+        (crops,) = session.run(("crop_logits",), {"views": views.crops})
+        return reader.scores_of(Seen(whole, no_map, crops, no_map)).as_dict()
+
+    return score
+
+
+def _entry(manifest: Manifest, precision: str) -> ModelEntry:
+    """The model of the manifest's active version, in this precision."""
+    active = manifest.active_entry
+    same = (each for each in manifest.models if each.version == active.version and each.precision == precision)
+    return next(same)

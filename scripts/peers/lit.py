@@ -1,6 +1,6 @@
 """The same model behind LitServe.
 
-python scripts/peers/lit.py PORT WORKERS THREADS
+python scripts/peers/lit.py PORT PRECISION WORKERS THREADS
 """
 
 import io
@@ -8,32 +8,30 @@ import sys
 
 import litserve as ls
 import numpy as np
-from common import detector
+from common import scorer
 from fastapi import Request
 from PIL import Image
-
-from zhentu.types import Picture
 
 
 class Api(ls.LitAPI):
     """Decode with Pillow, score, answer."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, precision: str, threads: int) -> None:
         super().__init__(api_path="/screen")
-        self.threads = threads
+        self.precision, self.threads = precision, threads
 
     def setup(self, device: str) -> None:
         """Load the model in the worker."""
-        self.model = detector(self.threads)
+        self.score = scorer(self.precision, self.threads)
 
-    def decode_request(self, request: Request) -> Picture:
+    def decode_request(self, request: Request) -> np.ndarray:
         """Decode the upload; LitServe passes the form. Annotations are real types here: LitServe reads them."""
         payload = request["picture"].file.read()
-        return Picture(np.asarray(Image.open(io.BytesIO(payload)).convert("RGB")), "0" * 64, "JPEG", len(payload))
+        return np.asarray(Image.open(io.BytesIO(payload)).convert("RGB"))
 
-    def predict(self, picture: Picture) -> dict[str, float]:
+    def predict(self, rgb: np.ndarray) -> dict[str, float]:
         """Score."""
-        return self.model.detect(picture).scores.as_dict()
+        return self.score(rgb)
 
     def encode_response(self, output: dict[str, float]) -> dict[str, float]:
         """As it is."""
@@ -42,8 +40,10 @@ class Api(ls.LitAPI):
 
 def main() -> None:
     """Serve."""
-    server = ls.LitServer(Api(int(sys.argv[3])), accelerator="cpu", workers_per_device=int(sys.argv[2]), timeout=120)
-    server.run(host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", generate_client_file=False)
+    port, precision, workers, threads = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    api = Api(precision, threads)
+    server = ls.LitServer(api, accelerator="cpu", workers_per_device=workers, timeout=120)
+    server.run(host="127.0.0.1", port=port, log_level="warning", generate_client_file=False)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,22 @@
 """A plain endpoint as most would write it: FastAPI, Pillow, ONNX Runtime. No caps, no records, no policy.
 
-python scripts/peers/plain.py PORT
+python scripts/peers/plain.py PORT PRECISION
 """
 
 from __future__ import annotations
 
-import hashlib
 import sys
 
 import numpy as np
 import uvicorn
-from common import detector
+from common import scorer
 from fastapi import FastAPI, UploadFile
 from PIL import Image
-
-from zhentu.types import Picture
 
 
 def main() -> None:
     """Serve."""
-    model = detector()
+    score = scorer(sys.argv[2])
     app = FastAPI()
 
     @app.get("/readyz")
@@ -28,11 +25,7 @@ def main() -> None:
 
     @app.post("/screen")
     def screen(picture: UploadFile) -> dict[str, float]:
-        payload = picture.file.read()
-        picture.file.seek(0)
-        rgb = np.asarray(Image.open(picture.file).convert("RGB"))
-        decoded = Picture(rgb, hashlib.sha256(payload).hexdigest(), "JPEG", len(payload))
-        return model.detect(decoded).scores.as_dict()
+        return score(np.asarray(Image.open(picture.file).convert("RGB")))
 
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False)
 

@@ -53,7 +53,7 @@ class Detector:
     """
 
     def __init__(self, entry: ModelEntry, folder: Path, threads: int = 1) -> None:
-        self._entry = entry
+        self._entry, self._folder = entry, folder
         self._both = _Lines(entry.calibration)
         self._first = _FirstLines(entry.first_look) if entry.first_look is not None else None
         self._session = _open(entry, folder, threads)
@@ -67,6 +67,10 @@ class Detector:
     def entry(self) -> ModelEntry:
         """The manifest entry: views, thresholds, calibration."""
         return self._entry
+
+    def with_threads(self, threads: int) -> Detector:
+        """The same model with so many threads a call; its scores are the same, bit by bit. Raises as the class does."""
+        return Detector(self._entry, self._folder, threads)
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
         """Score one picture; heatmaps, one per category, only where asked for.

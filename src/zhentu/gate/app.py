@@ -22,6 +22,7 @@ from zhentu.bootstrap.screener import build_screener
 from zhentu.bootstrap.stores import build_banks, build_store
 from zhentu.errors import ConfigError, UsageError, ZhentuError
 from zhentu.gate.active import ActiveScreener
+from zhentu.gate.alone import by_load
 from zhentu.gate.auth import Doorkeeper, is_loopback
 from zhentu.gate.background import Background
 from zhentu.gate.budget import Budget
@@ -77,11 +78,12 @@ def create_app(  # long: start and stop of one application, in order
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         cells = DecodeCells(settings.worker_count, _FOR_DECODING * settings.gate.deadline_s, settings.gate.decode_bytes)
+        capacity = Capacity(settings.worker_count, settings.gate.queue_size, settings.gate.deadline_s)
         try:
             store = await asyncio.to_thread(make_store, settings)
             banks = await asyncio.to_thread(build_banks, store)
-            make = _with(make_screener, banks, cells)
-            gate = await asyncio.to_thread(_gate, settings, store, make, metrics, budget)
+            make = _with(make_screener, banks, cells, capacity)
+            gate = await asyncio.to_thread(_gate, settings, store, make, metrics, budget, capacity)
             desk = await asyncio.to_thread(
                 build_desk, settings, store, banks, lambda: gate.active.screener, app.state.open_token, cells
             )
@@ -130,9 +132,13 @@ def create_app(  # long: start and stop of one application, in order
 
 
 def _with(
-    make_screener: Callable[[Settings], Screener], banks: Banks, cells: DecodeCells
+    make_screener: Callable[[Settings], Screener], banks: Banks, cells: DecodeCells, capacity: Capacity
 ) -> Callable[[Settings], Screener]:
-    return lambda settings: replace(make_screener(settings), bank=banks, decoder=cells)
+    def make(settings: Settings) -> Screener:
+        screener = replace(make_screener(settings), bank=banks, decoder=cells)
+        return by_load(screener, settings.worker_count, lambda: capacity.is_alone)
+
+    return make
 
 
 def _gate(
@@ -141,12 +147,12 @@ def _gate(
     make_screener: Callable[[Settings], Screener],
     metrics: GateMetrics,
     budget: Budget,
+    capacity: Capacity,
 ) -> Gate:
     database = store.database
     door = Doorkeeper(KeyStore(database), settings)
     active = ActiveScreener(settings, make_screener, ModelHistory(database), metrics.stages.labels("model").observe)
     spooled = SpooledStore(store, Spool(settings.spool_dir))
-    capacity = Capacity(settings.worker_count, settings.gate.queue_size, settings.gate.deadline_s)
     limits = FetchLimits(
         settings.fetch.ports, settings.fetch.allow, settings.fetch.timeout_s, settings.decode.max_bytes
     )

@@ -69,6 +69,11 @@ class Capacity:
         """Whether a thread is free for work that can wait."""
         return self._under_way < self._workers and not self._draining
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing else is under way than what asks."""
+        return self._under_way <= 1
+
     def admit(self, owner: str = "") -> None:
         """Raise Overloaded when there is no place, or the wait would outlast the deadline. owner: who asks, a key."""
         if self._draining:
