@@ -284,4 +284,6 @@ def _report(call: Call) -> None:
     served = small if has_8bit_products() and any(str(each.ref) == small for each in manifest.models) else call.ref
     command = "promote" if call.against is not None else "use"
     print(f"\nPromote it: ZHENTU_MODELS_DIR={call.models.resolve()} zhentu model {command} {served}")
+    if command == "promote":
+        print(f"That compares them on what people decided. Where nobody has yet: zhentu model use {served}")
     print("Gates need the same ZHENTU_MODELS_DIR.")
