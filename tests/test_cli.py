@@ -89,6 +89,7 @@ def test_an_unusable_model_exits_with_3(monkeypatch: pytest.MonkeyPatch, picture
 
 def test_inspect_explains_a_file_and_its_record(pictures: Path, tmp_path: Path) -> None:
     done = run(app, ["inspect", str(pictures / "0.jpg"), "--heatmap", "heat.png"])
+    assert "()" not in done.output
     assert done.exit_code == 0, done.output
     assert "cutout_artifact" in done.output
     assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")

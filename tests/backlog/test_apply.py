@@ -158,9 +158,16 @@ def test_the_command_labels_with_the_platforms_code_and_takes_it_back(
     for name, value in named.items():
         monkeypatch.setenv(f"ZHENTU_{name}", str(value))
     job = labelling.place.job_id
-    assert "nothing was done yet" in CliRunner().invoke(app, ["apply", job]).output
+    planned = CliRunner().invoke(app, ["apply", job])
+    assert planned.exit_code == 0
+    assert "nothing was done yet" in planned.output
+    assert planned.output.count("ZHENTU_LABEL_PROPAGATOR") == 1, "before it fails"
     refused = CliRunner().invoke(app, ["apply", job, "--enforce"])
-    assert (refused.exit_code, labelling.copies()) == (1, [])  # no propagator is set: a label could not conform
+    assert isinstance(refused.exception, UsageError)  # no propagator is set: a label could not conform
+    assert "ZHENTU_LABEL_PROPAGATOR" in str(refused.exception)
+    assert labelling.copies() == []
+    with closing(build_store(settings)) as store:
+        assert list(AppliedTable(store.database).each(job, (DONE, FAILED))) == [], "nothing was tried"
     monkeypatch.setenv("ZHENTU_LABEL_PROPAGATOR", "9131000000000000XX")
     done = CliRunner().invoke(app, ["apply", job, "--enforce"])
     assert done.exit_code == 0, done.output

@@ -49,7 +49,7 @@ def stopped_job(pictures: Path, settings: Settings, output: Path) -> JobPlace:
 
 
 def test_a_stopped_job_is_listed_finished_by_its_name_and_forgotten(
-    pictures: Path, settings: Settings, tmp_path: Path
+    pictures: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = stopped_job(pictures, settings, tmp_path / "out")
     (pictures / "later.jpg").write_bytes(encoded(photo(seed=50), "JPEG"))
@@ -61,8 +61,12 @@ def test_a_stopped_job_is_listed_finished_by_its_name_and_forgotten(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *("parts", "quarantine.csv", "rows.csv", "rows.jsonl", "skipped.csv")
     ]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert place.job_id in run(app, ["jobs"]).output, "in one piece, to be copied"
     shown = run(app, ["jobs", place.job_id])
     assert "10/10" in shown.output
+    assert "9 allow" in shown.output
+    assert "1 error" in shown.output
     assert "unsupported_format" in shown.output
     assert run(app, ["jobs", place.job_id, "--remove"]).exit_code == 0
     assert not place.folder.exists()

@@ -32,6 +32,14 @@ def test_a_decision_is_judged_by_the_truth(truth, action, high, says_ai, found: 
     assert judged.words.zh != judged.words.en
 
 
+@pytest.mark.parametrize(("score", "said"), [(0.936, "scores 0.936, the limit is 0.942"), (0.5, "scores 0.50, ")])
+def test_a_score_close_to_its_limit_is_told_from_it(score: float, said: str) -> None:
+    limits = LIMITS | {Category.AI_GENERATED: 0.942}
+    judged = judge(Category.AI_GENERATED, Action.ALLOW, scores(ai_generated=score), limits, False)
+    assert said in judged.words.en
+    assert f"得分 {said.split()[1].rstrip(',')}" in judged.words.zh
+
+
 def test_a_category_without_a_limit_is_not_called_found() -> None:
     limits = LIMITS | {Category.SCENE_DISTORTION: None}
     judged = judge(Category.SCENE_DISTORTION, Action.ALLOW, scores(scene_distortion=0.99), limits, False)

@@ -42,6 +42,20 @@ def test_every_item_says_why_it_is_here(kind: ItemKind, action: Action) -> None:
         assert grounds(made)
 
 
+@pytest.mark.parametrize("kind", [ItemKind.APPEAL, ItemKind.SCREENING])
+@pytest.mark.parametrize("action", [Action.REVIEW, Action.BLOCK, Action.LABEL])
+def test_an_item_without_reasons_names_its_highest_score(kind: ItemKind, action: Action) -> None:
+    made = record(1, 0.4, action=action, cutout_artifact=0.96)
+    words = why_here(item(kind, made), made)
+    assert words.en.endswith("; no reason was recorded. The highest score is 0.96, of: Visible cut-out.")
+    assert words.zh.endswith("；未记录原因。最高得分 0.96：抠图贴图失真。")
+    assert "because" not in words.en
+    assert "原因：" not in words.zh
+    words = why_here(item(kind, made), replace(made, verdict=None))
+    assert "the model was not asked" in words.en
+    assert "模型未评分" in words.zh
+
+
 def test_the_gravest_ground_stands_first() -> None:
     made = decided(Action.BLOCK)
     label = Reason(ReasonKind.PROVENANCE, "provenance_x", Action.LABEL, "label", "标识")

@@ -99,6 +99,18 @@ def test_a_second_run_looks_at_no_picture_again(line: Path, monkeypatch: pytest.
     assert features.extract(paths, "native", line / "features", refuse, SPEC.views) == []  # type: ignore[arg-type]
 
 
+def test_several_threads_give_the_features_of_one(line: Path, tmp_path: Path) -> None:
+    paths = [sample.path for sample in pictures_of([line / "set" / "manifest.csv"])][:6]
+    graph = features.encoder_graph(SPEC, tmp_path / "encoder.onnx")
+    for workers in (1, 3):
+        share, encode = features.Share(workers=workers), features.open_encoder(graph, workers)
+        assert features.extract(paths, "native", tmp_path / str(workers), encode, SPEC.views, share) == []
+    one, three = (read_features(tmp_path / name, "native", list(map(str, paths))) for name in ("1", "3"))
+    assert one.names == three.names
+    np.testing.assert_array_equal(one.whole, three.whole)
+    np.testing.assert_array_equal(one.crops, three.crops)
+
+
 def test_heads_read_back_from_the_graph_are_those_that_were_fitted(line: Path) -> None:
     fitted = load_heads(line / "run")
     for look in ("whole", "crops"):

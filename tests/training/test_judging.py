@@ -69,6 +69,22 @@ def test_int8_shares_the_weights_and_its_golden_scores_are_the_emulation_s(
         quantized(line)
 
 
+def test_two_pictures_of_a_hundred_are_no_more_than_two_in_a_hundred() -> None:
+    """0.50 - 0.48 is a little more than 0.02 in floating point."""
+    made = np.repeat([False, True], 100)
+    sources = np.array(["one"] * 200)
+
+    def found(count: int) -> Judged:
+        return Judged(np.where(np.arange(200) >= 200 - count, 0.9, 0.1 + np.arange(200) % 100 * 1e-3), made, sources)
+
+    compared = quantize.Compared(found(50), found(48), np.zeros(5))
+    assert compared.losses[1] > 0.02
+    assert compared.within(1.0, 0.02)
+    assert not compared.within(1.0, 0.019)
+    nothing = Judged(np.array([0.1]), np.array([False]), np.array(["one"]))
+    assert not quantize.Compared(nothing, nothing, np.zeros(5)).within(1.0, 1.0)
+
+
 def test_int8_that_loses_too_much_is_refused_and_nothing_is_written(
     line: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

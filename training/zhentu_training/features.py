@@ -14,8 +14,10 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import local
 
 import cv2
 import numpy as np
@@ -94,8 +96,11 @@ def encoder_graph(spec: TrainSpec, path: Path) -> Path:
     return path
 
 
-def open_encoder(path: Path) -> Encode:
-    """Run a graph by OpenVINO where it is installed (a third faster on CPUs), else by ONNX Runtime; one thread."""
+def open_encoder(path: Path, workers: int = 1) -> Encode:
+    """Run a graph by OpenVINO where it is installed (a third faster on CPUs), else by ONNX Runtime.
+
+    What it returns takes one thread a call, and `workers` threads may call it at once.
+    """
     try:
         import openvino
     except ImportError:
@@ -106,38 +111,57 @@ def open_encoder(path: Path) -> Encode:
         session = onnxruntime.InferenceSession(str(path), options)
         return lambda views: np.asarray(session.run(["features"], {"views": views})[0])
     plan = {
-        "INFERENCE_NUM_THREADS": 1,
-        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": workers,
+        "NUM_STREAMS": workers,
         "ENABLE_CPU_PINNING": False,
         "INFERENCE_PRECISION_HINT": "f32",
     }
     compiled = openvino.Core().compile_model(str(path), "CPU", plan)
-    return lambda views: np.asarray(compiled([views])[0])
+    own = local()  # a request holds its inputs and outputs: one a thread
+
+    def encode(views: np.ndarray) -> np.ndarray:
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        return np.array(own.request.infer([views])[0])
+
+    return encode
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of the work is this process's: each `of`-th shard, from `part` on, by so many threads."""
+
+    part: int = 0
+    of: int = 1
+    workers: int = 1
 
 
 def extract(
-    paths: Sequence[Path], road: str, folder: Path, encode: Encode, spec: ViewSpec, part: tuple[int, int] = (0, 1)
+    paths: Sequence[Path], road: str, folder: Path, encode: Encode, spec: ViewSpec, share: Share | None = None
 ) -> list[Path]:
-    """Look at every picture that is in no shard yet; returns the unreadable ones. part (k, n): each n-th shard."""
+    """Look at every picture that is in no shard yet; returns the unreadable ones. share: None = all, by one thread."""
+    share = share or Share()
     known = set(read_names(folder, road))
     waiting = [path for path in dict.fromkeys(paths) if str(path) not in known]
     shards = [waiting[start : start + _SHARD] for start in range(0, len(waiting), _SHARD)]
     unread = []
-    for shard in track(shards[part[0] :: part[1]], f"features, {road}", unit="shard"):
-        names: list[str] = []
-        looks: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-        for path in shard:
-            try:
-                views = views_of(path, road, spec)
-            except PictureError:
-                unread.append(path)
-                continue
-            said = encode(views).astype(np.float16)
-            names.append(str(path))
-            looks[0].append(said[0])
-            looks[1].append(said[1:].astype(np.float32).mean(0).astype(np.float16))
-        if names:
-            write_shard(folder, road, names, np.stack(looks[0]), np.stack(looks[1]))
+
+    def look(path: Path) -> np.ndarray | None:
+        try:
+            return encode(views_of(path, road, spec)).astype(np.float16)
+        except PictureError:
+            return None
+
+    # Decoding, shrinking and the encoder all leave Python's lock to the others.
+    with ThreadPoolExecutor(share.workers) as pool:
+        for shard in track(shards[share.part :: share.of], f"features, {road}", unit="shard"):
+            said = dict(zip(shard, pool.map(look, shard), strict=True))
+            read = {path: feats for path, feats in said.items() if feats is not None}
+            unread += [path for path in shard if path not in read]
+            if read:
+                whole = np.stack([feats[0] for feats in read.values()])
+                crops = np.stack([feats[1:].astype(np.float32).mean(0).astype(np.float16) for feats in read.values()])
+                write_shard(folder, road, [str(path) for path in read], whole, crops)
     return unread
 
 
@@ -199,6 +223,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     parser.add_argument("--roads", nargs="+", default=["native", "web"], choices=list(TIERS))
     parser.add_argument("--part", default="0/1", help="k/n: this process takes every n-th shard, from k")
+    parser.add_argument("--workers", type=int, default=1, help="pictures looked at side by side, a thread each")
     arguments = parser.parse_args(argv)
     spec = load_spec(arguments.config)
     k, n = map(int, arguments.part.split("/"))
@@ -206,9 +231,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.features.mkdir(parents=True, exist_ok=True)
     graph = encoder_graph(spec, arguments.features / f"encoder-{k}.onnx")
     paths = [sample.path for sample in pictures_of(arguments.manifest)]
-    encode = open_encoder(graph)
+    encode = open_encoder(graph, arguments.workers)
     for road in arguments.roads:
-        unread = extract(paths, road, arguments.features, encode, spec.views, (k, n))
+        unread = extract(paths, road, arguments.features, encode, spec.views, Share(k, n, arguments.workers))
         for path in unread:
             print(f"{path}: cannot be read, left out")
 

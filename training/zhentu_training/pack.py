@@ -8,7 +8,10 @@ floating point; in an int8 graph they are used as they are, with activations qua
 
 from __future__ import annotations
 
+import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -209,20 +212,36 @@ def _big_matrices(model: onnx.ModelProto) -> list[str]:
     return [name for name in dict.fromkeys(used) if sizes[name] >= _SMALLEST]
 
 
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """ONNX Runtime advises a simplification of the graph first, on the root logger; what is shipped is this graph."""
+
+    def keep(said: logging.LogRecord) -> bool:
+        return "pre-processing before quantization" not in said.getMessage()
+
+    root = logging.getLogger()
+    root.addFilter(keep)
+    try:
+        yield
+    finally:
+        root.removeFilter(keep)
+
+
 def _quantized(model: onnx.ModelProto, names: list[str]) -> dict[str, onnx.TensorProto]:
     """What ONNX Runtime's own quantisation makes of these matrices, symmetric int8 per output channel."""
     nodes = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in names]
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "source.onnx", Path(scratch) / "target.onnx"
         onnx.save(model, str(source))
-        quantize_dynamic(
-            source,
-            target,
-            op_types_to_quantize=["MatMul"],
-            nodes_to_quantize=nodes,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-        )
+        with _without_advice():
+            quantize_dynamic(
+                source,
+                target,
+                op_types_to_quantize=["MatMul"],
+                nodes_to_quantize=nodes,
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+            )
         made = onnx.load(str(target))
     found = {each.name: each for each in made.graph.initializer}
     packed = {}

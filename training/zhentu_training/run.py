@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run.add_argument("--per-picture", type=int, default=2, help="forgeries of each genuine picture; 0 = forge none")
     run.add_argument("--recipes", nargs="*", default=[], help="of the forgeries; default: all")
     run.add_argument("--forge-config", type=Path, help="changes to configs/forge.yaml")
-    run.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that forge")
+    run.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that forge, threads that look")
     run.add_argument("--count", type=int, default=1000, help="pictures on which models are compared, at most")
     arguments = parser.parse_args(argv)
     samples = _read(arguments.pictures)
@@ -190,7 +190,8 @@ def _prepare(call: Call, samples: list[Sample], contents: dict[Path, str]) -> st
 
 
 def _features(call: Call) -> str:
-    features.main([*call.options("manifest", "features", "config"), "--roads", *call.spec.fit.roads])
+    workers = ["--workers", str(call.workers)]
+    features.main([*call.options("manifest", "features", "config"), *workers, "--roads", *call.spec.fit.roads])
     count = len(features.pictures_of([call.manifest]))
     return f"what the encoder says of {count} pictures on the roads {', '.join(call.spec.fit.roads)}"
 
@@ -283,4 +284,6 @@ def _report(call: Call) -> None:
     served = small if has_8bit_products() and any(str(each.ref) == small for each in manifest.models) else call.ref
     command = "promote" if call.against is not None else "use"
     print(f"\nPromote it: ZHENTU_MODELS_DIR={call.models.resolve()} zhentu model {command} {served}")
+    if command == "promote":
+        print(f"That compares them on what people decided. Where nobody has yet: zhentu model use {served}")
     print("Gates need the same ZHENTU_MODELS_DIR.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,8 @@ from zhentu.types import AiState
 
 if TYPE_CHECKING:
     from zhentu.backlog.apply import ApplyReport
+    from zhentu.record.applied import AppliedState, Kind
+    from zhentu.settings import Settings
 
 
 def apply(
@@ -63,14 +66,32 @@ def apply(
     ):
         table = AppliedTable(store.database)
         applier = Applier(place, ledger, table, reader, spec)
+        if enforce:
+            _check_labels(table.counts(place.job_id), settings)
         report = applier.enforce() if enforce else applier.undo() if undo else applier.plan()
         failed = list(table.each(place.job_id, (AppliedState.FAILED,)))
-    _show(report, place.job_id, planned=not (enforce or undo))
+    planned = not (enforce or undo)
+    _show(report, place.job_id, planned)
     errors = console(stderr=True)
+    if planned:
+        try:
+            _check_labels(report.counts, settings)
+        except UsageError as error:
+            errors.print(f"before that: {error}", soft_wrap=True, markup=False)
     for action in failed[:20]:
         errors.print(f"failed: {action.kind.value} {action.path}: {action.detail}", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(1)
+
+
+def _check_labels(counts: Mapping[tuple[Kind, AppliedState], int], settings: Settings) -> None:
+    """Raises UsageError when copies are to be labelled and no label could be written: once, not once a picture."""
+    from zhentu.bootstrap.labels import label_spec
+    from zhentu.record.applied import AppliedState, Kind
+
+    open_states = (AppliedState.PLANNED, AppliedState.FAILED, AppliedState.UNDONE)
+    if any(counts.get((Kind.LABEL, state)) for state in open_states):
+        label_spec(settings)
 
 
 def _show(report: ApplyReport, job_id: str, planned: bool) -> None:

@@ -65,6 +65,7 @@ def demo(
     write_report(summary, screener, report, shown=len(judged))
     _print(judged, console())
     console().print(f"\nOpen the report: {report.resolve()}", soft_wrap=True)
+    console().print("Try your own pictures: zhentu serve --open --on-error block", soft_wrap=True)
 
 
 def _judged(sample: Sample, row: ScanRow, limits: Mapping[Category, float | None]) -> Judgement:
@@ -80,11 +81,12 @@ def _judged(sample: Sample, row: ScanRow, limits: Mapping[Category, float | None
 
 def _print(judged: list[tuple[Sample, ScanRow, Judgement]], out: Console) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("sample", "what it is", "action", "found", "why"):
-        table.add_column(name, overflow="fold")
+    for name in ("sample", "what it is", "action", "why"):
+        # A name is never folded: it is looked up in the report.
+        table.add_column(name, overflow="fold", no_wrap=name in ("sample", "action"))
     for sample, row, found in judged:
         colour = _COLOURS[found.found]
-        table.add_row(sample.name, sample.en, row.action, styled(found.found, colour), found.words.en)
+        table.add_row(Path(sample.name).stem, sample.en, row.action, styled(found.words.en, colour))
     out.print(table)
     counts = Counter(found.found for *_, found in judged)
     told = ", ".join(f"{counts[each]} {each}" for each in _COLOURS if counts[each])

@@ -88,7 +88,8 @@ def _show(record: Record, console: Console) -> None:
     if record.verdict:
         console.print(_scores(record))
     for each in record.evidence:
-        console.print(f"evidence: {each.name} [{each.trust.value}] {each.detail} ({each.location})", markup=False)
+        place = f" ({each.location})" if each.location else ""
+        console.print(f"evidence: {each.name} [{each.trust.value}] {each.detail}{place}", markup=False)
     console.print()
     for reason in decision.reasons:
         console.print(f"- {reason.en}\n  {reason.zh}", markup=False, soft_wrap=True)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _STATES = {"running": "cyan", "stopped": "yellow", "failed": "red", "done": "green"}
 _ACTIONS = ("allow", "label", "review", "block", "error", "known")
-_NUMBERS = ("done", *_ACTIONS, "skipped")
 
 
 def jobs(
@@ -73,22 +72,20 @@ def _seen(job: JobRecord) -> JobRecord:
 
 def _table(found: list[JobRecord]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("job", "state", *_NUMBERS, "model", "started", "sources"):
-        # Counts are never folded: half a number is another number.
-        number = name in _NUMBERS
-        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number)
+    for name in ("job", "state", "done", "of them", "started", "model and sources"):
+        # What people copy, and counts, are never folded: half a number is another number.
+        whole = name in ("job", "state", "done", "started")
+        table.add_column(name, justify="right" if name == "done" else "left", overflow="fold", no_wrap=whole)
     for job in found:
-        counts = [str(job.counts.get(name, 0)) for name in _ACTIONS]
+        numbers = {name: job.counts.get(name, 0) for name in _ACTIONS} | {"skipped": sum(job.skipped.values())}
         colour = _STATES[job.state.value]
         table.add_row(
             job.job_id,
             styled(job.state.value, colour),
             f"{job.done}/{job.total}",
-            *counts,
-            str(sum(job.skipped.values())),
-            job.model,
+            "\n".join(f"{count} {name}" for name, count in numbers.items() if count) or "-",
             f"{job.started_at:%m-%d %H:%M}",
-            " ".join(job.sources),
+            "\n".join(filter(None, (job.model, " ".join(job.sources)))),
         )
     return table
 

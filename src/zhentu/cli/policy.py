@@ -112,7 +112,7 @@ def fit_policy(
         screen.print("Nothing was written; --write FILE puts these thresholds into a policy file.", soft_wrap=True)
         return
     _write(write, base, policy, fitted, entry)
-    screen.print(f"{write}: written; `zhentu policy check {write}`, then set policy_path to it", soft_wrap=True)
+    screen.print(f"{write}: written; `zhentu policy check {write}`, then set ZHENTU_POLICY_PATH to it", soft_wrap=True)
 
 
 def in_force(settings: Settings, file: Path | None) -> tuple[Policy, Path]:

@@ -65,7 +65,9 @@ class LabelSpec:
 
     def __post_init__(self) -> None:
         if self.implicit and not self.propagator:
-            raise UsageError("the AIGC label needs the platform's code: set label.propagator, or pass --propagator")
+            raise UsageError(
+                "the AIGC label needs the platform's code: set label.propagator (ZHENTU_LABEL_PROPAGATOR) to it"
+            )
         if not 0.05 <= self.height <= 0.25:
             raise UsageError(f"the badge's height is {self.height}, it must be from 0.05 to 0.25 of the shortest side")
         for name in ("propagator", "content_id", "producer", "produce_id"):

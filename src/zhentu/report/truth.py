@@ -76,5 +76,7 @@ def _why(label: Category, scores: Scores | None, limits: Mapping[Category, float
     if label is Category.AI_GENERATED and says_ai:
         return Words("the file says itself that AI made it", "文件自身表明由 AI 生成")
     score = scores.of(label)
-    said = f"{score:.2f}", f"{limit:.2f}"
+    # As many digits as tell the two apart: "scores 0.94, the limit is 0.94" explains nothing.
+    digits = next((n for n in (2, 3) if f"{score:.{n}f}" != f"{limit:.{n}f}"), 4)
+    said = f"{score:.{digits}f}", f"{limit:.{digits}f}"
     return Words(f"{name.en} scores {said[0]}, the limit is {said[1]}", f"{name.zh}得分 {said[0]}，阈值 {said[1]}")

@@ -104,7 +104,8 @@ def compare_models(
         scores.append((said[0][1], said[1][1]))
     if not kept:
         raise UsageError(
-            "no decided picture can be had: review some first, and keep their pictures (setting store.pictures)"
+            "no decided picture can be had: review some first, and keep their pictures (ZHENTU_STORE_PICTURES); "
+            "`zhentu model use` puts a model in force without this comparison"
         )
     flagged, forged_score = np.array(flags, bool), np.array(scores)
     forged = np.array([bool(truth.category) for truth in kept])

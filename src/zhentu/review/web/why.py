@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zhentu.decide.notices import Words
+from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.review.items import Filters, ItemKind, QueueCounts, ReviewItem
-from zhentu.types import Action, Reason, Record
+from zhentu.types import CATEGORIES, Action, Reason, Record
 
 _KINDS: dict[ItemKind, Words] = {
     ItemKind.SECOND: Words(
@@ -27,11 +27,11 @@ _ASKED: dict[Action, Words] = {
     Action.ALLOW: Words("The policy let this picture pass.", "策略已放行该图片。"),
 }
 _APPEALED: dict[Action, Words] = {
-    Action.REVIEW: Words("The seller appeals against the review of this picture, which was asked for because:",
+    Action.REVIEW: Words("The seller appeals against the review of this picture, which was asked for, because:",
                          "商家对该图片的审核提出申诉，当时的审核原因："),
-    Action.BLOCK: Words("The seller appeals against the block of this picture, which was blocked because:",
+    Action.BLOCK: Words("The seller appeals against the block of this picture, which was blocked, because:",
                         "商家对该图片被拦截提出申诉，当时的拦截原因："),
-    Action.LABEL: Words("The seller appeals against the label of this picture, which was asked for because:",
+    Action.LABEL: Words("The seller appeals against the label of this picture, which was asked for, because:",
                         "商家对该图片的标识提出申诉，当时的标识原因："),
     Action.ALLOW: Words("The seller appeals, though the policy let this picture pass; their own words stand below.",
                         "策略虽已放行该图片，商家仍提出申诉，详见下方商家说明。"),
@@ -42,8 +42,23 @@ def why_here(item: ReviewItem, record: Record) -> Words:
     """One sentence: why somebody should look at this item."""
     if item.kind in _KINDS:
         return _KINDS[item.kind]
-    words = _APPEALED if item.kind is ItemKind.APPEAL else _ASKED
-    return words[record.decision.action]
+    action = record.decision.action
+    words = (_APPEALED if item.kind is ItemKind.APPEAL else _ASKED)[action]
+    return words if action is Action.ALLOW or grounds(record) else _without_grounds(words, record)
+
+
+def _without_grounds(words: Words, record: Record) -> Words:
+    """For records that name no reason, as an earlier release or another program may have written them."""
+    en, zh = words.en.removesuffix(", because:"), words.zh.removesuffix("，原因：").partition("，当时的")[0]
+    if record.verdict is None:
+        return Words(f"{en}; no reason was recorded, and the model was not asked.", f"{zh}；未记录原因，模型未评分。")
+    scores = record.verdict.scores
+    highest = max(CATEGORIES, key=scores.of)
+    name, score = CATEGORY_NAMES[highest], f"{scores.of(highest):.2f}"
+    return Words(
+        f"{en}; no reason was recorded. The highest score is {score}, of: {name.en}.",
+        f"{zh}；未记录原因。最高得分 {score}：{name.zh}。",
+    )
 
 
 def grounds(record: Record) -> Sequence[Reason]:
