@@ -8,7 +8,7 @@ to the model again. Of an animation several frames are looked at: the worst one'
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
@@ -17,7 +17,7 @@ from zhentu.banks.hashing import fingerprint_of
 from zhentu.decide.policy import Policy, decide, declaration
 from zhentu.detect.models import ModelEntry
 from zhentu.digest import digest_of
-from zhentu.errors import PictureError
+from zhentu.errors import ModelError, PictureError, ZhentuError
 from zhentu.ids import new_id
 from zhentu.intake.credentials import ANY_SIGNER, TrustLists
 from zhentu.intake.decode import DECODING_VERSION, DecodeLimits
@@ -40,7 +40,6 @@ from zhentu.types import (
     Mode,
     ModelRef,
     Picture,
-    PictureFile,
     Record,
     Screening,
     Signal,
@@ -129,6 +128,7 @@ class Screener:
     trust_lists: TrustLists = ANY_SIGNER
     generators: GeneratorTable | None = None  # None: the table that comes with zhentu
     decoder: DecoderPort = IN_PROCESS
+    model_timer: Callable[[float], None] | None = None  # told the seconds of every call of the detector
 
     def screen(self, inquiry: Inquiry) -> Screening:
         """Screen one picture. Raises PictureError when it, or a reference, cannot be decoded."""
@@ -161,6 +161,20 @@ class Screener:
         decision = self.decide(verdict, evidence, inquiry.listing, picture.sha256, shipped, hits, comparison)
         record = _record(inquiry, picture, verdict, evidence, decision, began)
         return Screening(record, picture, worst.fingerprint, hits, comparison, len(references) if comparison else 0)
+
+    def ask_model(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
+        """What the detector says of one picture, timed. Raises ModelError, whatever went wrong in it."""
+        began = time.perf_counter()
+        try:
+            return self.detector.detect(picture, with_heatmaps)
+        except ZhentuError:
+            raise
+        except Exception as error:  # ONNX Runtime's own exception types are private
+            detail = f"{type(error).__name__}: {error}"
+            raise ModelError(f"{self.detector.entry.ref}: the model broke down: {detail}") from error
+        finally:
+            if self.model_timer is not None:
+                self.model_timer(time.perf_counter() - began)
 
     def shipped(self, entry: ModelEntry | None = None) -> tuple[Threshold, ...]:
         """The thresholds of a model, by default the one in force, for the policy's profile and prior."""
@@ -264,7 +278,7 @@ class Screener:
             return look
         if earlier is not None:
             return replace(look, verdict=replace(earlier.verdict, basis=Basis.PICTURE_ALONE))
-        said = self.detector.detect(picture, inquiry.with_heatmaps)
+        said = self.ask_model(picture, inquiry.with_heatmaps)
         return replace(look, verdict=self.detector.entry.read_at(said, self.policy.prior))
 
     def _gravity(self, look: _Look, listing: Listing, shipped: Sequence[Threshold]) -> tuple[bool, int, float]:
@@ -276,22 +290,14 @@ class Screener:
         return spoken_of, action.severity, look.verdict.scores.forged
 
     def _references(self, inquiry: Inquiry) -> list[Picture]:
-        if self.comparer is None:
-            return []
         pictures = []
-        for file in inquiry.references:
+        for file in inquiry.references if self.comparer else ():
             try:
-                pictures.append(self._reference(file))
-            except PictureError:
+                pictures.append(self.decoder.decode(file.payload, self.limits, file.sha256))
+            except PictureError as error:
                 if not inquiry.skip_broken_references:
-                    raise
+                    raise type(error)(f"reference picture: {error}") from error
         return pictures
-
-    def _reference(self, file: PictureFile) -> Picture:
-        try:
-            return self.decoder.decode(file.payload, self.limits, file.sha256)
-        except PictureError as error:
-            raise type(error)(f"reference picture: {error}") from error
 
     def _provenance(self, inquiry: Inquiry, picture: Picture) -> tuple[Evidence, ...]:
         return tuple(read_provenance(inquiry.file.payload, picture.format, self.trust_lists, self.generators))

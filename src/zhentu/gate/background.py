@@ -64,7 +64,7 @@ class Background:
             str(active.detector.entry.ref),
             active.policy.version,
             active.policy.mode.value,
-            str(shadow.entry.ref) if shadow else "",
+            str(shadow.detector.entry.ref) if shadow else "",
         ).set(1)
 
     async def _replay(self) -> bool:

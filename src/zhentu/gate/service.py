@@ -26,7 +26,7 @@ from zhentu.record.job_store import JobKind, JobRequest, new_job
 from zhentu.record.pictures import PictureStore
 from zhentu.record.shadow import ShadowStore
 from zhentu.record.store import Claim, RecordWrite
-from zhentu.screen import DetectorPort, Screener
+from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import (
     Evidence,
@@ -269,10 +269,10 @@ class ScreeningService:
         self.asides.add(task)
         task.add_done_callback(self.asides.discard)
 
-    def _shadowed(self, shadow: DetectorPort, screener: Screener, screening: Screening) -> None:
+    def _shadowed(self, shadow: Screener, screener: Screener, screening: Screening) -> None:
         record = screening.record
-        verdict = shadow.detect(screening.picture)
-        decision = screener.decide_again(screening, verdict, shadow.entry)
+        verdict = shadow.ask_model(screening.picture)
+        decision = screener.decide_again(screening, verdict, shadow.detector.entry)
         self.shadow.append(record.record_id, verdict, record.decision.action, decision.action)
         agrees = decision.action is record.decision.action
         self.metrics.shadow.labels(str(verdict.model), str(agrees).lower()).inc()

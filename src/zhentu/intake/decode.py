@@ -30,8 +30,8 @@ from zhentu.errors import (
     SvgUnsupported,
     UnsupportedFormat,
 )
-from zhentu.intake.containers import png
-from zhentu.intake.formats import jpeg_scans, jxl_header, open_jxl, register_heif
+from zhentu.intake.containers import jpeg, png
+from zhentu.intake.formats import jxl_header, open_jxl, register_heif
 from zhentu.intake.frames import Scenes, shown_seconds
 from zhentu.intake.pixels import RgbArray, to_srgb, upright
 from zhentu.intake.sniff import SNIFF_BYTES, FileKind, kind_of
@@ -193,7 +193,7 @@ def _opened(payload: bytes, limits: DecodeLimits) -> Iterator[Image.Image]:
             with _image(payload, kind, limits) as image:
                 _check_size(image.size, limits)
                 if image.format in ("JPEG", "MPO"):
-                    _check_scans(jpeg_scans(payload), image.size, limits)
+                    _check_scans(jpeg.scan_count(payload), image.size, limits)
                 yield image
         except (UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise _unidentified(kind, error, limits) from error

@@ -41,9 +41,10 @@ def read_provenance(
         "xmp_evidence": xmp_evidence,
         "find_aigc_label": partial(find_aigc_label, table=table),
         "generator_traces": partial(generator_traces, table=table),
-        "stealth_parameters": lambda _: stealth_parameters(payload, picture_format),
-        "camera": camera,
     }
+    if picture_format == "PNG":
+        readers["stealth_parameters"] = lambda _: stealth_parameters(payload)
+    readers["camera"] = camera
     if metadata.has_c2pa:
         readers = {"read_credential": lambda _: _credentials(payload, picture_format, lists), **readers}
     for name, reader in readers.items():

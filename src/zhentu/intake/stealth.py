@@ -20,9 +20,9 @@ _PIECE = 64 * 1024
 _HEADER = 29  # bytes of a PNG up to the end of its IHDR
 
 
-def stealth_parameters(payload: bytes, picture_format: str) -> Iterator[Evidence]:
-    """A signature in the alpha channel's lowest bits, or in those of red, green and blue."""
-    if picture_format != "PNG" or payload[12:16] != b"IHDR" or len(payload) < _HEADER:
+def stealth_parameters(payload: bytes) -> Iterator[Evidence]:
+    """A signature in a PNG's lowest bits: those of the alpha channel, or of red, green and blue."""
+    if payload[12:16] != b"IHDR" or len(payload) < _HEADER:
         return
     width, height = (int.from_bytes(payload[start : start + 4], "big") for start in (16, 20))
     depth, colour, interlaced = payload[24], payload[25], payload[28]
