@@ -171,7 +171,7 @@ class Screener:
             raise
         except Exception as error:  # ONNX Runtime's own exception types are private
             detail = f"{type(error).__name__}: {error}"
-            raise ModelError(f"{self.detector.entry.ref}: the model broke down: {detail}") from error
+            raise ModelError(f"{self.detector.entry.ref}: the model failed: {detail}") from error
         finally:
             if self.model_timer is not None:
                 self.model_timer(time.perf_counter() - began)

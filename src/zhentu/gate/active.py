@@ -1,4 +1,4 @@
-"""What is in force: policy, model and shadow model, changed while the gate runs; what is broken is refused."""
+"""The policy, model and shadow model in force. They can change while the gate runs; broken ones are refused."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from zhentu.screen import Screener
 from zhentu.settings import Settings
 
 MakeScreener = Callable[[Settings], Screener]
-_RETRY_S = 30.0  # a model that could not be loaded is tried again so often
-_FAILURES = 3  # screenings in a row that break down until the gate calls itself unready
+_RETRY_S = 30.0  # seconds before a model that could not be loaded is tried again
+_FAILURES = 3  # consecutive failed screenings after which the gate reports itself unready
 _log = logging.getLogger("zhentu.gate")
 
 
 class ActiveScreener:
     """The screener in force; `screener` may be read from any thread, `refresh` runs in one at a time.
 
-    Raises ConfigError, ModelError where what the settings name cannot be used at the start.
+    Raises ConfigError or ModelError if what the settings name cannot be used at the start.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class ActiveScreener:
         self._failures = 0
 
     def failed(self) -> None:
-        """A picture did not, and it was not the picture's fault."""
+        """A picture could not be screened, through no fault of its own."""
         self._failures += 1
 
     def check(self) -> None:
-        """Raise ModelError while screening breaks down time and again."""
+        """Raise ModelError while screening keeps failing."""
         if self._failures >= _FAILURES:
-            raise ModelError(f"the last {self._failures} screenings broke down; see the log")
+            raise ModelError(f"the last {self._failures} screenings failed; see the log")
 
     def _refresh_policy(self) -> bool:
         try:
@@ -88,7 +88,7 @@ class ActiveScreener:
         try:
             wanted = self._history.current() or ""
         except StoreError:
-            return False  # what is in force stays in force
+            return False  # keep the current model
         refused = wanted == self._refused_model and time.monotonic() < self._retry_at
         if wanted == self._wanted or refused:
             return False

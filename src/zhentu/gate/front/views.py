@@ -1,4 +1,4 @@
-"""What the front page shows: itself, one picture that was checked, one that could not be."""
+"""What the front page shows: itself, a picture that was checked, and one that could not be."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from zhentu.settings import Settings
 from zhentu.types import Category, Evidence, EvidenceKind, Mode, Record
 
 MOST_AT_ONCE = 100
-TRIAL_CODE = "ZHENTU-TRIAL"  # stands for the platform in labels of a gate that was told no code
+TRIAL_CODE = "ZHENTU-TRIAL"  # stands for the platform in labels while no code is set
 _OF_THE_FILE = (EvidenceKind.PROVENANCE, EvidenceKind.DECLARATION)
 
 
@@ -31,7 +31,7 @@ _OF_THE_FILE = (EvidenceKind.PROVENANCE, EvidenceKind.DECLARATION)
 class TriedView:
     """Everything shown of one picture. state: the label owed and in force; None where there is none.
 
-    strongest: the category whose heatmap is shown first.  trial_code: what labels name in place of a platform.
+    strongest: the category whose heatmap is shown first.  trial_code: what labels name instead of a platform.
     curl: a command line that checks the same.
     """
 
@@ -89,7 +89,7 @@ def render_problem(error: ZhentuError) -> dict[str, str]:
 
 
 def curl_of(record: Record, given: Submission, address: str, propagator: str) -> str:
-    """The command line that asks the gate the same, and the one that labels where a label is owed."""
+    """The command line that asks the gate the same, and the one that labels if a label is owed."""
     name = Path(given.name).name or "picture.jpg"
     parts = [f"url={given.url}" if given.url else f"picture=@{name}"]
     parts += [f"goods={given.listing.goods}"] if given.listing.goods else []

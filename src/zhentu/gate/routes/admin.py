@@ -1,4 +1,4 @@
-"""What is in force, and how to change it while the gate runs."""
+"""What is in force, and how to change it at run time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decisions taken before, explained from their records alone."""
+"""Earlier decisions, explained from their records alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PNG: dict[int | str, dict[str, Any]] = {
 
 @router.get("/v1/records/{record_id}", responses=documented(errors.RecordNotFound))
 async def record(record_id: RecordId, gate: TheGate, caller: Screens) -> ScreenAnswer:
-    """A decision taken before."""
+    """An earlier decision."""
     return answer_of(await asyncio.to_thread(gate.record, record_id, caller))
 
 
@@ -42,7 +42,7 @@ async def heatmap(
     record_id: RecordId,
     gate: TheGate,
     caller: Screens,
-    category: Annotated[Category | None, Query(description="Of what; the strongest one by default.")] = None,
+    category: Annotated[Category | None, Query(description="For which category; the strongest one by default.")] = None,
 ) -> Response:
     """Where the model in force looked, over the picture. Needs the picture to be kept (setting `store.pictures`)."""
     gate.capacity.admit()
