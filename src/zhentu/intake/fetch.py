@@ -1,9 +1,9 @@
-"""The one way out: every call to an address that somebody else named goes through here.
+"""The guarded outbound client: every call to an address that somebody else named goes through here.
 
 Schemes and ports are listed; the name is resolved once, every address it has is checked, and the connection goes to
-a checked address, so that a name cannot point elsewhere between check and use (DNS rebinding). Redirects begin anew.
-Bytes and time are capped, and waiting for a place counts: whoever names a slow host waits for it alone.
-No proxy of the environment is used: it would connect where nothing was checked.
+a checked address, so that a name cannot point elsewhere between check and use (DNS rebinding). Each redirect is checked
+in the same way. Bytes and time are capped, and time spent waiting for a slot counts: whoever names a slow host waits
+alone. Proxies from the environment are ignored: they would connect to unchecked addresses.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _SITE_LOCAL = ipaddress.ip_network("fec0::/10")
 _ISATAP = (0x00005EFE, 0x02005EFE)  # the upper half of an interface identifier whose lower half is an IPv4 address
 _COMPATIBLE = ipaddress.ip_network("::/96")
-_SAFE = "%/:=&?~+!$,;'@()*[]"  # what a path and query may hold as they are; the rest is percent-encoded
+_SAFE = "%/:=&?~+!$,;'@()*[]"  # characters that a path and query may contain as they are; the rest is percent-encoded
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SNIFF = 32  # bytes that tell a picture from a page
 _STEP = 256 * 1024  # bytes that are reserved at a time
@@ -41,14 +41,14 @@ _REPLY_CAP = 64 * 1024  # bytes of an answer to a webhook that are read
 
 
 def _unlimited(_: int) -> None:
-    """Nobody counts the bytes."""
+    """Count nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
     """What an outbound call may do.
 
-    allow: networks excepted from the guard, e.g. the platform's own picture store.  timeout_s: for a whole call, from
+    allow: networks exempt from the guard, e.g. the platform's own picture store.  timeout_s: for a whole call, from
     the moment it is asked for.
     """
 
@@ -63,7 +63,7 @@ class FetchLimits:
 class Outbound:
     """An outbound client; use it from one event loop.
 
-    resolve: name and port -> addresses; the system's resolver unless a test says otherwise.
+    resolve: name and port -> addresses; the system's resolver by default.
     """
 
     def __init__(self, limits: FetchLimits | None = None, resolve: Resolver | None = None) -> None:
@@ -74,12 +74,12 @@ class Outbound:
     async def get_picture(self, url: str, owner: str = "", reserve: Reserve = _unlimited) -> bytes:
         """The bytes behind `url`.
 
-        owner: for whom, e.g. a key; places are shared out by it.  reserve: told how many bytes come, before they do.
-        Raises FetchRefused where it must not go, FetchError where it gets no picture.
+        owner: for whom, e.g. a key; concurrency is limited per owner.  reserve: told how many bytes are coming.
+        Raises FetchRefused if the address is not allowed, FetchError if it gives no picture.
         """
         host = host_and_port(url, self._limits.ports)
         if (rest := self._breakers.rests_s(owner, host)) > 0:
-            raise FetchError(f"{host} did not answer lately; it is tried again in {rest:.0f} s")
+            raise FetchError(f"{host} has not answered recently; it is tried again in {rest:.0f} s")
         try:
             async with self._within_time(url), self._lanes.place(owner, host):
                 body = await self._follow(url, reserve)
@@ -98,7 +98,7 @@ class Outbound:
         raise FetchError(f"the URL redirects more than {self._limits.max_redirects} times; give the final URL")
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], owner: str = "") -> int:
-        """Send `body`, follow no redirect; the status. Raises FetchRefused, FetchError."""
+        """Send `body` without following redirects; returns the status. Raises FetchRefused, FetchError."""
         host = host_and_port(url, self._limits.ports)
         async with (
             self._within_time(url),
@@ -119,7 +119,7 @@ class Outbound:
             if response.status != 200:
                 raise FetchError(f"the URL answered {response.status}; it must give the picture with 200")
             if answered.get(b"content-encoding", "identity").lower() != "identity":
-                raise FetchError("the URL sends a compressed body; pictures are sent as they are")
+                raise FetchError("the URL sends a compressed body; send pictures uncompressed")
             announced = answered.get(b"content-length", "")
             if announced.isdigit() and int(announced) > self._limits.max_bytes:
                 raise FetchError(_too_many(self._limits.max_bytes))
@@ -150,11 +150,11 @@ class Outbound:
 
 
 class NoAnswer(FetchError):
-    """The host itself did not answer, whatever stands behind the URL."""
+    """The host itself did not answer."""
 
 
 class _Within:
-    """One span of time over a whole call, and the client's errors as ours; the URL's path is not repeated in them."""
+    """One time limit over a whole call, and the client's errors as ours; they do not repeat the URL's path."""
 
     def __init__(self, url: str, seconds: float) -> None:
         self._host, self._seconds = urlsplit(url).hostname or "?", seconds
@@ -199,7 +199,7 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         return await self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
-        raise FetchRefused("zhentu fetches from no local socket")
+        raise FetchRefused("zhentu does not fetch from local sockets")
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
@@ -246,7 +246,7 @@ def _public(address: Address) -> bool:
 
 
 def checked_url(url: str, ports: Collection[int]) -> Any:
-    """The parts of a URL that may be gone to. Raises FetchRefused."""
+    """Split and check a URL. Raises FetchRefused."""
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -263,17 +263,17 @@ def checked_url(url: str, ports: Collection[int]) -> Any:
     try:
         parts.hostname.encode("idna")
     except UnicodeError as error:
-        raise FetchRefused("the URL's host is no valid name") from error
+        raise FetchRefused("the URL's host is not a valid name") from error
     return parts
 
 
 def redirected(url: str, location: str) -> str:
-    """Where a redirect leads. Raises FetchRefused where it must not be followed."""
+    """Where a redirect leads. Raises FetchRefused if it must not be followed."""
     try:
         target = urljoin(url, location)
         downgraded = urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
     except ValueError as error:
-        raise FetchRefused(f"the URL redirects to what is no URL: {error}") from error
+        raise FetchRefused(f"the URL redirects to something that is not a URL: {error}") from error
     if downgraded:
         raise FetchRefused("the URL redirects from https to http; give the final URL")
     return target
@@ -285,7 +285,7 @@ async def _system_resolver(host: str, port: int) -> Sequence[str]:
 
 
 def host_and_port(url: str, ports: Collection[int]) -> str:
-    """Where a URL leads, as "host:port". Raises FetchRefused where zhentu does not go."""
+    """Where a URL leads, as "host:port". Raises FetchRefused if zhentu may not go there."""
     parts = checked_url(url, ports)
     return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
@@ -310,7 +310,7 @@ async def _read(stream: Any, most: int, check: Callable[[bytes], None] | None, r
 
 def _check_picture(start: bytes) -> None:
     if kind_of(start) not in PICTURES:
-        raise FetchError("what the URL gives is not a picture zhentu reads")
+        raise FetchError("the URL's content is not a picture that zhentu can read")
 
 
 def _too_many(most: int) -> str:
@@ -319,5 +319,5 @@ def _too_many(most: int) -> str:
 
 @lru_cache(maxsize=1)
 def tls_context() -> ssl.SSLContext:
-    """How servers are believed; made once."""
+    """The TLS context that verifies servers; made once."""
     return ssl.create_default_context()

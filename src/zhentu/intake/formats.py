@@ -19,7 +19,7 @@ _registering = threading.Lock()
 
 @lru_cache(maxsize=1)
 def register_heif() -> None:
-    """Let Pillow read HEIF by libheif; done when the first picture of that kind comes."""
+    """Let Pillow read HEIF by libheif; called when the first such picture comes."""
     with _registering:
         import pi_heif
 
@@ -28,7 +28,7 @@ def register_heif() -> None:
 
 @dataclass(frozen=True, slots=True)
 class JxlHeader:
-    """What a JPEG XL file announces, in pixels as they are stored. still: neither frames nor a preview beside."""
+    """What a JPEG XL header says, in pixels as stored. still: there are neither frames nor a preview."""
 
     width: int
     height: int
@@ -55,7 +55,7 @@ def jxl_header(payload: bytes) -> JxlHeader:
 def open_jxl(payload: bytes) -> Image.Image:
     """A JPEG XL picture, decoded, its first frame. Raises UnsupportedFormat naming what to install, PictureCorrupt."""
     if importlib.util.find_spec("imagecodecs") is None:
-        raise UnsupportedFormat(f"JPEG XL is read with an extra: {_JXL_EXTRA}; or send it as JPEG, PNG or WebP")
+        raise UnsupportedFormat(f"JPEG XL needs an extra: {_JXL_EXTRA}; or send it as JPEG, PNG or WebP")
     import imagecodecs
 
     try:

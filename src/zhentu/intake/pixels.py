@@ -1,4 +1,4 @@
-"""One decoded frame -> upright sRGB of 8 bits, in strips: beside Pillow's own copy only the answer is held whole."""
+"""One decoded frame -> upright sRGB of 8 bits, in strips: besides Pillow's own copy only the result is held whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 RgbArray = npt.NDArray[np.uint8]
-_STRIP_PIXELS = 1 << 20  # of one strip: what is held twice, thrice and in floating point is this small
+_STRIP_PIXELS = 1 << 20  # of one strip, which is all that temporary copies hold
 _ORIENTATION = 0x0112
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
 _WITH_PROFILE = ("RGB", "RGBA", "CMYK", "L")
@@ -27,7 +27,7 @@ _TURNS: dict[int, Callable[[RgbArray], RgbArray]] = {  # EXIF orientation -> upr
 
 
 def to_srgb(image: Image.Image, notes: list[str]) -> RgbArray:
-    """The current frame of a loaded image as (height, width, 3); `notes` gains what had to be done to it."""
+    """The current frame of a loaded image as (height, width, 3); what had to be done to it is added to `notes`."""
     width, height = image.size
     convert = _converter(image, notes)
     rgb = np.empty((height, width, 3), np.uint8)
@@ -60,7 +60,7 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def _converter(image: Image.Image, notes: list[str]) -> Callable[[Image.Image], tuple[Image.Image, Image.Image | None]]:
-    """What turns a strip into RGB and its alpha; decided once, by the whole image."""
+    """A function from a strip to RGB and alpha; chosen once for the whole image."""
     eight_bit = _eight_bit(image, notes)
     grey = eight_bit is not None
     with_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or (not grey and "transparency" in image.info)

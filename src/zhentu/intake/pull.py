@@ -1,7 +1,7 @@
-"""GET over http and https for a scan: many threads, connections kept, every address checked, every byte counted.
+"""GET over http and https for a scan: many threads, persistent connections, every address checked, every byte counted.
 
-The same guard as the gate's `Outbound` (schemes, ports, no private addresses, redirects begun anew), without its event
-loop and its fairness between sellers: a scan has one owner and its own pace.
+The same guard as the gate's `Outbound` (schemes, ports, no private addresses, redirects checked), without its event
+loop and its fairness between owners: a scan has one owner and its own pace.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import httpcore
 from zhentu.errors import FetchError, FetchRefused, PictureNotFound, SourceUnreadable
 from zhentu.intake.fetch import Network, allowed, checked_url, redirected, tls_context
 
-_SAFE = "%/:=&?~+!$,;'@()*[]"  # what a path and query may hold as they are; the rest is percent-encoded
+_SAFE = "%/:=&?~+!$,;'@()*[]"  # characters that a path and query may contain as they are; the rest is percent-encoded
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _PASSING = (408, 425, 429)  # and 5xx: trying again may help
@@ -30,7 +30,7 @@ _WHERE = "for a store of your own set ZHENTU_FETCH_ALLOW (networks) and ZHENTU_F
 class PullLimits:
     """What a GET may do.
 
-    allow: networks excepted from the guard against private addresses.  wait_s, total_s: seconds of one wait, and of a
+    allow: networks exempt from the guard against private addresses.  wait_s, total_s: seconds for one wait, and for a
     whole answer.
     """
 
@@ -41,11 +41,11 @@ class PullLimits:
 
 
 class PassingFault(Exception):
-    """An answer that may be another one next time."""
+    """An error that may pass when tried again."""
 
 
 class Counted:
-    """Bytes as they come in, never more than `most` of them."""
+    """Bytes as they arrive, at most `most` of them."""
 
     def __init__(self, most: int) -> None:
         self._most, self._bytes = most, bytearray()
@@ -73,10 +73,10 @@ class Puller:
         self._pool = httpcore.ConnectionPool(tls_context(), max_connections=64, network_backend=_Guarded(limits.allow))
 
     def get(self, url: str, most: int) -> bytes:
-        """The first `most` bytes at the most, asked for as a range and counted as they come.
+        """At most the first `most` bytes, requested as a range and counted as they arrive.
 
-        Raises FetchRefused where it must not go, PictureNotFound, SourceUnreadable where the server refuses for good,
-        PassingFault, and errors of the connection.
+        Raises FetchRefused if the address is not allowed, PictureNotFound, SourceUnreadable if the server refuses for
+        good, PassingFault, and errors of the connection.
         """
         for _ in range(_MOST_REDIRECTS + 1):
             answer = self._once(url, most)
@@ -96,7 +96,7 @@ class Puller:
             if got.status == 416:
                 return b""  # a range of nothing: the file is empty
             if answered.get(b"content-encoding", "identity").lower() != "identity":
-                raise SourceUnreadable(f"{url}: sends a compressed body; pictures are sent as they are")
+                raise SourceUnreadable(f"{url}: sends a compressed body; pictures must be sent uncompressed")
             counted, late = Counted(most), time.monotonic() + self._limits.total_s
             for chunk in got.iter_stream():
                 counted.add(chunk)
@@ -111,7 +111,7 @@ class Puller:
 
 
 def _allowed_url(url: str, ports: Collection[int]) -> Any:
-    """The parts of a URL that may be gone to; its path may hold spaces and any script, as manifests do."""
+    """Split and check a URL; its path may contain spaces and any script, as in manifests."""
     place = url.find("/", url.find("://") + 3)
     encoded = url if place < 0 else url[:place] + quote(url[place:], safe=_SAFE + "#")
     try:
@@ -154,7 +154,7 @@ def _check_status(url: str, status: int) -> None:
 
 
 class _Guarded(httpcore.NetworkBackend):
-    """Connects to checked addresses only: resolved once, all of them checked, one of them connected to."""
+    """Connects to checked addresses only: it resolves once, checks every address, and connects to one of them."""
 
     def __init__(self, allow: tuple[Network, ...]) -> None:
         self._allow, self._inner = allow, httpcore.SyncBackend()
@@ -178,7 +178,7 @@ class _Guarded(httpcore.NetworkBackend):
 
     def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
         """Never. Raises FetchRefused."""
-        raise FetchRefused("zhentu fetches from no local socket")
+        raise FetchRefused("zhentu does not fetch from local sockets")
 
 
 def _addresses(host: str, port: int) -> Iterator[str]:
