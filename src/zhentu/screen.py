@@ -1,8 +1,8 @@
 """The straight line: inquiry -> picture -> evidence -> verdict -> decision -> screening, and nothing else.
 
-A cascade, cheapest and surest first; each step leaves evidence: exact hash and banks, what the file says of itself,
-the model, the comparison with references, the policy. A picture is decoded once, and whose bytes are known is not shown
-to the model again. Of an animation several frames are looked at: the worst one's verdict stands, a bank may know any.
+A cascade, cheapest and surest first; each step leaves evidence: exact hash and banks, what the file says about itself,
+the model, the comparison with references, the policy. A picture is decoded once, and known bytes are not shown to the
+model again. Of an animation several frames are looked at: the worst one's verdict counts, and a bank may match any.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class BankPort(Protocol):
     """Banks of known pictures; several threads may ask at once."""
 
     def lookup(self, fingerprint: Fingerprint, listing: Listing) -> tuple[BankHit, ...]:
-        """Every entry the picture matches, surest first; empty when it is in no bank. Raises StoreError."""
+        """Every entry the picture matches, surest first; empty if it is in no bank. Raises StoreError."""
         ...
 
 
@@ -79,7 +79,7 @@ class VersionedBank(Protocol):
 
     @property
     def version(self) -> str:
-        """Another text after every change; cheap to ask, it is asked for every picture."""
+        """A text that differs after every change; cheap, because it is read for every picture."""
         ...
 
 
@@ -103,7 +103,7 @@ class ComparerPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What banks and the model say of one frame; most pictures have but one."""
+    """What banks and the model say about one frame; most pictures have only one."""
 
     picture: Picture
     fingerprint: Fingerprint
@@ -128,10 +128,10 @@ class Screener:
     trust_lists: TrustLists = ANY_SIGNER
     generators: GeneratorTable | None = None  # None: the table that comes with zhentu
     decoder: DecoderPort = IN_PROCESS
-    model_timer: Callable[[float], None] | None = None  # told the seconds of every call of the detector
+    model_timer: Callable[[float], None] | None = None  # called with the seconds that each call of the detector took
 
     def screen(self, inquiry: Inquiry) -> Screening:
-        """Screen one picture. Raises PictureError when it, or a reference, cannot be decoded."""
+        """Screen one picture. Raises PictureError if it, or a reference, cannot be decoded."""
         began = time.perf_counter()
         pictures = self.decoder.frames(inquiry.file.payload, self.limits, inquiry.file.sha256)
         picture = pictures[0]
@@ -163,7 +163,7 @@ class Screener:
         return Screening(record, picture, worst.fingerprint, hits, comparison, len(references) if comparison else 0)
 
     def ask_model(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        """What the detector says of one picture, timed. Raises ModelError, whatever went wrong in it."""
+        """The detector's verdict on one picture, timed. Raises ModelError, whatever went wrong in it."""
         began = time.perf_counter()
         try:
             return self.detector.detect(picture, with_heatmaps)
@@ -181,11 +181,11 @@ class Screener:
         return (entry or self.detector.entry).thresholds_for(self.policy.profile, self.policy.prior)
 
     def earlier(self, record_id: str, verdict: Verdict, entry: ModelEntry) -> EarlierVerdict:
-        """What a model said before, read as the policy in force reads it; it may have been read otherwise then."""
+        """A model's earlier verdict, read as the policy in force reads it; it may have been read differently then."""
         return EarlierVerdict(record_id, entry.read_at(verdict, self.policy.prior), self.shipped(entry))
 
     def own_verdict(self, record: Record) -> Verdict | None:
-        """What the model in force said in a record, read at its own prior: what drift is measured on."""
+        """The verdict of the model in force in a record, read at its own prior, for measuring drift."""
         return record.verdict and self.detector.entry.read_at(record.verdict, {})
 
     def decide(  # noqa: PLR0913 - as `decide` of the policy
@@ -198,7 +198,7 @@ class Screener:
         hits: Sequence[BankHit] = (),
         comparison: Comparison | None = None,
     ) -> Decision:
-        """What the policy says of what was found. shipped: thresholds of the model that spoke."""
+        """What the policy decides about the findings. shipped: thresholds of the model that spoke."""
         compared = self.comparer.thresholds if self.comparer else ()
         return decide(
             verdict,
@@ -212,7 +212,7 @@ class Screener:
         )
 
     def decide_again(self, screening: Screening, verdict: Verdict, entry: ModelEntry) -> Decision:
-        """What the decision would be if another model, that of `entry`, had spoken; everything else as it was found."""
+        """What the decision would be if the model of `entry` had been asked; everything else as it was found."""
         record = screening.record
         verdict = entry.read_at(verdict, self.policy.prior)
         verdict = replace(verdict, basis=Basis.REFERENCE if screening.comparison else Basis.PICTURE_ALONE)
@@ -229,8 +229,8 @@ class Screener:
     def for_listing(self, record: Record, path: str, listing: Listing, entry: ModelEntry) -> Record:
         """A record for the same bytes in another place, listing or policy, made without looking at the picture again.
 
-        The verdict and what the file says of itself are the same. Not for pictures that banks or references are asked
-        about. entry: of the model that spoke.
+        The verdict and what the file says about itself are the same. Not for pictures that banks or references are
+        asked about. entry: of the model that spoke.
         """
         began = time.perf_counter()
         verdict = record.verdict and replace(
@@ -251,10 +251,10 @@ class Screener:
         )
 
     def digest(self, model: ModelEntry | None = None) -> str:
-        """Everything that decides besides the picture and what is asked of it, as one sha256 in hex.
+        """Everything that decides besides the picture and the inquiry, as one sha256 in hex.
 
-        The same digest means that the same inquiry gets the same decision: what was decided may be repeated from the
-        store. model: the one that spoke; the one in force by default.
+        The same digest means that the same inquiry gets the same decision, so that it may be repeated from the store.
+        model: the one that gave the verdict; the one in force by default.
         """
         entry = model or self.detector.entry
         return digest_of(
@@ -282,7 +282,7 @@ class Screener:
         return replace(look, verdict=self.detector.entry.read_at(said, self.policy.prior))
 
     def _gravity(self, look: _Look, listing: Listing, shipped: Sequence[Threshold]) -> tuple[bool, int, float]:
-        """What makes one frame worse than another: being the one an earlier verdict spoke of, action, score."""
+        """What makes one frame worse than another: being the one of an earlier verdict, action, score."""
         if look.verdict is None:
             return False, 0, 0.0
         spoken_of = look.picture.frame is not None and look.picture.frame == look.verdict.frame
@@ -373,7 +373,7 @@ def _what_compared(comparison: Comparison, count: int) -> str:
     if comparison.differing:
         parts.append(f"differs: {', '.join(comparison.differing)}")
     if not comparison.goods_found:
-        parts.append("the goods were not found in both, whole pictures were compared")
+        parts.append("the goods were not found in both, so whole pictures were compared")
     return "; ".join(parts)[:300]
 
 

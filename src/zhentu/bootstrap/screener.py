@@ -15,7 +15,7 @@ from zhentu.intake.decode import DecodeLimits
 from zhentu.screen import Screener
 from zhentu.settings import Settings
 
-_GOLDEN = 5  # a start must not take longer for every sample that joins them; `zhentu doctor` looks at all
+_GOLDEN = 5  # a start must not take longer with every new sample; `zhentu doctor` checks all
 
 
 def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -> Screener:

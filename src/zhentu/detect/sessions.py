@@ -18,7 +18,7 @@ from zhentu.errors import ModelError
 def open_session(
     path: Path, sha256: str, weights: Sequence[WeightsFile], threads: int, providers: Sequence[str]
 ) -> ort.InferenceSession:
-    """A session of `threads` threads. Raises ModelError when a file is missing, altered, or cannot be loaded."""
+    """A session of `threads` threads. Raises ModelError if a file is missing, altered, or cannot be loaded."""
     for file, expected in ((path, sha256), *((path.parent / each.file, each.sha256) for each in weights)):
         _verify(file, expected)
     options = ort.SessionOptions()

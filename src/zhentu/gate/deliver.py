@@ -25,7 +25,7 @@ _log = logging.getLogger("zhentu.gate")
 
 
 class Deliverer:
-    """Sends due messages, several at once. Raises ConfigError when the secret is not base64 (`whsec_...`)."""
+    """Sends due messages, several at once. Raises ConfigError if the secret is not base64 (`whsec_...`)."""
 
     def __init__(
         self,

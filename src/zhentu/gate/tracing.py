@@ -61,7 +61,7 @@ class Tracing:
         return self._tracer.start_as_current_span(name) if self._tracer else nullcontext()
 
     def note(self, found: Mapping[str, object]) -> str:
-        """Write what is known of the request on its span; returns its trace id in hex, "" if it is not traced."""
+        """Write what is known about the request on its span; returns its trace id in hex, "" if it is not traced."""
         if self._provider is None:
             return ""
         from opentelemetry.trace import format_trace_id, get_current_span

@@ -29,7 +29,7 @@ _OF_THE_FILE = (EvidenceKind.PROVENANCE, EvidenceKind.DECLARATION)
 
 @dataclass(frozen=True, slots=True)
 class TriedView:
-    """Everything shown of one picture. state: the label owed and in force; None where there is none.
+    """Everything shown of one picture. state: the label owed and in force; None if there is none.
 
     strongest: the category whose heatmap is shown first.  trial_code: what labels name instead of a platform.
     curl: a command line that checks the same.
