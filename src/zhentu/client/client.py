@@ -9,10 +9,11 @@ import asyncio
 import json
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx
 import uuid_utils
@@ -24,6 +25,8 @@ from zhentu.types import Action, Listing, OnError
 
 _AGAIN = (429, 500, 502, 503, 504)
 _FIRST_WAIT_S = 0.2
+_Transport = TypeVar("_Transport")
+_Http = TypeVar("_Http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +146,8 @@ def _upload(
     return Upload(picture, name, listing or Listing(), tuple(references), key)
 
 
-class Client:
-    """A client for threads; share one.
-
-    on_error: what to do if the gate cannot be reached within `budget_s` seconds and `attempts` tries: `block`, or
-    `allow_and_queue`, which keeps the picture in `queue_dir` until `flush` sends it. It has no default on purpose.
-    """
+class _Base(ABC, Generic[_Transport, _Http]):
+    """What both clients hold: the options, and the connections of their kind of httpx client."""
 
     def __init__(  # noqa: PLR0913 - options are keywords
         self,
@@ -159,10 +158,27 @@ class Client:
         budget_s: float = 10.0,
         attempts: int = 3,
         queue_dir: Path | None = None,
-        transport: httpx.BaseTransport | None = None,
+        transport: _Transport | None = None,
     ) -> None:
         self._options = _options(base_url, api_key, on_error, budget_s, attempts, queue_dir)
-        self._http = httpx.Client(transport=transport)
+        self._http = self._connect(transport)
+
+    @staticmethod
+    @abstractmethod
+    def _connect(transport: _Transport | None) -> _Http:
+        """The connections; transport: None for the network."""
+
+
+class Client(_Base[httpx.BaseTransport, httpx.Client]):
+    """A client for threads; share one.
+
+    on_error: what to do if the gate cannot be reached within `budget_s` seconds and `attempts` tries: `block`, or
+    `allow_and_queue`, which keeps the picture in `queue_dir` until `flush` sends it. It has no default on purpose.
+    """
+
+    @staticmethod
+    def _connect(transport: httpx.BaseTransport | None) -> httpx.Client:
+        return httpx.Client(transport=transport)
 
     def screen(
         self,
@@ -198,7 +214,7 @@ class Client:
         return done
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Client:
@@ -220,22 +236,12 @@ class Client:
             time.sleep(answer)
 
 
-class AsyncClient:
+class AsyncClient(_Base[httpx.AsyncBaseTransport, httpx.AsyncClient]):
     """The same for asyncio."""
 
-    def __init__(  # noqa: PLR0913 - options are keywords
-        self,
-        base_url: str,
-        api_key: str = "",
-        *,
-        on_error: OnError,
-        budget_s: float = 10.0,
-        attempts: int = 3,
-        queue_dir: Path | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self._options = _options(base_url, api_key, on_error, budget_s, attempts, queue_dir)
-        self._http = httpx.AsyncClient(transport=transport)
+    @staticmethod
+    def _connect(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=transport)
 
     async def screen(
         self,
@@ -280,7 +286,7 @@ class AsyncClient:
             await asyncio.sleep(answer)
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> AsyncClient:

@@ -9,32 +9,36 @@ alone. Proxies from the environment are ignored: they would connect to unchecked
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpcore
 
 from zhentu.errors import FetchError, FetchRefused
+from zhentu.intake.guard import (
+    REDIRECTS,
+    SAFE,
+    Network,
+    allowed,
+    checked_url,
+    host_and_port,
+    network_host,
+    port_of,
+    redirected,
+    shown_host,
+    target_of,
+    tls_context,
+)
 from zhentu.intake.lanes import Breakers, LaneLimits, Lanes
 from zhentu.intake.sniff import PICTURES, kind_of
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Reserve = Callable[[int], None]
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_SITE_LOCAL = ipaddress.ip_network("fec0::/10")
-_ISATAP = (0x00005EFE, 0x02005EFE)  # the upper half of an interface identifier whose lower half is an IPv4 address
-_COMPATIBLE = ipaddress.ip_network("::/96")
-_SAFE = "%/:=&?~+!$,;'@()*[]"  # characters that a path and query may contain as they are; the rest is percent-encoded
-_REDIRECTS = (301, 302, 303, 307, 308)
 _SNIFF = 32  # bytes that tell a picture from a page
 _STEP = 256 * 1024  # bytes that are reserved at a time
 _REPLY_CAP = 64 * 1024  # bytes of an answer to a webhook that are read
@@ -92,7 +96,7 @@ class Outbound:
     async def _follow(self, url: str, reserve: Reserve) -> bytes:
         for _ in range(self._limits.max_redirects + 1):
             status, location, body = await self._get(url, reserve)
-            if status not in _REDIRECTS:
+            if status not in REDIRECTS:
                 return body
             url = redirected(url, location)
         raise FetchError(f"the URL redirects more than {self._limits.max_redirects} times; give the final URL")
@@ -114,7 +118,7 @@ class Outbound:
         async with self._pool() as pool, self._stream(pool, "GET", url, headers, None) as response:
             answered = {name.lower(): value.decode("latin-1") for name, value in response.headers}
             location = answered.get(b"location", "")
-            if response.status in _REDIRECTS and location:
+            if response.status in REDIRECTS and location:
                 return response.status, location, b""
             if response.status != 200:
                 raise FetchError(f"the URL answered {response.status}; it must give the picture with 200")
@@ -132,16 +136,13 @@ class Outbound:
         self, pool: httpcore.AsyncConnectionPool, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> Any:
         parts = checked_url(url, self._limits.ports)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        host = str(parts.hostname)
-        if not host.isascii():
-            host = host.encode("idna").decode()
-        shown = f"[{host}]" if ":" in host else host
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        port = port_of(parts)
         return pool.stream(
             method,
-            httpcore.URL(scheme=parts.scheme, host=host, port=port, target=quote(target, safe=_SAFE)),
-            headers=[("Host", f"{shown}:{port}"), ("Connection", "close"), *headers.items()],
+            httpcore.URL(
+                scheme=parts.scheme, host=network_host(parts), port=port, target=quote(target_of(parts), safe=SAFE)
+            ),
+            headers=[("Host", f"{shown_host(parts)}:{port}"), ("Connection", "close"), *headers.items()],
             content=body,
         )
 
@@ -205,89 +206,9 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         await self._inner.sleep(seconds)
 
 
-def allowed(address: str, exceptions: Iterable[Network] = ()) -> bool:
-    """Whether an address is public: no loopback, private, link-local, multicast or reserved one, in whatever disguise.
-
-    Addresses that carry an IPv4 one inside (mapped, compatible, 6to4, NAT64, Teredo, ISATAP) are judged by it as well.
-    """
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    shown: Address = getattr(parsed, "ipv4_mapped", None) or parsed
-    if any(shown in network for network in exceptions if network.version == shown.version):
-        return True
-    return all(_public(each) for each in (shown, *_inside(shown)) if each is not None)
-
-
-def _inside(address: Address) -> tuple[Address | None, ...]:
-    if not isinstance(address, ipaddress.IPv6Address):
-        return ()
-    embedded = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    isatap = (int(address) >> 32) & 0xFFFFFFFF in _ISATAP
-    carries = isatap or address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)
-    teredo = address.teredo[1] if address.teredo else None
-    return (address.sixtofour, teredo, embedded if carries else None)
-
-
-def _public(address: Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
-        return True  # the address inside is judged
-    if isinstance(address, ipaddress.IPv6Address) and address in _SITE_LOCAL:
-        return False
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not address.is_reserved
-        and not address.is_unspecified
-        and not address.is_loopback
-        and not address.is_link_local
-    )
-
-
-def checked_url(url: str, ports: Collection[int]) -> Any:
-    """Split and check a URL. Raises FetchRefused."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError as error:
-        raise FetchRefused(f"not a URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise FetchRefused("only http and https URLs with a host are fetched")
-    if parts.username is not None or parts.password is not None:
-        raise FetchRefused("a URL with a user name in it is not fetched")
-    if port not in ports:
-        raise FetchRefused(f"port {port} is not among those allowed ({', '.join(map(str, sorted(ports)))})")
-    if any(ord(character) <= 32 for character in url):
-        raise FetchRefused("the URL holds spaces or control characters; encode them")
-    try:
-        parts.hostname.encode("idna")
-    except UnicodeError as error:
-        raise FetchRefused("the URL's host is not a valid name") from error
-    return parts
-
-
-def redirected(url: str, location: str) -> str:
-    """Where a redirect leads. Raises FetchRefused if it must not be followed."""
-    try:
-        target = urljoin(url, location)
-        downgraded = urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
-    except ValueError as error:
-        raise FetchRefused(f"the URL redirects to something that is not a URL: {error}") from error
-    if downgraded:
-        raise FetchRefused("the URL redirects from https to http; give the final URL")
-    return target
-
-
 async def _system_resolver(host: str, port: int) -> Sequence[str]:
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-def host_and_port(url: str, ports: Collection[int]) -> str:
-    """Where a URL leads, as "host:port". Raises FetchRefused if zhentu may not go there."""
-    parts = checked_url(url, ports)
-    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 async def _read(stream: Any, most: int, check: Callable[[bytes], None] | None, reserve: Reserve) -> bytes:
@@ -315,9 +236,3 @@ def _check_picture(start: bytes) -> None:
 
 def _too_many(most: int) -> str:
     return f"the URL gives more than {most / 2**20:.0f} MiB; send the picture smaller"
-
-
-@lru_cache(maxsize=1)
-def tls_context() -> ssl.SSLContext:
-    """The TLS context that verifies servers; made once."""
-    return ssl.create_default_context()

@@ -16,10 +16,20 @@ from urllib.parse import quote
 import httpcore
 
 from zhentu.errors import FetchError, FetchRefused, PictureNotFound, SourceUnreadable
-from zhentu.intake.fetch import Network, allowed, checked_url, redirected, tls_context
+from zhentu.intake.guard import (
+    REDIRECTS,
+    SAFE,
+    Network,
+    allowed,
+    checked_url,
+    network_host,
+    port_of,
+    redirected,
+    shown_host,
+    target_of,
+    tls_context,
+)
 
-_SAFE = "%/:=&?~+!$,;'@()*[]"  # characters that a path and query may contain as they are; the rest is percent-encoded
-_REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _PASSING = (408, 425, 429)  # and 5xx: trying again may help
 _GONE, _REFUSED = (404, 410), (401, 403, 407, 451)
@@ -90,7 +100,7 @@ class Puller:
         parts = _allowed_url(url, self._limits.ports)
         with self._pool.stream("GET", _target(parts), headers=_headers(parts, most), extensions=self._timeout()) as got:
             answered = {name.lower(): value.decode("latin-1") for name, value in got.headers}
-            if got.status in _REDIRECTS and (location := answered.get(b"location")):
+            if got.status in REDIRECTS and (location := answered.get(b"location")):
                 return location
             _check_status(url, got.status)
             if got.status == 416:
@@ -113,26 +123,19 @@ class Puller:
 def _allowed_url(url: str, ports: Collection[int]) -> Any:
     """Split and check a URL; its path may contain spaces and any script, as in manifests."""
     place = url.find("/", url.find("://") + 3)
-    encoded = url if place < 0 else url[:place] + quote(url[place:], safe=_SAFE + "#")
+    encoded = url if place < 0 else url[:place] + quote(url[place:], safe=SAFE + "#")
     try:
         return checked_url(encoded, ports)
     except FetchRefused as error:
         raise FetchRefused(f"{error}; {_WHERE}") from error
 
 
-def _host(parts: Any) -> str:
-    host = str(parts.hostname)
-    return host if host.isascii() else host.encode("idna").decode()
-
-
 def _target(parts: Any) -> httpcore.URL:
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return httpcore.URL(scheme=parts.scheme, host=_host(parts), port=port, target=path)
+    return httpcore.URL(scheme=parts.scheme, host=network_host(parts), port=port_of(parts), target=target_of(parts))
 
 
 def _headers(parts: Any, most: int) -> list[tuple[str, str]]:
-    host = f"[{_host(parts)}]" if ":" in _host(parts) else _host(parts)
+    host = shown_host(parts)
     return [
         ("Host", host if parts.port is None else f"{host}:{parts.port}"),
         ("Range", f"bytes=0-{most - 1}"),

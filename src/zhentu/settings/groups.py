@@ -221,7 +221,7 @@ class C2paSettings(Group):
 class Settings(Group):
     """Settings that every part of zhentu shares."""
 
-    data_dir: Path = Field(default_factory=lambda: data_dir({}))
+    data_dir: Path = Field(default_factory=lambda: data_dir(os.environ))
     """Folder of the default store, jobs and spool; by default `zhentu` in $XDG_DATA_HOME or in ~/.local/share."""
     policy_path: Path | None = None
     """The policy; none = the one shipped with the package."""
