@@ -148,7 +148,8 @@ def read_everything(payload: bytes, form: str, tally: Tally) -> None:
     metadata = read_metadata(payload, form)
     for reader in (xmp_evidence, find_aigc_label, generator_traces, camera):
         tally.evidence.update(each.name for each in reader(metadata))
-    tally.evidence.update(each.name for each in stealth_parameters(payload, form))
+    if form == "PNG":
+        tally.evidence.update(each.name for each in stealth_parameters(payload))
     tally.evidence.update("visible_label_noted" for _ in noted_badges(metadata))
     if metadata.has_c2pa:
         credential = read_credential(payload, form)

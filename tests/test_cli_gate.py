@@ -147,7 +147,7 @@ def rows_of(path: Path, count: int, model: str = "tiny@1") -> Path:
 def test_a_scan_becomes_the_reference_of_drift(tmp_path: Path) -> None:
     done = run(app, ["model", "reference", str(rows_of(tmp_path / "rows.csv", 300))])
     assert done.exit_code == 0
-    assert "300 pictures are the reference of tiny@1" in done.stdout
+    assert "300 pictures are now the reference of tiny@1" in done.stdout
     entry = Manifest.load(tmp_path / "models").active_entry
     assert set(entry.reference) == set(OUTPUTS)
     assert entry.reference["forged"] == pytest.approx((0.1,) * 10)

@@ -51,7 +51,7 @@ def test_show_says_at_which_prior_and_that_an_old_model_has_no_profiles() -> Non
     shown = run(app, ["policy", "show", str(own_policy(profile="strict", prior={"ai_generated": 0.05}))])
     assert shown.exit_code == 0, shown.output
     assert "ai_generated 0.05 (the model states 0.5)" in shown.output
-    assert "ships none: its own thresholds hold" in shown.output
+    assert "ships none: its own thresholds apply" in shown.output
     assert "Profiles of" not in shown.output
 
 

@@ -37,6 +37,11 @@ def test_only_the_environment_that_is_given_is_read(monkeypatch: pytest.MonkeyPa
     assert Settings().gate == load_settings(None, {}).gate
 
 
+def test_defaults_are_this_users_as_in_a_process_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert Settings().data_dir == load_settings(None, {"XDG_DATA_HOME": "/data"}).data_dir == Path("/data/zhentu")
+
+
 def test_every_problem_is_reported_at_once_with_a_suggestion(tmp_path: Path) -> None:
     path = tmp_path / "zhentu.yaml"
     path.write_text("worker: 3\ngate:\n  prot: 1\n  port: 99999\nstore: sqlite:///r.db\n")

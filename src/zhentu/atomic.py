@@ -1,4 +1,4 @@
-"""Files that are there complete or not at all, whatever interrupts their writing."""
+"""Files that are written completely or not at all, whatever interrupts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; moved into place, durably, when the block ends well, removed otherwise.
+    """A temporary path beside `path`; moved into place, durably, if the block succeeds, removed otherwise.
 
     Raises OSError.
     """

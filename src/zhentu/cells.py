@@ -1,7 +1,7 @@
-"""Cells of the CSV files that zhentu writes: no spreadsheet may run them, and each comes back as it was.
+"""Cells of the CSV files that zhentu writes: no spreadsheet may execute them, and each reads back as it was.
 
-A text that begins with = + - @ tab or CR is a formula to Excel and its like (CSV injection); an apostrophe before it
-makes it text again. What already begins with apostrophes and such a character gets one more, so that reading can tell.
+A text that begins with = + - @ tab or CR is a formula to spreadsheet programs (CSV injection); a leading apostrophe
+makes it text again. Text that already begins with apostrophes and such a character gets one more, so it can be undone.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ CSV_ENCODING = "utf-8-sig"  # Chinese Excel takes a CSV without the mark for GBK
 
 
 def to_cell(value: Any) -> Any:
-    """A value as it is written: None empty, a text made harmless, numbers as they are."""
+    """A value as written: None as empty, text made harmless, numbers unchanged."""
     if value is None:
         return ""
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def from_cell(text: str) -> str:
-    """The text that was written as this cell."""
+    """The original text of a written cell."""
     return text[1:] if _MADE_HARMLESS.match(text) else text
 
 

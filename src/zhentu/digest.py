@@ -1,4 +1,4 @@
-"""One sha256 of several facts: the only place that says how facts become bytes for a digest."""
+"""One sha256 of several facts: the only place that defines how facts become bytes for a digest."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ def _plain(value: object) -> object:
         return [_plain(each) for each in value]
     if value is None or isinstance(value, str | int | float):
         return value
-    raise TypeError(f"a {type(value).__name__} has no place in a digest")
+    raise TypeError(f"a {type(value).__name__} cannot be part of a digest")

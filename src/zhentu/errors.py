@@ -30,7 +30,7 @@ ZhentuError                      internal_error           500  1
 │   ├── ClientGone               client_gone              499  2   (nobody is there to read an answer)
 │   ├── RateLimited              rate_limited             429  2   (retry_after_s says when to come back)
 │   └── FetchError               fetch_failed             422  2   (the URL did not give a picture)
-│       └── FetchRefused         fetch_refused            422  2   (the URL leads where zhentu does not go)
+│       └── FetchRefused         fetch_refused            422  2   (the URL leads where zhentu may not go)
 └── DependencyError              dependency_unavailable   503  3   (something we need is not usable)
     ├── ModelError               model_unusable           503  3   (missing, wrong sha256, golden scores differ)
     ├── StoreError               store_unavailable        503  3
@@ -182,7 +182,7 @@ class Unauthenticated(UsageError):
 
 
 class Forbidden(UsageError):
-    """The API key is valid, and its role may not do this."""
+    """The API key is valid, but its role may not do this."""
 
     code = "forbidden"
     http_status = 403
@@ -203,7 +203,7 @@ class HeadTooLarge(UsageError):
 
 
 class BodyTooLarge(UsageError):
-    """The request has more bytes than the limit; nothing of it was used."""
+    """The request has more bytes than the limit; none of it was used."""
 
     code = "body_too_large"
     http_status = 413
@@ -256,7 +256,7 @@ class FetchError(UsageError):
 
 
 class FetchRefused(FetchError):
-    """A URL that leads where zhentu does not go: a scheme, port or address that is not allowed."""
+    """A URL that leads where zhentu may not go: a scheme, port or address that is not allowed."""
 
     code = "fetch_refused"
 
@@ -292,6 +292,6 @@ class Overloaded(DependencyError):
 
 
 class DeadlineExceeded(Overloaded):
-    """Accepted, and not screened within the deadline; nothing of it was kept."""
+    """Accepted, but not screened within the deadline; nothing was kept."""
 
     code = "deadline_exceeded"

@@ -1,4 +1,4 @@
-"""Identifiers: unique without coordination, and in the order of time."""
+"""Identifiers: unique without coordination, and sortable by time."""
 
 from __future__ import annotations
 

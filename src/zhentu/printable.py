@@ -1,14 +1,14 @@
 """Text from outside made safe for terminals and logs; `cells` does the same for spreadsheets.
 
-A picture's name, a listing id or a URL is written by strangers. In a terminal an escape sequence in it moves the
-cursor, in a log a line break makes up a second line.
+Strangers choose a picture's name, a listing id or a URL. In a terminal an escape sequence in it moves the cursor; in a
+log a line break forges a second line.
 """
 
 from __future__ import annotations
 
 import re
 
-# C0 and C1 controls, line and paragraph separators, and marks that turn the reading direction of what follows.
+# C0 and C1 controls, line and paragraph separators, and marks that change the reading direction.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ANY_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -22,7 +22,7 @@ def printable(text: str, lines: bool = False) -> str:
 
 
 def hide_keys(text: str) -> str:
-    """`text` without the secret of any API key that stands in it; the public id stays."""
+    """`text` without the secret of any API key in it; the public id stays."""
     return _KEY.sub(r"\1...", text) if "zt_" in text else text
 
 

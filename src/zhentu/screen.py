@@ -1,14 +1,14 @@
 """The straight line: inquiry -> picture -> evidence -> verdict -> decision -> screening, and nothing else.
 
-A cascade, cheapest and surest first; each step leaves evidence: exact hash and banks, what the file says of itself,
-the model, the comparison with references, the policy. A picture is decoded once, and whose bytes are known is not shown
-to the model again. Of an animation several frames are looked at: the worst one's verdict stands, a bank may know any.
+A cascade, cheapest and surest first; each step leaves evidence: exact hash and banks, what the file says about itself,
+the model, the comparison with references, the policy. A picture is decoded once, and known bytes are not shown to the
+model again. Of an animation several frames are looked at: the worst one's verdict counts, and a bank may match any.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
@@ -17,7 +17,7 @@ from zhentu.banks.hashing import fingerprint_of
 from zhentu.decide.policy import Policy, decide, declaration
 from zhentu.detect.models import ModelEntry
 from zhentu.digest import digest_of
-from zhentu.errors import PictureError
+from zhentu.errors import ModelError, PictureError, ZhentuError
 from zhentu.ids import new_id
 from zhentu.intake.credentials import ANY_SIGNER, TrustLists
 from zhentu.intake.decode import DECODING_VERSION, DecodeLimits
@@ -40,7 +40,6 @@ from zhentu.types import (
     Mode,
     ModelRef,
     Picture,
-    PictureFile,
     Record,
     Screening,
     Signal,
@@ -71,7 +70,7 @@ class BankPort(Protocol):
     """Banks of known pictures; several threads may ask at once."""
 
     def lookup(self, fingerprint: Fingerprint, listing: Listing) -> tuple[BankHit, ...]:
-        """Every entry the picture matches, surest first; empty when it is in no bank. Raises StoreError."""
+        """Every entry the picture matches, surest first; empty if it is in no bank. Raises StoreError."""
         ...
 
 
@@ -81,7 +80,7 @@ class VersionedBank(Protocol):
 
     @property
     def version(self) -> str:
-        """Another text after every change; cheap to ask, it is asked for every picture."""
+        """A text that differs after every change; cheap, because it is read for every picture."""
         ...
 
 
@@ -105,7 +104,7 @@ class ComparerPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What banks and the model say of one frame; most pictures have but one."""
+    """What banks and the model say about one frame; most pictures have only one."""
 
     picture: Picture
     fingerprint: Fingerprint
@@ -130,10 +129,11 @@ class Screener:
     trust_lists: TrustLists = ANY_SIGNER
     generators: GeneratorTable | None = None  # None: the table that comes with zhentu
     decoder: DecoderPort = IN_PROCESS
+    model_timer: Callable[[float], None] | None = None  # called with the seconds that each call of the detector took
     _digests: dict[tuple[int, str], tuple[ModelEntry, str]] = field(default_factory=dict, init=False, compare=False)
 
     def screen(self, inquiry: Inquiry) -> Screening:
-        """Screen one picture. Raises PictureError when it, or a reference, cannot be decoded."""
+        """Screen one picture. Raises PictureError if it, or a reference, cannot be decoded."""
         began = time.perf_counter()
         pictures = self.decoder.frames(inquiry.file.payload, self.limits, inquiry.file.sha256)
         picture = pictures[0]
@@ -164,16 +164,30 @@ class Screener:
         record = _record(inquiry, picture, verdict, evidence, decision, began)
         return Screening(record, picture, worst.fingerprint, hits, comparison, len(references) if comparison else 0)
 
+    def ask_model(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
+        """The detector's verdict on one picture, timed. Raises ModelError, whatever went wrong in it."""
+        began = time.perf_counter()
+        try:
+            return self.detector.detect(picture, with_heatmaps)
+        except ZhentuError:
+            raise
+        except Exception as error:  # ONNX Runtime's own exception types are private
+            detail = f"{type(error).__name__}: {error}"
+            raise ModelError(f"{self.detector.entry.ref}: the model failed: {detail}") from error
+        finally:
+            if self.model_timer is not None:
+                self.model_timer(time.perf_counter() - began)
+
     def shipped(self, entry: ModelEntry | None = None) -> tuple[Threshold, ...]:
         """The thresholds of a model, by default the one in force, for the policy's profile and prior."""
         return (entry or self.detector.entry).thresholds_for(self.policy.profile, self.policy.prior)
 
     def earlier(self, record_id: str, verdict: Verdict, entry: ModelEntry) -> EarlierVerdict:
-        """What a model said before, read as the policy in force reads it; it may have been read otherwise then."""
+        """A model's earlier verdict, read as the policy in force reads it; it may have been read differently then."""
         return EarlierVerdict(record_id, entry.read_at(verdict, self.policy.prior), self.shipped(entry))
 
     def own_verdict(self, record: Record) -> Verdict | None:
-        """What the model in force said in a record, read at its own prior: what drift is measured on."""
+        """The verdict of the model in force in a record, read at its own prior, for measuring drift."""
         return record.verdict and self.detector.entry.read_at(record.verdict, {})
 
     def decide(  # noqa: PLR0913 - as `decide` of the policy
@@ -186,7 +200,7 @@ class Screener:
         hits: Sequence[BankHit] = (),
         comparison: Comparison | None = None,
     ) -> Decision:
-        """What the policy says of what was found. shipped: thresholds of the model that spoke."""
+        """What the policy decides about the findings. shipped: thresholds of the model that spoke."""
         compared = self.comparer.thresholds if self.comparer else ()
         return decide(
             verdict,
@@ -200,7 +214,7 @@ class Screener:
         )
 
     def decide_again(self, screening: Screening, verdict: Verdict, entry: ModelEntry) -> Decision:
-        """What the decision would be if another model, that of `entry`, had spoken; everything else as it was found."""
+        """What the decision would be if the model of `entry` had been asked; everything else as it was found."""
         record = screening.record
         verdict = entry.read_at(verdict, self.policy.prior)
         verdict = replace(verdict, basis=Basis.REFERENCE if screening.comparison else Basis.PICTURE_ALONE)
@@ -217,8 +231,8 @@ class Screener:
     def for_listing(self, record: Record, path: str, listing: Listing, entry: ModelEntry) -> Record:
         """A record for the same bytes in another place, listing or policy, made without looking at the picture again.
 
-        The verdict and what the file says of itself are the same. Not for pictures that banks or references are asked
-        about. entry: of the model that spoke.
+        The verdict and what the file says about itself are the same. Not for pictures that banks or references are
+        asked about. entry: of the model that spoke.
         """
         began = time.perf_counter()
         verdict = record.verdict and replace(
@@ -239,7 +253,7 @@ class Screener:
         )
 
     def digest(self, model: ModelEntry | None = None) -> str:
-        """Everything that decides besides the picture and what is asked of it, as one sha256 in hex.
+        """Everything that decides besides the picture and the inquiry, as one sha256 in hex.
 
         Under the same digest the same inquiry gets the same decision. model: the one that spoke, or that in force.
         """
@@ -271,11 +285,11 @@ class Screener:
             return look
         if earlier is not None:
             return replace(look, verdict=replace(earlier.verdict, basis=Basis.PICTURE_ALONE))
-        said = self.detector.detect(picture, inquiry.with_heatmaps)
+        said = self.ask_model(picture, inquiry.with_heatmaps)
         return replace(look, verdict=self.detector.entry.read_at(said, self.policy.prior))
 
     def _gravity(self, look: _Look, listing: Listing, shipped: Sequence[Threshold]) -> tuple[bool, int, float]:
-        """What makes one frame worse than another: being the one an earlier verdict spoke of, action, score."""
+        """What makes one frame worse than another: being the one of an earlier verdict, action, score."""
         if look.verdict is None:
             return False, 0, 0.0
         spoken_of = look.picture.frame is not None and look.picture.frame == look.verdict.frame
@@ -283,22 +297,14 @@ class Screener:
         return spoken_of, action.severity, look.verdict.scores.forged
 
     def _references(self, inquiry: Inquiry) -> list[Picture]:
-        if self.comparer is None:
-            return []
         pictures = []
-        for file in inquiry.references:
+        for file in inquiry.references if self.comparer else ():
             try:
-                pictures.append(self._reference(file))
-            except PictureError:
+                pictures.append(self.decoder.decode(file.payload, self.limits, file.sha256))
+            except PictureError as error:
                 if not inquiry.skip_broken_references:
-                    raise
+                    raise type(error)(f"reference picture: {error}") from error
         return pictures
-
-    def _reference(self, file: PictureFile) -> Picture:
-        try:
-            return self.decoder.decode(file.payload, self.limits, file.sha256)
-        except PictureError as error:
-            raise type(error)(f"reference picture: {error}") from error
 
     def _provenance(self, inquiry: Inquiry, picture: Picture) -> tuple[Evidence, ...]:
         return tuple(read_provenance(inquiry.file.payload, picture.format, self.trust_lists, self.generators))
@@ -374,7 +380,7 @@ def _what_compared(comparison: Comparison, count: int) -> str:
     if comparison.differing:
         parts.append(f"differs: {', '.join(comparison.differing)}")
     if not comparison.goods_found:
-        parts.append("the goods were not found in both, whole pictures were compared")
+        parts.append("the goods were not found in both, so whole pictures were compared")
     return "; ".join(parts)[:300]
 
 

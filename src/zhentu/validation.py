@@ -15,14 +15,14 @@ class Reported(Protocol):
         ...
 
 
-MOST_PROBLEMS = 10  # more help nobody
+MOST_PROBLEMS = 10  # more would help nobody
 _LONGEST_KEY, _DEEPEST = 60, 8
 
 
 def problems_of(error: Reported, *, whole: str = "", with_input: bool = False) -> list[str]:
     """The first ten problems, each "where: what".
 
-    whole: how the validated thing itself is called.  with_input: also say what was given.
+    whole: the name of the validated thing itself.  with_input: also say what was given.
     """
     return [
         f"{_where(found['loc']) or whole}: {found['msg']}" + (_given(found) if with_input else "")
@@ -31,7 +31,7 @@ def problems_of(error: Reported, *, whole: str = "", with_input: bool = False) -
 
 
 def _where(place: Sequence[str | int]) -> str:
-    """The place of a problem; a caller's own keys stand in it, and may be of any length."""
+    """The place of a problem; it may contain a caller's own keys, of any length."""
     return ".".join(str(each)[:_LONGEST_KEY] for each in place[:_DEEPEST])
 
 

@@ -23,15 +23,17 @@ from pictures import waves
 from PIL import Image, PngImagePlugin
 
 from zhentu.bootstrap.screener import limits_of
+from zhentu.decide.notices import Words
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.errors import ZhentuError
 from zhentu.gate.app import create_app
+from zhentu.gate.front.views import model_words
 from zhentu.gate.front.words import PROBLEMS
 from zhentu.intake.decode import decode
 from zhentu.samples import samples
 from zhentu.screen import Screener
 from zhentu.settings import Settings
-from zhentu.types import CATEGORIES, Category, Heatmap, Picture, Verdict
+from zhentu.types import CATEGORIES, Category, Heatmap, ModelRef, Picture, Verdict
 
 XSS = '<img src=x onerror="window.stolen=1">'
 
@@ -382,3 +384,11 @@ def test_no_serious_accessibility_finding_on_large_and_small_screens(page, encod
 
 def test_the_page_can_be_imported_first() -> None:
     subprocess.run([sys.executable, "-c", "import zhentu.gate.front.pages"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "en", "zh"),
+    [("zhentu", "zhentu 0.4.0", "zhentu 0.4.0"), ("zhentu-int8", "zhentu 0.4.0, 8-bit", "zhentu 0.4.0，8 位")],
+)
+def test_visitors_read_the_models_name_in_words(name: str, en: str, zh: str) -> None:
+    assert model_words(ModelRef(name, "0.4.0", "0" * 64)) == Words(en, zh)

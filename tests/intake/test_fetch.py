@@ -10,7 +10,8 @@ import pytest
 from conftest import encoded, photo
 
 from zhentu.errors import FetchError, FetchRefused
-from zhentu.intake.fetch import FetchLimits, Outbound, allowed
+from zhentu.intake.fetch import FetchLimits, Outbound
+from zhentu.intake.guard import allowed
 
 HOST = "127.0.0.2"  # loopback too, but another one than 127.0.0.1: excepting it must not open the rest
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]

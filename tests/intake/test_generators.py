@@ -95,7 +95,7 @@ def test_a_header_that_names_no_pixels_hides_nothing() -> None:
 def test_a_header_that_breaks_off_hides_nothing() -> None:
     payload = hidden_parameters(b"{}")
     for length in range(16, 40):
-        assert list(stealth_parameters(payload[:length], "PNG")) == []
+        assert list(stealth_parameters(payload[:length])) == []
 
 
 def test_an_ordinary_alpha_channel_hides_nothing() -> None:

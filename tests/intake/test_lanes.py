@@ -63,7 +63,7 @@ def test_waiting_for_a_place_counts_into_the_time_and_a_dead_host_is_not_tried_f
         ends = await asyncio.gather(
             *(outbound.get_picture(f"http://127.0.0.1:{port}/", "a") for _ in range(8)), return_exceptions=True
         )
-        with pytest.raises(FetchError, match="lately"):
+        with pytest.raises(FetchError, match="recently"):
             await outbound.get_picture(f"http://127.0.0.1:{port}/", "a")
         server.close()
         return time.perf_counter() - began, [type(each).__name__ for each in ends]

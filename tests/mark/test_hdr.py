@@ -76,7 +76,7 @@ def test_the_implicit_label_alone_keeps_the_gain_map_and_its_index(payload: byte
 def test_with_the_visible_label_the_gain_map_goes_with_all_that_announces_it(payload: bytes) -> None:
     marked = label_picture(payload, AiState.IS, SHOWN)
     assert [mark for mark in ANNOUNCED if mark in marked.payload] == []
-    assert any("the HDR gain map was left out" in note for note in marked.notes)
+    assert any("the HDR gain map was removed" in note for note in marked.notes)
     assert marked.format == "JPEG"
     assert label_picture(marked.payload, AiState.IS, SHOWN).changed is False
 

@@ -81,7 +81,7 @@ def test_one_bad_picture_does_not_stop_the_others(pictures: Path, tmp_path: Path
     [
         (["--state", "is"], "label.propagator"),
         (["--state", "is", "--propagator", "有中文"], "label.propagator"),
-        (["--rows", *CODE], "no output of a scan"),
+        (["--rows", *CODE], "not an output of a scan"),
     ],
 )
 def test_wrong_calls_are_named(pictures: Path, arguments: list[str], words: str) -> None:

@@ -71,7 +71,7 @@ def test_what_stands_beside_an_unescaped_label_in_xmp_is_kept() -> None:
     marked = label_picture(form.payload, AiState.IS, SPEC)
     (read,) = read_metadata(marked.payload, "PNG").packets
     assert read.values("creator") == ["Anna"]
-    assert marked.notes == ("the unescaped label of an XMP packet was taken out, the rest was kept",)
+    assert marked.notes == ("the unescaped label of an XMP packet was removed, the rest was kept",)
 
 
 def test_fields_are_percent_encoded_and_a_note_says_so() -> None:
@@ -90,7 +90,7 @@ def test_a_field_too_long_for_any_file_is_left_out_and_told() -> None:
 
 def test_a_segment_that_held_more_than_its_label_is_told_of() -> None:
     marked = label_picture(segment(0xFE, b"shot in Paris AIGC" + text(LABEL).encode()), AiState.IS, SPEC)
-    assert "the rest of comment went with the label that stood in it" in marked.notes
+    assert "the rest of comment was removed with the label in it" in marked.notes
 
 
 def test_a_second_packet_with_a_label_goes() -> None:

@@ -44,4 +44,4 @@ def test_a_category_without_a_limit_is_not_called_found() -> None:
     limits = LIMITS | {Category.SCENE_DISTORTION: None}
     judged = judge(Category.SCENE_DISTORTION, Action.ALLOW, scores(scene_distortion=0.99), limits, False)
     assert judged.found is Found.MISSED
-    assert "was not scored against a limit" in judged.words.en
+    assert "was not compared with a limit" in judged.words.en

@@ -129,7 +129,7 @@ def test_rows_of_another_manifest_come_first_with_paths_that_still_lead_there(sh
     assert len(first["known"].split()) == 5
     assert second["source"] == "review"
     (tmp_path / "x.csv").write_text("a\n1\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="no training manifest"):
+    with pytest.raises(UsageError, match="not a training manifest"):
         export_manifest(shop.store, shop.pictures, tmp_path / "out", base=tmp_path / "x.csv")
 
 

@@ -89,7 +89,7 @@ def test_an_item_is_decided_once_and_a_repeated_request_changes_nothing(database
     (item,) = queue.claim("ann")
     first = queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD, "scene_distortion", "three legs")
     assert queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD) == first
-    with pytest.raises(ReviewConflict, match="decided already"):
+    with pytest.raises(ReviewConflict, match="already been decided"):
         queue.decide(item.item_id, "bob", ReviewOutcome.OVERTURN)
     assert queue.decisions_for(item.record_id) == (first,)
     assert first.category == "scene_distortion"

@@ -59,7 +59,7 @@ class Parcel:
 
 
 def parcel_of(sample: Sample, spec: ViewSpec) -> Parcel | None:
-    """Pack one picture; None where it cannot be read."""
+    """Pack one picture; None if it cannot be read."""
     try:
         picture = decode(sample.path.read_bytes())
     except (PictureError, OSError):

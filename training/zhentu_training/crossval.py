@@ -83,7 +83,7 @@ def look_logits(  # noqa: PLR0913 - what the kept logits depend on
 
 
 def looks_of(rows: Rows, fold: np.ndarray, fit: FitSpec, seed: int, kept: Path) -> np.ndarray:
-    """Logits of both looks (n, 2, 5), out of fold; a look that the design leaves out says nought."""
+    """Logits of both looks (n, 2, 5), out of fold; a look that the design leaves out says zero."""
     said = np.zeros((len(rows), 2, len(CATEGORIES)), np.float32)
     for k, (look, spec) in enumerate((("whole", fit.whole), ("crops", fit.crops))):
         if fit.crop_share != (1.0, 0.0)[k]:

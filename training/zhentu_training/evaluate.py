@@ -101,7 +101,7 @@ def priors_of(entry: ModelEntry) -> np.ndarray:
 
 
 def heatmaps(run: Path, samples: list[Sample], detector: Detector, most: int, sheet: Path | None) -> Pointing | None:
-    """Judge the heatmaps on forgeries that the places' head left out; None where none was fitted."""
+    """Judge the heatmaps on forgeries that the places' head left out; None if none was fitted."""
     if not (run / PLACES).is_file():
         return None
     with np.load(run / PLACES) as kept:

@@ -16,7 +16,7 @@ def read_pictures(where: Path) -> list[Sample]:
     """Rows of a manifest (CSV or Parquet), or of a folder that has one, or of folders named by what is in them.
 
     genuine/, ai/ (= ai_generated/) and the five by name; below them, the first folder is the source, or the
-    category's own folder where pictures lie in it directly. Raises UsageError when nothing can be learnt.
+    category's own folder where pictures lie in it directly. Raises UsageError if nothing can be learnt.
     """
     if where.is_file():
         samples = read_manifest(where)

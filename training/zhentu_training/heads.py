@@ -88,7 +88,7 @@ def fit_head(  # noqa: PLR0913 - data, design, and what is tuned from
 
     loss = weighted cross entropy + ridge * |weights on standardised features|^2.
 
-    anchor: another head, towards which the ridge draws instead of towards nought: what the pictures at hand say nothing
+    anchor: another head, towards which the ridge draws instead of towards zero: what the pictures at hand say nothing
     about stays as it was. An output of which they show one class alone stays wholly so. reminded: bool (n,), rows whose
     target is not their label but what the anchor says of them (Li & Hoiem 2016, "Learning without Forgetting"): a few
     old pictures keep a head in place; their labels would be learnt by heart.

@@ -68,7 +68,7 @@ def _window(mask: np.ndarray, box: Box, size: int) -> np.ndarray:
 
 
 def read_mask(sample: Sample, height: int, width: int) -> np.ndarray:
-    """A forgery's mask over its picture, float32 (height, width) in [0, 1]; nought for a picture that has none."""
+    """A forgery's mask over its picture, float32 (height, width) in [0, 1]; zero for a picture that has none."""
     if sample.mask is None:
         return np.zeros((height, width), np.float32)
     mask = cv2.imread(str(sample.mask), cv2.IMREAD_GRAYSCALE)

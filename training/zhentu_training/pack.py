@@ -177,7 +177,7 @@ def save_with_shared_weights(model: onnx.ModelProto, path: Path, weights: Path) 
     """Write the graph, its big integer matrices in `weights` beside it, in order of content: shared where they agree.
 
     The file is written when it is not there; when it is, every matrix must be found in it. Returns whether the model
-    uses it at all. Raises ValueError when the file holds other weights.
+    uses it at all. Raises ValueError if the file holds other weights.
     """
     matrices = [each for each in model.graph.initializer if each.name.endswith(WHOLE)]
     if not matrices:

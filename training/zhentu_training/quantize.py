@@ -134,7 +134,7 @@ def integer_entry(entry: ModelEntry, path: Path, shift: np.ndarray) -> ModelEntr
 def quantize(models: Path, name: str, run: Path, count: int) -> tuple[ModelEntry, Compared]:
     """Write the int8 graph of an fp32 model into its folder, active, unless it loses too much; with what it loses.
 
-    Raises UsageError when it loses more than is allowed, or when that cannot be told, and when `name` is not fp32.
+    Raises UsageError if it loses more than is allowed, or when that cannot be told, and when `name` is not fp32.
     """
     spec, manifest = load_spec(run / "train.yaml"), Manifest.load(models)
     entry = manifest.entry(name or manifest.active)

@@ -36,7 +36,7 @@ class Rows:
 
 
 def gather(samples: Sequence[Sample], folder: Path, roads: Sequence[str]) -> Rows:
-    """Rows of those samples that were looked at, road after road. Raises ValueError when none was."""
+    """Rows of those samples that were looked at, road after road. Raises ValueError if none was."""
     names = [str(sample.path) for sample in samples]
     place = {name: k for k, name in enumerate(names)}
     looked = {road: read_features(folder, road, names) for road in roads}

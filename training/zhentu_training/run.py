@@ -47,7 +47,7 @@ _SHEET = "heatmaps.jpg"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a run is asked for. against: the models folder in force, None where there is none."""
+    """What a run is asked for. against: the models folder in force, None if there is none."""
 
     out: Path
     spec: TrainSpec

@@ -23,7 +23,7 @@ from zhentu_training.heads import FittedHead
 def head_of(folder: Path, look: str, spec: TrainSpec) -> FittedHead:
     """The head of a look ("whole" or "crops") of the model in a models folder.
 
-    Raises UsageError when there is no model, or one that reads other tokens than the config's.
+    Raises UsageError if there is no model, or one that reads other tokens than the config's.
     """
     arrays = _initialisers(folder)
     width = int(arrays[next(name for name in arrays if name.endswith("cls_token"))].shape[-1])

@@ -37,7 +37,7 @@ class Step:
 def run_steps(steps: Sequence[Step], inputs: str, folder: Path) -> dict[str, str]:
     """Do what is not done yet; returns what each step said. inputs: digest of what the first step reads.
 
-    Records and what the steps print are kept in `folder`. Raises UsageError when a step refuses, or when another run
+    Records and what the steps print are kept in `folder`. Raises UsageError if a step refuses, or when another run
     works there.
     """
     folder.mkdir(parents=True, exist_ok=True)

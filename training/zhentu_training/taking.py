@@ -51,7 +51,7 @@ def digest_of(samples: Sequence[Sample], contents: dict[Path, str]) -> str:
 def take(samples: Sequence[Sample], contents: dict[Path, str], out: Path) -> tuple[list[Sample], str]:
     """Rows to train on, pictures linked below `out`; and what was left out, one line.
 
-    unreadable.csv and doubles.csv in `out` name it. Raises UsageError when two rows contradict each other, or when
+    unreadable.csv and doubles.csv in `out` name it. Raises UsageError if two rows contradict each other, or when
     what is left cannot be judged.
     """
     given = len(samples)
@@ -89,7 +89,7 @@ def with_sources(samples: Sequence[Sample]) -> tuple[list[Sample], list[str]]:
 
 
 def _once(samples: Sequence[Sample], contents: dict[Path, str]) -> list[Sample]:
-    """Each content once. Raises UsageError where one content is labelled in two ways."""
+    """Each content once. Raises UsageError if one content is labelled in two ways."""
     first: dict[str, Sample] = {}
     wrong = []
     for sample in samples:

@@ -26,7 +26,7 @@ _MATRICES = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")  # of a block, in th
 
 
 def load_tuned(backbone: nn.Module) -> None:
-    """Fill a timm transformer that keeps its first blocks. Raises UsageError when there is no such encoder."""
+    """Fill a timm transformer that keeps its first blocks. Raises UsageError if there is no such encoder."""
     named = os.environ.get("ZHENTU_TRAINING_ENCODER")
     state = read_encoder(Path(named)) if named else shipped_encoder(models_folder())
     own = backbone.state_dict()
@@ -39,7 +39,7 @@ def load_tuned(backbone: nn.Module) -> None:
 
 
 def read_encoder(path: Path) -> dict[str, np.ndarray]:
-    """Arrays by timm's names, float32. Raises UsageError when the file is not there."""
+    """Arrays by timm's names, float32. Raises UsageError if the file is not there."""
     if not path.is_file():
         raise UsageError(f"{path}: is not there; $ZHENTU_TRAINING_ENCODER names the encoder.npz of a run folder")
     with np.load(path) as kept:

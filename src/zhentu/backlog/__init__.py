@@ -1,1 +1,1 @@
-"""Clear what is already there: the bulk scanner."""
+"""The bulk scanner, for pictures that are already online."""

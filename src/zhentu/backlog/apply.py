@@ -1,6 +1,6 @@
 """From decisions to actions: labelled copies, the take-down list, the review list, messages to the platform.
 
-Shadow first: a plan is made and looked at, then enforced, and can be undone. Every step may be repeated, and stopped at
+Shadow first: a plan is made and inspected, then enforced, and can be undone. Every step may be repeated, or stopped at
 any moment: what is done is noted per picture, copies are written whole or not at all, and the same picture gives the
 same copy.
 """
@@ -31,14 +31,14 @@ _BATCH = 500
 _KINDS = {Action.LABEL: Kind.LABEL, Action.REVIEW: Kind.REVIEW, Action.BLOCK: Kind.TAKE_DOWN}
 _APPLIED, _UNDONE = "backlog.applied", "backlog.undone"
 LabelPort = Callable[[bytes, AiState], bytes]
-"""Bytes of a picture and the state of its AI label to the bytes of the labelled copy; the same input, the same copy."""
+"""A picture's bytes and the state of its AI label -> the bytes of the labelled copy; deterministic."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApplySpec:
     """Where things go. target: folder or fsspec prefix of labelled copies, "" = beside each picture.
 
-    webhook_url: who is told, "" = nobody.  label: writes labels; None where this installation cannot.
+    webhook_url: who is notified, "" = nobody.  label: writes labels; None if this installation cannot.
     """
 
     target: str = ""
@@ -62,7 +62,7 @@ class Applier:
         self._place, self._ledger, self._table, self._reader, self._spec = place, ledger, table, reader, spec
 
     def plan(self) -> ApplyReport:
-        """Shadow: write down what would be done, and the lists as they would be; nothing else happens."""
+        """Shadow: record what would be done, and the lists that would result; nothing else happens."""
         if self._ledger.left or not self._ledger.listed:
             job = self._place.job_id
             raise UsageError(f"{job} is not finished: {self._ledger.left} left; run zhentu scan --resume {job}")
@@ -74,10 +74,10 @@ class Applier:
         return ApplyReport(self._table.counts(self._place.job_id), in_shadow, self._write_lists())
 
     def enforce(self) -> ApplyReport:
-        """Do what was planned and is in force, and is not done yet. Raises UsageError when nothing was planned."""
+        """Do what was planned, is in force and is not done yet. Raises UsageError if nothing was planned."""
         job = self._place.job_id
         if not self._table.counts(job):
-            raise UsageError(f"look at it in shadow first: zhentu apply {job}; then enforce what you saw")
+            raise UsageError(f"inspect it in shadow first: zhentu apply {job}; then enforce it")
         in_shadow = 0
         states = (AppliedState.PLANNED, AppliedState.FAILED, AppliedState.UNDONE)
         for _, row, actions in self._with_rows(states):
@@ -89,7 +89,7 @@ class Applier:
         return ApplyReport(self._table.counts(job), in_shadow, self._write_lists())
 
     def undo(self) -> ApplyReport:
-        """Take back everything that was done; copies that were changed since are left where they are."""
+        """Undo everything that was done; copies that were changed since are left where they are."""
         for _, row, actions in self._with_rows((AppliedState.DONE,)):
             for action in actions:
                 self._take_back(action, row)
@@ -114,7 +114,7 @@ class Applier:
         return "/".join([self._spec.target.rstrip("/"), *safe])
 
     def _with_rows(self, states: Sequence[AppliedState]) -> Iterator[tuple[int, ScanRow, list[Applied]]]:
-        """Actions in these states beside their rows; both come in the order of the listing."""
+        """Actions in these states with their rows; both come in the order of the listing."""
         actions = self._table.each(self._place.job_id, states)
         action = next(actions, None)
         for seq, row in self._ledger.rows():
@@ -162,7 +162,7 @@ class Applier:
         self._table.settle(action, AppliedState.UNDONE, message=message)
 
     def _write_lists(self) -> tuple[Path, ...]:
-        """take_down.csv and review.csv: what is planned or done, one line a picture, near-duplicates by group."""
+        """take_down.csv and review.csv: what is planned or done, one line per picture, near-duplicates by group."""
         lists = {Kind.TAKE_DOWN: "take_down.csv", Kind.REVIEW: "review.csv"}
         folder = self._place.parts.parent
         groups = self._group_numbers()
@@ -207,7 +207,7 @@ def _message(kind: str, action: Applied, row: ScanRow) -> Message:
 
 
 def write_copy(target: str, payload: bytes) -> None:
-    """Write a file or object: it is there complete, or not at all. Raises OSError."""
+    """Write a file or object completely or not at all. Raises OSError."""
     if is_url(target):
         system, path = filesystem_of(target)
         system.pipe_file(path, payload)
@@ -218,13 +218,13 @@ def write_copy(target: str, payload: bytes) -> None:
 
 
 def remove_if_ours(target: str, sha256: str) -> None:
-    """Remove a copy that still holds what was written; one that is gone is fine. Raises UsageError when it changed."""
+    """Remove a copy that still holds what was written; a missing one is fine. Raises UsageError if it changed."""
     system, path = filesystem_of(target if is_url(target) else Path(target).resolve().as_uri())
     if not system.exists(path):
         return
-    # Not by the job's reader: that one reads sources, of allowed schemes; this is where the operator had copies put.
+    # Not by the job's reader, which reads only sources of allowed schemes: the operator chose where copies go.
     with system.open(path, "rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != sha256:
-        raise UsageError(f"{target}: was changed after it was written, and is left alone")
+        raise UsageError(f"{target}: was changed after it was written and is left alone")
     system.rm_file(path)

@@ -15,13 +15,13 @@ from zhentu.backlog.rows import ScanRow
 from zhentu.errors import StoreError
 from zhentu.record.known import KnownStore, ScannedRecord
 
-_BATCH = 64  # pictures kept at once; at most so many are done again after kill -9
-_LONGEST_S = 2.0  # before a smaller batch is kept, so that slow models lose as little
-_DOUBLES_S = 0.2  # before it is kept because the same bytes are waiting for it
+_BATCH = 64  # pictures kept at once; at most this many are repeated after kill -9
+_LONGEST_S = 2.0  # seconds before a smaller batch is kept, so that slow models lose as little
+_DOUBLES_S = 0.2  # seconds before it is kept if the same bytes are waiting for it
 
 
 class BatchWriter:
-    """Takes outcomes and brings them to the disk. Killed between records and rows, the pictures are known next time."""
+    """Collects outcomes and writes them to disk. After a kill between records and rows, the pictures are known."""
 
     def __init__(self, store: KnownStore | None, ledger: Ledger) -> None:
         self._store, self._ledger = store, ledger
@@ -30,7 +30,7 @@ class BatchWriter:
         self._flushed = time.monotonic()
 
     def keep(self, outcome: PictureOutcome) -> None:
-        """Keep one picture, at the latest with the batch it completes."""
+        """Keep one picture, at the latest when its batch is full."""
         if outcome.row:
             self._rows.append((outcome.seq, outcome.row))
             if outcome.scanned and self._store:
@@ -40,7 +40,7 @@ class BatchWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Bring everything to the disk."""
+        """Write everything to disk."""
         self._flushed = time.monotonic()
         if not self._rows:
             return
@@ -55,13 +55,13 @@ class BatchWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None or not issubclass(kind, StoreError):  # a store that just failed would fail again
+        if kind is None or not issubclass(kind, StoreError):  # a store that has just failed would fail again
             self.flush()
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the end of the block; between records and rows it would leave the two at odds."""
+    """Delay Ctrl-C until the end of the block; between records and rows it would make the two disagree."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,7 +1,7 @@
-"""All cores of this machine: one process per core, so that no lock is shared and a crash costs one picture.
+"""The local engine: one process per core, so that no lock is shared and a crash costs one picture.
 
 Processes, not threads: about a tenth of a picture's time holds Python's lock (copies of pixels, choosing crops, the
-record), which would cap threads at some ten cores; and a decoder that dies on a hostile file takes one worker with it,
+record), which would cap threads at some ten cores; and a decoder that dies on a hostile file takes down one worker,
 not the scan. `scripts/bench_scan.py` measures both.
 
 Workers are forked from a process that did nothing but import (multiprocessing's fork server): imports are paid for once
@@ -58,8 +58,8 @@ def _context() -> ForkServerContext:
 class ProcessPool(Generic[Task, Done]):
     """`map` over processes that survives their deaths.
 
-    build: makes a worker's function of a chunk of tasks, once in each worker; it, tasks and outcomes are pickled.
-    crashed: the outcome of a task whose worker died; found by running the tasks that were under way one by one.
+    build: makes a worker's function over a chunk of tasks, once in each worker; it, tasks and outcomes are pickled.
+    crashed: the outcome of a task whose worker died; found by rerunning the tasks in progress one by one.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class ProcessPool(Generic[Task, Done]):
         self._pool = self._start(workers)
 
     def outcomes(self, chunks: Iterable[Sequence[Task]]) -> Generator[Done, None, None]:
-        """Outcomes in the order of the tasks, a bounded number under way at any time.
+        """Outcomes in the order of the tasks, with a bounded number in progress at any time.
 
-        Raises DependencyError when workers cannot even start. Close the iterator to end early.
+        Raises DependencyError if workers cannot even start. Close the iterator to end early.
         """
         pending = iter(chunks)
         waiting: deque[tuple[Sequence[Task], Future[list[Done]]]] = deque()
@@ -94,16 +94,16 @@ class ProcessPool(Generic[Task, Done]):
                     continue
                 waiting.popleft()
                 yield from outcomes
-        finally:  # also on Ctrl-C: what has not begun is dropped
+        finally:  # also on Ctrl-C: tasks that have not begun are dropped
             for _, future in waiting:
                 future.cancel()
 
     def close(self) -> None:
-        """End the processes; what has begun is finished."""
+        """End the processes; tasks that have begun are finished."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _one_by_one(self, suspects: Iterable[tuple[Sequence[Task], Future[list[Done]]]]) -> Iterator[Done]:
-        """When a worker died, its task is one of those under way; alone in a process each shows whether it is it."""
+        """When a worker died, its task is among those in progress; rerun alone, each shows whether it was the one."""
         pool = self._started()
         try:
             for chunk, future in suspects:
@@ -125,7 +125,7 @@ class ProcessPool(Generic[Task, Done]):
         return ProcessPoolExecutor(workers, _context(), initializer=_begin, initargs=(self._build,))
 
     def _started(self) -> ProcessPoolExecutor:
-        """A pool of one, known to start: otherwise every picture would be blamed for a machine without memory."""
+        """A pool of one, known to start: otherwise pictures would be blamed for a machine without memory."""
         pool = self._start(1)
         try:
             pool.submit(_ready).result()
@@ -162,7 +162,7 @@ def in_order(
 
 def _begin(build: Callable[[], Callable[[Any], Any]]) -> None:
     global _work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; ending is the parent's task
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; ending is the parent's task
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _work = build()
 
@@ -170,7 +170,7 @@ def _begin(build: Callable[[], Callable[[Any], Any]]) -> None:
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
-        parent.join()  # returns too when it was killed, and then nobody would ever end this worker
+        parent.join()  # also returns if the parent was killed; nobody else would end this worker
         os._exit(1)
 
 
@@ -180,5 +180,5 @@ def _ready() -> bool:
 
 def _run(chunk: Any) -> Any:
     if _work is None:
-        raise RuntimeError("the worker was not begun")
+        raise RuntimeError("the worker was not initialised")
     return _work(chunk)

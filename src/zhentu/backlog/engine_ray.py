@@ -1,8 +1,8 @@
-"""A Ray cluster: blocks of items go to its cores, each of which runs the very worker of the local engine.
+"""The Ray engine: blocks of items go to a cluster's cores, each of which runs the same worker as the local engine.
 
-Exactness stays with the ledger of the machine that started the job: what a dying node takes with it is simply still to
-be done, and the next pass does it on the nodes that are left. So Ray's own retries are off: they would wait for a node
-that may never come back.
+The ledger of the machine that started the job guarantees exactness: whatever a dying node had in hand is still to be
+done, and the next pass does it on the remaining nodes. So Ray's own retries are off: they would wait for a node that
+may never come back.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _BLOCK = 64  # items of one Ray task: some seconds of work, so that its overhead is small and a lost one costs little
 _CHUNK = 8  # items of one call of a worker process
 _CONNECT_S = 10.0
-_AHEAD = 2  # blocks in the hands of a core, so that it never waits for the next
+_AHEAD = 2  # blocks assigned to a core, so that it never waits for the next
 
 
 def over_cluster(
@@ -40,8 +40,8 @@ def over_cluster(
     """Outcomes in any order; those of a lost node are missing, and their items are still to be done.
 
     address: "auto", "host:port" or "ray://host:port".  workers: cores to use, 0 = all of the cluster.
-    zhentu must be installed on every node, and see the sources by the same paths or URLs.
-    Raises DependencyError when Ray is not installed or the cluster cannot be reached.
+    zhentu must be installed on every node, which must see the sources under the same paths or URLs.
+    Raises DependencyError if Ray is not installed or the cluster cannot be reached.
     """
     ray = _connected(address)
     began_here = not ray.is_initialized()
@@ -62,10 +62,10 @@ def over_cluster(
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself tries for minutes before it says that nobody answers."""
+    """Check the address first: Ray itself tries for minutes before it reports that nobody answers."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
-        return  # "auto": Ray looks for a cluster on this machine, and says at once when there is none
+        return  # "auto": Ray looks for a cluster on this machine, and reports at once if there is none
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
     except OSError as error:
@@ -82,7 +82,7 @@ def _connected(address: str) -> Any:
 
 
 def _oracle(ray: Any, spec: WorkSpec) -> Any:
-    """One actor on this machine answers what is known: the store need not be reachable from the nodes."""
+    """One actor on this machine answers what is known, so the store need not be reachable from the nodes."""
     here = ray.get_runtime_context().get_node_id()
     stay = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
     return ray.remote(_Oracle).options(num_cpus=0, scheduling_strategy=stay, max_concurrency=4).remote(spec)
@@ -91,12 +91,14 @@ def _oracle(ray: Any, spec: WorkSpec) -> Any:
 def _spread(
     ray: Any, spec: WorkSpec, todo: Iterator[Numbered], oracle: Any, workers: int
 ) -> Generator[PictureOutcome, None, None]:
-    """Blocks of items handed to whichever core is free; what a lost core had in hand stays to be done."""
+    """Blocks of items given to whichever core is free; those of a lost core remain to be done."""
     cores = int(ray.cluster_resources().get("CPU", 1))
     size = max(min(workers or cores, cores), 1)
     actor = ray.remote(_OnNode).options(num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")
     hands = [actor.remote(spec, oracle) for _ in range(size)]
-    under_way: dict[Any, Any] = {hand.ready.remote(): hand for hand in hands}  # answer to come -> who gives it
+    under_way: dict[Any, Any] = {
+        hand.ready.remote(): hand for hand in hands
+    }  # pending answer -> the core that gives it
     waiting_to_start, lost = set(under_way), 0
     try:
         while under_way:
@@ -108,7 +110,7 @@ def _spread(
                 outcomes = ray.get(answer)
             except ray.exceptions.RayError as error:
                 lost += 1
-                _log.warning("a core of the cluster is lost (%d of %d), the others go on: %s", lost, size, error)
+                _log.warning("a core of the cluster was lost (%d of %d), the others continue: %s", lost, size, error)
                 under_way = {each: other for each, other in under_way.items() if other is not hand}
                 continue
             for _ in range(_AHEAD if started else 1):
@@ -116,7 +118,7 @@ def _spread(
                     under_way[hand.work.remote(block)] = hand
             yield from outcomes
             if not under_way.keys() - waiting_to_start:
-                return  # all is done but by cores that never began
+                return  # everything is done; the remaining cores never began
     finally:
         for hand in hands:
             ray.kill(hand)
@@ -130,20 +132,20 @@ class _Oracle:
         self._known = build_known(spec, build_scan_screener(spec, self._banks))
 
     def ask(self, question: Question) -> Answer:
-        """What is known of a picture."""
+        """What is known about a picture."""
         return self._known.ask(question)
 
     def hits(self, fingerprint: Fingerprint, seller_id: str) -> tuple[BankHit, ...]:
-        """What the banks say of a fingerprint."""
+        """What the banks say about a fingerprint."""
         return self._banks.hits(fingerprint, seller_id) if self._banks else ()
 
     def bank_version(self) -> str:
-        """Of the banks as this actor asks them: they stay as they were when the job began."""
+        """Version of the banks as this actor sees them: they stay as they were when the job began."""
         return self._banks.version if self._banks else ""
 
 
 class _Relay:
-    """Lets the worker process of a cluster core ask the oracle: the process itself is unknown to Ray."""
+    """Lets the worker process of a cluster core ask the oracle, because Ray does not know that process."""
 
     def __init__(self, oracle: Any) -> None:
         self._oracle = oracle
@@ -170,14 +172,14 @@ class _Relay:
 
 
 class _Asker:
-    """The worker's end of the relay; connects when first asked, for it is pickled before."""
+    """The worker's end of the relay; connects on first use, because it is pickled before."""
 
     def __init__(self, address: str, key: bytes) -> None:
         self._address, self._key = address, key
         self._connection: Connection | None = None
 
     def ask(self, question: Question) -> Answer:
-        """What is known of a picture. Raises StoreError."""
+        """What is known about a picture. Raises StoreError."""
         return self.call("ask", question)  # type: ignore[no-any-return]
 
     def call(self, method: str, *arguments: object) -> Any:
@@ -220,7 +222,7 @@ class _OnNode:
         self._pool: ProcessPool[Numbered, PictureOutcome] = ProcessPool(build, 1, crashed)
 
     def ready(self) -> list[PictureOutcome]:
-        """Nothing, once the core has begun."""
+        """Return once the core has started."""
         return []
 
     def work(self, items: list[Numbered]) -> list[PictureOutcome]:

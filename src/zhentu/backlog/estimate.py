@@ -1,4 +1,4 @@
-"""What a scan would take, before it is begun: a sample is read and screened, nothing is kept."""
+"""What a scan would cost, estimated from a sample that is read and screened but not kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Estimate:
 
     @property
     def core_hours(self) -> float:
-        """Hours of one core for everything."""
+        """Hours of one core for the whole listing."""
         return self.pictures * self.seconds_per_picture / 3600
 
     @property
@@ -75,7 +75,7 @@ def estimate(job: ScanJob, settings: Settings, sample: int = _SAMPLE) -> Estimat
             access=access_of(job, settings),
         )
         work = build_work(spec)
-        work(chosen[:_WARM_UP])  # the first pictures pay for memory that later ones use again
+        work(chosen[:_WARM_UP])  # the first pictures pay for memory that later ones reuse
         began = time.perf_counter()
         outcomes: list[PictureOutcome] = work(chosen)
         seconds = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""What a job's words mean for listing and reading: built from the job and the settings, in one place."""
+"""How a job's description applies to listing and reading: built from the job and the settings in one place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zhentu.settings import Settings
 
 
 def access_of(job: ScanJob, settings: Settings) -> Access:
-    """Where a job may read: its sources' own schemes, those it names besides, and what the settings let through."""
+    """Where a job may read: its sources' own schemes, others that it names, and what the settings allow."""
     access = Access(pull=PullLimits(settings.fetch.ports, settings.fetch.allow))
     return access.also([*job.sources, *(f"{each}://" for each in job.schemes)])
 

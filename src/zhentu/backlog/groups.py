@@ -1,8 +1,8 @@
-"""Near-duplicates among pictures that ask for an action, so that a reviewer decides a group once.
+"""Near-duplicates among pictures that need an action, so that a reviewer decides a group once.
 
 Two pictures belong together when their PDQ hashes differ in at most 31 of 256 bits (the published threshold) and their
-colours in no place by more than a quarter: PDQ is blind to colour, and recoloured goods are other goods. Every member
-is that close to the group's first picture, so that groups cannot drift from one picture to a quite different one.
+colours nowhere by more than a quarter: PDQ is blind to colour, and recoloured goods are other goods. Every member is
+that close to the group's first picture, so that groups cannot drift from one picture to a quite different one.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from zhentu.backlog.rows import ScanRow
 from zhentu.banks.hashing import COLOUR_BYTES, HASH_BYTES, MATCH_DISTANCE
 from zhentu.types import Action
 
-COLOUR_LIMIT = 0.25  # of the way from black to white, in the worst of 16 cells
+COLOUR_LIMIT = 0.25  # of the distance from black to white, in the worst of 16 cells
 GROUPED_AT_MOST = 50_000  # pictures, the gravest first; 5 MB of hashes
 _BLACK_TO_WHITE = 441.673  # in sRGB
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Pictures that look the same; the gravest stands first and speaks for all. seqs: their numbers in the job."""
+    """Pictures that look the same; the gravest comes first and represents them all. seqs: their numbers in the job."""
 
     rows: tuple[ScanRow, ...]
     seqs: tuple[int, ...]
 
     @property
     def first(self) -> ScanRow:
-        """The picture that speaks for the group."""
+        """The picture that represents the group."""
         return self.rows[0]
 
     @property
@@ -41,14 +41,14 @@ class Group:
 
 
 class Grouper:
-    """Collects pictures that ask for an action, in bounded memory, and groups them at the end."""
+    """Collects pictures that need an action, in bounded memory, and groups them at the end."""
 
     def __init__(self, most: int = GROUPED_AT_MOST) -> None:
         self._most = most
         self._rows: list[tuple[int, ScanRow]] = []
 
     def add(self, seq: int, row: ScanRow) -> None:
-        """Take a row; allowed and unreadable ones, and looks that say nothing, are left out."""
+        """Add a row; allowed and unreadable pictures, and those without a usable fingerprint, are left out."""
         if row.pdq and row.action not in ("", Action.ALLOW.value):
             self._rows.append((seq, row))
             if len(self._rows) >= 2 * self._most:

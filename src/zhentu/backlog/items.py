@@ -1,4 +1,4 @@
-"""One picture of a backlog, before anybody has looked at it."""
+"""One picture of a backlog, before it has been looked at."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from zhentu.types import Listing
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Where a picture lies and what the platform says of it.
+    """Where a picture is and what the platform says about it.
 
     path: a path of this machine or an fsspec URL, as the source gave it; undecodable bytes as surrogates (PEP 383).
     references: paths or URLs of pictures known to show the real goods.
-    A picture is one item per listing it stands in: the policy may decide differently.
+    A picture is one item per listing that it is in: the policy may decide differently.
     """
 
     path: str
@@ -24,7 +24,7 @@ class Item:
     references: tuple[str, ...] = ()
 
     def extras(self) -> str:
-        """Everything but path and listing id as JSON, "" when there is nothing."""
+        """Everything but path and listing id as JSON, "" if there is nothing."""
         known = {name: value for name, value in asdict(self.listing).items() if value not in ("", None, {})}
         known.pop("listing_id", None)
         if self.references:
@@ -33,14 +33,14 @@ class Item:
 
     @staticmethod
     def from_extras(path: str, listing_id: str, extras: str) -> Item:
-        """The item that `extras` was written of."""
+        """The item from which `extras` was written."""
         known = json.loads(extras) if extras else {}
         references = tuple(known.pop("references", ()))
         return Item(path, Listing(listing_id=listing_id, **known), references)
 
 
 def shard_of(path: str, count: int) -> int:
-    """Which of `count` shards a path belongs to, so that every machine agrees without talking."""
+    """Which of `count` shards a path belongs to, so that all machines agree without communicating."""
     return int.from_bytes(hashlib.sha256(os.fsencode(path)).digest()[:8], "big") % count
 
 

@@ -1,8 +1,8 @@
-"""The books of one job, in one SQLite file: what is to be done, what is done, which Parquet parts hold it.
+"""The ledger of one job, in one SQLite file: what is to be done, what is done, and which Parquet parts hold it.
 
-Exactness: a row is done when it stands in the ledger (one transaction with the counts), and every few thousand rows
-move into a Parquet part: the part appears atomically, then one transaction notes it and drops the rows. Killed between
-the two, the part is written again over itself. So at any moment each picture is in exactly one place.
+Exactness: a row is done when it is in the ledger (in one transaction with the counts), and every few thousand rows
+move into a Parquet part: the part appears atomically, then one transaction notes it and drops the rows. If killed
+between the two, the part is overwritten. So at any moment each picture is in exactly one place.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """How many pictures of one seller or goods category ask for each action; "error" counts unreadable ones."""
+    """How many pictures of one seller or goods category need each action; "error" counts unreadable ones."""
 
     name: str
     counts: Mapping[str, int]
@@ -64,10 +64,10 @@ class Breakdown:
 
 
 class Ledger:
-    """The books of the job whose progress lies in `folder`. One process at a time writes them: see jobs.py.
+    """The ledger of the job whose progress is in `folder`. One process at a time writes it: see scan_job.py.
 
-    parts: folder of the Parquet parts.  looking: only to read, while another process may write.
-    Raises StoreError when the file cannot be used.
+    parts: folder of the Parquet parts.  looking: read-only, while another process may write.
+    Raises StoreError if the file cannot be used.
     """
 
     def __init__(self, folder: Path, parts: Path, looking: bool = False) -> None:
@@ -76,7 +76,7 @@ class Ledger:
         try:
             self._sql = sqlite3.connect(folder / "ledger.db", isolation_level=None)
             self._sql.execute("PRAGMA journal_mode=WAL")
-            self._sql.execute("PRAGMA synchronous=FULL")  # a row that is reported is on the disk
+            self._sql.execute("PRAGMA synchronous=FULL")  # a reported row is on disk
             self._sql.executescript(_TABLES)
         except sqlite3.Error as error:
             raise StoreError(f"{folder / 'ledger.db'}: {error}; start the scan afresh with --no-resume") from error
@@ -86,9 +86,9 @@ class Ledger:
     def list_items(
         self, found: Iterable[Found | Skipped], shard: Shard, limit: int | None, on_entry: OnEntry | None = None
     ) -> None:
-        """Write down what is to be done, sorted and each once, and what is not. Called again, it adds what has come.
+        """Store what is to be done, sorted and each item once, and what was skipped. Called again, it adds new entries.
 
-        on_entry: called for every entry, with how many are found and skipped so far.
+        on_entry: called for every entry with the numbers found and skipped so far.
         """
         sql = self._sql
         sql.execute("BEGIN")
@@ -119,7 +119,7 @@ class Ledger:
             "INSERT OR IGNORE INTO items (path, listing_id, extras) "
             "SELECT path, listing_id, extras FROM found ORDER BY source, sort_by, rowid"
         ).rowcount
-        if inserted != taken:  # doubles, or entries of an earlier listing; the sort is only paid for then
+        if inserted != taken:  # duplicates, or entries of an earlier listing; only then is the sort needed
             self._sql.execute(
                 "INSERT INTO skipped SELECT source, path, 0, ?, listing_id FROM (SELECT *, row_number() OVER "
                 "(PARTITION BY path, listing_id ORDER BY source, sort_by, rowid) AS place FROM found) WHERE place > 1",
@@ -128,7 +128,7 @@ class Ledger:
         self._sql.execute("DELETE FROM found")
 
     def skipped(self) -> Iterator[Skipped]:
-        """What the listing met and did not take, in its order."""
+        """What the listing left out, in order."""
         with closing(
             self._sql.execute("SELECT path, reason, detail, line, source FROM skipped ORDER BY rowid")
         ) as rows:
@@ -136,7 +136,7 @@ class Ledger:
                 yield Skipped(os.fsdecode(path), SkipReason(reason), detail, line, source)
 
     def skip_counts(self) -> dict[SkipReason, int]:
-        """How much was skipped for each reason, the most first."""
+        """How much was skipped for each reason, most first."""
         query = "SELECT reason, count(*) FROM skipped GROUP BY reason ORDER BY count(*) DESC, reason"
         return {SkipReason(reason): count for reason, count in self._sql.execute(query)}
 
@@ -170,7 +170,7 @@ class Ledger:
             last = page[-1][0]
 
     def sample(self, count: int) -> list[Numbered]:
-        """So many items spread evenly over the listing."""
+        """`count` items spread evenly over the listing."""
         total = self.total
         seqs = sorted({1 + index * total // count for index in range(min(count, total))})
         marks = ",".join("?" * len(seqs))
@@ -178,7 +178,7 @@ class Ledger:
         return [Numbered(seq, Item.from_extras(os.fsdecode(path), *rest)) for seq, path, *rest in rows]
 
     def add(self, rows: Sequence[tuple[int, ScanRow]]) -> None:
-        """Keep finished rows, on the disk when this returns; a row of a picture that is done already is ignored."""
+        """Keep finished rows, which are on disk when this returns; rows of pictures already done are ignored."""
         sql = self._sql
         sql.execute("BEGIN IMMEDIATE")
         for seq, row in rows:
@@ -210,7 +210,7 @@ class Ledger:
         self._sql.execute("COMMIT")
 
     def rows(self) -> Iterator[tuple[int, ScanRow]]:
-        """Every finished row in the order of the listing; only parts that overlap are open together."""
+        """Every finished row in the order of the listing; only overlapping parts are open at the same time."""
         ahead = self._sql.execute("SELECT first_seq, number FROM parts ORDER BY first_seq").fetchall()
         open_rows: list[tuple[int, int, ScanRow, Iterator[tuple[int, ScanRow]]]] = []
         waiting = self._waiting()
@@ -228,7 +228,7 @@ class Ledger:
                 heapq.heappush(open_rows, (seq, number, row, rest))
 
     def breakdown(self, kind: str, most: int = 200) -> tuple[Breakdown, ...]:
-        """Sellers ("seller") or goods categories ("goods") with the most pictures that ask for an action first."""
+        """Sellers ("seller") or goods categories ("goods"), those with the most pictures that need an action first."""
         names = self._sql.execute(
             "SELECT name FROM breakdown WHERE kind = ? GROUP BY name ORDER BY "
             "sum(CASE WHEN action NOT IN ('allow', 'error') THEN count ELSE 0 END) DESC, sum(count) DESC LIMIT ?",
@@ -238,7 +238,7 @@ class Ledger:
         return tuple(Breakdown(name, dict(self._sql.execute(query, (kind, name)).fetchall())) for (name,) in names)
 
     def note(self, name: str) -> str:
-        """A note of the job, "" when there is none."""
+        """A note of the job, "" if there is none."""
         found = self._sql.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
         return str(found[0]) if found else ""
 
@@ -247,7 +247,7 @@ class Ledger:
         self._note(name, value)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._sql.close()
 
     def _note(self, name: str, value: str) -> None:
@@ -264,7 +264,7 @@ class Ledger:
         return self._parts / f"part-{number:06d}.parquet"
 
     def _drop_strays(self) -> None:
-        """Parts that were never noted, of a process killed in between or of an older job, hold nothing of this one."""
+        """Remove parts that were never noted: they come from a process killed in between or from an older job."""
         noted = {self._part(number).name for (number,) in self._sql.execute("SELECT number FROM parts")}
         for path in self._parts.glob("*part-*.parquet*"):
             if path.name not in noted:

@@ -1,4 +1,4 @@
-"""Objects of a store, one by one: a picture, or a reason why it is none. S3 has its own file, s3.py."""
+"""Objects of a store, one by one: a picture, or the reason why it is not one. S3 has its own file, s3.py."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from zhentu.intake.find import Entry, Sniffer, Taking, by_content, named_like_a_
 from zhentu.intake.skipped import Skipped, SkipReason
 
 _HADOOP_MARKER = "_$folder$"
-_PAGE = 1_000  # entries looked into together; as many as an object store lists at once
+_PAGE = 1_000  # entries looked into at a time; as many as an object store lists at once
 _AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object of a store. url: as it is read again.  size: bytes, None where the store does not say."""
+    """An object of a store. url: to read it by.  size: bytes, None if the store does not say."""
 
     url: str
     size: int | None = None
 
 
 def take_objects(objects: Iterable[StoredObject], taking: Taking, first_bytes: Sniffer) -> Iterator[Entry]:
-    """Objects as entries; those whose name says nothing are looked into, some at a time together."""
+    """Objects as entries; those with an unclear name are looked into, several at a time."""
     pending = iter(objects)
     with ThreadPoolExecutor(_AT_ONCE, "look") as threads:
         while page := list(islice(pending, _PAGE)):
@@ -50,7 +50,7 @@ def _by_name(found: StoredObject, taking: Taking) -> Entry | None:
 
 
 def list_store(system: fsspec.AbstractFileSystem, path: str) -> Iterator[StoredObject]:
-    """Everything below a prefix of any other store, by its own find where keys are flat, folder by folder elsewhere."""
+    """Everything below a prefix of any other store, by its own find if keys are flat, otherwise folder by folder."""
     flat = {"gs", "gcs", "oss", "abfs", "az", "adl", "memory", "r2"}
     protocols = system.protocol if isinstance(system.protocol, tuple | list) else (system.protocol,)
     if flat.intersection(protocols):

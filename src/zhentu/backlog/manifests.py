@@ -1,8 +1,8 @@
-"""Manifests: a sheet, or an SQL query, that names pictures and the listings they stand in.
+"""Manifests: a sheet or an SQL query that names pictures and their listings.
 
-Columns: `path` or `url` (one of them is needed), and where known `listing_id`, `seller_id`, `goods`, `title`,
+Columns: `path` or `url` (one of them is needed), and optionally `listing_id`, `seller_id`, `goods`, `title`,
 `declared_ai` (yes or no), `declared_attributes` (an object; in CSV as JSON) and `references` (a list; in CSV separated
-by spaces or as JSON). Their names are understood in English and Chinese, whatever the case; other columns are ignored.
+by spaces or as JSON). Their names are understood in English and Chinese, in any case; other columns are ignored.
 Rows stream: a manifest may be larger than memory.
 """
 
@@ -29,8 +29,8 @@ from zhentu.types import Listing
 
 __all__ = ["SheetForm", "is_manifest", "read_manifest", "read_query"]
 _BATCH = 2_000  # rows of SQL in memory at once
-_KINDS_OF_ROWS = 1_000  # of JSON lines, by their names, that are remembered
-_NAMES = {  # column -> what else it is called; compared without case, spaces, hyphens and underscores
+_KINDS_OF_ROWS = 1_000  # sets of column names of JSON lines that are cached
+_NAMES = {  # column -> its other names; compared without case, spaces, hyphens and underscores
     "path": "path url uri file filename filepath image imageurl imagepath imagelink picture pictureurl pic picurl img "
     "imgurl src link 图片 图片链接 图片地址 图片网址 图片url 图片路径 商品图片 商品图 主图 主图链接 主图地址 主图url "
     "链接 网址 地址 路径 文件 文件名 文件路径 圖片 圖片連結 連結 路徑",
@@ -60,10 +60,10 @@ def is_manifest(path: str) -> bool:
 def read_manifest(
     stream: BinaryIO, name: str, form: SheetForm | None = None, on_sheet: OnSheet | None = None
 ) -> Iterator[Item | Skipped]:
-    """The items of an open manifest; a row that names none is skipped, with its line.
+    """The items of an open manifest; a row that names no picture is skipped, with its line.
 
-    on_sheet: told how the sheet is read before its rows come. Raises UsageError when it is no sheet, or has no column
-    of pictures.
+    on_sheet: told how the sheet is read before its rows come. Raises UsageError if it is not a sheet, or has no
+    column of pictures.
     """
     sheet = open_sheet(stream, name, form)
     if on_sheet:
@@ -81,7 +81,7 @@ def read_manifest(
 
 
 def read_query(url: str, query: str) -> Iterator[Item | Skipped]:
-    """The items an SQL query yields, streamed. Raises UsageError when the database or the query fails."""
+    """The items that an SQL query yields, streamed. Raises UsageError if the database or the query fails."""
     try:
         engine = create_engine(url)
     except (SQLAlchemyError, ImportError) as error:
@@ -102,8 +102,8 @@ def read_query(url: str, query: str) -> Iterator[Item | Skipped]:
 class _Columns:
     """Which cells of a sheet mean what.
 
-    exact: space around a path belongs to it, as nobody typed it in.  demand: raise UsageError when no column names
-    pictures.
+    exact: space around a path belongs to it, because a program wrote it.  demand: raise UsageError if no column
+    names pictures.
     """
 
     def __init__(self, names: Iterable[str], sheet: str, exact: bool, demand: bool = True) -> None:
@@ -123,7 +123,7 @@ class _Columns:
             raise UsageError(_no_path_column(names, sheet))
 
     def value(self, cells: Mapping[str, Any], column: str) -> Any:
-        """The first cell that means this column and holds anything, None when there is none."""
+        """The first non-empty cell of this column under any of its names, None if there is none."""
         for name in self._of.get(column, ()):
             value = _clean(cells.get(name))
             if value is not None:
@@ -173,7 +173,7 @@ def _item(cells: Mapping[str, Any], columns: _Columns) -> Item:
 
 
 def _clean(value: Any) -> Any:
-    """A cell without the space around it; None where it is empty, NaN or said to be nothing."""
+    """A cell without surrounding space; None if it is empty, NaN or a word for nothing."""
     value = _decoded(value)
     if isinstance(value, str):
         value = value.strip("\r\n\t \xa0\u3000\ufeff")
@@ -182,12 +182,12 @@ def _clean(value: Any) -> Any:
 
 
 def _decoded(value: Any) -> Any:
-    """Bytes as text; warehouses store text so."""
+    """Bytes as text, as some warehouses store it."""
     return bytes(value).decode("utf-8", "surrogateescape") if isinstance(value, bytes | bytearray) else value
 
 
 def _text(value: Any) -> str:
-    """A cell as text; whole numbers without the point that spreadsheets and data frames give them."""
+    """A cell as text; whole numbers without the decimal point that spreadsheets and data frames give them."""
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         return str(int(value))
     return str(value)
@@ -196,7 +196,7 @@ def _text(value: Any) -> str:
 def _words(value: Any, name: str) -> str:
     words = "" if value is None else _text(value)
     if any("\ud800" <= each <= "\udfff" for each in words):
-        raise _BadCell(f"{name} holds bytes of another encoding; set it with --encoding")
+        raise _BadCell(f"{name} holds bytes in another encoding; set it with --encoding")
     return words
 
 
@@ -230,7 +230,7 @@ def _references(value: Any) -> tuple[str, ...]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise _BadCell(f"references are no JSON list: {error}") from error
+            raise _BadCell(f"references are not a JSON list: {error}") from error
     if not isinstance(value, list):
         raise _BadCell("references must be a list of paths or URLs")
     cleaned = (_clean(each) for each in value)

@@ -9,7 +9,7 @@ from zhentu.errors import UsageError
 
 
 class ScanMetrics:
-    """Call it with each progress; `serve` answers Prometheus on a port of this machine.
+    """Call it with each progress update; `serve` answers Prometheus on a port of this machine.
 
     zhentu_scan_pictures_total{action}: finished in this run, action "error" for unreadable ones.
     zhentu_scan_known_total: of them, scored before.  zhentu_scan_total, zhentu_scan_left: pictures of the job.
@@ -31,7 +31,7 @@ class ScanMetrics:
             self._known.inc(progress.row.known)
 
     def serve(self, port: int) -> None:
-        """Answer on 127.0.0.1:`port` until the process ends. Raises UsageError when the port is taken."""
+        """Answer on 127.0.0.1:`port` until the process ends. Raises UsageError if the port is taken."""
         try:
             start_http_server(port, "127.0.0.1", self.registry)
         except OSError as error:

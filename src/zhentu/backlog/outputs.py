@@ -1,4 +1,4 @@
-"""Rows into a file by its suffix: .csv, .jsonl or .parquet, written beside and moved into place when complete."""
+"""Rows into a file by its suffix (.csv, .jsonl or .parquet), written to a temporary file and moved into place."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ PART_SCHEMA = SCHEMA.append(pa.field("seq", pa.int64()))
 
 
 def check_output(path: Path) -> None:
-    """Raise UsageError unless rows can be written there, before any work is done."""
+    """Raise UsageError, before any work is done, unless rows can be written there."""
     if path.suffix not in SUFFIXES and not is_folder(path):
         raise UsageError(
-            f"{path}: the suffix says the format; use {', '.join(SUFFIXES)}, or a name without suffix for a folder"
+            f"{path}: the suffix decides the format; use {', '.join(SUFFIXES)}, or a name without suffix for a folder"
         )
     folder = path if is_folder(path) else path.parent
     try:
@@ -91,7 +91,7 @@ def read_part(path: Path, batch: int = 256) -> Iterator[tuple[int, ScanRow]]:
 
 
 def write_skipped(skipped: Iterable[Skipped], sources: Sequence[str], path: Path) -> None:
-    """What a listing did not take, as CSV; the file appears complete."""
+    """What a listing left out, as CSV; the file appears complete or not at all."""
     with whole_file(path) as beside, beside.open("w", encoding=CSV_ENCODING, newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("path", "reason", "detail", "source", "line"))
@@ -101,9 +101,9 @@ def write_skipped(skipped: Iterable[Skipped], sources: Sequence[str], path: Path
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Some columns of the rows of a scan's output, also where a spreadsheet saved it again; text where it is CSV.
+    """Some columns of a scan's output, even if a spreadsheet saved it again; as text if it is CSV.
 
-    Raises UsageError when it is none.
+    Raises UsageError if it is not one.
     """
     try:
         if path.suffix == ".parquet":
@@ -116,7 +116,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
                 found = [_came_back(row) for row in open_sheet(stream, str(path)).rows]
         return [{name: row[name] for name in columns} for row in found]
     except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
-        raise UsageError(f"{path}: is no output of a scan ({error}); make one: zhentu scan -o rows.csv") from error
+        raise UsageError(f"{path}: is not an output of a scan ({error}); make one: zhentu scan -o rows.csv") from error
 
 
 def _came_back(row: SheetRow) -> dict[str, Any]:

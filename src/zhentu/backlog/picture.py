@@ -1,4 +1,4 @@
-"""What is done with one picture of a backlog: the same code on every engine."""
+"""Processing one picture of a backlog: the same code on every engine."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _READS_AHEAD = 8  # pictures fetched at once by each worker while it scores; hid
 class PictureOutcome:
     """What came of one picture.
 
-    row: None where the same bytes are being scored elsewhere; the picture is done again in the next pass.
-    scanned: a new record, None where there is none. byte_count: bytes read from the source.
+    row: None if the same bytes are being scored elsewhere; the picture is tried again in the next pass.
+    scanned: a new record, None if there is none. byte_count: bytes read from the source.
     """
 
     seq: int
@@ -44,7 +44,7 @@ class WorkSpec:
     """Everything a worker needs to begin; picklable.
 
     accepted: models whose known scores count, by the sha256 of their files.
-    store: whether known pictures are asked for at all. banks: whether the store's banks are, too.
+    store: whether known pictures are looked up at all. banks: whether the store's banks are, too.
     reads_per_second: of this worker, 0 = no limit.  access: where it may read.
     """
 
@@ -75,7 +75,7 @@ def build_work(
 
 
 def build_scan_screener(spec: WorkSpec, bank: BankPort | None = None) -> Screener:
-    """The screener of a worker: with the store's banks where there are any. Raises StoreError."""
+    """The screener of a worker, with the store's banks if there are any. Raises StoreError."""
     screener = build_screener(spec.settings)
     if not spec.banks:
         return screener
@@ -83,14 +83,14 @@ def build_scan_screener(spec: WorkSpec, bank: BankPort | None = None) -> Screene
 
 
 def build_known(spec: WorkSpec, screener: Screener) -> KnownPictures:
-    """What the store and the claims of this run know. Raises StoreError."""
+    """What is known from the store and the claims of this run. Raises StoreError."""
     store = KnownStore(Database(spec.settings.store_url))
     rules = {sha256: screener.digest(entry) for sha256, entry in spec.accepted.items()}
     return KnownPictures(store, Claims(spec.claims), rules, screener.digest() if spec.banks else "")
 
 
 class PictureWork:
-    """Reads, looks up, screens; one picture after the other, the next ones being read meanwhile."""
+    """Reads, looks up and screens one picture after another, reading the next ones meanwhile."""
 
     def __init__(
         self,
@@ -108,14 +108,14 @@ class PictureWork:
 
     def _payloads(self, chunk: Sequence[Numbered]) -> Iterator[tuple[Numbered, Callable[[], bytes]]]:
         if not any(is_url(numbered.item.path) for numbered in chunk):
-            for numbered in chunk:  # a disk of this machine answers at once; a thread would only cost
+            for numbered in chunk:  # a local disk answers at once; a thread would only add cost
                 yield numbered, lambda path=numbered.item.path: self._reader.read(path)  # type: ignore[misc]
             return
         futures: list[Future[bytes] | None] = [
             self._threads.submit(self._reader.read, numbered.item.path) for numbered in chunk
         ]
         for index, numbered in enumerate(chunk):
-            future, futures[index] = futures[index], None  # bytes of pictures that are done are let go
+            future, futures[index] = futures[index], None  # free the bytes of pictures that are done
             if future is not None:
                 yield numbered, future.result
 
@@ -133,14 +133,14 @@ class PictureWork:
                 return self._screen(question, file)
             return self._take_over(question, answer, file)
         except StoreError:
-            raise  # no fault of the picture: the scan stops, and goes on when the store is back
+            raise  # not the picture's fault: the scan stops, and continues when the store is back
         except ZhentuError as error:
             return PictureOutcome(numbered.seq, row_of_error(item, error, sha256), None, size)
         except Exception as error:  # one picture must never end a night's scan; the row says what happened
             return PictureOutcome(numbered.seq, row_of_error(item, error, sha256), None, size)
 
     def _screen(self, question: Question, file: PictureFile, earlier: EarlierVerdict | None = None) -> PictureOutcome:
-        """Look at the picture; the model is not asked where it spoke before."""
+        """Screen the picture; the model is not run if there is an earlier verdict."""
         files = tuple(self._reference_files(question.references))
         inquiry = Inquiry(file, question.path, question.listing, files, skip_broken_references=True, earlier=earlier)
         screening = self._screener.screen(inquiry)
@@ -164,14 +164,14 @@ class PictureWork:
     def _outcome(
         self, question: Question, file: PictureFile, row: ScanRow, record: Record, measured: Fingerprint | None
     ) -> PictureOutcome:
-        """measured: the fingerprint, where the verdict is new and is to be found again."""
+        """measured: the fingerprint, if the verdict is new and must be found again."""
         entry = self._accepted.get(record.verdict.model.sha256) if record.verdict else None
         digest = digest_for(question, self._screener.digest(entry))
         scanned = ScannedRecord(record, digest, measured if record.verdict else None)
         return PictureOutcome(question.seq, row, scanned, len(file.payload))
 
     def _reference_files(self, paths: Sequence[str]) -> Iterator[PictureFile]:
-        """References that can be read; a picture is judged alone where none can."""
+        """References that can be read; a picture is judged alone if none can."""
         for path in paths:
             with suppress(ZhentuError):
                 yield PictureFile.of(self._reader.read(path))

@@ -1,4 +1,4 @@
-"""Bytes of a picture, wherever it lies: retried while the source is shaky, never faster than allowed."""
+"""Bytes of a picture, wherever it is: with retries while the source is unreliable, never faster than allowed."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _LOCAL_TRANSIENT = frozenset(  # network file systems and machines under pressur
     [errno.EIO, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM]
 )
 _HTTP_TRANSIENT = frozenset([408, 425, 429])
-_RANGE_UNSATISFIABLE = 416  # the answer of object stores to a range of an empty object
+_RANGE_UNSATISFIABLE = 416  # how object stores answer a range request for an empty object
 
 
 _WEB = ("http", "https")
-_STORES = frozenset(  # schemes a manifest may name: where pictures of platforms lie
+_STORES = frozenset(  # schemes that a manifest may name: where platforms keep pictures
     [
         *_WEB,
         "s3",
@@ -66,7 +66,7 @@ _SHEET_BYTES = 1 << 30  # of a sheet behind a URL
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a scan may read. schemes: of URLs; others, such as `file` and `simplecache::s3`, must be named on purpose.
+    """Where a scan may read. schemes: of URLs; others, like `file` and `simplecache::s3`, must be allowed explicitly.
 
     pull: what a GET over http and https may do.
     """
@@ -75,12 +75,12 @@ class Access:
     pull: PullLimits = field(default_factory=PullLimits)
 
     def also(self, sources: Iterable[str]) -> Access:
-        """With the schemes of sources that somebody named outright."""
+        """With the schemes of explicitly named sources."""
         return Access(self.schemes | {scheme_of(each) for each in sources if is_url(each)}, self.pull)
 
 
 def scheme_of(url: str) -> str:
-    """What stands before `://`, e.g. `s3` or `simplecache::s3`, in small letters."""
+    """What comes before `://`, e.g. `s3` or `simplecache::s3`, in lower case."""
     return url.partition("://")[0].lower()
 
 
@@ -92,7 +92,7 @@ def is_url(path: str) -> bool:
 def filesystem_of(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system of a URL and the path in it. Raises DependencyError naming the package that is missing.
 
-    Credentials and endpoints come from where each file system looks itself, or from fsspec's own settings, e.g.
+    Credentials and endpoints come from wherever each file system looks, or from fsspec's own settings, e.g.
     FSSPEC_S3_ENDPOINT_URL.
     """
     try:
@@ -114,7 +114,7 @@ class Pace:
         self._next, self._lock = 0.0, threading.Lock()
 
     def wait(self) -> None:
-        """Return when it is one's turn."""
+        """Wait for one's turn."""
         if not self._gap:
             return
         with self._lock:
@@ -128,7 +128,7 @@ class Reader:
     """Reads pictures; may be shared by threads.
 
     per_second: requests to the source a second, retries included; 0 = no limit.
-    attempts: how often a shaky read is tried, with exponential back-off and full jitter from `wait_s` up.
+    attempts: how often a failing read is tried, with exponential back-off and full jitter from `wait_s` up.
     access: where it may read.
     """
 
@@ -149,19 +149,19 @@ class Reader:
         )
 
     def read(self, path: str) -> bytes:
-        """The bytes of a picture: one request where nothing goes wrong.
+        """The bytes of a picture, in one request if nothing goes wrong.
 
-        Raises PictureNotFound, PictureTooLarge, PictureEmpty; SourceUnreadable when the source failed on every attempt.
+        Raises PictureNotFound, PictureTooLarge, PictureEmpty; SourceUnreadable if the source failed on every attempt.
         """
         return self._trying(path, self._once, path)
 
     def first_bytes(self, url: str) -> bytes:
-        """The beginning of an object, to tell what it is. Raises as `read` does."""
+        """The beginning of an object, to tell its type. Raises as `read` does."""
         return self._trying(url, self._fetch, url, SNIFF_BYTES)
 
     @contextmanager
     def open_sheet(self, url: str) -> Iterator[BinaryIO]:
-        """A sheet behind a URL, to be read from anywhere in it. Raises UsageError when it cannot be had."""
+        """A sheet behind a URL, seekable. Raises UsageError if it cannot be read."""
         scheme = scheme_of(url)
         if scheme not in _WEB:
             system, path = filesystem_of(url)
@@ -206,11 +206,11 @@ class Reader:
         return payload
 
     def _fetch(self, url: str, most: int) -> bytes:
-        """The first `most` bytes at the most: asked for as a range, and counted where a server sends more."""
+        """At most the first `most` bytes: requested as a range, and counted in case a server sends more."""
         scheme = scheme_of(url)
         if scheme not in self._access.schemes:
             raise SourceUnreadable(
-                f"{url}: {scheme}:// is read only where somebody names it on purpose: --allow-scheme {scheme}"
+                f"{url}: {scheme}:// is read only if it is allowed explicitly: --allow-scheme {scheme}"
             )
         self._pace.wait()
         if scheme in _WEB:
@@ -224,7 +224,7 @@ class Reader:
             raise SourceUnreadable(f"{url}: refused: {error}; allow reading it") from error
         except Exception as error:
             if _status(error) == _RANGE_UNSATISFIABLE or "range is not satisfiable" in str(error):
-                return b""  # s3fs and its like keep only the words
+                return b""  # s3fs and others keep only the message
             raise
 
 

@@ -1,4 +1,4 @@
-"""One row a picture: the stable contract of `zhentu scan --output`."""
+"""One row per picture: the stable contract of `zhentu scan --output`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from zhentu.types import Fingerprint, Record
 
 @dataclass(frozen=True, slots=True)
 class ScanRow:
-    """One picture. Scores are calibrated probabilities in [0, 1]; None where the picture could not be read.
+    """One picture. Scores are calibrated probabilities in [0, 1]; None if the picture could not be read.
 
-    action: what the policy asks for ("" with an error).  error: the error's code, "" when all went well.
+    action: what the policy asks for ("" with an error).  error: the error's code, "" if all went well.
     applied: what is in force (allow in shadow mode).  ai_state: 1 is, 2 possibly, 3 suspected, None no AI label owed.
     reasons: codes joined by ";".  detail: the error in words.
-    known: scored before, in this scan or an earlier one; its bytes were not scored again.
-    pdq, colour: fingerprint of the look (see banks/hashing.py) in hex, "" below the least quality.
+    known: scored before, in this scan or an earlier one, and not scored again.
+    pdq, colour: perceptual fingerprint (see banks/hashing.py) in hex, "" below the least quality.
     references: how many pictures of the real goods it was compared with.
     categories: which of the five the reasons speak of, joined by ";".
     """
@@ -58,7 +58,7 @@ class ScanRow:
 
     @staticmethod
     def from_json(line: str) -> ScanRow:
-        """The row of one line. Raises ValueError or TypeError when it is none."""
+        """The row of one line. Raises ValueError or TypeError if it is not one."""
         return ScanRow(**json.loads(line))
 
 
@@ -106,7 +106,7 @@ def row_of_error(item: Item, error: Exception, sha256: str = "") -> ScanRow:
 
 def row_of_crash(item: Item) -> ScanRow:
     """The row of a picture on which a worker process died, e.g. in a decoder or for lack of memory."""
-    words = "the process that screened it died, twice; keep the file away from other tools and report it"
+    words = "the process that screened it died twice; keep the file away from other tools and report it"
     return _failed(item, "worker_crashed", words)
 
 
@@ -124,5 +124,5 @@ def _failed(item: Item, code: str, detail: str, sha256: str = "") -> ScanRow:
 
 
 def plain(text: str) -> str:
-    """A path or message as text that can be written anywhere: bytes of a name that are no UTF-8 become an escape."""
+    """A path or message as text that can be written anywhere: bytes of a name that are not UTF-8 become escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,7 +1,7 @@
-"""S3 by its own keys: s3fs gives the connection, but its paths fold `//` away, and its find holds a listing in memory.
+"""S3 by exact keys: s3fs provides the connection, but its paths collapse `//`, and its find holds a listing in memory.
 
-A key may hold anything: slashes one after the other, question marks, brackets, new lines. Its URL is `s3://BUCKET/KEY`,
-the key as it stands, so that what is listed is what is read.
+A key may contain anything: consecutive slashes, question marks, brackets, new lines. Its URL is `s3://BUCKET/KEY` with
+the key unchanged, so that what is listed is what is read.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ _CHUNK = 256 * 1024
 
 
 def is_s3(system: fsspec.AbstractFileSystem) -> bool:
-    """Whether the file system is s3fs's, whose client is asked directly."""
+    """Whether the file system is s3fs, whose client is then used directly."""
     return "s3" in (system.protocol if isinstance(system.protocol, tuple | list) else (system.protocol,))
 
 
 def split_s3(url: str) -> tuple[str, str, str]:
-    """Scheme, bucket and key of an s3:// URL; the key as it stands, with every slash and question mark."""
+    """Scheme, bucket and key of an s3:// URL; the key unchanged, with every slash and question mark."""
     scheme, _, rest = url.partition("://")
     bucket, _, key = rest.partition("/")
     return scheme, bucket, key
 
 
 def object_there(system: Any, url: str) -> bool:
-    """Whether an object of exactly this key is there."""
+    """Whether an object with exactly this key exists."""
     scheme, bucket, key = split_s3(url)
     return bool(key) and any(each.url == url for each in _pages(system, scheme, bucket, key, most=1))
 
 
 def list_s3(system: Any, url: str) -> Iterator[StoredObject]:
-    """Everything below a URL taken as a folder; keys exactly as the store has them."""
+    """Everything below a URL as a folder; keys exactly as in the store."""
     scheme, bucket, key = split_s3(url)
     yield from _pages(system, scheme, bucket, key if not key or key.endswith("/") else f"{key}/")
 
 
 def glob_s3(system: Any, url: str) -> Iterator[StoredObject]:
-    """Objects whose key matches a glob. The key that reads like the pattern, e.g. `[1].jpg`, is one of them."""
+    """Objects whose key matches a glob. A key equal to the pattern, e.g. `[1].jpg`, is one of them."""
     scheme, bucket, key = split_s3(url)
     matches = re.compile(glob_translate(key)).match
     start = re.split(r"[*?\[{]", key, maxsplit=1)[0]
@@ -68,7 +68,7 @@ def _pages(system: Any, scheme: str, bucket: str, prefix: str, most: int = _PAGE
 
 
 def read_s3(system: Any, url: str, most: int) -> bytes:
-    """The first `most` bytes of an object at the most, whatever the server sends. Raises what s3fs raises."""
+    """At most the first `most` bytes of an object, whatever the server sends. Raises what s3fs raises."""
     return bytes(sync(system.loop, _read, system, url, most))
 
 

@@ -1,4 +1,4 @@
-"""Scan pictures that are already there: every picture gets exactly one row, whatever happens to it."""
+"""Scan existing pictures: every picture gets exactly one row, whatever happens to it."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from zhentu.settings import Settings
 __all__ = ["ScanJob", "ScanProgress", "ScanSummary", "Shard", "Watch", "resume_scan", "run_scan"]
 
 _CHUNK = 8  # pictures of one call of a worker
-_REPORT_S = 2.0  # between two writings of the job table
-_QUIET_S = 1.0  # between two looks at the machine's load
+_REPORT_S = 2.0  # seconds between two updates of the job table
+_QUIET_S = 1.0  # seconds between two checks of the machine's load
 OnRow = Callable[["ScanProgress"], None]
 
 
 @dataclass(frozen=True, slots=True)
 class ScanProgress:
-    """How far a scan is. resumed: the row was there before this run."""
+    """The progress of a scan. resumed: the row is from an earlier run."""
 
     done: int
     total: int
@@ -58,9 +58,9 @@ class ScanProgress:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told how a scan goes.
+    """Callbacks that follow a scan.
 
-    on_row: of each row, resumed ones first.  on_listing: of each entry listed, with how many are found and skipped.
+    on_row: for each row, resumed ones first.  on_listing: for each entry listed, with the numbers found and skipped.
     on_sheet: how a sheet is read, before its rows.
     """
 
@@ -70,10 +70,10 @@ class Watch:
 
 
 def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None, watch: Watch | None = None) -> ScanSummary:
-    """Scan, write rows and records, and sum up. on_row: short for a watch that only hears of rows.
+    """Scan, write rows and records, and sum up. on_row: short for a watch that only follows rows.
 
-    Works in processes of its own: a script that calls it needs `if __name__ == "__main__":`.
-    Raises UsageError before any work when a source matches nothing or the output cannot be written.
+    It starts processes: a script that calls it needs `if __name__ == "__main__":`.
+    Raises UsageError before any work if a source matches nothing or the output cannot be written.
     """
     if job.output:
         check_output(job.output)
@@ -86,16 +86,16 @@ def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None, watc
 def resume_scan(
     place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow | None = None, watch: Watch | None = None
 ) -> ScanSummary:
-    """Finish a job as it was listed. job: its description, with how it is to run now (workers, engine, limits of pace).
+    """Finish a job as it was listed. job: its description, with how to run it now (workers, engine, rate limits).
 
-    Raises UsageError when something that decides has changed since: its rows would not be comparable.
+    Raises UsageError if anything that decides has changed since: its rows would not be comparable.
     """
     place.check_folder()
     rules = _checked(settings, job)
     if place.versions != _versions(rules, job):
         raise UsageError(
             f"{place.job_id} was begun with {place.versions}; now another model, comparison, policy, bank or "
-            "trust list decides. Give the scan command again: pictures that need nothing new are taken over"
+            "trust list decides. Run the scan command again: pictures that need nothing new are taken over"
         )
     with ExitStack() as stack:
         claim = None
@@ -134,13 +134,13 @@ def _checked(settings: Settings, job: ScanJob) -> ScanRules:
 
 
 def _banks_with_entries(store: RecordStore) -> Banks | None:
-    """The store's banks, None where they are all empty: then no picture need be looked up."""
+    """The store's banks, None if they are all empty: then no picture needs a lookup."""
     banks = build_banks(store)
     return banks if any(banks.state().entries.values()) else None
 
 
 def _versions(rules: ScanRules, job: ScanJob) -> str:
-    """The same in one line, the job's own wishes included."""
+    """The same in one line, including the job's own options."""
     known = f" from {job.rescan_below}" if job.rescan_below else ""
     return f"{rules.model}{known} policy {rules.policy.version} goods {job.goods!r} rules {rules.digest}"
 
@@ -216,9 +216,9 @@ class _Run:
             )
 
     def _work(self) -> None:
-        """Passes over what is left.
+        """Run passes over what is left.
 
-        The first does nearly all; later ones do doubles of pictures then under way, and what a lost node took away.
+        The first does nearly everything; later ones do duplicates of pictures in progress, and what a lost node had.
         """
         spec = self._spec()
         self._stack.callback(Claims.remove, self._place.claims)
@@ -236,7 +236,7 @@ class _Run:
                         self._count(outcome.row)
             writer.flush()
             if self._ledger.left == left:
-                raise DependencyError("no worker finished anything; look at the cluster, then resume the job")
+                raise DependencyError("no worker finished anything; check the cluster, then resume the job")
 
     def _spec(self) -> WorkSpec:
         job = self._job
@@ -257,7 +257,7 @@ class _Run:
 
     @property
     def workers(self) -> int:
-        """Processes at work on this machine."""
+        """Worker processes on this machine."""
         return min(self._job.workers or self._settings.worker_count, max(self._total, 1))
 
     def _engine(self, spec: WorkSpec) -> Callable[[int], Generator[PictureOutcome, None, None]]:
@@ -295,7 +295,7 @@ class _Run:
         try:
             self._table.report(self._place.job_id, state, self._job_counts(), words[:500])
         except ZhentuError:
-            if error is None:  # else the store itself is what failed, and that is raised already
+            if error is None:  # otherwise the store itself failed, and that has been raised already
                 raise
 
     def _job_counts(self) -> JobCounts:
@@ -340,7 +340,7 @@ def _chunks(items: Iterable[Numbered], size: int) -> Iterator[list[Numbered]]:
 
 
 def _calm(items: Iterator[Numbered], max_load: float) -> Iterator[Numbered]:
-    """Items, none given while the machine is busier than `max_load` (one-minute load average; 0 = no limit)."""
+    """Items, held back while the machine is busier than `max_load` (one-minute load average; 0 = no limit)."""
     looked = 0.0
     for item in items:
         while max_load and time.monotonic() - looked > _QUIET_S:

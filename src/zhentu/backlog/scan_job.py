@@ -1,4 +1,4 @@
-"""Jobs on the disk: their folder, their description, and the lock that says somebody is at work."""
+"""Jobs on disk: their folder, their description, and the lock that shows that somebody is at work."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ class ScanJob:
     """What to scan and where rows go.
 
     output: a file (.csv, .jsonl, .parquet), or a folder for Parquet parts and all views; None = rows are only shown.
-    workers: 0 = one per core.  resume: go on with an interrupted job of the same output.  goods: goods category of
-    pictures whose manifest gives none.  store: keep records, and know pictures that have them.  limit: so many
-    pictures at most.  shard: which part of the backlog.  database: SQLAlchemy URL for "sql:" sources.
+    workers: 0 = one per core.  resume: continue an interrupted job of the same output.  goods: goods category of
+    pictures whose manifest gives none.  store: keep records, and recognise pictures that have them.  limit: at most
+    this many pictures.  shard: which part of the backlog.  database: SQLAlchemy URL for "sql:" sources.
     rescan_below: scores of this model from this version on count as known; "" = only those of the model in force.
     engine: "local" or "ray".  reads_per_second: requests to the source, 0 = no limit.  attempts: per read.
-    max_load: no picture is begun while the machine's one-minute load is above, 0 = no limit.
-    exclude: patterns of paths that are left out.  look_inside: tell objects whose name says nothing by first bytes.
-    encoding, delimiter: of CSV sheets, "" = guessed.  schemes: of URLs that sheets may name besides the usual stores.
+    max_load: no picture is started while the machine's one-minute load is above this, 0 = no limit.
+    exclude: patterns of paths that are left out.  look_inside: identify objects with an unclear name by their first
+    bytes. encoding, delimiter: of CSV sheets, "" = guessed.  schemes: of URLs that sheets may name in addition to the
+    usual stores.
     """
 
     sources: tuple[str, ...]
@@ -62,13 +63,13 @@ class ScanJob:
     schemes: tuple[str, ...] = ()
 
     def same_pictures(self, other: ScanJob) -> bool:
-        """Whether both mean the same pictures, so that one may go on where the other was stopped."""
+        """Whether both mean the same pictures, so that one may continue where the other was stopped."""
         return all(getattr(self, name) == getattr(other, name) for name in _LISTING_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
 class JobPlace:
-    """A job on the disk. versions: what its rows depend on besides pictures.  cwd: what its paths are relative to."""
+    """A job on disk. versions: what its rows depend on besides pictures.  cwd: what its paths are relative to."""
 
     job_id: str
     folder: Path
@@ -79,7 +80,7 @@ class JobPlace:
 
     @property
     def parts(self) -> Path:
-        """Where its Parquet parts lie."""
+        """Where its Parquet parts are."""
         output = self.job.output
         return (output if output and is_folder(output) else self.folder) / "parts"
 
@@ -89,11 +90,11 @@ class JobPlace:
         return self.folder / "claims.db"
 
     def ledger(self, looking: bool = False) -> Ledger:
-        """Open its books; `looking` only reads them."""
+        """Open its ledger; `looking` only reads it."""
         return Ledger(self.folder, self.parts, looking)
 
     def save(self) -> None:
-        """Write the description. A password in a database URL is not written: it is asked for again."""
+        """Write the description. A password in a database URL is not written and must be given again."""
         private_folder(self.folder)
         job = asdict(replace(self.job, database=""))
         job["output"] = str(self.job.output.resolve()) if self.job.output else None
@@ -109,7 +110,7 @@ class JobPlace:
 
     @staticmethod
     def load(folder: Path) -> JobPlace:
-        """The job described in `folder`. Raises UsageError when there is none."""
+        """The job described in `folder`. Raises UsageError if there is none."""
         try:
             described = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
             known = {each.name for each in fields(ScanJob)}
@@ -131,30 +132,30 @@ class JobPlace:
                 described["cwd"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{folder}: holds no job that can be read: {error}") from error
+            raise UsageError(f"{folder}: holds no readable job: {error}") from error
 
     def check_folder(self) -> None:
-        """Raise UsageError when its paths would mean other pictures from here."""
+        """Raise UsageError if its paths would mean other pictures from here."""
         relative = [each for each in self.job.sources if not (is_url(each) or each.startswith(("/", QUERY)))]
         if relative and Path(self.cwd) != Path.cwd():
             raise UsageError(f"{self.job_id}: its paths are relative to {self.cwd}; run the command there")
 
     def remove(self) -> None:
-        """Remove everything of the job but its output."""
+        """Remove everything of the job except its output."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def new_place(jobs: Path, job: ScanJob, versions: str) -> JobPlace:
-    """A fresh job in the folder of jobs; its identifier sorts by time."""
+    """A new job in the folder of jobs; its identifier sorts by time."""
     now = datetime.now(UTC)
     job_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     return JobPlace(job_id, jobs / job_id, versions, now, job, str(Path.cwd()))
 
 
 class OutputClaim:
-    """One scan an output at a time, and which job is writing it; the lock ends with the process, however that ends.
+    """One scan per output at a time, and which job is writing it; the lock ends with the process in any case.
 
-    Raises UsageError when another scan is writing the same output.
+    Raises UsageError if another scan is writing the same output.
     """
 
     def __init__(self, jobs: Path, output: Path) -> None:
@@ -164,12 +165,12 @@ class OutputClaim:
         self._lock = _locked(self._path, f"{output}: another scan is writing it; wait for it or name another output")
 
     def unfinished(self) -> str:
-        """The identifier of the job that began this output and did not finish, "" when there is none."""
+        """The identifier of the job that began this output and did not finish, "" if there is none."""
         self._lock.seek(0)
         return self._lock.read().strip()
 
     def note(self, job_id: str) -> None:
-        """Write down who writes the output; "" when it is finished."""
+        """Note which job writes the output; "" once it is finished."""
         self._lock.seek(0)
         self._lock.truncate()
         self._lock.write(job_id)
@@ -182,11 +183,13 @@ class OutputClaim:
 
 
 class JobLock:
-    """Somebody is at work on a job. Raises UsageError when that is another process."""
+    """Hold a job's lock. Raises UsageError if another process holds it."""
 
     def __init__(self, place: JobPlace) -> None:
         private_folder(place.folder)
-        self._lock = _locked(place.folder / "lock", f"{place.job_id}: another process works on this job; wait for it")
+        self._lock = _locked(
+            place.folder / "lock", f"{place.job_id}: another process is working on this job; wait for it"
+        )
 
     def close(self) -> None:
         """Let others work."""
@@ -194,7 +197,7 @@ class JobLock:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a process of this machine works on the job in `folder`."""
+    """Whether a process of this machine is working on the job in `folder`."""
     if not (folder / "lock").exists():
         return False
     try:

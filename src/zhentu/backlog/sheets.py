@@ -1,7 +1,7 @@
 """Sheets as programs save them -> rows of named cells: text in any usual encoding, workbooks, JSON lines, Parquet.
 
-What a file is, its first bytes say: systems name text `.xls`, and people rename. Text streams; a bad row costs that
-row, and a quote that is never closed costs one line, not the rest of the file.
+The first bytes decide what a file is: systems name text `.xls`, and people rename files. Text is streamed; a bad row
+costs that row, and a quote that is never closed costs one line, not the rest of the file.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from zhentu.errors import UsageError
 
 SUFFIXES = frozenset([".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"])
 _DELIMITERS = ",;\t|"
-_GUESS_BYTES = 64 * 2**20  # of a text that are read to tell its encoding; whatever follows is decoded alike
+_GUESS_BYTES = 64 * 2**20  # of a text, read to tell its encoding; the rest is decoded in the same way
 _CHUNK = 1 << 20
 _LONGEST_LINE = 4 << 20  # characters
 _FIELD_LIMIT = 1 << 20  # characters of one CSV field: reference lists grow long
-_MOST_LINES = 200  # of one record; beyond, somebody forgot to close a quote
+_MOST_LINES = 200  # of one record; a longer one has an unclosed quote
 _BATCH = 2_000  # rows of Parquet in memory at once
-_WORKBOOK_BYTES = 1 << 30  # of a workbook once it is unpacked: it is read whole
+_WORKBOOK_BYTES = 1 << 30  # of a workbook once unpacked: it is read whole
 _SEPARATOR_LINE = re.compile(r"^sep=(.)\s*$", re.IGNORECASE)  # Excel's own first line
 
 
 @dataclass(frozen=True, slots=True)
 class SheetForm:
-    """How a text sheet is written; what is "" is guessed. encoding: of Python's names.  delimiter: one character."""
+    """How a text sheet is written; "" = guess. encoding: by Python's name.  delimiter: one character."""
 
     encoding: str = ""
     delimiter: str = ""
@@ -44,7 +44,7 @@ class SheetForm:
 
 @dataclass(frozen=True, slots=True)
 class SheetRow:
-    """cells: by column name as the sheet has it.  problem: why the row cannot be read, "" when it can."""
+    """cells: by column name as in the sheet.  problem: why the row cannot be read, "" if it can."""
 
     line: int
     cells: Mapping[str, Any] = field(default_factory=dict)
@@ -55,8 +55,8 @@ class SheetRow:
 class Sheet:
     """An open sheet.
 
-    form: as it is read, "" where that says nothing.  columns: None where each row has its own.  typed: written by a
-    program, cell by cell, so that space in a text is meant.
+    form: how it is read, "" if there is nothing to say.  columns: None if each row has its own.  typed: written by a
+    program, cell by cell, so that space in a text is intended.
     """
 
     kind: str
@@ -67,7 +67,7 @@ class Sheet:
 
 
 def open_sheet(stream: BinaryIO, name: str, form: SheetForm | None = None) -> Sheet:
-    """Begin to read a sheet. Raises UsageError when it is none, or cannot be read at all."""
+    """Begin to read a sheet. Raises UsageError if it is not one or cannot be read at all."""
     start = stream.read(8)
     stream.seek(0)
     if start.startswith(b"PAR1") or PurePosixPath(name).suffix.lower() == ".parquet":
@@ -87,7 +87,7 @@ def _text(stream: BinaryIO, name: str, form: SheetForm) -> Sheet:
     if head.lstrip()[:1] in ("{", "["):
         return Sheet("JSON lines", SheetForm(encoding), None, _json_rows(lines), typed=True)
     if head.lstrip()[:1] == "<":
-        raise UsageError(f"{name}: is a web page that is named a sheet; save it as .xlsx or .csv")
+        raise UsageError(f"{name}: is a web page named like a sheet; save it as .xlsx or .csv")
     delimiter = form.delimiter
     if separator := _SEPARATOR_LINE.match(head):
         next(lines)
@@ -127,7 +127,7 @@ def _errors(stream: BinaryIO, encoding: str) -> int:
 
 
 def _delimiter_of(header: str) -> str:
-    """The one that cuts the header into the most columns, quotes respected."""
+    """The delimiter that splits the header into the most columns, respecting quotes."""
 
     def columns(delimiter: str) -> int:
         try:
@@ -139,7 +139,7 @@ def _delimiter_of(header: str) -> str:
 
 
 class _Lines:
-    """Lines of a text, from 1, none longer than memory; those of a broken record can be given back."""
+    """Lines of a text, from 1, of bounded length; those of a broken record can be put back."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
         self._stream, self._back = stream, list[str]()
@@ -157,7 +157,7 @@ class _Lines:
         return line
 
     def peek(self) -> str:
-        """The next line that is not empty, and still to come; "" at the end."""
+        """The next non-empty line, without consuming it; "" at the end."""
         while True:
             line = self._back.pop() if self._back else self._read()
             if not line or line.strip("\r\n\ufeff \t"):
@@ -167,7 +167,7 @@ class _Lines:
             self.number += 1
 
     def give_back(self) -> None:
-        """Let all lines since `taken` was emptied come again, but the first."""
+        """Put back all lines since `taken` was emptied, except the first."""
         again = self.taken[1:]
         self._back += reversed(again)
         self.number -= len(again)
@@ -248,7 +248,7 @@ def _parquet_rows(file: pq.ParquetFile, name: str) -> Iterator[SheetRow]:
 
 
 def _workbook(stream: BinaryIO, name: str) -> Sheet:
-    """The first sheet of a workbook that holds anything; rows are numbered as the program shows them."""
+    """The first non-empty sheet of a workbook; rows are numbered as spreadsheet programs show them."""
     from python_calamine import CalamineError, CalamineWorkbook
 
     _check_unpacked(stream, name)

@@ -1,6 +1,6 @@
 """Which pictures a scan means: files, folders and globs of this machine, manifests, any fsspec URL, an SQL query.
 
-Everything is yielded one by one: nothing here grows with the backlog. The ledger sorts and removes doubles, on disk.
+Everything is yielded one by one: nothing here grows with the backlog. The ledger sorts and removes duplicates on disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUERY = "sql:"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An item and its place: the number of its source, and within a folder its path, within a manifest nothing."""
+    """An item and its sort key: the number of its source and, within a folder, its path."""
 
     source: int
     sort_by: str
@@ -38,7 +38,7 @@ class Finding:
     """How sources are listed.
 
     database: SQLAlchemy URL of "sql:" sources.  goods: goods category of pictures whose sheet gives none.  sheet: how
-    CSV sheets are written, where it is not to be guessed.  reader: reads first bytes and sheets.  on_sheet: told how
+    CSV sheets are written, if not to be guessed.  reader: reads first bytes and sheets.  on_sheet: told how
     each sheet is read.
     """
 
@@ -51,12 +51,12 @@ class Finding:
 
 
 def find_items(sources: Iterable[str], finding: Finding | None = None) -> Iterator[Found | Skipped]:
-    """Every picture of the sources, and whatever else they hold with the reason why it is not taken.
+    """Every picture of the sources, and everything else in them with the reason why it is left out.
 
-    In the order given; folders, globs and prefixes are to be sorted by `sort_by`. A file or object named outright, or
-    matched by a glob, is taken whatever it is; inside folders and prefixes its name or its first bytes decide. A named
-    file or URL that ends like a sheet is a manifest; "sql:SELECT ..." runs on the database.
-    Raises UsageError naming a source that holds no picture or cannot be read at all.
+    In the order given; entries of folders, globs and prefixes are to be sorted by `sort_by`. A file or object that is
+    named or matched by a glob is included whatever it is; inside folders and prefixes its name or first bytes decide. A
+    named file or URL that ends like a sheet is a manifest; "sql:SELECT ..." runs on the database.
+    Raises UsageError naming a source that has no picture or cannot be read at all.
     """
     finding = finding or Finding()
     for number, source in enumerate(sources):
@@ -77,7 +77,7 @@ def find_items(sources: Iterable[str], finding: Finding | None = None) -> Iterat
 def _expand(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
     if source.startswith(QUERY):
         if not finding.database:
-            raise UsageError("a query needs --database, the SQLAlchemy URL it is run on")
+            raise UsageError("a query needs --database, the SQLAlchemy URL to run it on")
         with closing(read_query(finding.database, source.removeprefix(QUERY))) as items:  # type: ignore[type-var]
             yield from (("", item) for item in items)
     elif is_url(source):
@@ -135,9 +135,9 @@ def _expand_s3(system: object, source: str, finding: Finding) -> Iterator[tuple[
     except PermissionError:
         if not meant:
             raise
-        listed = False  # who may not list may still read
+        listed = False  # without the right to list one may still read
     if meant and not listed:
-        yield _entry(source)  # named outright; where it is not there, its row says so
+        yield _entry(source)  # named explicitly; if it is missing, its row says so
 
 
 def _taken(objects: Iterable[StoredObject], finding: Finding) -> Iterator[tuple[str, Listed]]:
@@ -145,7 +145,7 @@ def _taken(objects: Iterable[StoredObject], finding: Finding) -> Iterator[tuple[
 
 
 def _entry(entry: Entry) -> tuple[str, Listed]:
-    """With the path that the ledger sorts it by."""
+    """The entry with the path that the ledger sorts by."""
     return (entry.path, entry) if isinstance(entry, Skipped) else (entry, Item(entry))
 
 

@@ -1,4 +1,4 @@
-"""What a scan found, counted while rows go by; memory does not grow with the backlog."""
+"""What a scan found, counted row by row; memory does not grow with the backlog."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ BINS = 20  # of the score histograms
 
 @dataclass(frozen=True, slots=True)
 class ScanSummary:
-    """What a scan found. by_category counts reasons that ask for an action; histograms hold 20 equal bins from 0 to 1.
+    """What a scan found. by_category counts reasons that call for an action; histograms hold 20 equal bins from 0 to 1.
 
-    by_reason: pictures per code of a reason, comparisons and banks included.  skipped: what the listing did not take,
-    per reason; its entries stand in skipped.csv.
+    by_reason: pictures per code of a reason, comparisons and banks included.  skipped: what the listing left out,
+    per reason; its entries are in skipped.csv.
 
     resumed: rows taken over from an earlier, interrupted run.  known: pictures whose bytes were scored before.
-    worst: gravest action first, then the highest score.  groups: near-duplicates among pictures that ask for an action.
+    worst: gravest action first, then the highest score.  groups: near-duplicates among pictures that need an action.
     by_goods, by_seller: those with the most such pictures first; at most 200 each.
-    job_id: "" where the job is not kept.  engine: "local" or "ray"; workers: processes at work.
+    job_id: "" if the job is not kept.  engine: "local" or "ray"; workers: processes at work.
     """
 
     pictures: int
@@ -61,7 +61,7 @@ class ScanSummary:
 
     @property
     def pictures_per_second(self) -> float:
-        """Pictures screened in this run a second, wall clock."""
+        """Pictures screened per second of this run."""
         return (self.pictures - self.resumed) / max(self.seconds, 1e-9)
 
 
@@ -116,7 +116,7 @@ class Tally:
         return {**self._actions, "error": sum(self._errors.values()), "known": self.known}
 
     def reasons(self) -> dict[str, int]:
-        """Pictures per code of a reason, the most first."""
+        """Pictures per reason code, most first."""
         return dict(self._reasons.most_common())
 
     def summary(self) -> ScanSummary:

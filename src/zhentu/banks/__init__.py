@@ -1,1 +1,1 @@
-"""Pictures that are known: bad, allowed, or a brand's own; found again by their bytes or their look."""
+"""Known pictures (bad, allowed, or a brand's own), recognised by their bytes or their look."""

@@ -1,4 +1,4 @@
-"""The banks as a process uses them: asked in memory, changed in the database, fresh within a minute everywhere."""
+"""The banks as a process uses them: looked up in memory, changed in the database, in step within a minute."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from zhentu.errors import StoreError
 from zhentu.types import BankHit, BankKind, Fingerprint, Listing, Signal
 
 _log = logging.getLogger(__name__)
-_SEEN = 20_000  # fingerprints that wait for the next refresh; while the database is down the oldest are forgotten
+_SEEN = 20_000  # fingerprints waiting for the next refresh; while the database is down the oldest are dropped
 _REFRESH_S = (15.0, 45.0)  # drawn anew each time, so that a hundred gates do not ask the database at once
 
-HOW = {  # what stands in BankHit.note, and so in a record's evidence
+HOW = {  # for BankHit.note, and so for a record's evidence
     MatchKind.EXACT: "the same file",
     MatchKind.NEAR: "plain copy: shape and colours agree",
     MatchKind.ALTERED: "altered copy: the shape agrees, the colours do not",
@@ -34,7 +34,7 @@ HOW = {  # what stands in BankHit.note, and so in a record's evidence
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What an entry would have hit among pictures seen. examples: sha256 of the nearest, at most 50."""
+    """What an entry would have matched among pictures seen. examples: sha256 of the nearest, at most 50."""
 
     looked_at: int
     exact: int
@@ -47,7 +47,7 @@ class DryRun:
 class Banks:
     """All banks; a BankPort. Lookups never touch the database, except for the words of a hit.
 
-    clock: seconds since 1970. Several threads may ask at once. Raises StoreError when the banks cannot be loaded.
+    clock: seconds since 1970. Several threads may ask at once. Raises StoreError if the banks cannot be loaded.
     """
 
     def __init__(self, store: BankStore, clock: Callable[[], float] = time.time) -> None:
@@ -67,7 +67,7 @@ class Banks:
         return tuple(each for each in found if not (seller_id and seller_id in each.bank.owners))
 
     def lookup(self, fingerprint: Fingerprint, listing: Listing) -> tuple[BankHit, ...]:
-        """The same in the words of a BankPort; needs no database, which may be down while the gate goes on.
+        """The same as a BankPort; needs no database, so the gate keeps working while it is down.
 
         The fingerprint is kept, at the next refresh, for dry runs and near-duplicate groups.
         """
@@ -75,12 +75,12 @@ class Banks:
         return self.hits(fingerprint, listing.seller)
 
     def hits(self, fingerprint: Fingerprint, seller_id: str = "") -> tuple[BankHit, ...]:
-        """What `lookup` says, without keeping the fingerprint."""
+        """The same as `lookup`, without keeping the fingerprint."""
         return tuple(self._hit(match) for match in self.match(fingerprint, seller_id))
 
     @property
     def version(self) -> str:
-        """Another text after every change of the banks."""
+        """A text that differs after every change of the banks."""
         return str(self._snapshot.revision)
 
     def put_bank(self, bank: Bank, by: str) -> None:
@@ -89,7 +89,7 @@ class Banks:
         self.refresh()
 
     def add(self, bank: str, entries: list[NewEntry], by: str) -> tuple[int, ...]:
-        """Add entries that the bank does not hold yet; their ids. Raises UsageError."""
+        """Add entries that the bank does not hold yet; returns their ids. Raises UsageError."""
         added = self.store.add(bank, entries, by)
         self.refresh()
         return added
@@ -104,7 +104,7 @@ class Banks:
         return self._snapshot.state()
 
     def refresh(self) -> bool:
-        """Take over what changed in the database; True when something did. Lookups go on meanwhile."""
+        """Load changes from the database; True if there were any. Lookups continue meanwhile."""
         with self._changing:
             self._keep_seen()
             old = self._snapshot
@@ -121,7 +121,7 @@ class Banks:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the background refresh, and keep what was seen."""
+        """End the background refresh, and store the fingerprints seen."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -132,7 +132,7 @@ class Banks:
             _log.warning("fingerprints of the last pictures were not kept: %s", error)
 
     def dry_run(self, entry: NewEntry, bank: Bank) -> DryRun:
-        """What an entry would hit among the pictures seen, under a bank's settings (its enabled ratio left out)."""
+        """What an entry would match among the pictures seen, under a bank's settings (except its enabled ratio)."""
         self.refresh()
         counts = dict.fromkeys(MatchKind, 0)
         looked_at, examples = 0, []
@@ -155,7 +155,7 @@ class Banks:
     def _hit(self, match: Match) -> BankHit:
         try:
             entry = self.store.entry(match.entry_id).entry
-        except StoreError:  # the match stands without its words
+        except StoreError:  # the match counts without its note
             entry = NewEntry(sha256="0" * 64)
         words = [HOW[match.how]]
         if match.colour_distance is not None:

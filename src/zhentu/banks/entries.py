@@ -1,4 +1,4 @@
-"""What a bank holds and what a match says, as frozen values."""
+"""What banks hold and what matches say, as frozen values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zhentu.errors import UsageError
 from zhentu.sampling import Purpose, place_of
 from zhentu.types import LEAST_QUALITY, BankKind, Fingerprint
 
-COLOUR_LIMIT = 0.15  # recompressed and resized copies stay below 0.05, recoloured goods lie above 0.25
+COLOUR_LIMIT = 0.15  # recompressed and resized copies stay below 0.05, recoloured goods are above 0.25
 
 
 class MatchKind(StrEnum):
@@ -21,15 +21,15 @@ class MatchKind(StrEnum):
     EXACT = "exact"  # the same bytes (sha256)
     NEAR = "near"  # PDQ, and the colours agree: a plain copy
     ALTERED = "altered"  # PDQ, and the colours differ: an altered copy; brand originals only
-    UNCONFIRMED = "unconfirmed"  # PDQ alone, because the entry came without colours: never ground for a block
+    UNCONFIRMED = "unconfirmed"  # PDQ alone, because the entry came without colours: never grounds for a block
 
 
 @dataclass(frozen=True, slots=True)
 class Bank:
     """One bank. Raises UsageError, with every problem, when a value is out of range.
 
-    threshold: most bits in which PDQ may differ, 0..31.  colour_limit: most colour distance of a near match, 0..1.
-    enabled_ratio: share of pictures the bank is asked about, 0..1, for staged roll-out; stable per picture.
+    threshold: at most this many PDQ bits may differ, 0..31.  colour_limit: largest colour distance of a near match,
+    0..1. enabled_ratio: share of pictures looked up in the bank, 0..1, for a staged roll-out; stable per picture.
     brand: whose originals it holds.  owners: sellers who may use them.
     """
 
@@ -57,16 +57,16 @@ class Bank:
             raise UsageError("bank: " + "; ".join(problems))
 
     def asks(self, sha256: str) -> bool:
-        """Whether this bank is asked about the picture, under its enabled ratio; the same answer every time."""
+        """Whether the picture is looked up in this bank, by its enabled ratio; the same answer every time."""
         return place_of(sha256, Purpose.BANK, self.name) < self.enabled_ratio
 
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """An entry to be added: a sha256, a PDQ, or both. Raises UsageError when it can match nothing or is malformed.
+    """An entry to be added: a sha256, a PDQ, or both. Raises UsageError if it can match nothing or is malformed.
 
     pdq: 32 bytes or empty.  colour: 48 bytes or empty; without it a near match stays unconfirmed.
-    source: who says so, e.g. "review", "appeal", "import:partner.csv".  expires_at: None = never.
+    source: where it comes from, e.g. "review", "appeal", "import:partner.csv".  expires_at: None = never.
     """
 
     sha256: str = ""
@@ -105,7 +105,7 @@ class NewEntry:
         note: str = "",
         expires_at: datetime | None = None,
     ) -> NewEntry:
-        """The entry of a picture; its look is left out when the quality is too low to compare."""
+        """The entry of a picture, without its look if the quality is too low to compare."""
         look = fingerprint.usable
         return NewEntry(
             fingerprint.sha256,
@@ -135,7 +135,7 @@ class Entry:
 class Match:
     """One entry that a picture matches.
 
-    distance: PDQ bits that differ, 0 for an exact match.  colour_distance: 0..1, None where it could not be measured.
+    distance: PDQ bits that differ, 0 for an exact match.  colour_distance: 0..1, None if it could not be measured.
     """
 
     bank: Bank

@@ -1,7 +1,7 @@
-"""Banks as CSV, in the form hash-sharing tools use: one signal a line, `signal_type,signal_str,collab,category,tags`.
+"""Banks as CSV, in the form hash-sharing tools use: one signal per line, `signal_type,signal_str,collab,category,tags`.
 
 That is what `threatexchange dataset --csv` writes. zhentu's own columns follow; they are optional when reading, and
-with them an export read again gives the same bank. Lines that belong to one entry carry the same `entry`.
+with them an imported export gives the same bank. Lines that belong to one entry carry the same `entry`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _KINDS = ("sha256", "pdq")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A line that was not taken. line: counted from 1, the header is line 1."""
+    """A line that was not imported. line: counted from 1, the header is line 1."""
 
     line: int
     what: str
 
 
 def write_entries(stream: TextIO, bank: Bank, entries: Iterable[Entry]) -> int:
-    """Write entries of a bank; the number of entries written."""
+    """Write entries of a bank; returns the number of entries written."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     count = 0
@@ -47,9 +47,9 @@ def write_entries(stream: TextIO, bank: Bank, entries: Iterable[Entry]) -> int:
 
 
 def read_entries(stream: TextIO, source: str) -> tuple[list[NewEntry], list[Problem]]:
-    """Entries of a CSV and the lines that could not be taken, each with what is wrong.
+    """Entries of a CSV and the lines that could not be imported, each with what is wrong.
 
-    source: what an entry's source becomes where its line has no tags. Raises UsageError when the header is none.
+    source: the source of entries whose line has no tags. Raises UsageError if there is no valid header.
     """
     reader = csv.DictReader(stream)
     merged: dict[str, NewEntry] = {}

@@ -1,4 +1,4 @@
-"""Fingerprints of a picture: sha256 of its bytes, PDQ of its look, and a colour signature, which PDQ cannot see.
+"""Fingerprints of a picture: sha256 of its bytes, PDQ of its look, and a colour signature: PDQ is blind to colour.
 
 PDQ is computed here after the published description (Meta, "The TMK+PDQF video-hashing algorithm and the PDQ
 image-hashing algorithm", 2019): `pdqhash` ships no wheels and would need a compiler on every machine. The oracle test
@@ -40,7 +40,7 @@ def pdq_hash(rgb: npt.NDArray[np.uint8]) -> tuple[bytes, int]:
         luma = cv2.transform(rgb.astype(np.float32), _LUMA.reshape(1, 3)).reshape(height, width)
     else:  # whole grey levels: the mean over at least 25 pixels that follows hides the rounding
         luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    # Filtering and decimation are linear and separable: a few weights a side do both at once.
+    # Filtering and decimation are linear and separable: a few weights per axis do both at once.
     small = luma.astype(np.float32) if (height, width) == (_SIDE, _SIDE) else _reduce(_reduce(luma).T).T
     frequencies = _dct() @ small @ _dct().T
     bits = frequencies.ravel()[::-1] > _median(frequencies)
@@ -59,7 +59,7 @@ def colour_signature(rgb: npt.NDArray[np.uint8]) -> bytes:
 
 
 def colour_distance(one: bytes, other: bytes) -> float:
-    """How far two colour signatures lie apart: of the cells' distances in sRGB the largest, 0 same, 1 black to white.
+    """Distance of two colour signatures: the largest of the cells' distances in sRGB, 0 same, 1 black to white.
 
     The largest, not the mean: goods recoloured in the middle of a white ground must not hide behind the ground.
     """
@@ -77,7 +77,7 @@ def _reduce(luma: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
 
 @lru_cache(maxsize=256)
 def _tents(length: int) -> tuple[tuple[int, npt.NDArray[np.float32]], ...]:
-    """Per cell its first pixel and weights: two box filters, cut at the edges, read at the centres of 64 cells."""
+    """For each cell its first pixel and weights: two box filters, cut at the edges, read at the centres of 64 cells."""
     window = (length + 2 * _SIDE - 1) // (2 * _SIDE)
     after = (window + 2) // 2
 

@@ -20,7 +20,7 @@ _FLIPS = np.concatenate([np.zeros(1, np.uint16), np.left_shift(np.uint16(1), np.
 class HashIndex:
     """Immutable; built in under a second per million hashes; safe to read from several threads.
 
-    hashes: uint8 array (n, 32).  Memory: 32 bytes a hash, 64 bytes a hash of places in buckets, and 4 MiB.
+    hashes: uint8 array (n, 32).  Memory: 32 bytes per hash, 64 bytes per hash for its places in buckets, and 4 MiB.
     """
 
     def __init__(self, hashes: npt.NDArray[np.uint8]) -> None:
@@ -45,7 +45,7 @@ class HashIndex:
     def within(self, pdq: bytes, distance: int = MATCH_DISTANCE) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
         """Places of all hashes at most `distance` bits away, nearest first, and their distances.
 
-        Raises ValueError for a distance above 31: the buckets promise nothing beyond.
+        Raises ValueError for a distance above 31, which the buckets do not cover.
         """
         if not 0 <= distance <= MATCH_DISTANCE:
             raise ValueError(f"distance {distance} is outside 0..{MATCH_DISTANCE}")

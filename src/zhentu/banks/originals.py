@@ -1,4 +1,4 @@
-"""Brands' own pictures, kept so that a copy can be shown beside and compared with what it was made from."""
+"""Brands' own pictures, kept so that a copy can be shown beside, and compared with, what it was made from."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _QUALITY = 90
 
 
 def add_picture(banks: Banks, bank: str, picture: Picture, by: str, entry: NewEntry | None = None) -> tuple[int, ...]:
-    """Add a picture to a bank, its entry as `entry` says (default: made from the picture alone); ids of what was added.
+    """Add a picture to a bank, its entry as `entry` says (default: made from the picture alone); returns the ids added.
 
-    Only a brand's own pictures are kept, encoded anew; of others a bank holds fingerprints. Raises UsageError.
+    Only a brand's own pictures are kept, re-encoded; other banks hold only fingerprints. Raises UsageError.
     """
     added = banks.add(bank, [entry or NewEntry.of(fingerprint_of(picture), by)], by)
     if added and banks.store.bank(bank).kind is BankKind.BRAND_ORIGINAL:
@@ -31,7 +31,7 @@ def add_picture(banks: Banks, bank: str, picture: Picture, by: str, entry: NewEn
 
 
 def original(store: BankStore, entry_id: int) -> bytes:
-    """The JPEG of a brand original. Raises PictureNotFound where only its hash was registered."""
+    """The JPEG of a brand original. Raises PictureNotFound if only its hash was registered."""
     with store.database.begin() as connection:
         query = select(bank_pictures.c.jpeg).where(bank_pictures.c.entry_id == entry_id)
         jpeg = connection.execute(query).scalar()

@@ -6,7 +6,7 @@ from sqlalchemy import Column, DateTime, Float, Index, Integer, LargeBinary, Str
 
 from zhentu.record.schema import metadata
 
-# One row. Every write raises it first, which puts writers in line: rows become visible in the order of revisions.
+# One row. Every write increments it first, which serialises writers: rows become visible in the order of revisions.
 bank_revision = Table(
     "bank_revision",
     metadata,
@@ -23,7 +23,7 @@ banks = Table(
     Column("colour_limit", Float, nullable=False),
     Column("enabled_ratio", Float, nullable=False),
     Column("brand", Text, nullable=False),
-    Column("owners", Text, nullable=False),  # seller ids, one a line
+    Column("owners", Text, nullable=False),  # seller ids, one per line
     Column("note", Text, nullable=False),
 )
 
@@ -49,7 +49,7 @@ bank_entries = Table(
     Index("bank_entries_by_pdq", "bank", "pdq"),
 )
 
-# Brands' own pictures, encoded anew: what a copy is shown and compared with.
+# Brands' own pictures, re-encoded: what a copy is shown and compared with.
 bank_pictures = Table(
     "bank_pictures",
     metadata,
@@ -57,7 +57,7 @@ bank_pictures = Table(
     Column("jpeg", LargeBinary, nullable=False),
 )
 
-# Fingerprints of pictures seen: what a dry run looks through, and what near-duplicate groups are made of.
+# Fingerprints of pictures seen: for dry runs and near-duplicate groups.
 prints = Table(
     "prints",
     metadata,

@@ -1,4 +1,4 @@
-"""All banks in memory as columns, immutable: matched by many threads while the next one is being made."""
+"""All banks in memory as immutable columns, matched by many threads while the next snapshot is being made."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ class Columns:
 
 
 class Snapshot:
-    """The banks as they stood at a revision.
+    """The banks as of a revision.
 
-    Most entries stand in an index; those added since stand in a short tail, and those removed since are dead.
+    Most entries are in an index; those added later are in a short tail, and those removed later are marked dead.
     """
 
     def __init__(self, banks: Mapping[str, Bank], names: tuple[str, ...], columns: Columns, revision: int) -> None:
@@ -89,7 +89,7 @@ class Snapshot:
     def updated(
         self, banks: Mapping[str, Bank], names: tuple[str, ...], changed: Columns, gone: set[int], revision: int
     ) -> Snapshot:
-        """A snapshot with `changed` rows added or replaced and `gone` entry ids removed; this one stays as it is."""
+        """A snapshot with `changed` rows added or replaced and `gone` entry ids removed; this one is unchanged."""
         touched = np.fromiter(gone | set(changed.entry_id.tolist()), np.int64)
         tail = self._tail.only(~np.isin(self._tail.entry_id, touched)).plus(changed)
         alive = self._alive & ~np.isin(self._main.entry_id, touched)
@@ -151,12 +151,12 @@ class Snapshot:
                 apart = colour_distance(bytes(columns.colour[place]), fingerprint.colour)
                 how = MatchKind.NEAR if apart <= bank.colour_limit else MatchKind.ALTERED
             if how is MatchKind.ALTERED and bank.kind is not BankKind.BRAND_ORIGINAL:
-                continue  # the same shape in other colours is another picture
+                continue  # the same shape in different colours is a different picture
             found.append(Match(bank, int(columns.entry_id[place]), how, distance, apart))
         return found
 
     def _bank(self, columns: Columns, place: int, fingerprint: Fingerprint, at: float) -> Bank | None:
-        """The bank of a row, None where the row is not in force for this picture."""
+        """The bank of a row, None if the row is not in force for this picture."""
         bank = self.banks.get(self.names[columns.bank[place]])
         in_force = bank is not None and columns.expires[place] > at and bank.asks(fingerprint.sha256)
         return bank if in_force else None

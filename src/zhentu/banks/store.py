@@ -21,13 +21,13 @@ from zhentu.record import audit
 from zhentu.record.database import Database, aware, now
 from zhentu.types import BankKind, Fingerprint
 
-_CHUNK = 500  # entries a statement
-_PAGE = 50_000  # rows a fetch
+_CHUNK = 500  # entries per statement
+_PAGE = 50_000  # rows per fetch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Changes:
-    """What a snapshot must take over. gone: entries removed.  columns.bank counts places in `names`."""
+    """Changes that a snapshot must apply. gone: entries removed.  columns.bank counts places in `names`."""
 
     revision: int
     banks: dict[str, Bank]
@@ -43,7 +43,7 @@ class BankStore:
         self.database = database
 
     def put_bank(self, bank: Bank, by: str) -> None:
-        """Make a bank, or change its settings. Raises UsageError when that would change its kind."""
+        """Make a bank, or change its settings. Raises UsageError if that would change its kind."""
         columns = {
             "kind": bank.kind.value,
             "threshold": bank.threshold,
@@ -78,7 +78,7 @@ class BankStore:
         return found[name]
 
     def add(self, bank: str, entries: Sequence[NewEntry], by: str) -> tuple[int, ...]:
-        """Add entries; those the bank holds already are passed over. The ids of what was added, in order.
+        """Add entries; those the bank already holds are skipped. Returns the ids added, in order.
 
         All or none. Raises UsageError for an unknown bank.
         """
@@ -86,12 +86,12 @@ class BankStore:
             return add_entries(connection, bank, entries, by)
 
     def remove(self, entry_id: int, by: str) -> None:
-        """Take an entry out of force; its row stays. Raises UsageError when there is none in force."""
+        """Deactivate an entry; its row stays. Raises UsageError if there is none in force."""
         with self.database.begin() as connection:
             remove_entry(connection, entry_id, by)
 
     def entry(self, entry_id: int) -> Entry:
-        """One entry, also a removed one. Raises UsageError."""
+        """One entry, even a removed one. Raises UsageError."""
         with self.database.begin() as connection:
             row = connection.execute(select(bank_entries).where(bank_entries.c.entry_id == entry_id)).one_or_none()
         if row is None:
@@ -116,7 +116,7 @@ class BankStore:
             return int(connection.execute(select(bank_revision.c.revision)).scalar_one())
 
     def changes(self, since: int, names: tuple[str, ...] = ()) -> Changes:
-        """What changed after a revision, all when it is -1. names: of the snapshot, to be kept in their order."""
+        """What changed after a revision, everything if it is -1. names: of the snapshot, whose order is kept."""
         with self.database.begin() as connection:
             revision = int(connection.execute(select(bank_revision.c.revision)).scalar_one())
             found = _all_banks(connection)

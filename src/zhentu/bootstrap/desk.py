@@ -29,7 +29,7 @@ def build_desk(
     open_token: str = "",
     decoder: DecoderPort = IN_PROCESS,
 ) -> Desk:
-    """The review desk over a store. screener: gives the one in force, for heatmaps and comparisons.
+    """The review desk over a store. screener: returns the one in force, for heatmaps and comparisons.
 
     open_token: lets a browser in without a key, in open mode.  decoder: what decodes pictures here.
     """

@@ -15,7 +15,7 @@ from zhentu.settings import Settings
 def label_spec(settings: Settings, content_id: str = "", implicit: bool = True) -> LabelSpec:
     """How this platform labels. content_id: PropagateID; empty = made from it.  implicit: write the AIGC label.
 
-    Raises UsageError when label.propagator is not set, ConfigError when the signing key cannot be read.
+    Raises UsageError if label.propagator is not set, ConfigError if the signing key cannot be read.
     """
     return LabelSpec(
         propagator=settings.label.propagator,
@@ -47,7 +47,7 @@ def signing_key(settings: Settings) -> SigningKey | None:
 
 
 def read_trust_lists(settings: Settings) -> TrustLists:
-    """The C2PA trust lists, empty where none are configured. Raises ConfigError with every problem."""
+    """The C2PA trust lists, empty if none are configured. Raises ConfigError with every problem."""
     problems: list[str] = []
     anchors = _anchors(settings.c2pa.trust_anchors, problems) if settings.c2pa.trust_anchors else ""
     allowed = ""
@@ -68,7 +68,7 @@ def _anchors(path: Path, problems: list[str]) -> str:
     read = [_read(each, "c2pa.trust_anchors", problems).decode("utf-8", "replace") for each in files]
     if not problems:
         empty = [str(each) for each, text in zip(files, read, strict=True) if "BEGIN CERTIFICATE" not in text]
-        problems += [f"c2pa.trust_anchors: {each} holds no PEM certificate" for each in empty]
+        problems += [f"c2pa.trust_anchors: {each} contains no PEM certificate" for each in empty]
     return "\n".join(read)
 
 

@@ -34,8 +34,8 @@ def find_model(settings: Settings) -> tuple[ModelEntry, Path]:
 def accepted_models(settings: Settings, rescan_below: str = "") -> Mapping[str, ModelEntry]:
     """Models whose scores count as known, by the sha256 of their files.
 
-    They are the one in force, and with `rescan_below` those of the same name in the manifest from that version on.
-    Raises UsageError when it is no version.
+    They are the one in force and, with `rescan_below`, those of the same name in the manifest from that version on.
+    Raises UsageError if it is not a version.
     """
     entry, folder = find_model(settings)
     try:
@@ -46,7 +46,7 @@ def accepted_models(settings: Settings, rescan_below: str = "") -> Mapping[str, 
 
 
 def build_comparer(settings: Settings, threads: int = 1) -> Comparer | None:
-    """The comparison in force with its goods finder, None where the models hold none. Both load when first asked."""
+    """The comparison in force with its goods finder, None if the models hold none. Both load when first asked."""
     folder = settings.models.dir or models_folder()
     manifest = Manifest.load(folder)
     if manifest.comparer is None or manifest.finder is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def main() -> None:
-    """Run a command. Loaded only then: worker processes import this module too, to find their own."""
+    """Run a command. The commands are imported only here, because worker processes import this module, too."""
     from zhentu.cli.app import main as run
 
     run()

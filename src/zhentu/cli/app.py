@@ -1,6 +1,6 @@
 """`zhentu`: the commands and what their exit codes mean.
 
-0 fine, 1 something was blocked or failed where asked to say so, 2 usage, 3 unreachable dependency, 130 interrupted.
+0 fine, 1 something was blocked or failed and this was asked for, 2 usage, 3 unreachable dependency, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     config: Annotated[
-        Path | None, typer.Option(help="Settings file (YAML). The environment (ZHENTU_*) goes before it.")
+        Path | None, typer.Option(help="Settings file (YAML). The environment (ZHENTU_*) takes precedence.")
     ] = None,
     debug: Annotated[bool, typer.Option(help="Show tracebacks.", envvar="ZHENTU_DEBUG")] = False,
     version: Annotated[
@@ -89,7 +89,7 @@ def _root(
 
 
 def main() -> None:
-    """Run; turn every ZhentuError into one clear message and its exit code."""
+    """Run a command; turn every ZhentuError into one clear message and its exit code."""
     try:
         app()
     except ZhentuError as error:

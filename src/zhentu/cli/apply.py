@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 
 def apply(
     job: Annotated[str, typer.Argument(help="The job, see `zhentu jobs`.")],
-    enforce: Annotated[bool, typer.Option("--enforce", help="Do it; without, it is only planned and shown.")] = False,
+    enforce: Annotated[
+        bool, typer.Option("--enforce", help="Do it; without this option it is only planned and shown.")
+    ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take back everything that was done.")] = False,
     target: Annotated[
         str, typer.Option(help="Folder or fsspec URL of labelled copies; default: beside each picture.")
     ] = "",
     webhook: Annotated[
-        str, typer.Option(help="Tell this URL of every action, by the signed outbox; default: setting `webhook.url`.")
+        str,
+        typer.Option(
+            help="Report every action to this URL, through the signed outbox; default: setting `webhook.url`."
+        ),
     ] = "",
 ) -> None:
     """Turn a job's decisions into labelled copies, a take-down list, a review list and messages.
@@ -114,10 +119,10 @@ def _show(report: ApplyReport, job_id: str, planned: bool) -> None:
     if table.row_count:
         out.print(table)
     else:
-        out.print("no picture of this job asks for an action")
+        out.print("no picture of this job needs an action")
     if report.in_shadow:
         out.print(f"{report.in_shadow} of them are held back: the policy was in shadow mode when it decided")
     for path in report.lists:
         out.print(f"list: {path}", soft_wrap=True)
     if planned and table.row_count:
-        out.print(f"nothing was done yet; do it with: zhentu apply {job_id} --enforce", soft_wrap=True)
+        out.print(f"nothing has been done yet; do it with: zhentu apply {job_id} --enforce", soft_wrap=True)

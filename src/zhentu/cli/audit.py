@@ -17,11 +17,11 @@ audit_app = typer.Typer(help="The audit: append-only and hash-chained.", no_args
 
 @audit_app.command("verify")
 def verify(
-    expect: Annotated[str, typer.Option(help="A hash kept elsewhere that must stand in the chain.")] = "",
+    expect: Annotated[str, typer.Option(help="A hash kept elsewhere that must occur in the chain.")] = "",
 ) -> None:
-    """Compute every hash of the chain again; exit code 1 when an entry was changed or is missing.
+    """Recompute every hash of the chain; exit code 1 if an entry was changed or is missing.
 
-    Keep the printed hash somewhere else: a chain that was cut or written anew shows against it.
+    Keep the printed hash somewhere else: it reveals a chain that was cut or rewritten.
 
     Example: zhentu audit verify
     """

@@ -27,9 +27,11 @@ bank_app = typer.Typer(help="Banks of known pictures: known-bad, allowed, brand 
 
 BankName = Annotated[str, typer.Argument(help="The bank's name.")]
 Pictures = Annotated[list[Path], typer.Argument(help="Picture files.")]
-Threshold = Annotated[int | None, typer.Option(help="Most PDQ bits that may differ, 0 to 31 (default 31).")]
-Colour = Annotated[float | None, typer.Option(help="Most colour distance of a copy, 0 to 1 (default 0.15).")]
-Ratio = Annotated[float | None, typer.Option(help="Share of pictures the bank is asked about, 0 to 1 (default 1).")]
+Threshold = Annotated[int | None, typer.Option(help="At most this many PDQ bits may differ, 0 to 31 (default 31).")]
+Colour = Annotated[float | None, typer.Option(help="At most this colour distance for a copy, 0 to 1 (default 0.15).")]
+Ratio = Annotated[
+    float | None, typer.Option(help="Share of pictures that are looked up in the bank, 0 to 1 (default 1).")
+]
 Owner = Annotated[list[str] | None, typer.Option(help="A seller who may use the originals; may be repeated.")]
 Days = Annotated[float | None, typer.Option(help="Days until the entries expire; default: never.")]
 
@@ -70,10 +72,10 @@ def create(
 
     banks = _open()
     if name in banks.store.banks():
-        raise UsageError(f"there is a bank {name!r} already; change it with `zhentu bank set`")
+        raise UsageError(f"there is already a bank {name!r}; change it with `zhentu bank set`")
     bank = Bank(name, kind, brand=brand, owners=tuple(owner or ()), note=note)
     banks.put_bank(replace(bank, **_given(threshold, colour, ratio)), _who())  # type: ignore[arg-type]
-    say(f"bank {name} is made")
+    say(f"bank {name} was created")
 
 
 @bank_app.command("set")
@@ -87,7 +89,7 @@ def change(
     banks = _open()
     changed = _given(threshold, colour, ratio) | ({"owners": tuple(owner)} if owner else {})
     banks.put_bank(replace(banks.store.bank(name), **changed), _who())  # type: ignore[arg-type]
-    say(f"bank {name} is changed")
+    say(f"bank {name} was changed")
 
 
 @bank_app.command("add")
@@ -118,19 +120,19 @@ def add(
 
 @bank_app.command("remove")
 def remove(entry_id: Annotated[int, typer.Argument(help="The entry's number.")]) -> None:
-    """Take an entry out of force; who did so is kept.
+    """Take an entry out of force; who did so is recorded.
 
     Example: zhentu bank remove 17
     """
     _open().remove(entry_id, _who())
-    say(f"entry {entry_id} is out of force")
+    say(f"entry {entry_id} is no longer in force")
 
 
 @bank_app.command("lookup")
 def lookup(
-    pictures: Pictures, seller: Annotated[str, typer.Option(help="The seller who shows the picture.")] = ""
+    pictures: Pictures, seller: Annotated[str, typer.Option(help="The seller who uses the picture.")] = ""
 ) -> None:
-    """Say what pictures match.
+    """Show what pictures match in the banks.
 
     Example: zhentu bank lookup upload.jpg --seller shop-7
     """
@@ -150,7 +152,7 @@ def lookup(
 
 @bank_app.command("dry-run")
 def dry_run(name: BankName, pictures: Pictures) -> None:
-    """Say what entries would have hit among the pictures seen so far; nothing is added.
+    """Show what entries would have matched among the pictures seen so far; nothing is added.
 
     Example: zhentu bank dry-run bad forged.jpg
     """
@@ -172,11 +174,11 @@ def dry_run(name: BankName, pictures: Pictures) -> None:
 def import_csv(
     name: BankName,
     file: Annotated[Path, typer.Argument(help="CSV with at least signal_type and signal_str.")],
-    strict: Annotated[bool, typer.Option(help="Take nothing when a line is wrong.")] = False,
+    strict: Annotated[bool, typer.Option(help="Add nothing if a line is wrong.")] = False,
 ) -> None:
     """Add the hashes of a CSV, as `threatexchange dataset --csv` or `zhentu bank export` writes it.
 
-    Lines that cannot be taken are named on standard error; with --strict nothing is taken then.
+    Lines that cannot be read are named on standard error; with --strict nothing is added then.
 
     Example: zhentu bank import bad partner.csv
     """
@@ -192,7 +194,7 @@ def import_csv(
     if problems and strict:
         raise UsageError(f"{file}: {len(problems)} lines are wrong; nothing was added")
     added = _open().add(name, entries, _who())
-    say(f"added {len(added)} of {len(entries)} entries, {len(problems)} lines were not taken")
+    say(f"added {len(added)} of {len(entries)} entries, {len(problems)} lines were not added")
 
 
 @bank_app.command("export")
@@ -200,7 +202,7 @@ def export_csv(
     name: BankName,
     output: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
 ) -> None:
-    """Write a bank as CSV, one signal a line: signal_type, signal_str, collab, category, tags, then zhentu's columns.
+    """Write a bank as CSV, one signal per line: signal_type, signal_str, collab, category, tags, then zhentu's columns.
 
     Example: zhentu bank export bad --output bad.csv
     """

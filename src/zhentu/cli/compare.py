@@ -15,7 +15,7 @@ from zhentu.types import Answer, Comparison
 
 _SAID = {
     Answer.SAME: ("the same goods · 商品相符", "green"),
-    Answer.CANNOT_TELL: ("goods of which it cannot be told · 无法判断", "yellow"),
+    Answer.CANNOT_TELL: ("it cannot be told whether the goods are the same · 无法判断", "yellow"),
     Answer.DIFFERS: ("other goods · 商品不符", "red"),
 }
 
@@ -25,10 +25,10 @@ def compare(
     reference: Annotated[
         list[Path], typer.Option("--reference", "-r", help="A picture of the real goods; may be repeated.")
     ],
-    heatmap: Annotated[Path | None, typer.Option(help="Write a PNG of where nothing alike was found.")] = None,
+    heatmap: Annotated[Path | None, typer.Option(help="Write a PNG of where nothing similar was found.")] = None,
     reference_heatmap: Annotated[Path | None, typer.Option(help="The same over the closest reference.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
-    fail_on_mismatch: Annotated[bool, typer.Option(help="Exit with 1 when the goods look unlike.")] = False,
+    fail_on_mismatch: Annotated[bool, typer.Option(help="Exit with 1 if the goods look different.")] = False,
 ) -> None:
     """Compare a picture with pictures that are known to show the real goods.
 
@@ -55,7 +55,7 @@ def compare(
         heatmap.write_bytes(render(shown, found.difference))
     if reference_heatmap is not None:
         if found.reference_difference is None:
-            raise ModelError(f"{found.model} makes no map over the reference; leave --reference-heatmap out")
+            raise ModelError(f"{found.model} makes no map over the reference; leave out --reference-heatmap")
         reference_heatmap.write_bytes(render(references[place], found.reference_difference))
     unlike = found.score >= limit
     if json:
@@ -70,7 +70,7 @@ def compare(
         _say(out, picture, reference[place], found, limit)
         for path in (heatmap, reference_heatmap):
             if path is not None:
-                out.print(f"where nothing alike was found: {path}", soft_wrap=True)
+                out.print(f"where nothing similar was found: {path}", soft_wrap=True)
     if unlike and fail_on_mismatch:
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""`zhentu demo`: the sample pictures, what is true of each, and what was found."""
+"""`zhentu demo`: the sample pictures, the truth about each, and what was found."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _COLOURS = {
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the rows and the report go.")] = Path("zhentu-demo"),
 ) -> None:
-    """Scan the sample pictures shipped with zhentu, say of each whether it was found, and write a report.
+    """Scan the sample pictures shipped with zhentu, show which forgeries were found, and write a report.
 
     Example: zhentu demo
     """
@@ -75,7 +75,7 @@ def _judged(sample: Sample, row: ScanRow, limits: Mapping[Category, float | None
     scores = None if None in values else Scores(*values)
     limit = limits[Category.AI_GENERATED]
     by_score = scores is not None and limit is not None and scores.ai_generated >= limit
-    # A label is owed and no score asks for it: the file said so itself.
+    # A label is owed although no score asks for it: the file says so itself.
     return judge(sample.truth, Action(row.action), scores, limits, row.ai_state is not None and not by_score)
 
 
@@ -90,5 +90,5 @@ def _print(judged: list[tuple[Sample, ScanRow, Judgement]], out: Console) -> Non
     out.print(table)
     counts = Counter(found.found for *_, found in judged)
     told = ", ".join(f"{counts[each]} {each}" for each in _COLOURS if counts[each])
-    figures = "Figures on thousands of pictures stand in models/MODEL_CARD.md."
+    figures = "Figures on thousands of pictures are in models/MODEL_CARD.md."
     out.print(f"\n{len(judged)} samples: {told}. {figures}", soft_wrap=True)

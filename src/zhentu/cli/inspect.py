@@ -21,7 +21,7 @@ _BAR = 24  # characters of a full score bar
 def inspect(
     what: Annotated[str, typer.Argument(help="A picture file or a record id.", metavar="FILE|RECORD")],
     heatmap: Annotated[
-        Path | None, typer.Option(help="Where the heatmap PNG of a file goes; default: beside where you are.")
+        Path | None, typer.Option(help="Where to write the heatmap PNG of a file; default: the current folder.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the whole record as JSON instead.")] = False,
 ) -> None:
@@ -50,7 +50,7 @@ def _screened(path: Path, heatmap: Path | None) -> Record:
     settings = load_settings()
     screener = build_screener(settings)
     payload = read_file(path, screener.limits)
-    with open_database(settings) as database:  # the banks are asked as a scan asks them
+    with open_database(settings) as database:  # the banks are consulted as in a scan
         screener = replace(screener, bank=Banks(BankStore(database)))
         screening = screener.screen(Inquiry.of(payload, str(path), with_heatmaps=True))
     verdict = screening.record.verdict

@@ -1,4 +1,4 @@
-"""`zhentu jobs`: backlog scans, how far they are, and what came of them."""
+"""`zhentu jobs`: backlog scans, their progress and their outcomes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _ACTIONS = ("allow", "label", "review", "block", "error", "known")
 
 def jobs(
     job: Annotated[str, typer.Argument(help="Show one job and its unreadable pictures.")] = "",
-    most: Annotated[int, typer.Option(min=1, help="So many jobs at most, the newest first.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a job.")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Forget the job named; outputs and records stay.")] = False,
+    most: Annotated[int, typer.Option(min=1, help="At most this many jobs, the newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per job.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Delete the named job; outputs and records stay.")] = False,
 ) -> None:
     """List backlog scans with state, counts and errors.
 
@@ -44,7 +44,7 @@ def jobs(
         found = [_seen(each) for each in found]
         if remove:
             if not job:
-                raise UsageError("--remove needs the job to forget")
+                raise UsageError("--remove needs the job to delete")
             _remove(found[0], table)
             return
     if as_json:
@@ -53,7 +53,7 @@ def jobs(
         return
     out = console()
     if not found:
-        out.print("no jobs yet; `zhentu scan ... --output ...` makes one")
+        out.print("no jobs yet; `zhentu scan ... --output ...` creates one")
         return
     out.print(_table(found))
     if job:
@@ -61,7 +61,7 @@ def jobs(
 
 
 def _seen(job: JobRecord) -> JobRecord:
-    """A job that was killed could not say so itself; its lock tells, on the machine it ran on."""
+    """A killed job cannot report it; its lock shows it, on the machine where it ran."""
     from zhentu.backlog.scan_job import is_running
     from zhentu.record.scan_jobs import JobRecord, JobState
 
@@ -105,7 +105,7 @@ def _show(job: JobRecord, console: Console) -> None:
     try:
         place = JobPlace.load(Path(job.folder))
     except UsageError:
-        console.print("its folder is gone, or on another machine")
+        console.print("its folder is gone or on another machine")
         return
     console.print(f"folder: {place.folder}\nparts: {place.parts}\noutput: {place.job.output}", soft_wrap=True)
     with closing(place.ledger(looking=True)) as ledger:
@@ -115,7 +115,7 @@ def _show(job: JobRecord, console: Console) -> None:
                 console.print(f"{row.error}: {row.path}: {row.detail}", soft_wrap=True, markup=False)
                 shown += 1
             if shown == 50:
-                console.print("... the others stand in quarantine.csv")
+                console.print("... the others are in quarantine.csv")
                 break
 
 

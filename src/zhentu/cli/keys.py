@@ -1,4 +1,4 @@
-"""`zhentu keys`: who may ask the gate."""
+"""`zhentu keys`: who may use the gate."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def create(
     tenant: Annotated[
         str,
         typer.Option(
-            help="Whose rows it writes and reads; others than `default` need the setting `gate.single_tenant=false`."
+            help="Whose rows it writes and reads; any but `default` needs the setting `gate.single_tenant=false`."
         ),
     ] = DEFAULT_TENANT,
     rate: Annotated[
         float | None, typer.Option(min=0, help="Requests a second; 0 = no limit, default: setting `gate.rate_per_s`.")
     ] = None,
 ) -> None:
-    """Make a key. It is printed once, to standard output, and cannot be shown again.
+    """Create a key. It is printed once, to standard output, and cannot be shown again.
 
     Example: zhentu keys create upload-pipeline --role screen
     """
@@ -89,8 +89,8 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, see `zhentu
 
 
 def _actor() -> str:
-    """Who sits at this command, for the audit."""
+    """Who runs this command, for the audit."""
     try:
         return f"cli:{getpass.getuser()}"
-    except (OSError, KeyError):  # a container's user need not have a name
+    except (OSError, KeyError):  # a container's user may have no name
         return "cli"

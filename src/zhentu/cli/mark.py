@@ -21,7 +21,7 @@ _COLUMNS = ("path", "ai_state", "applied")
 
 
 class State(StrEnum):
-    """What the labels are to say; auto asks the file, its uploader's declaration and the model."""
+    """What the labels are to say; auto decides by the file, its uploader's declaration and the model."""
 
     AUTO = "auto"
     IS = "is"
@@ -33,7 +33,7 @@ class State(StrEnum):
 class _Job:
     path: Path
     target: Path
-    state: AiState | None  # None: to be found out
+    state: AiState | None  # None: to be determined
 
 
 def mark(
@@ -48,7 +48,7 @@ def mark(
         bool, typer.Option("--rows", help="Label the pictures of a scan's output by its ai_state.")
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Write nothing; say what labels the pictures carry.")
+        bool, typer.Option("--verify", help="Write nothing; report what labels the pictures carry.")
     ] = False,
     propagator: Annotated[
         str | None, typer.Option(help="The platform's code; default: setting `label.propagator`.")
@@ -56,11 +56,11 @@ def mark(
     language: Annotated[LabelLanguage | None, typer.Option(help="Words of the visible label.")] = None,
     visible: Annotated[bool | None, typer.Option("--visible/--no-visible", help="Paint the visible label.")] = None,
     implicit: Annotated[bool, typer.Option("--implicit/--no-implicit", help="Write the AIGC label.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a picture.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per picture.")] = False,
 ) -> None:
     """Label pictures as AI-made: visibly and in their metadata, or verify their labels.
 
-    Pictures that owe no label are left out. Marking a labelled picture again changes nothing. Exit code 1 when a
+    Pictures that need no label are left out. Marking a labelled picture again changes nothing. Exit code 1 if a
     picture could not be labelled, or, with --verify, does not conform.
 
     Example: zhentu mark picture.jpg --state is --propagator PLATFORM-CODE
@@ -173,7 +173,7 @@ def _jobs(sources: list[str], output: Path, state: State, rows: bool) -> Iterato
 
 
 def _rows(source: Path) -> Iterator[tuple[Path, AiState]]:
-    """Pictures of a scan's output that owe a label in force, with their state. Raises UsageError."""
+    """Pictures of a scan's output that need a label in force, with their state. Raises UsageError."""
     from zhentu.backlog.outputs import read_columns
 
     named = ((Path(row["path"]), str(row["ai_state"]), row["applied"]) for row in read_columns(source, _COLUMNS))
@@ -182,7 +182,7 @@ def _rows(source: Path) -> Iterator[tuple[Path, AiState]]:
 
 
 def _distinct(jobs: Iterator[_Job]) -> list[_Job]:
-    """All jobs. Raises UsageError when two pictures would be written to the same place."""
+    """All jobs. Raises UsageError if two pictures would be written to the same place."""
     by_target: dict[Path, _Job] = {}
     for job in jobs:
         other = by_target.setdefault(job.target, job)

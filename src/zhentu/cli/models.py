@@ -1,4 +1,4 @@
-"""`zhentu model` and `zhentu doctor`: what is installed, and whether it is sound."""
+"""`zhentu model` and `zhentu doctor`: what is installed, and whether it works."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def use_model(
 
 @model_app.command("rollback")
 def roll_back_model() -> None:
-    """Put the model in force again that was before the present one.
+    """Go back to the model that was in force before the present one.
 
     Example: zhentu model rollback
     """
@@ -97,9 +97,9 @@ def set_reference(
         typer.Option(help="NAME@VERSION to set it for; default: the rows' own. May be repeated."),
     ] = None,
 ) -> None:
-    """Take these scores as what is normal: drift (`zhentu doctor`, the gate's metric) is measured against them.
+    """Set these scores as the reference: drift (`zhentu doctor`, the gate's metric) is measured against them.
 
-    The rows must have been scanned under the policy in force: its prior is taken out of the scores again.
+    The rows must have been scanned under the policy in force: its prior is removed from the scores.
 
     Example: zhentu model reference rows.csv
     """
@@ -124,7 +124,7 @@ def set_reference(
     reference = references_of([_own_scores(manifest, row, prior) for row in scored])
     models = tuple(replace(each, reference=reference) if str(each.ref) in chosen else each for each in manifest.models)
     path = replace(manifest, models=models).save(folder)
-    say(f"{len(scored)} pictures are the reference of {', '.join(sorted(chosen))} in {path}")
+    say(f"{len(scored)} pictures are now the reference of {', '.join(sorted(chosen))} in {path}")
 
 
 def _own_scores(manifest: Manifest, row: Mapping[str, Any], prior: Mapping[Category, float]) -> list[float]:
@@ -171,7 +171,7 @@ def _advice(settings: Settings, best: Timing) -> str:
 
 
 def doctor() -> None:
-    """Check everything zhentu needs; exit code 3 when something is not usable.
+    """Check everything zhentu needs; exit code 3 if something is unusable.
 
     Example: zhentu doctor
     """
@@ -230,14 +230,14 @@ def _labels_sound(settings: Settings) -> str:
 
     build_notices(settings)
     signs = "signs C2PA anew" if signing_key(settings) else "no C2PA key"
-    anchors = "trust list given" if read_trust_lists(settings).given else "every valid C2PA signer is believed"
+    anchors = "trust list given" if read_trust_lists(settings).given else "every valid C2PA signer is trusted"
     rows = f"{len(read_generators(settings).traces)} kinds of generator traces"
     named = settings.label.propagator or "not set (label.propagator)"
     return f"propagator {named}, {signs}, {anchors}, {rows}, notices load"
 
 
 def _drift(settings: Settings) -> str:
-    """Population stability index of the latest recorded scores against the model's reference, the worst output."""
+    """Population stability index of the latest recorded scores against the model's reference, for the worst output."""
     from zhentu.bootstrap.models import find_model
     from zhentu.bootstrap.stores import build_store
     from zhentu.detect.drift import LEAST, ScoreWindow

@@ -1,4 +1,4 @@
-"""`zhentu policy`: is it sound, what does it stand for, and which thresholds fit one's own pictures."""
+"""`zhentu policy`: check it, show what it means, and find thresholds that fit your own pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zhentu.screen import ComparerPort
     from zhentu.types import Scores
 
-policy_app = typer.Typer(help="The policy that decides.", no_args_is_help=True)
+policy_app = typer.Typer(help="The policy that decides about pictures.", no_args_is_help=True)
 
 
 @policy_app.command("check")
@@ -67,15 +67,15 @@ def show_policy(
 def fit_policy(
     pictures: Annotated[list[str], typer.Argument(help="Genuine pictures of your own: files, folders or globs.")],
     review: Annotated[
-        float, typer.Option(help="Wished share of genuine pictures sent to review, of all four categories together.")
+        float, typer.Option(help="Target share of genuine pictures sent to review, for all four categories together.")
     ] = 0.005,
-    label: Annotated[float, typer.Option(help="Wished share of genuine pictures labelled as AI-made.")] = 0.01,
+    label: Annotated[float, typer.Option(help="Target share of genuine pictures labelled as AI-made.")] = 0.01,
     write: Annotated[
         Path | None,
-        typer.Option(help="Put the thresholds into this policy file; a new one starts from the one in force."),
+        typer.Option(help="Write the thresholds to this policy file; a new file starts from the policy in force."),
     ] = None,
 ) -> None:
-    """Choose thresholds for a wished rate of false alarms on your own genuine pictures. Changes nothing by itself.
+    """Choose thresholds for a target rate of false alarms on your own genuine pictures. Changes nothing by itself.
 
     Example: zhentu policy fit my-pictures/ --review 0.005 --label 0.01 --write policy.yaml
     """
@@ -89,7 +89,7 @@ def fit_policy(
     for action, wished in wishes.items():
         check_rate(action, wished)
     if write and not write.parent.is_dir():
-        raise UsageError(f"{write}: there is no folder {write.parent}; make it first")
+        raise UsageError(f"{write}: there is no folder {write.parent}; create it first")
     policy, base = in_force(settings, write if write and write.exists() else None)
     paths = find_pictures(pictures)
     entry, folder = find_model(settings)
@@ -116,7 +116,7 @@ def fit_policy(
 
 
 def in_force(settings: Settings, file: Path | None) -> tuple[Policy, Path]:
-    """The policy of a file, by default the one the settings name, and where it lies. Raises ConfigError."""
+    """The policy of a file, by default the one in the settings, and its path. Raises ConfigError."""
     from zhentu.decide.policy_file import default_policy_path, load_policy
 
     path = file or settings.policy_path or default_policy_path()
@@ -124,7 +124,7 @@ def in_force(settings: Settings, file: Path | None) -> tuple[Policy, Path]:
 
 
 def policy_sound(settings: Settings, file: Path | None) -> str:
-    """One line on a policy that is sound with the model in force. Raises ConfigError with every problem."""
+    """One line on a policy that is valid for the model in force. Raises ConfigError with every problem."""
     from zhentu.bootstrap.models import find_model
     from zhentu.decide.policy import unresolved
 
@@ -133,7 +133,7 @@ def policy_sound(settings: Settings, file: Path | None) -> str:
     problems = unresolved(policy, entry.thresholds_for(policy.profile, policy.prior))
     if problems:
         raise ConfigError(str(path), problems)
-    without = "" if entry.profiles else f" ({entry.ref} ships none: its own thresholds hold)"
+    without = "" if entry.profiles else f" ({entry.ref} ships none: its own thresholds apply)"
     return (
         f"{path}: version {policy.version}, mode {policy.mode.value}, profile {policy.profile.value}{without}, "
         "no problems"
@@ -145,13 +145,13 @@ def _profile_words(policy: Policy, entry: ModelEntry) -> Iterator[str]:
 
     words = {limit for limits in policy.limits.values() for limit in limits.values()}
     if entry.profiles and LimitWord.MODEL not in words:
-        yield "No threshold says `model`: the profile changes nothing here."
+        yield "No threshold is set to `model`: the profile has no effect here."
 
 
 def _prior_words(policy: Policy, entry: ModelEntry) -> Iterator[str]:
     stated = entry.stated_prior
     read = {category: policy.prior.get(category, share) for category, share in stated.items()}
-    yield "Scores are read at these shares of your pictures: " + ", ".join(
+    yield "Scores are read for these shares of forged pictures: " + ", ".join(
         f"{category.value} {share:g}{'' if share == stated[category] else f' (the model states {stated[category]:g})'}"
         for category, share in read.items()
     )
@@ -193,7 +193,7 @@ def _profiles_table(policy: Policy, entry: ModelEntry) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """Scores of the pictures that could be read, the same bytes once; the others by name, with the reason."""
+    """Scores of the readable pictures, each file's bytes once; the others by name, with the reason."""
 
     scores: tuple[Scores, ...]
     left_out: Mapping[str, str]
@@ -213,7 +213,7 @@ def _score(paths: Sequence[str], entry: ModelEntry, folder: Path, policy: Policy
         except PictureError as error:
             return f"{error.code}: {error}"
         looks = [entry.read_at(detector.detect(frame), policy.prior).scores.as_dict() for frame in frames]
-        highest = {name: max(look[name] for look in looks) for name in looks[0]}  # any frame may ask for an action
+        highest = {name: max(look[name] for look in looks) for name in looks[0]}  # any frame may lead to an action
         return frames[0].sha256, Scores(**highest)
 
     scores: dict[str, Scores] = {}
@@ -227,7 +227,7 @@ def _score(paths: Sequence[str], entry: ModelEntry, folder: Path, policy: Policy
             if isinstance(said, str):
                 left_out[path] = said
             elif said[0] in scores:
-                left_out[path] = "the same file as one before; it counts once"
+                left_out[path] = "the same file as an earlier one; it counts once"
             else:
                 scores[said[0]] = said[1]
     return _Scored(tuple(scores.values()), left_out)
@@ -246,7 +246,7 @@ def _rate_words(fitted: FittedAction) -> str:
 
     low, high = wilson(fitted.alarms, fitted.pictures)
     words = (
-        f"{fitted.action.value}: wished {fitted.wished:.2%}; {fitted.alarms} of these {fitted.pictures} pictures "
+        f"{fitted.action.value}: target {fitted.wished:.2%}; {fitted.alarms} of these {fitted.pictures} pictures "
         f"({fitted.alarms / fitted.pictures:.2%}); of new ones like them {low:.2%} to {high:.2%} (95 %, Wilson)"
     )
     return f"{words}\n{_few_words(fitted)}" if fitted.too_few else words
@@ -256,7 +256,7 @@ def _few_words(fitted: FittedAction) -> str:
     return (
         f"Too few pictures for {fitted.wished:.2%} {fitted.action.value}: {fitted.pictures}, at least {fitted.needed} "
         "are needed. The thresholds lie above nearly all of these, which promises nothing for new ones; add pictures, "
-        f"or wish for {min(3 / fitted.pictures, 0.5):.2%} or more."
+        f"or aim for {min(3 / fitted.pictures, 0.5):.2%} or more."
     )
 
 
@@ -267,7 +267,7 @@ def _own_rates(entry: ModelEntry, policy: Policy, scores: Sequence[Scores]) -> s
         limits = entry.thresholds_for(profile, policy.prior)
         acted = sum(any(each.of(limit.category) >= limit.value for limit in limits) for each in scores)
         rates.append(f"{profile.value} {acted} ({acted / len(scores):.2%})")
-    return "The shipped profiles act on so many of these pictures: " + ", ".join(rates)
+    return "Shares of these pictures that the shipped profiles act on: " + ", ".join(rates)
 
 
 def _write(path: Path, base: Path, policy: Policy, fitted: Sequence[FittedAction], entry: ModelEntry) -> None:
@@ -277,7 +277,7 @@ def _write(path: Path, base: Path, policy: Policy, fitted: Sequence[FittedAction
     today = datetime.now(UTC).date().isoformat()
     wishes = ", ".join(f"{each.action.value} {each.wished:g}" for each in fitted)
     few = "".join(f"; too few for {each.action.value}" for each in fitted if each.too_few)
-    note = f"{today}, {entry.ref}, {fitted[0].pictures} genuine pictures, wished {wishes}{few}"
+    note = f"{today}, {entry.ref}, {fitted[0].pictures} genuine pictures, target {wishes}{few}"
     version = f"{policy.version.partition(' fitted ')[0]} fitted {today}"
     thresholds = [each for action in fitted for each in action.thresholds]
     text = with_thresholds(base.read_text(encoding="utf-8"), str(base), thresholds, version, note)

@@ -1,4 +1,4 @@
-"""How far a scan is: a live bar for people at a terminal, one JSON object a line for a supervisor."""
+"""The progress of a scan: a live bar for people at a terminal, JSON lines for a supervisor."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from zhentu.backlog.scan import ScanProgress, ScanSummary, Watch
 from zhentu.backlog.sheets import Sheet
 
 COLOURS = {"allow": "green", "label": "cyan", "review": "yellow", "block": "red", "error": "red"}
-_WINDOW_S = 30.0  # the rate shown is that of so many seconds
-_EVERY_S = 1.0  # between two lines for a machine
-_LISTING_EVERY_S = 0.2  # between two looks at the listing
+_WINDOW_S = 30.0  # seconds over which the shown rate is measured
+_EVERY_S = 1.0  # seconds between two lines for a supervisor
+_LISTING_EVERY_S = 0.2  # seconds between two updates of the listing
 
 
 class Rate:
-    """Pictures a second lately, and how long the rest takes at that rate; resumed rows do not count."""
+    """The recent rate in pictures a second, and the time left at that rate; resumed rows do not count."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._seen, self._done = clock, deque([(clock(), 0)]), 0
@@ -44,12 +44,12 @@ class Rate:
         return (self._done - before) / max(self._clock() - began, 1e-3)
 
     def left(self, pictures: int) -> str:
-        """Time for so many pictures more, in words."""
+        """Time left for this many pictures, in words."""
         return duration(pictures / self.per_second) if self.per_second > 0 else "?"
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the two largest units that fit."""
+    """A duration in its two largest units."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -61,7 +61,7 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def for_people(console: Console) -> Iterator[Watch]:
-    """A bar with listing, rate, time left and counts per action on a terminal; in a pipe only how sheets are read."""
+    """On a terminal, a bar with rate, time left and counts per action; in a pipe, only how sheets are read."""
 
     def on_sheet(name: str, sheet: Sheet) -> None:
         console.print(_sheet_words(name, sheet), soft_wrap=True, markup=False, highlight=False)
@@ -90,7 +90,7 @@ def for_people(console: Console) -> Iterator[Watch]:
 
 
 class MachineProgress:
-    """One JSON object a line, at most one a second while listing and scanning.
+    """JSON lines, at most one a second while listing and scanning.
 
     {"event": "sheet" | "listing" | "scanning" | "done", ...}; `done` says what was found, skipped, and the exit code.
     """
@@ -143,7 +143,7 @@ class MachineProgress:
 
 
 class Seldom:
-    """True at most every so many seconds, the first time at once."""
+    """True at most once per interval, the first time at once."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds, self._clock, self._last = seconds, clock, -seconds

@@ -1,4 +1,4 @@
-"""`zhentu model compare` and `promote`: no model goes into force that people's decisions speak against."""
+"""`zhentu model compare` and `promote`: no model goes into force against the evidence of people's decisions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ModelName = Annotated[str, typer.Argument(help="NAME@VERSION of the manifest.")]
 
 
 def compare(a: ModelName, b: ModelName) -> None:
-    """Score what reviewers decided with two models, each under its own thresholds.
+    """Score reviewed pictures with two models, each under its own thresholds.
 
     Example: zhentu model compare zhentu@0.4.1 mine@0.0.1
     """
@@ -27,11 +27,11 @@ def compare(a: ModelName, b: ModelName) -> None:
 
 def promote(
     name: ModelName,
-    force: Annotated[bool, typer.Option(help="Even where decided pictures speak against it.")] = False,
+    force: Annotated[bool, typer.Option(help="Even if decided pictures speak against it.")] = False,
 ) -> None:
     """Compare a model with the one in force on decided pictures, then put it in force on every gate.
 
-    Refused when the model in force is right more often than chance explains (McNemar, p < 0.05).
+    Refused if the model in force is right more often by more than chance (McNemar, p < 0.05).
 
     Example: zhentu model promote zhentu@0.2.0
     """
@@ -49,14 +49,12 @@ def promote(
         found = _compared(settings, current, name)
         _show(found)
         if found.b_is_worse and not force:
-            raise UsageError(
-                f"{name} does worse than {current} on decided pictures; --force puts it in force all the same"
-            )
+            raise UsageError(f"{name} does worse than {current} on decided pictures; --force puts it in force anyway")
         history.use(name)
         facts = {"from": current, "to": name, "only_old_right": found.only_a, "only_new_right": found.only_b}
         with database.begin() as connection:
             audit.append(connection, "cli", "model.promote", f"model:{name}", facts | {"forced": force})
-    say(f"{name} is in force; running gates follow within seconds; `zhentu model rollback` takes it back")
+    say(f"{name} is in force; running gates follow within seconds; `zhentu model rollback` undoes it")
 
 
 def _compared(settings: Settings, a: str, b: str) -> ModelComparison:

@@ -1,4 +1,4 @@
-"""`zhentu records`, `zhentu spool` and `zhentu webhooks`: what is kept, what waits, and how it is forgotten."""
+"""`zhentu records`, `zhentu spool` and `zhentu webhooks`: what is kept, what is waiting, and how it is deleted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zhentu.settings import load_settings
 from zhentu.types import DEFAULT_TENANT, MessageState
 
 records_app = typer.Typer(help="Records of decisions.", no_args_is_help=True)
-spool_app = typer.Typer(help="Decisions taken while the store was down.", no_args_is_help=True)
+spool_app = typer.Typer(help="Decisions made while the store was down.", no_args_is_help=True)
 webhooks_app = typer.Typer(help="Messages to the platform.", no_args_is_help=True)
 
 
@@ -58,7 +58,7 @@ def prune(
 
 @spool_app.command("replay")
 def replay() -> None:
-    """Write what stopped gates left in the spool into the store; running gates do so by themselves.
+    """Write decisions that stopped gates left in the spool to the store; running gates do so by themselves.
 
     Example: zhentu spool replay
     """
@@ -79,7 +79,7 @@ def list_messages(
     state: Annotated[MessageState | None, typer.Option(help="Only messages in this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
 ) -> None:
-    """List messages; dead ones were given up after two days of trying.
+    """List messages; dead ones were given up after two days of attempts.
 
     Example: zhentu webhooks list --state dead
     """

@@ -1,4 +1,4 @@
-"""`zhentu review`: the queue from the command line, and what decisions teach."""
+"""`zhentu review`: the queue from the command line, and what can be learned from decisions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import typer
 from zhentu.cli.terminal import say
 from zhentu.settings import load_settings
 
-review_app = typer.Typer(help="The review queue and what its decisions teach.", no_args_is_help=True)
+review_app = typer.Typer(help="The review queue and what can be learned from its decisions.", no_args_is_help=True)
 
 
 @review_app.command("fill")
 def fill() -> None:
-    """Take new records into the queue; the page does so by itself.
+    """Add new records to the queue; the page does so by itself.
 
     Example: zhentu review fill
     """
@@ -32,7 +32,7 @@ def export(
     folder: Annotated[Path, typer.Argument(help="Folder for manifest.csv and the pictures it names.")],
     dev: Annotated[float, typer.Option(min=0, max=1, help="Share of near-duplicate groups for development.")] = 0.2,
     add_to: Annotated[
-        Path | None, typer.Option(help="A training manifest whose rows come first, so that a model learns from both.")
+        Path | None, typer.Option(help="A training manifest to add to, so that a model learns from both.")
     ] = None,
 ) -> None:
     """Write a training manifest from decisions; `python -m zhentu_training.fit --manifest` takes it as it is.
@@ -55,7 +55,7 @@ def export(
 
 @review_app.command("agreement")
 def agreement() -> None:
-    """Say how far reviewers agree, and how right each model version was.
+    """Show how far reviewers agree, and how often each model version was right.
 
     Example: zhentu review agreement
     """

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from zhentu.backlog.scan_job import JobPlace
 
 _INCOMPLETE = 4  # exit code of a scan that could not list a part of its sources
-_TABLE_ROWS = 200  # a terminal table beyond that helps nobody; the output file has all
+_TABLE_ROWS = 200  # a longer table on a terminal helps nobody; the output file has all rows
 
 
 class Format(StrEnum):
-    """What goes to standard output."""
+    """What is written to standard output."""
 
     TABLE = "table"
     CSV = "csv"
@@ -35,7 +35,7 @@ class Format(StrEnum):
 
 
 class FailOn(StrEnum):
-    """What makes the exit code 1. `skipped`: whatever was skipped and may hide a picture."""
+    """What makes the exit code 1. `skipped`: anything skipped that may hide a picture."""
 
     BLOCK = "block"
     REVIEW = "review"
@@ -60,40 +60,44 @@ def scan(  # long: its options
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="One row a picture: .csv, .jsonl or .parquet; or a folder for all."),
+        typer.Option(
+            "--output", "-o", help="One row per picture: .csv, .jsonl or .parquet; or a folder for all three."
+        ),
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report, and its tables.")] = None,
     form: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 = one per core.")] = 0,
-    goods: Annotated[str, typer.Option(help="Goods category where the source gives none, e.g. apparel.")] = "",
-    limit: Annotated[int | None, typer.Option(min=1, help="Scan so many pictures at most.")] = None,
+    goods: Annotated[str, typer.Option(help="Goods category if the source gives none, e.g. apparel.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Scan at most this many pictures.")] = None,
     shard: Annotated[str, typer.Option(help="Only part i of n of the source, e.g. 3/8; for several machines.")] = "1/1",
     resume: Annotated[str, typer.Option(help="Finish this job (see `zhentu jobs`); takes no sources.")] = "",
-    no_resume: Annotated[bool, typer.Option("--no-resume", help="Begin afresh, whatever was begun before.")] = False,
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Start afresh, ignoring an interrupted scan.")] = False,
     store: Annotated[bool, typer.Option(help="Keep a record of every decision, and score known bytes once.")] = True,
-    fail_on: Annotated[list[FailOn] | None, typer.Option(help="Exit with 1 when this occurs; may be repeated.")] = None,
+    fail_on: Annotated[list[FailOn] | None, typer.Option(help="Exit with 1 if this occurs; may be repeated.")] = None,
     engine: Annotated[Engine, typer.Option(help="This machine, or a Ray cluster.")] = Engine.LOCAL,
     ray_address: Annotated[str, typer.Option(help="The cluster: auto, host:port or ray://host:port.")] = "auto",
     database: Annotated[
         str, typer.Option(help="SQLAlchemy URL for 'sql:' sources.", envvar="ZHENTU_SCAN_DATABASE")
     ] = "",
     rescan_below: Annotated[
-        str, typer.Option(metavar="VERSION", help="Keep known scores of this model from this version on.")
+        str, typer.Option(metavar="VERSION", help="Reuse scores of this model from this version on.")
     ] = "",
     source_rate: Annotated[float, typer.Option(min=0, help="Reads from the source a second; 0 = no limit.")] = 0.0,
-    attempts: Annotated[int, typer.Option(min=1, help="How often a shaky read is tried.")] = 5,
-    max_load: Annotated[float, typer.Option(min=0, help="Pause while the load average is above; 0 = never.")] = 0.0,
+    attempts: Annotated[int, typer.Option(min=1, help="How often a failing read is tried.")] = 5,
+    max_load: Annotated[
+        float, typer.Option(min=0, help="Pause while the load average is above this; 0 = never.")
+    ] = 0.0,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Serve Prometheus metrics here.")] = 0,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="Leave out paths or names like this; may be repeated.")
+        list[str] | None, typer.Option(metavar="PATTERN", help="Leave out paths or names that match; may be repeated.")
     ] = None,
     look_inside: Annotated[
-        bool, typer.Option(help="Ask objects without a known suffix for their first bytes, one read each.")
+        bool, typer.Option(help="Read the first bytes of objects without a known suffix, one read each.")
     ] = True,
-    encoding: Annotated[str, typer.Option(help="Of CSV manifests, e.g. gb18030; guessed where not given.")] = "",
-    delimiter: Annotated[str, typer.Option(help="Of CSV manifests; guessed where not given.")] = "",
+    encoding: Annotated[str, typer.Option(help="Encoding of CSV manifests, e.g. gb18030; guessed by default.")] = "",
+    delimiter: Annotated[str, typer.Option(help="Delimiter of CSV manifests; guessed by default.")] = "",
     allow_scheme: Annotated[
-        list[str] | None, typer.Option(help="URLs that manifests may name besides stores and http(s), e.g. file.")
+        list[str] | None, typer.Option(help="More URL schemes that manifests may use, e.g. file.")
     ] = None,
     json_progress: Annotated[
         bool, typer.Option("--json-progress", help="Progress as JSON lines on standard error, for a supervisor.")
@@ -170,7 +174,7 @@ def find_job(name: str, settings: Settings) -> JobPlace:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What a scan shows of itself, and what makes it fail."""
+    """What a scan shows, and what makes it fail."""
 
     form: Format = Format.TABLE
     report: Path | None = None
@@ -211,7 +215,7 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
             told = replace(watch, on_row=on_row)
             summary = resume_scan(place, job, settings, watch=told) if place else run_scan(job, settings, watch=told)
     except KeyboardInterrupt:
-        kept = f"; run the same command again to go on ({job.output})" if job.output else ""
+        kept = f"; run the same command again to continue ({job.output})" if job.output else ""
         errors.print(f"interrupted{kept}")
         raise typer.Exit(130) from None
     if shown.form is Format.TABLE and not machine:
@@ -278,7 +282,7 @@ def _delimiter(text: str) -> str:
 
 
 def _exit_code(summary: ScanSummary, fail_on: tuple[FailOn, ...]) -> int:
-    """1 what --fail-on names occurred, 4 a part of the sources could not be listed, 0 otherwise."""
+    """1 if something that --fail-on names occurred, 4 if a part of the sources could not be listed, 0 otherwise."""
     blocked = summary.by_action[Action.BLOCK.value]
     reviewed = blocked + summary.by_action[Action.REVIEW.value]
     seen = {

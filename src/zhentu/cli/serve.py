@@ -46,7 +46,7 @@ def serve(
     given = {"gate.host": host, "gate.port": port, "gate.on_error": on_error, "gate.open": open_}
     settings = settings.changed({path: value for path, value in given.items() if value is not None})
     _log_to_stderr(settings.log_level)
-    # Decoding and scoring let go of the interpreter's lock often enough, but not always: the event loop, which refuses
+    # Decoding and scoring release the interpreter's lock often, but not always: the event loop, which refuses
     # and answers probes, must not wait the usual 5 ms for each of the threads.
     sys.setswitchinterval(_SWITCH_S)
     _steady_memory(settings.worker_count)
@@ -63,32 +63,32 @@ def serve(
     finally:
         failed: ZhentuError | None = getattr(app.state, "failed", None)
         if failed is not None:
-            raise failed  # instead of uvicorn's own exit, which says nothing of the cause
+            raise failed  # instead of uvicorn's own exit, which hides the cause
     if not server.started:
         raise typer.Exit(3)
 
 
 def _say_token(app: FastAPI, settings: Settings) -> None:
-    """Print where the front page is, once. The token is made anew at every start and stands nowhere else."""
+    """Print the address of the front page once. The token is new at every start and is written nowhere else."""
     shown = f"[{settings.gate.host}]" if ":" in settings.gate.host else settings.gate.host
     where = f"http://{shown}:{settings.gate.port}/"
     print(f"zhentu: open {where}?token={app.state.open_token}", file=sys.stderr, flush=True)
 
 
 def _steady_memory(threads: int) -> None:
-    """Keep glibc from hoarding: few arenas, and large pictures in mappings of their own, given back when done.
+    """Keep glibc from hoarding memory: few arenas, and large pictures in their own mappings, returned when done.
 
     By default it raises the size from which it maps up to 32 MiB, and pictures of mixed sizes then fragment its arenas:
     measured over 720 mixed pictures, resident memory went from 247 to 291 MiB, and with these two it stayed at 212.
     """
-    with contextlib.suppress(OSError, AttributeError):  # another C library has no such knobs, and other habits
+    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such settings
         set_option = ctypes.CDLL(None).mallopt
         set_option(_M_ARENA_MAX, threads + 1)
         set_option(_M_MMAP_THRESHOLD, _MAPPED_FROM)
 
 
 class _Plain(logging.Formatter):
-    """Log lines without control characters, which strangers put into names and URLs, and without keys."""
+    """Remove control characters, which strangers put into names and URLs, and keys from log lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(hide_keys(super().format(record)), lines=bool(record.exc_info))

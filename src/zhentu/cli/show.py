@@ -1,4 +1,4 @@
-"""What a scan found, shown: a table, lines of totals, an estimate."""
+"""How a scan's findings are shown: a table, lines of totals, an estimate."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def print_table(rows: list[ScanRow], summary: ScanSummary) -> None:
 
 
 def print_totals(summary: ScanSummary, console: Console) -> None:
-    """One line of what was found, and how the job is called."""
+    """One line of what was found, and the job's name."""
     counts = ", ".join(f"{count} {action}" for action, count in summary.by_action.items())
     failed = sum(summary.by_error.values())
     resumed = f", {summary.resumed} taken over from before" if summary.resumed else ""
@@ -48,7 +48,7 @@ def print_totals(summary: ScanSummary, console: Console) -> None:
         counts = ", ".join(f"{count} {reason.value}" for reason, count in summary.skipped.items())
         console.print(f"skipped {sum(summary.skipped.values())}: {counts}; see skipped.csv", soft_wrap=True)
     if hidden := sum(count for reason, count in summary.skipped.items() if reason.may_hide_pictures):
-        console.print(f"[yellow]{hidden} of them may be pictures that nobody has looked at[/yellow]", soft_wrap=True)
+        console.print(f"[yellow]{hidden} of them may be pictures that nobody has checked[/yellow]", soft_wrap=True)
     if summary.job_id:
         console.print(f"job {summary.job_id}", soft_wrap=True)
 

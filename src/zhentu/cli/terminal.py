@@ -1,4 +1,4 @@
-"""What commands print: words of strangers (names, ids, URLs, notes) neither format nor move anything."""
+"""What commands print: untrusted text (names, ids, URLs, notes) can neither format nor move anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PlainConsole(Console):
     """rich without markup: "[/red]" in a picture's name is a picture's name. Styles are given as Text."""
 
     def render_str(self, text: str, **named: object) -> Text:
-        """A text as it stands, control characters written out."""
+        """A text as it is, with control characters escaped."""
         return super().render_str(printable(text, lines=True), **(named | {"markup": False, "emoji": False}))  # type: ignore[arg-type]
 
 
@@ -37,5 +37,5 @@ def say(text: str, err: bool = False) -> None:
 
 
 def say_json(text: str) -> None:
-    """Print JSON: characters that a terminal might obey are written as escapes, which mean the same."""
+    """Print JSON: characters that a terminal might interpret are written as JSON escapes."""
     typer.echo(_BEYOND_ASCII.sub(lambda found: f"\\u{ord(found.group()):04x}", text))

@@ -1,4 +1,4 @@
-"""What an upload pipeline imports: ask the gate within a time budget, and obey its answer."""
+"""The client for upload pipelines: ask the gate within a time budget, and obey its answer."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Answer:
 
 
 def answer_of(body: bytes) -> Answer:
-    """The answer a body of `POST /v1/screen` stands for. Raises DependencyError when it is none."""
+    """Parse the answer of `POST /v1/screen`. Raises DependencyError if it is not one."""
     try:
         content: dict[str, Any] = json.loads(body)
         notice = content.get("notice") or {}
@@ -61,7 +61,7 @@ def answer_of(body: bytes) -> Answer:
 
 
 def assumed_answer(action: Action, cause: str) -> Answer:
-    """What `on_error` decides while the gate cannot be asked."""
+    """What `on_error` decides while the gate cannot be reached."""
     reasons = {
         Action.ALLOW: AnswerReason(
             "gate_unreachable",

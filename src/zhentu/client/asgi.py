@@ -26,7 +26,7 @@ ListingOf = Callable[[Mapping[str, str]], Listing]
 
 
 class Unscreened(StrEnum):
-    """What becomes of an upload that holds what cannot be screened."""
+    """What happens to an upload with parts that cannot be screened."""
 
     REFUSE = "refuse"
     MARK = "mark"
@@ -46,18 +46,18 @@ class Screening:
 
 
 class ScreenUploads:
-    """Refuses, marks or passes on uploads; on the paths it guards nothing is called allowed that was not screened.
+    """Refuses, marks or passes on uploads; on guarded paths nothing is called allowed unless it was screened.
 
     A blocked or broken picture is refused with 422 and its reasons. Others pass on with the headers `X-Zhentu-Action`
-    (the gravest action; `deferred` where `on_error` let a picture through) and `X-Zhentu-Records`, and
+    (the gravest action; `deferred` if `on_error` let a picture through) and `X-Zhentu-Records`, and
     `request.state.zhentu` holds every Screening; such headers sent by a caller are removed. An upload without pictures
     and files gets no header.
     paths: prefixes of routes to screen; listing_of: form fields -> Listing.  max_bytes: of a request's body, which is
     held in memory.
     unscreened: what looks like a picture or a file and cannot be screened (HEIC, SVG, archives, other multipart kinds)
     is refused with 415, or with `Unscreened.MARK` passes on with `X-Zhentu-Action: unscreened`, and
-    `X-Zhentu-Unscreened` names the parts.  harmless: content types of files that may pass, e.g. "text/plain"; one that
-    is a picture all the same is screened.
+    `X-Zhentu-Unscreened` names the parts.  harmless: content types of files that may pass, e.g. "text/plain"; a
+    picture sent under one of them is still screened.
     """
 
     def __init__(  # noqa: PLR0913 - options of a middleware are keywords
@@ -125,7 +125,7 @@ class ScreenUploads:
         return await asyncio.to_thread(parts_of_body, body, kind, self._harmless)
 
     async def _screenings(self, parts: Parts) -> tuple[list[Screening], list[str]]:
-        """What the gate says of every picture, and where something stands that it cannot say anything of."""
+        """The gate's answer for every picture, and the parts that it cannot screen."""
         listing = self._listing_of(parts.fields)
         found = await asyncio.gather(*(self._screening(each, listing) for each in parts.pictures))
         named = [each for each in found if isinstance(each, str)]

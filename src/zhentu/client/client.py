@@ -1,6 +1,6 @@
-"""The gate's clients: the same course of attempts, once for threads and once for asyncio.
+"""The gate's clients: the same attempts, once for threads and once for asyncio.
 
-Every request carries an Idempotency-Key, so that trying again is safe: the gate screens and records it once.
+Every request carries an Idempotency-Key, so that retrying is safe: the gate screens and records it once.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import asyncio
 import json
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx
 import uuid_utils
@@ -24,6 +25,8 @@ from zhentu.types import Action, Listing, OnError
 
 _AGAIN = (429, 500, 502, 503, 504)
 _FIRST_WAIT_S = 0.2
+_Transport = TypeVar("_Transport")
+_Http = TypeVar("_Http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +40,15 @@ class _Options:
 
     @property
     def strict(self) -> _Options:
-        """The same for what waits in the queue: one attempt each, and nothing is queued again."""
+        """The same for queued uploads: one attempt each, and nothing is queued again."""
         return replace(self, on_error=OnError.BLOCK, attempts=1, queue=None)
 
     def waiting(self) -> Iterator[tuple[Path, Upload]]:
-        """What waits in the queue, oldest first."""
+        """Queued uploads, oldest first."""
         return iter(()) if self.queue is None else self.queue.waiting()
 
     def answered(self, path: Path) -> None:
-        """The gate has answered for this file."""
+        """Note that the gate has answered for this file."""
         if self.queue is not None:
             self.queue.answered(path)
 
@@ -60,7 +63,7 @@ def _options(
 
 
 class _Course:
-    """The attempts of one request: how long the next may take, and what an outcome means."""
+    """The attempts of one request: how long the next may take, and what its outcome means."""
 
     def __init__(self, options: _Options, upload: Upload) -> None:
         self._options, self._upload = options, upload
@@ -94,7 +97,7 @@ class _Course:
         }
 
     def outcome(self, outcome: httpx.Response | httpx.TransportError) -> Answer | float:
-        """The answer, or seconds to wait before the next attempt. Raises what the gate says of the picture or call."""
+        """The answer, or seconds to wait before the next attempt. Raises the gate's error about picture or call."""
         if isinstance(outcome, httpx.Response):
             if outcome.status_code == 200:
                 return answer_of(outcome.content)
@@ -110,7 +113,8 @@ class _Course:
 
     def _wait(self, outcome: httpx.Response | httpx.TransportError) -> float:
         asked = outcome.headers.get("retry-after", "") if isinstance(outcome, httpx.Response) else ""
-        backed_off: float = _FIRST_WAIT_S * 2 ** (self._made - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - spreads callers out
+        jitter = random.uniform(0.5, 1.5)  # noqa: S311 - spreads callers out
+        backed_off: float = _FIRST_WAIT_S * 2 ** (self._made - 1) * jitter
         return max(float(asked) if asked.isdigit() else 0.0, backed_off)
 
     def _give_up(self, cause: str) -> Answer:
@@ -122,9 +126,9 @@ class _Course:
 
 
 def _refused(options: _Options, path: Path, error: ZhentuError) -> bool:
-    """Set a picture aside that the gate will never take; False where it must be sent again later.
+    """Set aside a picture that the gate will never accept; False if it must be sent again later.
 
-    Raises Unauthenticated and Forbidden: then not the picture is at fault, and no other will be taken either.
+    Raises Unauthenticated and Forbidden: then the picture is not at fault, and no other would be accepted either.
     """
     if isinstance(error, Unauthenticated | Forbidden):
         raise error
@@ -142,12 +146,8 @@ def _upload(
     return Upload(picture, name, listing or Listing(), tuple(references), key)
 
 
-class Client:
-    """A client for threads; share one.
-
-    on_error: what to do when the gate cannot be asked within `budget_s` seconds and `attempts` tries: `block`, or
-    `allow_and_queue`, which keeps the picture in `queue_dir` until `flush` sends it. It has no default on purpose.
-    """
+class _Base(ABC, Generic[_Transport, _Http]):
+    """What both clients hold: the options, and the connections of their kind of httpx client."""
 
     def __init__(  # noqa: PLR0913 - options are keywords
         self,
@@ -158,10 +158,27 @@ class Client:
         budget_s: float = 10.0,
         attempts: int = 3,
         queue_dir: Path | None = None,
-        transport: httpx.BaseTransport | None = None,
+        transport: _Transport | None = None,
     ) -> None:
         self._options = _options(base_url, api_key, on_error, budget_s, attempts, queue_dir)
-        self._http = httpx.Client(transport=transport)
+        self._http = self._connect(transport)
+
+    @staticmethod
+    @abstractmethod
+    def _connect(transport: _Transport | None) -> _Http:
+        """The connections; transport: None for the network."""
+
+
+class Client(_Base[httpx.BaseTransport, httpx.Client]):
+    """A client for threads; share one.
+
+    on_error: what to do if the gate cannot be reached within `budget_s` seconds and `attempts` tries: `block`, or
+    `allow_and_queue`, which keeps the picture in `queue_dir` until `flush` sends it. It has no default on purpose.
+    """
+
+    @staticmethod
+    def _connect(transport: httpx.BaseTransport | None) -> httpx.Client:
+        return httpx.Client(transport=transport)
 
     def screen(
         self,
@@ -172,15 +189,15 @@ class Client:
         references: Sequence[bytes] = (),
         idempotency_key: str = "",
     ) -> Answer:
-        """Ask about one picture. Raises PictureError when it is none, UsageError when the call or key is at fault."""
+        """Ask about one picture. Raises PictureError if it is not one, UsageError if the call or key is at fault."""
         return self._send(_upload(picture, name, listing, references, idempotency_key), self._options)
 
     def flush(self) -> int:
-        """Send what waits in the queue; how many were answered. What is not answered stays, and nothing is lost.
+        """Send queued uploads; returns how many were answered. Unanswered ones stay, and nothing is lost.
 
-        Stops at the first that the gate does not answer. A picture that the gate refuses is set aside into the folder
-        `refused` of the queue, with the reason, and named in the log: it is online, and no answer allows it.
-        Raises Unauthenticated and Forbidden for the key; the queue stays as it is then.
+        Stops at the first that the gate does not answer. A picture that the gate refuses is moved to the folder
+        `refused` of the queue, with the reason, and named in the log: it is online although no answer allows it.
+        Raises Unauthenticated and Forbidden for the key; then the queue is unchanged.
         """
         done = 0
         for path, upload in self._options.waiting():
@@ -197,7 +214,7 @@ class Client:
         return done
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Client:
@@ -219,22 +236,12 @@ class Client:
             time.sleep(answer)
 
 
-class AsyncClient:
+class AsyncClient(_Base[httpx.AsyncBaseTransport, httpx.AsyncClient]):
     """The same for asyncio."""
 
-    def __init__(  # noqa: PLR0913 - options are keywords
-        self,
-        base_url: str,
-        api_key: str = "",
-        *,
-        on_error: OnError,
-        budget_s: float = 10.0,
-        attempts: int = 3,
-        queue_dir: Path | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self._options = _options(base_url, api_key, on_error, budget_s, attempts, queue_dir)
-        self._http = httpx.AsyncClient(transport=transport)
+    @staticmethod
+    def _connect(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=transport)
 
     async def screen(
         self,
@@ -245,11 +252,11 @@ class AsyncClient:
         references: Sequence[bytes] = (),
         idempotency_key: str = "",
     ) -> Answer:
-        """Ask about one picture. Raises PictureError when it is none, UsageError when the call or key is at fault."""
+        """Ask about one picture. Raises PictureError if it is not one, UsageError if the call or key is at fault."""
         return await self._send(_upload(picture, name, listing, references, idempotency_key), self._options)
 
     async def flush(self) -> int:
-        """Send what waits in the queue, as `Client.flush` does."""
+        """Send queued uploads, as `Client.flush` does."""
         done = 0
         waiting = self._options.waiting()
         while (found := await asyncio.to_thread(next, waiting, None)) is not None:
@@ -279,7 +286,7 @@ class AsyncClient:
             await asyncio.sleep(answer)
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> AsyncClient:

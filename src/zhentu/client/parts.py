@@ -1,4 +1,4 @@
-"""What an upload holds: pictures to be screened, words that are harmless, and files that nobody can screen."""
+"""What an upload contains: pictures to screen, harmless text, and files that cannot be screened."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _PICTURE_NAMES = frozenset(
         *(".pbm", ".pgm", ".ppm", ".pnm"),
     )
 )
-# How pictures begin in base64, wherever in a text: JPEG, PNG, GIF, WebP, TIFF, and the ftyp box of HEIC and AVIF.
+# How pictures begin in base64, anywhere in a text: JPEG, PNG, GIF, WebP, TIFF, and the ftyp box of HEIC and AVIF.
 _BASE64 = re.compile(
     r"(?:[/_]9j[/_]|iVBORw0KGg|R0lGODd|R0lGODl|UklGR|SUkqA|SUkrA|TU0AK|AAAA[A-Za-z0-9+/_-]{1,2}GZ0eX)"
     r"[A-Za-z0-9+/_-]{48,}={0,2}"
 )
 _LONG = re.compile(r"[A-Za-z0-9+/_-]{20000,}")  # a file of some other kind
-_SPACES = re.compile(r"[\s\\]+")  # line breaks of MIME, and backslashes of JSON inside of JSON
+_SPACES = re.compile(r"[\s\\]+")  # line breaks of MIME, and backslashes of JSON within JSON
 _DRAWING = re.compile(r"<(\w+:)?svg[\s>/]|data:image/", re.IGNORECASE)
 _BINARY = re.compile("[\x00-\x08\x0e-\x1f]")
 _DEEPEST = 50
@@ -53,7 +53,7 @@ _DEEPEST = 50
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One picture of an upload. field, name: where it stands in a form."""
+    """One picture of an upload. field, name: where it is in a form."""
 
     field: str
     name: str
@@ -64,7 +64,7 @@ class Part:
 class Parts:
     """An upload taken apart.
 
-    unscreened: where something stands that looks like a picture or a file and is none that can be screened.
+    unscreened: the places of parts that look like a picture or a file but cannot be screened.
     """
 
     pictures: tuple[Part, ...] = ()
@@ -90,7 +90,7 @@ async def parts_of_form(scope: Scope, receive: Receive, harmless: frozenset[str]
 
 
 def parts_of_body(body: bytes, kind: str, harmless: frozenset[str]) -> Parts:
-    """The parts of a body that is no multipart form. kind: its content type, in small letters, without parameters."""
+    """The parts of a body that is not a multipart form. kind: its content type, in lower case, without parameters."""
     if kind == "application/x-www-form-urlencoded" and _is_text(body):
         pairs = parse_qsl(body.decode(), keep_blank_values=True)
         return _joined([_of_field(name, value) for name, value in pairs], dict(pairs))
@@ -105,7 +105,7 @@ def _of_file(name: str, filename: str, payload: bytes, kind: str, harmless: froz
     if not payload and not filename:
         return Parts()
     text = _is_text(payload)
-    # What it says it is, what it is called, or what it is: a picture sent as text/plain is one, too.
+    # By its declared type, its name, or its bytes: a picture sent as text/plain is one, too.
     called = PurePosixPath(filename.lower()).suffix in _PICTURE_NAMES
     if kind.startswith("image/") or called or (not text and _is_picture(payload)):
         return Parts((Part(name, filename, payload),))
@@ -121,7 +121,7 @@ def _of_file(name: str, filename: str, payload: bytes, kind: str, harmless: froz
 
 
 def _of_field(name: str, value: str) -> Parts:
-    """A field of a form. Without a file name, a picture's bytes arrive as text, too."""
+    """A field of a form. Without a file name, even a picture's bytes arrive as text."""
     try:
         raw = value.encode("latin-1")
     except UnicodeEncodeError:
@@ -156,7 +156,7 @@ def _strings(name: str, content: Any, deep: int) -> Iterator[tuple[str, str]]:
 
 
 def _of_words(name: str, text: str) -> Parts:
-    """Pictures that stand in a text as base64; drawings, and long base64 of something else, cannot be screened."""
+    """Pictures in a text as base64; drawings, and long base64 of anything else, cannot be screened."""
     pictures, unscreened, joined = [], False, _SPACES.sub("", text)
     for found in _BASE64.finditer(joined):
         payload = _decoded(found.group())

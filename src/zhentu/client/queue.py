@@ -1,4 +1,4 @@
-"""Pictures that were let through while the gate could not be asked, kept until it can: one file each."""
+"""Pictures that were let through while the gate was unreachable, kept until it is back: one file each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Upload:
 
 
 class UploadQueue:
-    """A folder of uploads; written durably before the pipeline goes on. Only this process's user may read it."""
+    """A folder of uploads; written durably before the pipeline continues. Only this process's user may read it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -62,7 +62,7 @@ class UploadQueue:
             yield path, upload
 
     def answered(self, path: Path) -> None:
-        """The gate has answered: the file is let go."""
+        """The gate has answered: delete the file."""
         path.unlink(missing_ok=True)
 
     def set_aside(self, path: Path, reason: str) -> None:
@@ -71,7 +71,7 @@ class UploadQueue:
         folder.mkdir(exist_ok=True, mode=0o700)
         (folder / f"{path.stem}.txt").write_text(reason, encoding="utf-8", errors="backslashreplace")
         path.rename(folder / path.name)
-        _log.error("%s was not screened and lies in %s: %s", path.name, folder, reason.splitlines()[0])
+        _log.error("%s was not screened; it is in %s: %s", path.name, folder, reason.splitlines()[0])
 
 
 def _upload_of(content: bytes) -> Upload:

@@ -1,1 +1,1 @@
-"""What the policy says of a verdict."""
+"""What the policy decides about a verdict."""

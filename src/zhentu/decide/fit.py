@@ -1,4 +1,4 @@
-"""Thresholds from a user's own genuine pictures, for a wished rate of false alarms. Pure."""
+"""Thresholds from a user's own genuine pictures, for a target rate of false alarms. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_RATE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class FittedAction:
-    """Thresholds of one action. wished: rate of false alarms asked for, in (0, 0.5].
+    """Thresholds of one action. wished: target rate of false alarms, in (0, 0.5].
 
     alarms: of the `pictures` that they were fitted on, how many any of them acts on.
     """
@@ -34,7 +34,7 @@ class FittedAction:
 
     @property
     def needed(self) -> int:
-        """Pictures below which nothing can be said of such a rate: none of 3 / rate acted on bounds it (95 %)."""
+        """The fewest pictures that say anything about such a rate: none of 3 / rate acted on bounds it (95 %)."""
         return math.ceil(3 / self.wished - 1e-9)
 
     @property
@@ -44,9 +44,9 @@ class FittedAction:
 
 
 def check_rate(action: Action, wished: float) -> None:
-    """Raise UsageError where it is no rate of false alarms."""
+    """Raise UsageError unless it is a rate of false alarms."""
     if not 0 < wished <= _MOST_RATE:
-        raise UsageError(f"--{action.value} {wished}: is no rate of false alarms; give a share over 0 and up to 0.5")
+        raise UsageError(f"--{action.value} {wished}: is not a rate of false alarms; give a share over 0 and up to 0.5")
 
 
 def fit_action(action: Action, wished: float, scores: Sequence[Scores]) -> FittedAction:

@@ -181,7 +181,7 @@ COLOUR_VARIANT = Words(
 
 
 def differing_words(comparison: Comparison) -> Words:
-    """Which of the questions differ, by name, surest first; empty where none could be told."""
+    """Which of the questions differ, by name, surest first; empty if none could be told."""
     names = [QUESTION_NAMES[question] for question in comparison.differing]
     return Words(", ".join(each.en for each in names), "、".join(each.zh for each in names))
 

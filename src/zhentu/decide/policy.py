@@ -72,13 +72,13 @@ class Policy:
     prior: Mapping[Category, float] = field(default_factory=dict)
 
     def thresholds(self, category: Category, goods: str, shipped: Sequence[Threshold]) -> tuple[Threshold, ...]:
-        """What a category's score is held against, the mildest action first. shipped: of the model, for this policy."""
+        """What a category's score is compared with, mildest action first. shipped: of the model, for this policy."""
         own, general = self.limits.get((category, goods), {}), self.limits.get((category, ""), {})
         limits = {action: own.get(action, general.get(action, LimitWord.OFF)) for action in ACTIONS}
         return _resolved(limits, category, Basis.PICTURE_ALONE, shipped)
 
     def comparison_thresholds(self, shipped: Sequence[Threshold]) -> tuple[Threshold, ...]:
-        """What the mismatch against references is held against, the mildest action first."""
+        """What the mismatch against references is compared with, the mildest action first."""
         return _resolved(self.comparison, Category.MATERIAL_MISMATCH, Basis.REFERENCE, shipped)
 
 
@@ -93,11 +93,11 @@ def decide(  # noqa: PLR0913 - every kind of fact a decision is made of
     comparison: Comparison | None = None,
     picture_sha256: str = "",
 ) -> Decision:
-    """What the policy says of one picture.
+    """What the policy decides about one picture.
 
     verdict: read at the policy's prior.  shipped: the thresholds that came with the model, for the policy's profile and
     prior, and with the comparison.  hits: entries of banks it matches.
-    comparison: with reference pictures, None where none was compared.  picture_sha256: decides whether the picture is
+    comparison: with reference pictures, None if none was compared.  picture_sha256: decides whether the picture is
     part of the roll-out.
     The gravest action asked for wins; every reason is kept. In shadow mode, and outside the roll-out, the action is
     recorded and `applied` is allow.
@@ -123,14 +123,14 @@ def decide(  # noqa: PLR0913 - every kind of fact a decision is made of
 
 
 def deferred_decision(policy: Policy) -> Decision:
-    """What is said of a picture that is let through because it cannot be screened now (`on_error`)."""
+    """The decision on a picture that is let through because it cannot be screened now (`on_error`)."""
     words = notices.DEFERRED
     reason = Reason(ReasonKind.DEFERRED, "screening_deferred", Action.ALLOW, words.en, words.zh)
     return _decision(Action.ALLOW, [reason], policy, policy.mode, None, ())
 
 
 def unscreenable_decision(policy: Policy) -> Decision:
-    """What is said of a picture that was let through and then could not be screened: never that it may stay."""
+    """The decision on a picture that was let through and then could not be screened: never that it may stay."""
     words = notices.UNSCREENABLE
     reason = Reason(ReasonKind.DEFERRED, "screening_impossible", Action.REVIEW, words.en, words.zh)
     return _decision(Action.REVIEW, [reason], policy, policy.mode, None, ())
@@ -154,7 +154,7 @@ def declaration(listing: Listing) -> tuple[Evidence, ...]:
 
 
 def unresolved(policy: Policy, shipped: Sequence[Threshold]) -> list[str]:
-    """Thresholds that say `model` where the model ships none; one sentence each, empty when all is well."""
+    """Thresholds set to `model` although the model ships none; one sentence each, empty if all is well."""
     there = {(each.category, each.action) for each in shipped if each.basis is Basis.PICTURE_ALONE}
     return [
         f"thresholds.{category.value}{':' if goods else ''}{goods}.{action.value}: is `model`, but the model ships "

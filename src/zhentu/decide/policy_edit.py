@@ -1,4 +1,4 @@
-"""Other thresholds in the text of a policy file: comments, order and everything else stay as somebody wrote them."""
+"""Change thresholds in the text of a policy file: comments, order and everything else stay as written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BY_HAND = "thresholds: categories share one YAML node; write each out, or put t
 def with_thresholds(text: str, source: str, thresholds: Sequence[Threshold], version: str, note: str) -> str:
     """A checked policy's text with these thresholds, another version, and a first line that says where they are from.
 
-    Those of goods categories stay. Raises ConfigError where the text is written so that they cannot be put in.
+    Those of goods categories stay. Raises ConfigError if the text is written so that they cannot be put in.
     """
     changed = text
     for each in thresholds:
@@ -47,7 +47,7 @@ def _set(text: str, path: Sequence[str], value: str, source: str) -> str:
     node: yaml.Node = root
     for depth, key in enumerate(path):
         if not isinstance(node, yaml.MappingNode):
-            raise ConfigError(source, [f"{'.'.join(path[:depth])}: is no mapping"])
+            raise ConfigError(source, [f"{'.'.join(path[:depth])}: is not a mapping"])
         child = next((found for name, found in node.value if name.value == key), None)
         if child is None:
             return _first_key(text, node, path[depth:], value)

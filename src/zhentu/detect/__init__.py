@@ -1,1 +1,1 @@
-"""What the model says of a picture."""
+"""What the model says about a picture."""

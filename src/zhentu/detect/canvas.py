@@ -38,7 +38,7 @@ class Canvas:
     """The goods alone.
 
     rgb: uint8 (SIDE, SIDE, 3), on white.  mask: float32 (SIDE, SIDE) in [0, 1].
-    light: linear-light gains (3,) that make the picture's neutral areas neutral, ones where it has none; light_known:
+    light: linear-light gains (3,) that make the picture's neutral areas neutral, ones if it has none; light_known:
     whether it has.
     scale: canvas pixels per picture pixel, above 1 where the goods were enlarged.  corner: where the canvas lies in the
     picture: picture x = corner x + canvas x / scale.

@@ -1,7 +1,7 @@
-"""A picture in, a verdict out: views, a look at the whole picture, a closer one where it is needed, calibration.
+"""A picture in, a verdict out: views, a look at the whole picture, a closer one if needed, calibration.
 
 The first look settles most genuine pictures: when none of the five can be lifted over a threshold by what crops show,
-none is looked at (a cascade, Viola & Jones 2001). What decides that stands in the manifest, so that the same picture
+none is looked at (a cascade, Viola & Jones 2001). What decides that is in the manifest, so that the same picture
 gets the same verdict whatever the policy and the load.
 """
 
@@ -36,7 +36,7 @@ _Floats = npt.NDArray[np.float32]
 class Seen:
     """What the looks said: parts of the logits float32 (5,), and log-odds that a place is forged, (h, w) and (N, h, w).
 
-    The crops' are None where the first look settled the picture.
+    The crops' are None if the first look settled the picture.
     """
 
     whole: _Floats

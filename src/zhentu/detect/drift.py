@@ -1,4 +1,4 @@
-"""Whether scores still look as they did when the model was tested: the population stability index.
+"""Whether scores are still distributed as when the model was tested: the population stability index.
 
 PSI = sum over bins of (share now - share then) * ln(share now / share then). The usual reading, from credit scoring:
 below 0.1 stable, 0.1 to 0.25 look into it, above 0.25 the pictures have changed.
@@ -28,7 +28,7 @@ def histogram(scores: Sequence[float]) -> tuple[float, ...]:
 
 
 def references_of(scores: Iterable[Sequence[float]]) -> dict[Output, tuple[float, ...]]:
-    """A histogram an output, of trusted pictures' scores: rows in the order of `OUTPUTS`. Goes into the manifest."""
+    """A histogram per output of trusted pictures' scores, rows in the order of `OUTPUTS`, for the manifest."""
     columns = zip(OUTPUTS, zip(*scores, strict=True), strict=True)
     return {output: tuple(round(share, 4) for share in histogram(column)) for output, column in columns}
 
@@ -61,7 +61,7 @@ class ScoreWindow:
                 self._scores.setdefault(output, deque(maxlen=self._size)).append(score)
 
     def clear(self) -> None:
-        """Forget all: another model gives other scores."""
+        """Forget everything: another model gives other scores."""
         with self._lock:
             self._scores.clear()
 

@@ -35,7 +35,7 @@ _MARGIN = 0.04  # of the box's longer side: edges belong to the goods' look
 class Goods:
     """Where the goods are.
 
-    mask: float32 (S, S) in [0, 1] over the whole picture, whatever its shape; all ones where nothing was found.
+    mask: float32 (S, S) in [0, 1] over the whole picture, whatever its shape; all ones if nothing was found.
     box: the goods with a small margin, in picture pixels; the whole picture where nothing was found.
     sureness: in [0, 1], how decided the network was; found: whether that is enough.
     """
@@ -53,7 +53,7 @@ class Goods:
 class GoodsFinder:
     """The finder in one ONNX Runtime session, opened when first asked; `find` may be called from several threads.
 
-    Raises ModelError when its file is missing or altered.
+    Raises ModelError if its file is missing or altered.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Where the picture was forged: the places of the whole view and of the crops, put together over the picture."""
+"""Where the picture was forged: the maps of the whole view and of the crops, combined over the picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zhentu.types import CATEGORIES, Heatmap, Picture, Scores
 
 LONG_SIDE = 48  # cells of a heatmap along the longer side of the picture
 _RENDER_SIDE = 1024  # pixels
-_GROUND = 0.1  # quantile of a picture's places that is taken for untouched ground
+_GROUND = 0.1  # quantile of a picture's places that counts as untouched ground
 _MOST_OPAQUE = 0.7
 _COOLEST = 0.45  # of the colour map: weak evidence is shown faint, not blue
 
@@ -51,8 +51,8 @@ def place_map(
 def heatmaps_of(places: npt.NDArray[np.float32], scores: Scores, stands_out: float) -> tuple[Heatmap, ...]:
     """One heatmap per category: its score where the picture looks most forged, 0 on the ground.
 
-    Where no place exceeds the ground by `stands_out` the picture was made or changed as a whole, or not at all: the map
-    then is the score everywhere, instead of a place that nobody found.
+    If no place exceeds the ground by `stands_out`, the picture was made or changed as a whole, or not at all: the map
+    is then the score everywhere, instead of pointing at a place.
     """
     ground = float(np.quantile(places, _GROUND))
     height = float(places.max()) - ground
@@ -63,7 +63,7 @@ def heatmaps_of(places: npt.NDArray[np.float32], scores: Scores, stands_out: flo
 
 
 def overlay(picture: Picture, heatmap: Heatmap, max_side: int = _RENDER_SIDE) -> npt.NDArray[np.uint8]:
-    """The picture under warm colours where evidence is, and as it was where none is; uint8 RGB, `max_side` at most."""
+    """The picture under warm colours where there is evidence, unchanged elsewhere; uint8 RGB, at most `max_side`."""
     scale = min(max_side / max(picture.width, picture.height), 1.0)
     size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
     rgb = cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA)

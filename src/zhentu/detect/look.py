@@ -1,4 +1,4 @@
-"""What the comparison keeps of one picture: the goods alone, their surface, and what the encoder says of them."""
+"""What the comparison keeps of one picture: the goods alone, their surface, and the encoder's tokens."""
 
 from __future__ import annotations
 

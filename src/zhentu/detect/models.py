@@ -296,7 +296,7 @@ class Manifest:
         return manifest
 
     def save(self, folder: Path) -> Path:
-        """Write `manifest.json`, whole or not at all. Raises ModelError when the folder cannot be written."""
+        """Write `manifest.json`, whole or not at all. Raises ModelError if the folder cannot be written."""
         path = folder / MANIFEST
         try:
             write_whole(path, TypeAdapter(Manifest).dump_json(self, indent=1) + b"\n")
@@ -317,7 +317,7 @@ class Manifest:
 
     @property
     def comparer(self) -> ComparerEntry | None:
-        """The active comparer, None where there is none."""
+        """The active comparer, None if there is none."""
         return next((each for each in self.comparers if str(each.ref) == self.active_comparer), None)
 
     def chosen(self, name: str | None, has_8bit_products: bool) -> ModelEntry:
@@ -332,7 +332,7 @@ class Manifest:
         return entry
 
     def since(self, entry: ModelEntry, version: str) -> tuple[ModelEntry, ...]:
-        """Models called as `entry` from a version on. Raises UsageError when it is no version."""
+        """Models called as `entry` from a version on. Raises UsageError if it is no version."""
         try:
             least = Version(version)
             return tuple(each for each in self.models if each.name == entry.name and Version(each.version) >= least)
@@ -340,7 +340,7 @@ class Manifest:
             raise UsageError(f"{error}; give a version such as 0.2.0") from error
 
     def in_floating_point(self, entry: ModelEntry) -> ModelEntry | None:
-        """The listed fp32 model of the same version that an int8 model was made from, None where it is not listed."""
+        """The listed fp32 model of the same version that an int8 model was made from, None if it is not listed."""
         name = entry.name.removesuffix("-int8")
         same = (each for each in self.models if (each.name, each.version) == (name, entry.version))
         return next((each for each in same if each.precision == "fp32"), None)

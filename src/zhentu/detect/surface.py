@@ -1,4 +1,4 @@
-"""Colour and texture of one canvas, summed up: everything that can be said before a second picture is there."""
+"""Colour and texture of one canvas: everything that can be measured before there is a second picture."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def surface_of(canvas: Canvas) -> Surface:
 
 
 def _inside(mask: FloatArray) -> npt.NDArray[np.bool_]:
-    """The goods without their rim, where ground mixes in; with it where little else would be left."""
+    """The goods without their rim, where ground mixes in; with it if little else would be left."""
     core = cv2.erode((mask > 0.8).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     for inside in (core, mask > 0.5):
         if inside.sum() >= 2000:
@@ -82,7 +82,7 @@ def _inside(mask: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def _bands(light: FloatArray) -> list[FloatArray]:
-    """Octaves of lightness, relative to the lightness round about."""
+    """Octaves of lightness, relative to the surrounding lightness."""
     around = cv2.GaussianBlur(light, (0, 0), 24) + 12
     bands, smooth = [], light
     for octave in range(BANDS):
@@ -125,7 +125,7 @@ def _binary_patterns(light: FloatArray, inside: npt.NDArray[np.bool_], scale: in
 
 
 def _one_way(band: FloatArray, inside: npt.NDArray[np.bool_]) -> float:
-    """How strongly a band points one way: stripes and twills do, knits and leather do not."""
+    """How strongly a band has one direction: stripes and twills do, knits and leather do not."""
     dx, dy = cv2.Sobel(band, cv2.CV_32F, 1, 0)[inside], cv2.Sobel(band, cv2.CV_32F, 0, 1)[inside]
     xx, yy, xy = float((dx * dx).mean()), float((dy * dy).mean()), float((dx * dy).mean())
     return float(np.hypot(xx - yy, 2 * xy) / (xx + yy + 1e-9))

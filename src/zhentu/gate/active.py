@@ -1,57 +1,30 @@
-"""What is in force: policy, model and shadow model, changed while the gate runs; what is broken is refused."""
+"""The policy, model and shadow model in force. They can change while the gate runs; broken ones are refused."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
-from zhentu.detect.models import ModelEntry
-from zhentu.errors import ConfigError, DependencyError, ModelError, StoreError, ZhentuError
+from zhentu.errors import ConfigError, DependencyError, ModelError, StoreError
 from zhentu.record.history import ModelHistory
-from zhentu.screen import DetectorPort, Screener
+from zhentu.screen import Screener
 from zhentu.settings import Settings
-from zhentu.types import Picture, Verdict
 
 MakeScreener = Callable[[Settings], Screener]
-_RETRY_S = 30.0  # a model that could not be loaded is tried again so often
-_FAILURES = 3  # screenings in a row that break down until the gate calls itself unready
+_RETRY_S = 30.0  # seconds before a model that could not be loaded is tried again
+_FAILURES = 3  # consecutive failed screenings after which the gate reports itself unready
 _log = logging.getLogger("zhentu.gate")
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A detector whose time is measured, and whose breakdowns have a name."""
-
-    inner: DetectorPort
-    observe: Callable[[float], None]
-
-    @property
-    def entry(self) -> ModelEntry:
-        """The manifest entry of the inner detector."""
-        return self.inner.entry
-
-    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        """Score one picture. Raises ModelError whatever broke."""
-        began = time.perf_counter()
-        try:
-            return self.inner.detect(picture, with_heatmaps)
-        except ZhentuError:
-            raise
-        except Exception as error:  # ONNX Runtime's own exception types are private
-            raise ModelError(f"{self.entry.ref}: the model broke down: {type(error).__name__}: {error}") from error
-        finally:
-            self.observe(time.perf_counter() - began)
 
 
 class ActiveScreener:
     """The screener in force; `screener` may be read from any thread, `refresh` runs in one at a time.
 
-    Raises ConfigError, ModelError where what the settings name cannot be used at the start.
+    Raises ConfigError or ModelError if what the settings name cannot be used at the start.
     """
 
     def __init__(
@@ -59,17 +32,18 @@ class ActiveScreener:
         settings: Settings,
         make_screener: MakeScreener,
         history: ModelHistory,
-        observe: Callable[[float], None],
+        model_timer: Callable[[float], None],
     ) -> None:
-        self._settings, self._make, self._history, self._observe = settings, make_screener, history, observe
+        self._settings, self._make, self._history = settings, make_screener, history
+        self._model_timer = model_timer
         self._path: Path = settings.policy_path or default_policy_path()
         self._refused_text, self._refused_model, self._retry_at = "", "", 0.0
         self._failures = 0
         self._wanted = history.current() or ""
         self.screener = self._build(self._wanted)
-        self.shadow: DetectorPort | None = (
-            self._build(settings.models.shadow).detector if settings.models.shadow else None
-        )
+        self.shadow: Screener | None = None
+        if settings.models.shadow:  # it compares nothing, so a second comparison need not stay in memory
+            self.shadow = replace(self._build(settings.models.shadow), comparer=None)
         self.problem = ""
 
     def refresh(self) -> bool:
@@ -87,13 +61,13 @@ class ActiveScreener:
         self._failures = 0
 
     def failed(self) -> None:
-        """A picture did not, and it was not the picture's fault."""
+        """A picture could not be screened, through no fault of its own."""
         self._failures += 1
 
     def check(self) -> None:
-        """Raise ModelError while screening breaks down time and again."""
+        """Raise ModelError while screening keeps failing."""
         if self._failures >= _FAILURES:
-            raise ModelError(f"the last {self._failures} screenings broke down; see the log")
+            raise ModelError(f"the last {self._failures} screenings failed; see the log")
 
     def _refresh_policy(self) -> bool:
         try:
@@ -114,7 +88,7 @@ class ActiveScreener:
         try:
             wanted = self._history.current() or ""
         except StoreError:
-            return False  # what is in force stays in force
+            return False  # keep the current model
         refused = wanted == self._refused_model and time.monotonic() < self._retry_at
         if wanted == self._wanted or refused:
             return False
@@ -130,8 +104,7 @@ class ActiveScreener:
 
     def _build(self, model: str | None) -> Screener:
         settings = self._settings.changed({"models.active": model}) if model else self._settings
-        screener = self._make(settings)
-        return replace(screener, detector=Watched(screener.detector, self._observe))
+        return replace(self._make(settings), model_timer=self._model_timer)
 
     def _read_policy(self, screener: Screener) -> Policy:
         policy = load_policy(self._path)

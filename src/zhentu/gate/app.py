@@ -68,8 +68,8 @@ def create_app(  # long: start and stop of one application, in order
 ) -> FastAPI:
     """The application. The model is loaded and its golden scores checked when it starts, not at import.
 
-    warm: start a process for odd pictures at once, so that the first of them does not wait for it.
-    Raises ConfigError where settings are missing that have no default, or do not fit together.
+    warm: start a decoding process at once, so that the first unusual picture does not wait for it.
+    Raises ConfigError if a setting without a default is missing, or settings contradict each other.
     """
     _check(settings)
     tracing = tracing or Tracing.from_environment()
@@ -187,7 +187,7 @@ def _check(settings: Settings) -> None:
 
 
 def _describe(app: FastAPI) -> None:
-    """OpenAPI as FastAPI makes it, less its own 422 answers: mistakes of a call are problems with 400 here."""
+    """OpenAPI as FastAPI makes it, without its 422 answers: here invalid calls are answered with 400."""
     make = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -230,11 +230,11 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    """Every method of the path asked for: the router itself names those of the first route alone that matches it."""
+    """Every method of the requested path; the router itself names only those of the first matching route."""
     from zhentu.gate.routes import ROUTERS
 
     path = request.url.path
     ours = (each for router in ROUTERS for each in router.routes if isinstance(each, Route))
     routes = [each for each in ours if each.path_regex.match(path)]
-    exact = [each for each in routes if each.path == path]  # /banks/lookup is no bank called "lookup"
+    exact = [each for each in routes if each.path == path]  # /banks/lookup is not a bank called "lookup"
     return {method for each in exact or routes for method in each.methods or ()}

@@ -15,8 +15,8 @@ from zhentu.record.keys import ApiKey, KeyStore, key_id_of
 from zhentu.settings import Settings
 from zhentu.types import DEFAULT_TENANT, Role
 
-_FRESH_S = 5.0  # a revoked key is refused after so many seconds at the latest
-_STALE_S = 3600.0  # while the store is down, a key seen so lately still opens
+_FRESH_S = 5.0  # seconds after which a revoked key is refused at the latest
+_STALE_S = 3600.0  # while the store is down, a key seen within this many seconds is still accepted
 _MOST = 10_000  # keys remembered
 _LONGEST = 200  # characters of a token worth looking at
 _WRONG = 20.0  # wrong keys in a row that one address may send; then one a second
@@ -26,7 +26,7 @@ _PEERS = 4096  # addresses whose wrong keys are counted
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. key_id is empty in open mode.  tenant: whose rows are written."""
+    """Who is asking. key_id is empty in open mode.  tenant: whose rows are written."""
 
     key_id: str
     name: str
@@ -36,7 +36,7 @@ class Caller:
 
     @property
     def sees(self) -> str | None:
-        """Whose rows may be read: the tenant's own; None = everybody's, for who reviews or administers."""
+        """Whose rows may be read: the tenant's own; None = everybody's, for reviewers and administrators."""
         return None if self.role.includes(Role.REVIEW) else self.tenant
 
 
@@ -73,8 +73,8 @@ class Doorkeeper:
         if not token:  # no guess at a key: it costs nothing, and is told what is missing however many came before
             raise Unauthenticated(_KEY_NEEDED)
         noisy = peer in self._wrong and self._tokens(self._wrong, peer, _WRONG, 1.0).tokens < 1.0
-        # Behind a reverse proxy everybody has one address. So nobody is locked out: from an address that sent many
-        # wrong keys, unknown ones are refused by a list that is read once a second, and cost the store nothing more.
+        # Behind a reverse proxy everybody shares one address, so nobody is locked out: from an address that sent many
+        # wrong keys, unknown ones are refused from a list that is read once a second, at no further cost to the store.
         key = None if noisy and not await self._exists(key_id_of(token)) else await self._key(token)
         if key is None or not key.opens_with(token):
             self._count_wrong(peer)
@@ -84,16 +84,18 @@ class Doorkeeper:
         if not key.role.includes(needed):
             raise Forbidden(f"this needs the role {needed.value}, and the key {key.name!r} has {key.role.value}")
         if self._settings.gate.single_tenant and key.tenant != DEFAULT_TENANT:
-            raise Forbidden(f"the key {key.name!r} belongs to the tenant {key.tenant}, and this gate serves one alone")
+            raise Forbidden(
+                f"the key {key.name!r} belongs to the tenant {key.tenant}, and this gate serves a single tenant"
+            )
         rate = self._settings.gate.rate_per_s if key.rate_per_s is None else key.rate_per_s
         caller = Caller(key.key_id, key.name, key.role, rate, key.tenant)
         self.spend(caller, 1)
         return caller
 
     def spend(self, caller: Caller, requests: int, paid: int = 0) -> None:
-        """Count so many requests against a key's rate (a bucket of one second's worth). Raises RateLimited.
+        """Count requests against a key's rate (a bucket that holds one second's worth). Raises RateLimited.
 
-        paid: what the same call has spent already: the request itself, before its pictures were counted.
+        paid: what this call has already spent on the request itself, before its pictures were counted.
         """
         rate = caller.rate_per_s
         if rate <= 0:
@@ -144,7 +146,7 @@ class Doorkeeper:
                 return seen.key
             raise
         if found is None and seen is None:
-            return None  # made-up keys must not drive those out that open while the store is down
+            return None  # made-up keys must not evict those that are still accepted while the store is down
         self._seen[key_id] = _Seen(found, now)
         self._seen.move_to_end(key_id)
         while len(self._seen) > _MOST:
@@ -154,13 +156,13 @@ class Doorkeeper:
 
 
 def token_of(authorization: str, api_key: str) -> str:
-    """The token of the headers `Authorization: Bearer ...` or `X-API-Key`; empty when there is none."""
+    """The token in `Authorization: Bearer ...` or `X-API-Key`; empty if there is none."""
     scheme, _, credentials = authorization.partition(" ")
     return credentials.strip() if scheme.lower() == "bearer" else api_key.strip()
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address to listen on."""
+    """Whether a listening address can be reached from this machine only."""
     if host.lower() == "localhost":
         return True
     try:

@@ -19,7 +19,7 @@ _log = logging.getLogger("zhentu.gate")
 
 
 class Background:
-    """The loops of one gate; each goes on whatever happens to one of its turns."""
+    """The background loops of one gate; each continues even if one of its turns fails."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Background:
         self._tasks = [asyncio.create_task(_forever(turn, pause)) for turn, pause in turns]
 
     async def stop(self) -> None:
-        """End every loop, and write what still waits."""
+        """End every loop, and write what is still waiting."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -57,14 +57,14 @@ class Background:
             await self._replay()
 
     def show_versions(self) -> None:
-        """Say in the metrics what is in force."""
+        """Report what is in force in the metrics."""
         active, shadow = self._active.screener, self._active.shadow
         self._metrics.versions.clear()
         self._metrics.versions.labels(
             str(active.detector.entry.ref),
             active.policy.version,
             active.policy.mode.value,
-            str(shadow.entry.ref) if shadow else "",
+            str(shadow.detector.entry.ref) if shadow else "",
         ).set(1)
 
     async def _replay(self) -> bool:
@@ -98,7 +98,7 @@ class Background:
 
 
 async def _forever(turn: Callable[[], Awaitable[bool]], pause_s: float) -> None:
-    """Take turns; a turn that says there is more is followed by the next at once."""
+    """Take turns; a turn that reports more work is followed by the next at once."""
     while True:
         more = False
         try:
@@ -108,6 +108,6 @@ async def _forever(turn: Callable[[], Awaitable[bool]], pause_s: float) -> None:
         except DependencyError as error:
             _log.warning("%s", error)
         except Exception:
-            _log.exception("background work broke down")
+            _log.exception("background work failed")
         if not more:
             await asyncio.sleep(pause_s)

@@ -1,4 +1,4 @@
-"""What requests may hold in memory together: taken before anything is read or fetched, given back at their end."""
+"""Memory that all requests may hold together: taken before anything is read or fetched, given back at the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 
 from zhentu.errors import Overloaded
 
-_SHARE = 2  # one caller may hold so much less than everything: whoever fills a share leaves room for the others
+_SHARE = 2  # of the total, for one caller: whoever fills a share leaves room for the others
 _AGAIN_S = 1.0
 
 
@@ -29,14 +29,14 @@ class Budget:
         return self._held.total()
 
     def hold(self, owner: str) -> Hold:
-        """Room for one request of `owner`, nothing of it taken yet."""
+        """Room for one request of `owner`; nothing is taken yet."""
         return Hold(self, owner)
 
     def take(self, owner: str, count: int) -> None:
-        """Take `count` bytes. Raises Overloaded when they are not there."""
+        """Take `count` bytes. Raises Overloaded if they are not available."""
         with self._lock:
             if self._held.total() + count > self.total:
-                raise Overloaded("the gate holds as many pictures as it may; try again", _AGAIN_S)
+                raise Overloaded("the gate holds as many pictures as it can; try again", _AGAIN_S)
             if owner and self._held[owner] + count > self.share:
                 raise Overloaded(
                     f"your requests hold {self._held[owner] / 2**20:.0f} MiB at once, the limit for one caller is "
@@ -56,7 +56,7 @@ class Budget:
 class Hold:
     """What one request holds; a context manager that gives it back.
 
-    Raises Overloaded where the gate or the caller holds too much.
+    Raises Overloaded if the gate or the caller holds too much.
     """
 
     def __init__(self, budget: Budget, owner: str) -> None:

@@ -1,4 +1,4 @@
-"""A bounded number of pictures under way: when it is full, the caller hears so at once."""
+"""A bounded number of pictures in progress: when the bound is reached, callers are told at once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Outcome = TypeVar("Outcome")
 
 _FIRST_GUESS_S = 0.05
 _SMOOTHING = 0.1
-_STEEP = 4.0  # times what a picture was thought to take: more is no news of the others
+_STEEP = 4.0  # times the expected duration; anything longer says nothing about other pictures
 _SHARE = 0.75  # of all places that one caller may take
-_MARGIN = 0.7  # of the deadline that an expected wait may use up: times vary, and a late answer helps nobody
+_MARGIN = 0.7  # share of the deadline that an expected wait may use: times vary, and a late answer helps nobody
 
 
 class Ticket:
@@ -32,13 +32,13 @@ class Ticket:
         self.dropped = False
 
     def check(self) -> None:
-        """Raise DeadlineExceeded where nobody waits for the answer any more; called between steps."""
+        """Raise DeadlineExceeded once nobody is waiting for the answer; called between steps."""
         if self.dropped:
-            raise DeadlineExceeded("nobody waits for this picture any more")
+            raise DeadlineExceeded("nobody is waiting for this picture any more")
 
     @property
     def waited_s(self) -> float:
-        """Seconds between acceptance and the beginning of work."""
+        """Seconds between acceptance and the start of work."""
         return self.began_at - self.accepted_at
 
 
@@ -61,12 +61,12 @@ class Capacity:
 
     @property
     def under_way(self) -> int:
-        """Pictures accepted whose thread is not free again."""
+        """Accepted pictures whose thread is not free yet."""
         return self._under_way
 
     @property
     def idle(self) -> bool:
-        """Whether a thread is free for work that can wait."""
+        """Whether a thread is free for low-priority work."""
         return self._under_way < self._workers and not self._draining
 
     @property
@@ -75,7 +75,7 @@ class Capacity:
         return self._under_way <= 1
 
     def admit(self, owner: str = "") -> None:
-        """Raise Overloaded when there is no place, or the wait would outlast the deadline. owner: who asks, a key."""
+        """Raise Overloaded if there is no room, or the wait would outlast the deadline. owner: the key that asks."""
         if self._draining:
             raise Overloaded("the gate is shutting down; ask another one", 1.0)
         expected = (self._under_way / self._workers + 1) * self._service_s
@@ -93,7 +93,7 @@ class Capacity:
     async def run(self, work: Callable[[Ticket], Outcome], owner: str = "", within_s: float | None = None) -> Outcome:
         """Run `work` in a thread. Raises Overloaded at once when full, DeadlineExceeded when the deadline passes.
 
-        owner: who asks; nobody fills every place.  within_s: what is left of the deadline, all of it by default.
+        owner: who asks; no one caller may fill the queue.  within_s: what is left of the deadline, by default all.
 
         Cancelling the caller drops the work: it never begins, or stops at its next `ticket.check()`.
         """
@@ -101,9 +101,9 @@ class Capacity:
         self._under_way += 1
         self._by_owner[owner] += 1
         ticket = Ticket()
-        # The thread sees the request's context: a trace goes on in it.
+        # The thread gets the request's context, so that its trace continues there.
         future = self._pool.submit(copy_context().run, self._timed, work, ticket)
-        # The slot is free when the thread is, not when an impatient caller has gone.
+        # The slot is free when the thread is, not when an impatient caller has left.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release, owner))
         try:
@@ -116,7 +116,7 @@ class Capacity:
             _drop(ticket, future)
 
     def drain(self) -> None:
-        """Accept nothing more; what was accepted goes on."""
+        """Accept nothing more; accepted work continues."""
         self._draining = True
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class Capacity:
         try:
             return work(ticket)
         finally:
-            # One slow picture must not make the gate think that all are, and refuse everybody else's.
+            # One slow picture must not make the gate expect all pictures to be slow and refuse everybody else's.
             took = min(time.perf_counter() - ticket.began_at, _STEEP * self._service_s)
             self._service_s += _SMOOTHING * (took - self._service_s)
 

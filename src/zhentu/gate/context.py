@@ -1,4 +1,4 @@
-"""What routes share, and how they get at it."""
+"""What routes share, and how they reach it."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def gate_of(request: Request) -> Gate:
 
 
 def needs(role: Role) -> Callable[[Request], Coroutine[Any, Any, Caller]]:
-    """A dependency: the caller, who has this role: the door let them in by it before the body was read."""
+    """A dependency: the caller, whose role the middleware checked before the body was read."""
 
     async def admitted(request: Request, _: Annotated[object, Depends(_bearer)] = None) -> Caller:
         caller: Caller = request.state.caller
-        if not caller.role.includes(role):  # should door and router ever disagree about the route
+        if not caller.role.includes(role):  # in case middleware and router ever disagree about the route
             raise Forbidden(f"this needs the role {role.value}, and the key {caller.name!r} has {caller.role.value}")
         return caller
 
@@ -77,13 +77,13 @@ TheGate = Annotated[Gate, Depends(gate_of)]
 
 
 def hold_of(request: Request) -> Hold:
-    """What this request holds of the gate's memory; it grows before anything more is fetched."""
+    """The request's hold on the gate's memory; it grows before anything more is fetched."""
     hold: Hold = request.state.hold
     return hold
 
 
 async def unless_gone(request: Request, work: Awaitable[Answer]) -> Answer:
-    """What `work` gives; it is cancelled when the client goes. The body must have been read. Raises ClientGone."""
+    """Await `work`, and cancel it when the client disconnects. The body must have been read. Raises ClientGone."""
     task = asyncio.ensure_future(work)
     watcher = asyncio.create_task(_gone(request))
     try:

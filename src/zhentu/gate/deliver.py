@@ -1,6 +1,6 @@
-"""Deliver the outbox: signed as the Standard Webhooks specification says, through the guarded way out.
+"""Deliver the outbox: signed as the Standard Webhooks specification says, sent through the guarded outbound client.
 
-Messages go out side by side. A receiver that hangs or fails holds up its own messages and nobody else's.
+Messages are sent concurrently. A receiver that hangs or fails delays its own messages and nobody else's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _log = logging.getLogger("zhentu.gate")
 
 
 class Deliverer:
-    """Sends due messages, several at once. Raises ConfigError when the secret is not base64 (`whsec_...`)."""
+    """Sends due messages, several at once. Raises ConfigError if the secret is not base64 (`whsec_...`)."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Deliverer:
             raise ConfigError("settings", ["webhook.secret: must be whsec_ and base64 of 24 to 64 bytes"]) from error
 
     async def turn(self) -> bool:
-        """Send one more message beside those under way; True when there may be another."""
+        """Start sending one more message; True when there may be another."""
         self._settled.clear()
         if len(self._under_way) < self._limits.total:
             owners, lanes = self._busy()
@@ -58,18 +58,18 @@ class Deliverer:
                 return True
         if not self._under_way:
             return False
-        with contextlib.suppress(TimeoutError):  # a place that becomes free is used at once
+        with contextlib.suppress(TimeoutError):  # a free place is used at once
             await asyncio.wait_for(self._settled.wait(), _TICK_S)
         return True
 
     async def stop(self) -> None:
-        """Break off what is under way; it is sent again by the next gate."""
+        """Cancel the messages in progress; the next gate sends them again."""
         for task in list(self._under_way):
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def _busy(self) -> tuple[list[str], list[tuple[str, str]]]:
-        """Owners, and owners' hosts, that have as much under way as they may, or whose receiver is given a rest."""
+        """Owners, and owners' hosts, that are at their limit or whose circuit breaker is open."""
         owners = Counter(each.owner for each in self._under_way.values() if each.owner)
         lanes = Counter((each.owner, each.host) for each in self._under_way.values())
         full = [lane for lane, count in lanes.items() if count >= self._limits.per_host]
@@ -82,7 +82,7 @@ class Deliverer:
         del self._under_way[task]
         self._settled.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            # Its lease runs out, and it is sent again.
+            # Its lease expires, and it is sent again.
             _log.log(logging.WARNING if isinstance(error, DependencyError) else logging.ERROR, "%s", error)
 
     async def _send(self, message: Message) -> None:
@@ -98,7 +98,7 @@ class Deliverer:
         _log.warning("webhook %s not delivered: %s", message.message_id, reason)
 
     async def _post(self, message: Message) -> str:
-        """Send one message; empty when the receiver took it, else why not."""
+        """Send one message; returns "" if the receiver took it, otherwise why not."""
         if self._signer is None:
             return "there is no secret to sign with; set ZHENTU_WEBHOOK_SECRET"
         moment = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What the platform is told by webhook, in the words of the API."""
+"""What the platform is told by webhook, in the API's own terms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JOB_FINISHED = "job.finished"
 
 
 def screened_message(record: Record, settings: Settings) -> tuple[Message, ...]:
-    """The message a decision is worth, none where the settings name no receiver or not this action."""
+    """The message about a decision; None if no receiver is set or the settings leave this action out."""
     if settings.webhook.url is None or record.decision.applied not in settings.webhook.actions:
         return ()
     return (
@@ -30,7 +30,7 @@ def screened_message(record: Record, settings: Settings) -> tuple[Message, ...]:
 def envelope(kind: str, content: BaseModel, tenant: str) -> str:
     """The body of a message, shaped as the Standard Webhooks specification proposes: type, timestamp, data.
 
-    tenant: whose it is; the gate's own webhook tells of every tenant's pictures.
+    tenant: whose picture it is; the gate's own webhook reports every tenant's pictures.
     """
     moment = datetime.now(UTC).isoformat()
     return json.dumps(

@@ -15,13 +15,13 @@ class _Flight(Generic[Shared]):
 
 
 class Flights(Generic[Shared]):
-    """Work under way by key; use it from one event loop. Work is cancelled when the last who waits for it leaves."""
+    """Work in progress by key; use it from one event loop. Work is cancelled when its last waiter leaves."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, _Flight[Shared]] = {}
 
     async def join(self, key: str, begin: Callable[[], Awaitable[Shared]]) -> Shared:
-        """What the work under `key` gives; `begin` starts it where there is none. Its errors reach everyone."""
+        """The outcome of the work under `key`; `begin` starts it if there is none. Its errors reach every waiter."""
         flight = self._by_key.get(key)
         if flight is None:
             flight = self._by_key[key] = _Flight(asyncio.ensure_future(_run(begin)))

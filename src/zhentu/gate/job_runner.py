@@ -1,4 +1,4 @@
-"""Asynchronous jobs: pictures are taken from the table one by one, whenever a thread is free."""
+"""Asynchronous jobs: pictures are taken from the table one by one as threads become free."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from zhentu.types import Evidence, EvidenceKind, Trust
 
 _MOST_ATTEMPTS = 20
 _LATER_S = 5.0
-_AT_ONCE, _PER_OWNER = 16, 4  # pictures under way; most of them wait for the host of their URL
+_AT_ONCE, _PER_OWNER = 16, 4  # pictures in progress; most of them are waiting for their URL's host
 _log = logging.getLogger("zhentu.gate")
-_GRACE_S = 30.0  # beyond a picture's deadline, before another gate takes it for abandoned
+_GRACE_S = 30.0  # seconds past a picture's deadline before another gate considers it abandoned
 
 
 class JobRunner:
-    """Works off the table of jobs, several pictures side by side; several gates may do so at once."""
+    """Works through the table of jobs, several pictures at a time; several gates may do so at once."""
 
     def __init__(self, service: ScreeningService, store: JobStore, records: RecordStore, budget: Budget) -> None:
         self._service, self.store, self._records, self._budget = service, store, records, budget
         self._under_way: dict[asyncio.Task[None], str] = {}
 
     async def turn(self) -> bool:
-        """Begin with one waiting picture where a thread is free; True when there may be more."""
+        """Start one waiting picture if a thread is free; True when there may be more."""
         if not self._service.capacity.idle or len(self._under_way) >= _AT_ONCE:
             return False
         by_owner = Counter(owner for owner in self._under_way.values() if owner)
@@ -45,12 +45,12 @@ class JobRunner:
         work = asyncio.create_task(self._work(task))
         self._under_way[work] = task.owner
         work.add_done_callback(self._done)
-        if task.request.payload is not None:  # it wants a thread at once; the next one waits for the next free thread
+        if task.request.payload is not None:  # it needs a thread now; the next one waits for the next free thread
             await asyncio.wait({work})
         return True
 
     async def stop(self) -> None:
-        """Break off what is under way; it is taken again by the next gate."""
+        """Cancel what is in progress; the next gate takes it up again."""
         for work in list(self._under_way):
             work.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
@@ -58,7 +58,7 @@ class JobRunner:
     def _done(self, work: asyncio.Task[None]) -> None:
         del self._under_way[work]
         if not work.cancelled() and (error := work.exception()) is not None:
-            # Its lease runs out, and it is taken again.
+            # Its lease expires, and it is taken up again.
             _log.log(logging.WARNING if isinstance(error, DependencyError) else logging.ERROR, "job: %s", error)
 
     async def _work(self, task: JobTask) -> None:
@@ -91,7 +91,7 @@ class JobRunner:
             await asyncio.to_thread(self.store.done, task, screened.record.record_id)
 
     async def _give_up(self, task: JobTask, error: ZhentuError) -> None:
-        """The picture cannot be screened. One that went online on that promise is recorded for a person to look at."""
+        """Give up on a picture. If it went online unscreened, it is recorded for a person to look at."""
         if task.kind is JobKind.DEFERRED:
             record = unscreenable_record(task, error, self._service.active.screener.policy)
             write = RecordWrite(record, (), screened_message(record, self._service.settings))
@@ -121,7 +121,7 @@ def job_answer(status: JobStatus, records: RecordStore, finished: bool) -> JobAn
                 code=each.error_code,
             )
         answer = None
-        with contextlib.suppress(RecordNotFound):  # it may have been pruned since
+        with contextlib.suppress(RecordNotFound):  # it may have been pruned in the meantime
             answer = answer_of(records.get(each.record_id, status.tenant)) if each.record_id else None
         items.append(ItemAnswer(position=each.position, status=each.state.value, answer=answer, problem=problem))
     return JobAnswer(job_id=status.job_id, finished=finished, callback_url=status.callback_url, items=items)

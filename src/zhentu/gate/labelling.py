@@ -1,4 +1,4 @@
-"""The answer with a labelled picture; routes and the front page give the same."""
+"""The answer with a labelled picture, shared by the routes and the front page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATES = {str(int(state)): state for state in AiState}
 async def labelled_answer(
     request: Request, gate: Gate, payload: bytes, owed: AiState | None, spec: LabelSpec, form: str
 ) -> Response:
-    """The answer with the labelled picture; the very bytes where no label is owed."""
+    """The answer with the labelled picture; the original bytes if no label is owed."""
     if owed is None:
         headers = {"Zhentu-Label-State": "none", "Zhentu-Label-Changed": "false"}
         return Response(payload, headers=headers, media_type=_mime(form))

@@ -25,9 +25,11 @@ class GateMetrics:
         self.requests = Counter("zhentu_requests", "HTTP requests.", ["method", "route", "status"], registry=own)
         self.screened = Counter("zhentu_screened", "Pictures screened.", ["action", "applied"], registry=own)
         self.reasons = Counter("zhentu_reasons", "Reasons of decisions.", ["code", "action"], registry=own)
-        self.errors = Counter("zhentu_errors", "Requests refused, and parts that failed.", ["code"], registry=own)
+        self.errors = Counter("zhentu_errors", "Requests refused and components that failed.", ["code"], registry=own)
         self.replayed = Counter("zhentu_replayed", "Requests answered by an earlier record.", registry=own)
-        self.deferred = Counter("zhentu_deferred", "Pictures allowed and queued in trouble.", ["code"], registry=own)
+        self.deferred = Counter(
+            "zhentu_deferred", "Pictures allowed and queued while the gate was in trouble.", ["code"], registry=own
+        )
         self.latency = Histogram("zhentu_screen_seconds", "Decode to decision.", buckets=_LATENCY, registry=own)
         self.stages = Histogram(
             "zhentu_stage_seconds",
@@ -43,12 +45,12 @@ class GateMetrics:
             ["output"],
             registry=own,
         )
-        self.waiting = Gauge("zhentu_queue_depth", "Pictures accepted and not answered.", registry=own)
+        self.waiting = Gauge("zhentu_queue_depth", "Pictures accepted but not answered yet.", registry=own)
         self.spooled = Gauge("zhentu_spooled", "Decisions waiting for the store.", registry=own)
-        self.jobs = Gauge("zhentu_job_pictures_waiting", "Pictures of jobs that wait.", registry=own)
-        self.messages = Gauge("zhentu_messages_waiting", "Webhook messages that wait.", registry=own)
+        self.jobs = Gauge("zhentu_job_pictures_waiting", "Pictures of jobs that are waiting.", registry=own)
+        self.messages = Gauge("zhentu_messages_waiting", "Webhook messages that are waiting.", registry=own)
         self.deliveries = Counter("zhentu_deliveries", "Webhook deliveries.", ["outcome"], registry=own)
-        self.shadow = Counter("zhentu_shadow", "Pictures two models judged.", ["model", "agrees"], registry=own)
+        self.shadow = Counter("zhentu_shadow", "Pictures judged by two models.", ["model", "agrees"], registry=own)
         self.shadow_skipped = Counter("zhentu_shadow_skipped", "Pictures the shadow model did not see.", registry=own)
         self.store_up = Gauge("zhentu_store_up", "1 while the store answers.", registry=own)
         self.versions = Gauge("zhentu_info", "Versions in force.", ["model", "policy", "mode", "shadow"], registry=own)
@@ -56,7 +58,7 @@ class GateMetrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure one stage, whatever comes of it."""
+        """Measure one stage, even if it fails."""
         began = time.perf_counter()
         try:
             with self.tracing.span(name):
@@ -65,7 +67,7 @@ class GateMetrics:
             self.stages.labels(name).observe(time.perf_counter() - began)
 
     def observe(self, record: Record, own: Verdict | None) -> None:
-        """Count one screened picture. own: the verdict at the model's own prior, which its reference is made of."""
+        """Count one screened picture. own: the verdict at the model's own prior, as in its reference."""
         decision = record.decision
         self.screened.labels(decision.action.value, decision.applied.value).inc()
         self.latency.observe(record.latency_ms / 1e3)

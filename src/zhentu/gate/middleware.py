@@ -1,7 +1,7 @@
-"""What surrounds every request: the door, caps on its body while it streams in, one canonical log line, named errors.
+"""What surrounds every request: admission, caps on its body as it streams in, one canonical log line, named errors.
 
-Everything here happens before a byte of the body is read: whose host it is, how long its head is, who asks, how large
-the body may be, and whether there is room for it.
+Checked before a byte of the body is read: the host, the length of the head, the caller, how large the body may be, and
+whether there is room for it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from zhentu.types import DEFAULT_TENANT
 _log = logging.getLogger("zhentu.gate")
 _NOTED = ("record", "action", "code", "key", "tenant", "replayed", "wait_ms", "pictures")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_QUIET = ("/livez", "/readyz", "/metrics")  # probes that went well would drown the log
-_STEP = 256 * 1024  # bytes of a body of unknown length that room is taken for at a time
+_QUIET = ("/livez", "/readyz", "/metrics")  # successful probes would drown the log
+_STEP = 256 * 1024  # bytes reserved at a time for a body of unknown length
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What a request must pass. timeout_s: for all of its body to arrive, and for its answer to be taken."""
+    """What a request must pass. timeout_s: for its whole body to arrive, and for its answer to be taken."""
 
     visitors: Visitors
     rules: Rules
@@ -66,8 +66,8 @@ class Surround:
         except ZhentuError as error:
             await exchange.refuse(error)
         except Exception:
-            _log.exception("request %s broke down", exchange.request_id)
-            told = ZhentuError(f"an error that was not foreseen; it stands in the log under {exchange.request_id}")
+            _log.exception("request %s failed", exchange.request_id)
+            told = ZhentuError(f"an unexpected error; it is in the log under {exchange.request_id}")
             await exchange.refuse(told)
         finally:
             self._account(scope, exchange)
@@ -105,7 +105,7 @@ class Surround:
             "event": "request",
             "request_id": exchange.request_id,
             "method": method,
-            # Never the query, which may hold what the caller did not mean to publish; nor a key put in the wrong place.
+            # Never the query, which may hold private values; nor a key put in the wrong place.
             "path": printable(hide_keys(scope["path"]))[:300],
             "status": exchange.status,
             "ms": round(took * 1e3, 1),
@@ -130,12 +130,12 @@ class _Exchange:
         self._replaced = False
 
     def noted(self) -> dict[str, object]:
-        """What routes left for the log line and the trace."""
+        """What routes noted for the log line and the trace."""
         state = self._scope["state"]
         return {name: state[name] for name in _NOTED if state.get(name) not in (None, "")}
 
     def expect(self, rule: Rule, hold: Hold) -> None:
-        """Know the cap of the body and take room for what it announces. Raises BodyTooLarge, UsageError, Overloaded."""
+        """Set the body's cap and reserve its announced length. Raises BodyTooLarge, UsageError, Overloaded."""
         headers = Headers(scope=self._scope)
         self._most, self._hold = rule.most(headers.get("content-type", "").encode("latin-1")), hold
         announced = headers.get("content-length", "")
@@ -148,16 +148,16 @@ class _Exchange:
 
     async def receive(self) -> Message:
         """The next part of the body, counted and timed. Raises BodyTooLarge, BodyTooSlow, Overloaded."""
-        if self._complete:  # from here on it only tells when the client goes, which may take as long as it likes
+        if self._complete:  # from here on it only reports that the client disconnects, at any time
             return await self._receive()
         try:
             return await self._part()
         except ZhentuError as error:
-            self._failed = error  # whoever reads forms may take it for a broken form
+            self._failed = error  # the form parser may take it for a broken form
             raise
 
     async def send(self, message: Message) -> None:
-        """Pass an answer on, and see its status. What went wrong with the body goes before what was made of it."""
+        """Pass an answer on and note its status. An error with the body takes precedence over what was made of it."""
         if self._replaced:
             return
         if self._failed is not None and not self._started:
@@ -173,10 +173,10 @@ class _Exchange:
             async with asyncio.timeout(self._timeout_s):
                 await self._send(message)
         except TimeoutError as error:
-            raise ClientGone("the client does not take its answer") from error
+            raise ClientGone("the client does not read its answer") from error
 
     async def refuse(self, error: ZhentuError) -> None:
-        """Answer with an error, unless an answer is under way."""
+        """Answer with an error, unless an answer has already begun."""
         self._scope["state"]["code"], self._failed = error.code, None
         if self._started:
             self.status = error.http_status

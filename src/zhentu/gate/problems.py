@@ -19,11 +19,11 @@ _EXAMPLES: dict[type[ZhentuError], str] = {
     errors.Forbidden: "this needs the role admin, and the key 'shop' has screen",
     errors.RecordNotFound: "no record '0190' in the store",
     errors.NotFound: "pictures are not kept here; set ZHENTU_STORE_PICTURES to keep them for heatmaps",
-    errors.Misdirected: "host 'evil.example' is not one this gate answers to; see gate.allowed_hosts",
+    errors.Misdirected: "host 'evil.example' is not one that this gate answers to; see gate.allowed_hosts",
     errors.HeadTooLarge: "request line and headers have more than 32 KiB; send less",
     errors.BodyTooSlow: "the body did not arrive within 30 s; send it faster or in smaller parts",
     errors.IdempotencyConflict: "this Idempotency-Key was used for another request; use a new key",
-    errors.ReviewConflict: "this decision was appealed already; an appeal is decided once",
+    errors.ReviewConflict: "this decision has already been appealed; an appeal is decided once",
     errors.BodyTooLarge: "the request has more than 60 MiB; send less at once",
     errors.PictureTooLarge: "the picture has 31.2 MiB, the limit is 30.0 MiB; send it smaller",
     errors.UnsupportedFormat: "not a picture zhentu reads; send one of JPEG, PNG, WEBP, AVIF, GIF, BMP, TIFF",
@@ -38,11 +38,11 @@ _EXAMPLES: dict[type[ZhentuError], str] = {
     errors.DependencyError: "the C2PA key cannot sign; check c2pa.certificates, c2pa.key and c2pa.algorithm",
     errors.RateLimited: "key 'shop' may ask 100 times a second; try again in 0.2 s",
     errors.ConfigError: "policy.yaml: 1 problem\n  - mode: 'on' is not one of off, shadow, enforce",
-    errors.ZhentuError: "an error that was not foreseen; it stands in the log under this request's id",
+    errors.ZhentuError: "an unexpected error; it is in the log under this request's id",
     errors.Overloaded: "66 pictures are waiting, the limit is 66; try again",
     errors.DeadlineExceeded: "not screened within 10 s; try again",
     errors.StoreError: "the record store cannot be reached",
-    errors.ModelError: "the model broke down; see the log",
+    errors.ModelError: "the model failed; see the log",
 }
 
 
@@ -68,7 +68,7 @@ def response_of(error: ZhentuError) -> JSONResponse:
 
 
 def documented(*kinds: type[ZhentuError]) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI `responses` of these errors, and of those every route may give, one example a code."""
+    """OpenAPI `responses` for these errors and for those that any route may give, one example per code."""
     always: tuple[type[ZhentuError], ...] = (
         errors.UsageError,
         errors.Unauthenticated,
@@ -105,7 +105,7 @@ def documented(*kinds: type[ZhentuError]) -> dict[int | str, dict[str, Any]]:
 
 
 def of_http(status: int, detail: str) -> ZhentuError:
-    """An error of the framework itself (no such path, wrong method, unreadable body) as one of ours."""
+    """An error of the framework itself (no such path, wrong method, unreadable body) as one of our own."""
 
     class HttpError(UsageError):
         """An error the framework raised, under its own status."""

@@ -1,4 +1,4 @@
-"""What callers send: multipart, raw bytes or JSON, turned into submissions; every mistake of a call is named."""
+"""What callers send (multipart, raw bytes or JSON), turned into submissions; every error in a call is named."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Model = TypeVar("Model", bound=BaseModel)
 _FIELDS = 64
 _LONGEST_ARRAY, _DEEPEST = 64, 8
 
-# NUL is no text for PostgreSQL, and no text for anybody else.
+# PostgreSQL takes no NUL in text, and nobody needs one.
 Text = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]*$")]
 Url = Annotated[str, StringConstraints(max_length=4000, pattern=r"^https?://[^\x00]+$")]
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 
 
 class ListingFields(BaseModel):
-    """What the platform knows of the goods; every field may be left out."""
+    """What the platform knows about the goods; every field may be left out."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,7 +38,7 @@ class ListingFields(BaseModel):
     declared_attributes: dict[AttributeName, Text] = Field(
         default_factory=dict,
         max_length=_FIELDS,
-        description="What the seller says of the goods.",
+        description="What the seller says about the goods.",
         examples=[{"material": "cotton"}],
     )
 
@@ -81,7 +81,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pictures of one call, in its order."""
+    """The pictures of one call, in order."""
 
     submissions: tuple[Submission, ...]
     callback_url: str = ""
@@ -116,7 +116,7 @@ async def read_submission(request: Request, max_bytes: int) -> Submission:
 
 
 async def read_picture(request: Request, max_bytes: int, fields: frozenset[str]) -> tuple[bytes, dict[str, str]]:
-    """One picture and the texts of `fields` that were given: as a form, or as the raw body with a query.
+    """One picture and those `fields` that were given, as a form or as the raw body with a query.
 
     Raises UsageError, PictureTooLarge, UnsupportedFormat.
     """
@@ -236,9 +236,9 @@ def _parsed(model: type[Model], body: bytes) -> Model:
 
 
 def _json(text: str | bytes, told: str) -> Any:
-    """The content of a text that is JSON and no larger than any call needs. Raises UsageError.
+    """Parse a JSON text that is no larger than any call needs. Raises UsageError.
 
-    Checked before the models see it: they build an error for each unknown key before the first ten can be taken.
+    Checked before the models see it: they would build an error for every unknown key.
     """
     try:
         content = json.loads(text)

@@ -1,8 +1,8 @@
-"""What each route asks of a request before a byte of its body is read: a role, and how large the body may be.
+"""What each route requires before a byte of the body is read: a role, and how large the body may be.
 
-The role is the one that the route's own dependency names (`Screens`, `Reviews`, `Administers`), so that there is one
-place to write it. A route whose body may be larger than a form of words stands in the table below; one that does not
-is given 64 KiB, and its author notices at the first upload.
+The role is the one that the route's own dependency names (`Screens`, `Reviews`, `Administers`), so it is written in one
+place. A route that takes more than a short form is listed in the table below; any other is limited to 64 KiB, as its
+author will notice at the first upload.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _APPEAL_PHOTOS = 6
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a route asks for. role: None where no key is needed.  form_bytes, json_bytes: most bytes of a body."""
+    """What a route requires. role: None if no key is needed.  form_bytes, json_bytes: the largest body, in bytes."""
 
     role: Role | None
     form_bytes: int = _WORDS
@@ -43,7 +43,7 @@ class Rule:
 class Rules:
     """The rules of an application's routes.
 
-    picture_bytes: most of one picture.  batch_size: pictures of a batch.  share: what one caller may hold at once.
+    picture_bytes: the largest picture.  batch_size: pictures of a batch.  share: what one caller may hold at once.
     """
 
     def __init__(self, routes: Iterable[BaseRoute], picture_bytes: int, batch_size: int, share: int) -> None:
@@ -70,7 +70,7 @@ class Rules:
         self._exact = {(method, route.path): rule for route, rule in self._routes for method in route.methods or ()}
 
     def of(self, scope: Scope) -> Rule:
-        """The rule of a request; that of no route when none matches, which takes no key and is answered with 404."""
+        """The rule for a request; if no route matches, a rule that needs no key, for the 404 that follows."""
         exact = self._exact.get((scope["method"], scope["path"]))
         if exact is not None:
             return exact

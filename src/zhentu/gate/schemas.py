@@ -30,7 +30,7 @@ class EvidenceAnswer(BaseModel):
 
 
 class NoticeAnswer(BaseModel):
-    """The AI notice owed around the picture (state 1 is, 2 possibly, 3 suspected)."""
+    """The AI notice required around the picture (state 1 is, 2 possibly, 3 suspected)."""
 
     state: int
     en: str
@@ -38,7 +38,7 @@ class NoticeAnswer(BaseModel):
 
 
 class LabelAnswer(BaseModel):
-    """The label owed in the picture: words for its edge, and `Label` of its AIGC metadata (GB 45438-2025, Annex E)."""
+    """The label the picture needs: words for its edge, and `Label` of its AIGC metadata (GB 45438-2025, Annex E)."""
 
     en: str = Field(examples=["AI-generated"])
     zh: str = Field(examples=["AI生成"])
@@ -78,7 +78,7 @@ class ProblemAnswer(BaseModel):
 
 
 class ItemAnswer(BaseModel):
-    """What became of one picture of a batch or job: an answer, or a problem."""
+    """The outcome for one picture of a batch or job: an answer or a problem."""
 
     position: int
     status: str = Field(description="queued, running, done or failed", examples=["done"])
@@ -87,13 +87,13 @@ class ItemAnswer(BaseModel):
 
 
 class BatchAnswer(BaseModel):
-    """One item a picture, in the order sent."""
+    """One item per picture, in the order sent."""
 
     items: list[ItemAnswer]
 
 
 class JobAnswer(BaseModel):
-    """A job and what became of its pictures so far."""
+    """A job and what has become of its pictures so far."""
 
     job_id: str
     finished: bool
@@ -111,7 +111,7 @@ class InForceAnswer(BaseModel):
     mode: str
     profile: str
     rollout: float
-    problem: str = Field(description="Why a changed policy file was refused; empty when it was not.")
+    problem: str = Field(description="Why a changed policy file was refused; empty if it was not.")
 
 
 class AliveAnswer(BaseModel):
@@ -128,7 +128,7 @@ class ReadyAnswer(BaseModel):
 
 
 def answer_of(record: Record) -> ScreenAnswer:
-    """The answer a record stands for."""
+    """The API's answer for a record."""
     decision, verdict = record.decision, record.verdict
     state = decision.ai_state
     return ScreenAnswer(

@@ -1,6 +1,6 @@
 """The gate's server: uvicorn, with limits on what a connection may cost before it has asked for anything.
 
-uvicorn limits neither how long a head may be nor how long it may take, and holds a connection that never asks for ever.
+uvicorn limits neither the length of a head nor the time it may take, and keeps an idle connection for ever.
 A reverse proxy in front does that as well; the gate does not rely on one.
 """
 
@@ -21,14 +21,14 @@ from zhentu.settings import Settings
 
 _KEEP_ALIVE_S = 75  # longer than the usual load balancer's 60 s: no race on idle connections
 _PIPELINED = 16  # requests sent before the first was answered
-_THROWN_AWAY = 64 * 1024 * 1024  # bytes of a refused body that are read and dropped, so that the answer arrives
-_FRAMING = 64 * 1024  # bytes of a body that hold no body: chunk sizes, extensions, trailers
+_THROWN_AWAY = 64 * 1024 * 1024  # bytes of a refused body that are read and discarded so that the answer arrives
+_FRAMING = 64 * 1024  # bytes of framing in a body: chunk sizes, extensions, trailers
 _OTHER_FILES = 256  # file descriptors beside the connections: store, spool, models, outbound calls
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What connections may cost.
+    """Limits on connections.
 
     most: connections at once; beyond it the one that has been idle longest is closed.  head_s: for request line and
     headers to arrive.  refused_s: for the body of a refused request to be thrown away.
@@ -39,8 +39,8 @@ class ConnectionLimits:
     refused_s: float = 30.0
 
 
-def guarded(limits: ConnectionLimits) -> type[HttpToolsProtocol]:  # long: a class that every server needs anew
-    """Uvicorn's protocol under these limits; every server needs one of its own."""
+def guarded(limits: ConnectionLimits) -> type[HttpToolsProtocol]:  # long: a class that is made for each server
+    """Uvicorn's protocol under these limits; each server needs its own."""
     idle: OrderedDict[HttpToolsProtocol, None] = OrderedDict()  # connections without a request, longest first
 
     class Guarded(HttpToolsProtocol):
@@ -77,7 +77,7 @@ def guarded(limits: ConnectionLimits) -> type[HttpToolsProtocol]:  # long: a cla
                 if self._framing > _FRAMING:
                     self.transport.abort()
             elif self._timer is None and self.timeout_keep_alive_task is None and self._is_idle():
-                self._allow(limits.head_s)  # empty lines between requests stop uvicorn's own clock
+                self._allow(limits.head_s)  # empty lines between requests stop uvicorn's own timer
 
         def on_message_begin(self) -> None:
             self._in_head, self._head_bytes, self._framing = True, 0, 0
@@ -117,7 +117,7 @@ def guarded(limits: ConnectionLimits) -> type[HttpToolsProtocol]:  # long: a cla
         def on_response_complete(self) -> None:
             super().on_response_complete()
             if self.transport.is_closing():
-                # What the client does not take within this time is thrown away, and the connection with it.
+                # What the client does not read within this time is thrown away, and the connection is closed.
                 self._allow(limits.refused_s)
             elif not self.pipeline:
                 idle[self] = None
@@ -152,7 +152,7 @@ def guarded(limits: ConnectionLimits) -> type[HttpToolsProtocol]:  # long: a cla
 
 
 def server_config(app: FastAPI, settings: Settings, **changed: Any) -> uvicorn.Config:
-    """How the gate is served. No header is believed about where a request came from: the peer is the peer."""
+    """How the gate is served. No header is believed about where a request came from; the peer's address counts."""
     limits = ConnectionLimits(settings.gate.connections, settings.gate.head_timeout_s, settings.gate.body_timeout_s)
     options: dict[str, Any] = {
         "host": settings.gate.host,
@@ -163,14 +163,14 @@ def server_config(app: FastAPI, settings: Settings, **changed: Any) -> uvicorn.C
         "server_header": False,
         "access_log": False,  # the gate writes one canonical line a request itself
         "log_level": "warning",
-        "timeout_graceful_shutdown": int(settings.gate.deadline_s) + 5,  # what was accepted is finished
+        "timeout_graceful_shutdown": int(settings.gate.deadline_s) + 5,  # accepted requests are finished
         "timeout_keep_alive": _KEEP_ALIVE_S,
     }
     return uvicorn.Config(app, **options | changed)
 
 
 def raise_file_limit(connections: int) -> None:
-    """Allow as many open files as the connections need, as far as the system lets us."""
+    """Raise the limit on open files to what the connections need, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:

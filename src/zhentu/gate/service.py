@@ -1,4 +1,4 @@
-"""The way of one picture through the gate: fetched, recognised as asked before, screened, kept, answered."""
+"""The way of one picture through the gate: fetch it, look for an earlier answer, screen, keep, answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from zhentu.record.job_store import JobKind, JobRequest, new_job
 from zhentu.record.pictures import PictureStore
 from zhentu.record.shadow import ShadowStore
 from zhentu.record.store import Claim, RecordWrite
-from zhentu.screen import DetectorPort, Screener
+from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import (
     Evidence,
@@ -40,7 +40,7 @@ from zhentu.types import (
     Trust,
 )
 
-_HASH_ASIDE = 512 * 1024  # bytes from which hashing leaves the event loop
+_HASH_ASIDE = 512 * 1024  # bytes from which hashing runs in a thread
 _log = logging.getLogger("zhentu.gate")
 
 
@@ -48,7 +48,7 @@ _log = logging.getLogger("zhentu.gate")
 class GateAnswer:
     """A record, and whether it answered the same request before.  waited_s: seconds in the queue.
 
-    screening: what the record was made of; None where nothing was screened for this answer.
+    screening: what the record was made from; None if nothing was screened for this answer.
     """
 
     record: Record
@@ -59,10 +59,10 @@ class GateAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A submission whose picture is here, and the claims that make it the same request as another.
+    """A submission whose picture has arrived, and the claims that identify it with an earlier request.
 
     claims: the caller's Idempotency-Key first where there is one, then the content.  owner: whose request it is.
-    ends: when the caller is answered at the latest, by the monotonic clock; fetching counts.
+    ends: the latest time to answer the caller, by the monotonic clock; fetching counts.
     """
 
     inquiry: Inquiry
@@ -80,7 +80,7 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class ScreeningService:
-    """Everything one picture passes; use it from one event loop."""
+    """Everything one picture goes through; use it from one event loop."""
 
     settings: Settings
     active: ActiveScreener
@@ -107,9 +107,9 @@ class ScreeningService:
         """Screen one submission once.
 
         tenant: whose record it becomes; no other tenant's record answers it.  scope: whose Idempotency-Key it is.
-        late: evidence of why it comes late.  may_defer: whether `on_error` is heeded when the gate is in trouble;
-        otherwise the trouble is raised.  hold: what the request holds in memory; it grows before anything is fetched.
-        owner: for whom, where that is not `scope`; places are shared out by it.
+        late: evidence of why it comes late.  may_defer: whether `on_error` applies when the gate is in trouble;
+        otherwise the error is raised.  hold: what the request holds in memory; it grows before anything is fetched.
+        owner: whose share of the capacity it uses, where that is not `scope`.
         Raises PictureError, UsageError (IdempotencyConflict, FetchError ...), Overloaded, DependencyError.
         """
         submission = replace(submission, listing=replace(submission.listing, tenant=tenant))
@@ -141,7 +141,7 @@ class ScreeningService:
                 if not may_defer or self.settings.gate.on_error is not OnError.ALLOW_AND_QUEUE:
                     raise
                 if isinstance(error, DeadlineExceeded) and not is_plain(request.inquiry.file.payload):
-                    # Not in time, and of a kind that may take any time: nothing such goes online unseen.
+                    # Too late, and of a kind whose decoding may take any time: it must not go online unseen.
                     raise PictureTooSlow(
                         f"the picture could not be screened within {self.settings.gate.deadline_s:g} s; "
                         "export it again as a plain JPEG"
@@ -180,7 +180,7 @@ class ScreeningService:
     def _screened(self, request: _Request) -> Screening:
         inquiry, screener = request.inquiry, request.screener
         entry = screener.detector.entry
-        off = screener.policy.mode is Mode.OFF  # then nothing is asked, and an earlier verdict is of no use
+        off = screener.policy.mode is Mode.OFF  # then no model is asked, and an earlier verdict is of no use
         known = None if off else self.spooled.verdict_for(inquiry.file.sha256, entry.sha256, inquiry.listing.tenant)
         earlier = screener.earlier(*known, entry) if known else None
         try:
@@ -188,8 +188,8 @@ class ScreeningService:
         except ZhentuError:
             raise
         except Exception as error:
-            _log.exception("screening broke down")
-            raise ModelError(f"screening broke down: {type(error).__name__}; see the log") from error
+            _log.exception("screening failed")
+            raise ModelError(f"screening failed: {type(error).__name__}; see the log") from error
 
     async def fetched(
         self, submission: Submission, file: PictureFile | None, owner: str, hold: Hold | None
@@ -208,7 +208,7 @@ class ScreeningService:
         return (file, tuple(files)) if file is not None else (files[0], tuple(files[1:]))
 
     async def _defer(self, request: _Request, keyed: tuple[Claim, ...], error: ZhentuError) -> GateAnswer:
-        """Let a picture through that cannot be screened now, and queue it. Not claimed by content: it asks again."""
+        """Let a picture through unscreened and queue it. It makes no claim by content: the next request screens it."""
         inquiry = request.inquiry
         found = Evidence(
             EvidenceKind.FILE, "screening_deferred", f"{error.code}: screened as soon as possible", Trust.MEASURED
@@ -245,12 +245,12 @@ class ScreeningService:
     def _keep_picture(self, inquiry: Inquiry) -> None:
         try:
             self.pictures.put(inquiry.file.sha256, inquiry.file.payload, inquiry.listing.tenant)
-        except StoreError as error:  # without it there is no heatmap later, which is no reason to refuse the picture
+        except StoreError as error:  # it only means no heatmap later, so the picture is not refused
             self.metrics.errors.labels("picture_store").inc()
             _log.error("%s", error)
 
     def _ask_shadow(self, screener: Screener, screening: Screening) -> None:
-        """Ask the second model after the answer, where a thread is free; otherwise count what it did not see."""
+        """Ask the shadow model after the answer if a thread is free; otherwise count what it did not see."""
         shadow = self.active.shadow
         if shadow is None or screening.record.verdict is None:
             return
@@ -269,17 +269,17 @@ class ScreeningService:
         self.asides.add(task)
         task.add_done_callback(self.asides.discard)
 
-    def _shadowed(self, shadow: DetectorPort, screener: Screener, screening: Screening) -> None:
+    def _shadowed(self, shadow: Screener, screener: Screener, screening: Screening) -> None:
         record = screening.record
-        verdict = shadow.detect(screening.picture)
-        decision = screener.decide_again(screening, verdict, shadow.entry)
+        verdict = shadow.ask_model(screening.picture)
+        decision = screener.decide_again(screening, verdict, shadow.detector.entry)
         self.shadow.append(record.record_id, verdict, record.decision.action, decision.action)
         agrees = decision.action is record.decision.action
         self.metrics.shadow.labels(str(verdict.model), str(agrees).lower()).inc()
 
 
 def _uncounted(_: int) -> None:
-    """A job's picture: one at a time, nobody waits with a request of its own."""
+    """For a job's picture: it is fetched one at a time and holds no request's memory."""
 
 
 async def _hashed(payload: bytes) -> PictureFile:
@@ -289,7 +289,7 @@ async def _hashed(payload: bytes) -> PictureFile:
 
 
 def _asked(submission: Submission, file: PictureFile | None, sent: tuple[PictureFile, ...]) -> str:
-    """What a caller asks for, as 64 hex digits: picture, references and listing with its tenant, and not when."""
+    """What a caller asks for, as 64 hex digits: picture, references and listing with its tenant, but not the time."""
     return digest_of(
         {
             "picture": submission.url if file is None else file.sha256,

@@ -1,4 +1,4 @@
-"""The store as the gate sees it: when it is down, decisions wait in the spool, and are written when it is back."""
+"""The store as the gate sees it: while it is down, decisions wait in the spool and are written when it is back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zhentu.record.spool import Spool
 from zhentu.record.store import Claim, RecordStore, RecordWrite
 from zhentu.types import Record, Verdict
 
-_PAUSE_S = 1.0  # after a failure the store is left alone so long: no request waits for a dead database twice
+_PAUSE_S = 1.0  # seconds the store is left alone after a failure, so that no request waits for a dead database twice
 _CLAIMS_REMEMBERED = 50_000  # of spooled decisions
 
 
@@ -31,7 +31,7 @@ class SpooledStore:
         return time.monotonic() < self._down_until
 
     def answered(self, claims: Sequence[Claim]) -> Record | None:
-        """The record that answered this request before, None while the store cannot say; the first claim wins.
+        """The record that answered this request before, None if none did or the store is down. The first claim wins.
 
         Raises IdempotencyConflict.
         """
@@ -46,7 +46,7 @@ class SpooledStore:
             return waiting
 
     def verdict_for(self, sha256: str, model_sha256: str, tenant: str) -> tuple[str, Verdict] | None:
-        """Verdict on the same bytes by this model before; see RecordStore. None while the store cannot say."""
+        """An earlier verdict of this model on the same bytes; see RecordStore. None while the store is down."""
         if self.store_is_down:
             return None
         try:
@@ -56,7 +56,7 @@ class SpooledStore:
             return None
 
     def keep(self, write: RecordWrite) -> Record:
-        """Write a decision before it is answered; the record that answers. Raises StoreError only without a spool."""
+        """Write a decision; returns the record to answer with. Raises StoreError only where there is no spool."""
         if not self.store_is_down:
             try:
                 return self.store.keep(write)
@@ -71,7 +71,7 @@ class SpooledStore:
         return write.record
 
     def replay(self) -> int:
-        """Write what waits in the spool; how many. Raises StoreError while the store is down."""
+        """Write what is waiting in the spool; returns how many. Raises StoreError while the store is down."""
         self.store.check()
         done = self.spool.replay(self.store)
         if not self.spool.waiting():
@@ -81,7 +81,7 @@ class SpooledStore:
         return done
 
     def _spooled(self, claims: Sequence[Claim]) -> tuple[int, Record | None]:
-        """The place of the first claim that waits in the spool and its record; behind the last where none does."""
+        """Index of the first claim that is in the spool, and its record; the number of claims and None if none is."""
         with self._lock:
             asked_for = [(place, self._waiting.get(each.claim)) for place, each in enumerate(claims)]
         found = [(place, waiting) for place, waiting in asked_for if waiting is not None]

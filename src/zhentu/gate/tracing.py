@@ -1,4 +1,4 @@
-"""OpenTelemetry traces, where somebody wants them: a span a request, and one below it for each stage.
+"""Optional OpenTelemetry traces: a span per request, and one below it for each stage.
 
 On when OTEL_EXPORTER_OTLP_ENDPOINT (or ..._TRACES_ENDPOINT) is set; everything else, sampling and the service's name
 too, is set by OpenTelemetry's own OTEL_* variables. Needs the [tracing] extra. A caller's `traceparent` is continued.
@@ -22,7 +22,7 @@ _UNTRACED = "livez,readyz,metrics"  # probes would drown the rest
 
 
 class Tracing:
-    """Traces by a provider; None = none, and every call here is then free."""
+    """Traces by a provider; None = no tracing, and every call here then costs nothing."""
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._provider = provider
@@ -30,7 +30,7 @@ class Tracing:
 
     @staticmethod
     def from_environment() -> Tracing:
-        """As the OTEL_* variables say. Raises ConfigError when they ask for what is not installed."""
+        """As the OTEL_* variables say. Raises ConfigError if they need a package that is not installed."""
         named = next((name for name in _ENDPOINTS if os.environ.get(name)), "")
         if not named or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
             return Tracing()
@@ -47,7 +47,7 @@ class Tracing:
         return Tracing(provider)
 
     def instrument(self, app: FastAPI) -> None:
-        """Let every request but probes have its span."""
+        """Give every request except probes a span."""
         if self._provider is None:
             return
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -61,7 +61,7 @@ class Tracing:
         return self._tracer.start_as_current_span(name) if self._tracer else nullcontext()
 
     def note(self, found: Mapping[str, object]) -> str:
-        """Write what is known of the request on its span; its trace id in hex, empty where it is not traced."""
+        """Write what is known about the request on its span; returns its trace id in hex, "" if it is not traced."""
         if self._provider is None:
             return ""
         from opentelemetry.trace import format_trace_id, get_current_span

@@ -1,4 +1,4 @@
-"""Who may talk to the gate at all: the hosts it answers for, and which pages of which sites.
+"""Who may talk to the gate at all: the hosts it answers for, and which sites' pages.
 
 A browser sends a request to wherever a page says, also to a gate on its user's own machine. Three things tell such a
 request from an honest one: its Host names somebody else's domain (DNS rebinding), its Origin is another site's, or
@@ -35,11 +35,11 @@ class Visitors:
 
     @classmethod
     def of(cls, allowed_hosts: frozenset[str], host: str, is_open: bool) -> Visitors:
-        """Without keys only this machine's own names count, and those the settings add."""
+        """Without keys, only this machine's own names and those in the settings count."""
         return cls((*_LOOPBACK, host, *allowed_hosts) if is_open else tuple(allowed_hosts), is_open)
 
     def check(self, scope: Scope) -> None:
-        """Raise HeadTooLarge, UsageError, Misdirected or Forbidden where the head says that it is not for us."""
+        """Raise HeadTooLarge, UsageError, Misdirected or Forbidden if the request is not for this gate."""
         size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         size += sum(len(name) + len(value) + _PER_HEADER for name, value in scope["headers"])
         if size > HEAD_BYTES:
@@ -50,8 +50,8 @@ class Visitors:
         if self._hosts:
             host = host_of(headers.get("host", ""))
             if host not in self._hosts or len(headers.getlist("host")) != 1:
-                raise Misdirected(f"host {host[:60]!r} is not one this gate answers to; see gate.allowed_hosts")
-        # A link to a page of ours may stand anywhere; what it leads to asks for a sign-in.
+                raise Misdirected(f"host {host[:60]!r} is not one that this gate answers to; see gate.allowed_hosts")
+        # Any site may link to our pages; they ask for a sign-in themselves.
         navigates = headers.get("sec-fetch-mode") == "navigate" and scope["method"] in _READS
         if self._closed and not navigates:
             own_site(Request(scope))

@@ -1,1 +1,1 @@
-"""Bytes to pixels, and what a file says of itself."""
+"""From bytes to pixels, and what a file says about itself."""

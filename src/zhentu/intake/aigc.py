@@ -1,4 +1,4 @@
-"""The implicit AIGC label of GB 45438-2025, read in every form and every place producers write it to.
+"""The implicit AIGC label of GB 45438-2025, read in every form and place in which producers write it.
 
 Places: XMP (the property TC260:AIGC as attribute, element or structure, in the right or a wrong namespace, well-formed
 or not; or within another property), EXIF, IPTC, PNG text, JPEG segments, comments. Forms: the object bare, wrapped in
@@ -40,13 +40,13 @@ _NAMED = re.compile(r"(?:XMP|PNG text) (?:\w+:)?AIGC", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class AigcLabel:
-    """One label as it stands in a file.
+    """One label as found in a file.
 
-    fields: key and value in file order, values as text; empty when it cannot be parsed or a producer's own schema has
-    none of them.  location: where it stood.  standard: it is the XMP property in the right namespace.  wrapped: inside
-    {"AIGC": ...}.  strings: every value was a JSON string.  schema: the producer's own one, empty for the standard's.
-    quote: how it stands there, cut short; verbatim: the same, whole.  carrier: the text that holds it.
-    rest: that text says other things too.
+    fields: key and value in file order, values as text; empty if it cannot be parsed or a producer's own schema has
+    none of them.  location: where it was found.  standard: it is the XMP property in the right namespace.  wrapped:
+    inside {"AIGC": ...}.  strings: every value was a JSON string.  schema: the producer's own one, empty for the
+    standard's. quote: as written, cut short; verbatim: the same in full.  carrier: the text that holds it.
+    rest: that text also says other things.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -61,24 +61,24 @@ class AigcLabel:
     rest: bool = field(default=False, compare=False)
 
     def get(self, key: str) -> str:
-        """The value of a field whatever the case of its name, empty when it is not there."""
+        """The value of a field, ignoring the case of its name; empty if it is missing."""
         return next((value for name, value in self.fields if name.casefold() == key.casefold()), "")
 
     @property
     def state(self) -> AiState | None:
-        """What the label says, None when its value is none of 1, 2, 3."""
+        """What the label says, None if its value is not 1, 2 or 3."""
         return _STATES.get(self.get("Label").strip())
 
     @property
     def carried(self) -> dict[str, str]:
-        """Its fields by the standard's names: TC260-PG-20233A of 2023 and Tencent call the first two otherwise."""
+        """Its fields by the standard's names: TC260-PG-20233A of 2023 and Tencent name the first two differently."""
         found = {_CARRIED.get(key.casefold(), ""): value for key, value in reversed(self.fields) if value}
         return {key: value for key, value in found.items() if key and key != "Label"}
 
     def problems(self) -> tuple[str, ...]:
         """What does not follow GB 45438-2025 Annex E and TC260-PG-20259A, one plain sentence each."""
         if self.schema:
-            return (f"in {self.location} stands {self.schema}, which is no label of GB 45438-2025: {self.quote}",)
+            return (f"in {self.location} there is {self.schema}, which is no label of GB 45438-2025: {self.quote}",)
         if not self.fields:
             return (f"a label in {self.location} cannot be read: {self.quote}",)
         found = []
@@ -110,7 +110,7 @@ def conforming(value: str) -> bool:
 
 
 def find_labels(metadata: Metadata, table: GeneratorTable | None = None) -> Iterator[AigcLabel]:
-    """Every label of a file in whatever form, also those that cannot be parsed and producers' own schemas."""
+    """Every label of a file in any form, including unparsable ones and producers' own schemas."""
     for packet in metadata.packets:
         yield from _structured(packet)
         if not packet.sound:
@@ -119,13 +119,13 @@ def find_labels(metadata: Metadata, table: GeneratorTable | None = None) -> Iter
 
 
 def label_properties(packet: Packet, table: GeneratorTable | None = None) -> list[Property]:
-    """The properties of a packet that are, or hold, a label of any form."""
+    """The properties of a packet that are or contain a label of any form."""
     held = [label.carrier.property for label in labels_of_texts(packet_texts(packet), table) if label.carrier]
     return [each for each in held if each] + [each for each in packet.properties if _is_field(each)]
 
 
 def labels_of_texts(texts: Iterable[Text], table: GeneratorTable | None = None) -> Iterator[AigcLabel]:
-    """The labels that stand in pieces of text."""
+    """The labels in pieces of text."""
     table = table or shipped_table()
     for text in texts:
         named = _NAMED.fullmatch(text.place) is not None
@@ -150,7 +150,7 @@ def find_aigc_label(metadata: Metadata, table: GeneratorTable | None = None) -> 
 
 
 def contradictions(labels: tuple[AigcLabel, ...]) -> tuple[str, ...]:
-    """Where labels of one file say different things, one plain sentence each."""
+    """Contradictions between the labels of a file, one plain sentence each."""
     found = []
     said = {label.location: label.get("Label") for label in labels if label.state is not None}
     if len(set(said.values())) > 1:
@@ -204,7 +204,7 @@ def _is_field(each: Property) -> bool:
 
 
 def _broken(packet: Packet) -> Iterator[AigcLabel]:
-    """Labels in a packet no XML parser reads to its end: unescaped quotes, a prefix that nobody declared."""
+    """Labels in a packet that no XML parser can read: unescaped quotes, an undeclared prefix."""
     read = {each.value for each in packet.properties}
     text = packet.body.decode("utf-8", "replace")
     carrier = Text("broken XMP", text)

@@ -1,8 +1,8 @@
-"""Decoding that can be broken off: in processes of their own, with limits on time and memory, and killed beyond them.
+"""Decoding that can be aborted: in child processes with limits on time and memory, killed when they exceed them.
 
-Pictures whose header promises little work are decoded where they are; the others go to such a process. It answers with
-JSON and raw pixels, never with pickle: what decodes hostile files must not be able to hand objects to its parent. It
-gets no environment but what Python needs, so no secret of the gate is in it.
+Pictures whose header promises little work are decoded in this process, the others in a child. It answers with JSON and
+raw pixels, never with pickle: what decodes hostile files must not be able to hand objects to its parent. Its
+environment holds only what Python needs, so it contains none of the gate's secrets.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from zhentu.types import Frame, Picture
 
 _KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 _SCRATCH = 64 * 1024 * 1024  # bytes that decoding a small picture may take
-_PER_PIXEL = 24  # bytes of address space a pixel may take, more than it needs: the limit is against bombs
+_PER_PIXEL = 24  # bytes of address space per pixel, more than it needs: the limit is against bombs
 _PER_KEPT_PIXEL = 6  # bytes of a frame that is kept, and of its copy on the way
 _START_S = 30.0  # for a child to import what it needs; not counted against the picture
-_PIPE = 1024 * 1024  # bytes; with the usual 64 KiB a busy machine changes processes thousands of times a picture
+_PIPE = 1024 * 1024  # bytes; with the usual 64 KiB a busy machine switches processes thousands of times per picture
 _FRAMES = 2  # pictures of the largest size that one file may give
 _log = logging.getLogger("zhentu")
 
 
 class Room:
-    """Memory for decoding, shared by threads: one that finds none waits. total: bytes."""
+    """Memory for decoding, shared by threads, which wait until there is enough. total: bytes."""
 
     def __init__(self, total: int) -> None:
         self.total, self._used, self._changed = total, 0, threading.Condition()
 
     @contextmanager
     def take(self, count: int, seconds: float) -> Iterator[None]:
-        """Hold `count` bytes, all of them at most. Raises DeadlineExceeded when they are not free in time."""
+        """Hold `count` bytes, at most the total. Raises DeadlineExceeded if they are not free in time."""
         count = min(count, self.total)
         with self._changed:
             if not self._changed.wait_for(lambda: self._used + count <= self.total, seconds):
@@ -58,11 +58,11 @@ class Room:
 
 
 class DecodeCells:
-    """Decodes pictures, plain ones at once and the others in child processes; several threads may ask at once.
+    """Decodes plain pictures in this process and the others in child processes; safe to use from several threads.
 
-    cells: child processes at most; they start when first needed.  seconds: of the clock for one picture; of the
-    processor it gets half of that, so that a busy machine does not make honest pictures slow.  room: bytes of memory
-    for everything that is being decoded.
+    cells: the most child processes; they start when first needed.  seconds: wall-clock time for one picture; it gets
+    half of that as processor time, so that a busy machine does not fail honest pictures.  room: bytes of memory for
+    everything that is being decoded.
     """
 
     def __init__(self, cells: int, seconds: float, room: int) -> None:
@@ -72,9 +72,9 @@ class DecodeCells:
         self._closed = False
 
     def decode(self, payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> Picture:
-        """One picture, as `zhentu.intake.decode.decode` gives it.
+        """One picture, as `zhentu.intake.decode.decode` returns it.
 
-        Raises what that raises, PictureTooSlow where it takes too long, and DeadlineExceeded where others do.
+        Raises what that raises, PictureTooSlow if it takes too long, and DeadlineExceeded if other pictures do.
         """
         limits = limits or DecodeLimits()
         extent = extent_of(payload)
@@ -84,7 +84,7 @@ class DecodeCells:
             return self._asked(_Question("decode", payload, limits, sha256))[0]
 
     def frames(self, payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> tuple[Picture, ...]:
-        """What people see of a file, as `zhentu.intake.decode.decode_frames` gives it. Raises as `decode` does."""
+        """What people see of a file, as `zhentu.intake.decode.decode_frames` returns it. Raises as `decode` does."""
         limits = limits or DecodeLimits()
         extent = extent_of(payload)
         with self._room.take(extent.cost, self._seconds):
@@ -106,7 +106,7 @@ class DecodeCells:
         self._give_back(_Cell())
 
     def close(self) -> None:
-        """End every idle child; those at work end with their picture."""
+        """End every idle child; busy ones end after their picture."""
         self._closed = True
         while True:
             try:
@@ -116,7 +116,7 @@ class DecodeCells:
 
     def _asked(self, question: _Question) -> tuple[Picture, ...]:
         if not self._places.acquire(timeout=self._seconds):
-            raise DeadlineExceeded("pictures that take long are being decoded; try again", self._seconds)
+            raise DeadlineExceeded("slow pictures are being decoded; try again", self._seconds)
         try:
             return self._in_cell(question)
         finally:
@@ -156,7 +156,7 @@ class _Question:
     frame: Frame | None = None
 
     def told(self, cpu_s: float) -> dict[str, object]:
-        """The line of facts that goes before the payload."""
+        """The line of facts sent before the payload."""
         most = self.limits.max_pixels
         pixels = min(extent_of(self.payload).pixels or most, most)
         kept = min(pixels * self.limits.frames_kept(pixels), _FRAMES * most) if self.task == "frames" else pixels
@@ -200,7 +200,7 @@ class _Cell:
         return self._process.poll() is None
 
     def ask(self, question: _Question, seconds: float) -> tuple[Picture, ...]:
-        """What the child makes of a file. Raises PictureError; PictureTooSlow when the time is over, and it is dead."""
+        """What the child decodes from a file. Raises PictureError; PictureTooSlow after killing the child."""
         with self._killed_after(seconds) as late:
             try:
                 wanted, given = self._pipes()
@@ -218,8 +218,8 @@ class _Cell:
                     raise PictureTooSlow(
                         f"the picture could not be read within {seconds:g} s; export it again as a plain JPEG"
                     ) from error
-                # It died by itself: killed by the system for its memory, or brought down by the file.
-                _log.warning("a decoding process died with a picture: %s", error)
+                # It died by itself: killed by the system for its memory use, or crashed by the file.
+                _log.warning("a decoding process died on a picture: %s", error)
                 raise PictureCorrupt("the picture cannot be decoded; export it again") from error
 
     def end(self) -> None:
@@ -229,7 +229,7 @@ class _Cell:
             try:
                 if pipe is not None:
                     pipe.close()
-            except OSError:  # what was not written yet has nobody to read it
+            except OSError:  # nobody is left to read what is still buffered
                 continue
         self._process.wait()
 

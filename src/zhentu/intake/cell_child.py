@@ -1,4 +1,4 @@
-"""The child process of `zhentu.intake.cell`: decodes what comes in, until nothing comes."""
+"""The child process of `zhentu.intake.cell`: decodes what comes in until its input ends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def main(wanted: IO[bytes], given: IO[bytes]) -> None:
 
 
 def _limit(cpu_s: float, memory: float) -> None:
-    """Allow so much more processor time and address space than is used; the hard limits stay as they are."""
+    """Allow this much processor time and address space beyond what is used; hard limits stay unchanged."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _set(resource.RLIMIT_CPU, used.ru_utime + used.ru_stime + cpu_s)
     _set(resource.RLIMIT_AS, _address_space() + memory)

@@ -1,11 +1,11 @@
 """C2PA manifests, validated offline by c2pa-python (the Content Authenticity Initiative's own bindings).
 
-Three questions have three answers. Integrity: do the signature and the hashes hold? Validity: was the certificate good
-when it signed? Trust: is the signer on a list that the operator gives? A statement counts while integrity holds, and is
-believed as far as the other two answers go; where integrity fails it is a trace and no more.
+Three questions are answered separately. Integrity: do the signature and the hashes hold? Validity: was the certificate
+good when it signed? Trust: is the signer on a list that the operator gives? A statement counts if integrity holds, and
+is believed as far as the other two answers go; if integrity fails it is only a trace.
 
 Nothing is fetched: no remote manifests (they would let a picture make this server call any address), no OCSP answers,
-no identities (CAWG) from the network.
+no identities (CAWG).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Credential:
     """The active manifest.
 
     integrity, validity, trust: the three answers.  statement: what it says.  signer: issuer and common name of the
-    certificate.  problems: what the validator holds against it, at most eight.  checked: the library could be asked.
+    certificate.  problems: what the validator found wrong, at most eight.  checked: whether the library could be used.
     """
 
     integrity: Integrity
@@ -96,7 +96,7 @@ class Credential:
 
     @property
     def source_type(self) -> str:
-        """The AI source type that it or its parents name, empty when none."""
+        """The AI source type that it or its parents name, empty if none."""
         return self.statement.source_type
 
     @property
@@ -119,7 +119,7 @@ class Credential:
 
     @property
     def answers(self) -> str:
-        """The three answers as a plain sentence part."""
+        """The three answers as part of a sentence."""
         return f"integrity {self.integrity.value}, certificate {self.validity.value}, signer {self.trust.value}"
 
 
@@ -127,7 +127,7 @@ class Credential:
 class TrustLists:
     """Whose signatures are believed. anchors: PEM certificates of authorities, of signers and of time stamps alike.
 
-    allowed: PEM certificates of signers that are believed one by one, or the base64 of their sha256, one a line. Both
+    allowed: PEM certificates of signers that are believed one by one, or the base64 of their sha256, one per line. Both
     empty: every signer whose manifest holds and whose certificate was good.
     """
 
@@ -144,7 +144,7 @@ ANY_SIGNER = TrustLists()
 
 
 def read_credential(payload: bytes, picture_format: str, lists: TrustLists = ANY_SIGNER) -> Credential | None:
-    """Validate the active manifest; None when there is none."""
+    """Validate the active manifest; None if there is none."""
     try:
         import c2pa
     except (ImportError, OSError, RuntimeError) as error:
@@ -165,7 +165,7 @@ def read_credential(payload: bytes, picture_format: str, lists: TrustLists = ANY
 
 
 def credential_evidence(credential: Credential) -> Iterator[Evidence]:
-    """A manifest as evidence: what it says of AI, then what else an inspector wants to see."""
+    """A manifest as evidence: what it says about AI, then what else an inspector wants to see."""
     yield _statement_evidence(credential)
     trust = Trust.SIGNED if credential.sound else Trust.FORGEABLE
     for name, place, detail in credential.statement.details:
@@ -210,7 +210,7 @@ def _settings(lists: TrustLists) -> str:
             "remote_manifest_fetch": False,
             "ocsp_fetch": False,
             "verify_trust": lists.given,
-            # Without a list nobody vouches for time stamps either; a stamp that is sound is taken as it is.
+            # Without a list nobody vouches for time stamps either; a valid stamp is accepted as it is.
             "verify_timestamp_trust": lists.given,
         },
     }
@@ -246,7 +246,7 @@ _BINDINGS = (
     "assertion.collectionHash.match",
 )
 _CERTIFICATE_CODES = ("signingCredential.", "timeStamp.", "timestamp.", "cawg.")
-# Rules of the specification that are about form: signature and hashes hold although they are broken.
+# Formal rules of the specification: signature and hashes may hold although these are broken.
 _FORM_CODES = (
     *("claimSignature.outsideValidity", "assertion.action.", "assertion.timestamp.", "assertion.ingredient.malformed"),
     *("ingredient.", "manifest.update.", "manifest.multipleParents", "assertion.hashedURI.outsideManifest"),
@@ -254,7 +254,7 @@ _FORM_CODES = (
 
 
 def breaks_integrity(code: str) -> bool:
-    """Whether a failure is about the signature or a hash; one that is not known is taken for it."""
+    """Whether a failure is about the signature or a hash; unknown ones count as such."""
     return not code.startswith((*_CERTIFICATE_CODES, *_FORM_CODES)) or code == "ingredient.manifest.mismatch"
 
 
@@ -280,9 +280,9 @@ def _problem(fault: Mapping[str, object]) -> str:
 
 
 def _unreadable(payload: bytes, error: str) -> Credential:
-    """A manifest the library refuses to open. What it names is still a trace, as far as its bytes show it."""
+    """A manifest that the library refuses to open. What its bytes name is still a trace."""
     if error.startswith("Remote"):
-        return Credential(Integrity.UNKNOWN, problems=("the manifest is kept elsewhere and is not fetched",))
+        return Credential(Integrity.UNKNOWN, problems=("the manifest is stored elsewhere and is not fetched",))
     named = next((each.decode() for each in _NAMED_TYPES if each in payload), "")
     meaning = manifest_source_type(named) if named else None
     statement = Statement(source_type=f"{named}: {meaning}") if meaning else Statement()

@@ -30,18 +30,18 @@ from zhentu.errors import (
     SvgUnsupported,
     UnsupportedFormat,
 )
-from zhentu.intake.containers import png
-from zhentu.intake.formats import jpeg_scans, jxl_header, open_jxl, register_heif
+from zhentu.intake.containers import jpeg, png
+from zhentu.intake.formats import jxl_header, open_jxl, register_heif
 from zhentu.intake.frames import Scenes, shown_seconds
 from zhentu.intake.pixels import RgbArray, to_srgb, upright
 from zhentu.intake.sniff import SNIFF_BYTES, FileKind, kind_of
 from zhentu.types import Frame, Picture
 
-DECODING_VERSION = 2  # raise it when the same bytes would give other pixels; part of what decides
+DECODING_VERSION = 2  # increment it when the same bytes would give other pixels; part of what decides
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # Pillow reads MPO through its JPEG plugin
 _SHOWN_IN_TURN = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # frames, or pages
-READ = (*FORMATS, "HEIC", "JPEG XL")  # in the words of an error
-_TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth recording: a second file may hide there
+READ = (*FORMATS, "HEIC", "JPEG XL")  # as named in errors
+_TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth noting: a second file may hide there
 _TRUNCATED_WORDS = (
     *("truncated", "unexpected end", "premature", "not enough", "broken png", "incomplete", "eof", "end of file"),
 )
@@ -50,11 +50,11 @@ _HARDLY_READ = (FileKind.JPEG_2000, FileKind.ICON, FileKind.PHOTOSHOP, FileKind.
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What is refused before decoding. Bytes of the file; pixels = width x height; side = the longer or shorter one.
+    """Limits checked before decoding: bytes of the file; pixels = width x height; side = the longer or shorter one.
 
-    max_scans: passes of a progressive JPEG.  Their number times the pixels stays below 20 max_pixels too, for each pass
-    goes over all of them.  frames: how many of an animation, or pages of a file, are looked at.  max_frames: how many
-    it may have; together they may have 8 max_pixels.
+    max_scans: passes of a progressive JPEG.  Their number times the pixels must also stay below 20 max_pixels, because
+    each pass goes over all of them.  frames: how many of an animation, or pages of a file, are looked at.  max_frames:
+    how many it may have; together they may have 8 max_pixels.
     """
 
     max_bytes: int = 30 * 1024 * 1024
@@ -76,19 +76,19 @@ class DecodeLimits:
         return 8 * self.max_pixels
 
     def frames_kept(self, pixels: int) -> int:
-        """How many frames of so many pixels are looked at: never more than twice `max_pixels` lie in memory."""
+        """How many frames of this many pixels are looked at: never more than twice `max_pixels` are in memory."""
         return max(min(self.frames, 2 * self.max_pixels // max(pixels, 1)), 2)
 
 
 def read_file(path: Path, limits: DecodeLimits) -> bytes:
     """Read a picture file, its size checked first. Raises PictureNotFound, PictureTooLarge, PictureEmpty."""
     try:
-        if not path.is_file():  # also keeps pipes and devices, which never end, from being read
+        if not path.is_file():  # do not read pipes and devices, which never end
             raise PictureNotFound(f"{path}: no such file")
         size = path.stat().st_size
         _check_bytes(size, limits)
         with path.open("rb") as stream:
-            payload = stream.read(limits.max_bytes + 1)  # it may have grown since
+            payload = stream.read(limits.max_bytes + 1)  # it may have grown in the meantime
         _check_bytes(len(payload), limits)
         return payload
     except OSError as error:
@@ -96,7 +96,7 @@ def read_file(path: Path, limits: DecodeLimits) -> bytes:
 
 
 def decode(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> Picture:
-    """Decode one picture to uint8 sRGB, upright, alpha composed on white. sha256: of the bytes, where it is known.
+    """Decode one picture to uint8 sRGB, upright, alpha composed on white. sha256: of the bytes, if known.
 
     Raises PictureEmpty, PictureTooLarge, PictureTooSmall, PictureTruncated, PictureCorrupt or UnsupportedFormat.
     """
@@ -108,9 +108,9 @@ def decode(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "")
 def decode_frames(payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> tuple[Picture, ...]:
     """What people see of a file: the one picture it holds, or the frames of it that are to be looked at, in order.
 
-    Of an animation and of a multi-page TIFF a bounded number is chosen by time shown and by change; each names its
+    Of an animation or a multi-page TIFF a bounded number is chosen by display time and by change; each names its
     place in `frame`. Further pictures of a HEIF, an MPO or an icon are not shown by themselves: the primary one counts.
-    Raises as `decode` does; also where a frame cannot be read, for somebody else's player may show it.
+    Raises as `decode` does, also if a frame cannot be read, because another player may show it.
     """
     limits = limits or DecodeLimits()
     with _opened(payload, limits) as image:
@@ -175,7 +175,8 @@ def _walk(image: Image.Image, limits: DecodeLimits) -> tuple[Scenes, int, list[f
         if max(image.size) > limits.max_side or image.width * image.height > limits.max_pixels:
             _check_size(image.size, limits)
         image.load()
-        beside = bool(index == 0 and getattr(image, "default_image", False))  # of an APNG: shown where it does not play
+        # The default image of an APNG, shown by viewers that do not animate.
+        beside = bool(index == 0 and getattr(image, "default_image", False))
         times.append(0.0 if beside or not timed else shown_seconds(image.info.get("duration")))
         if min(image.size) >= limits.min_side or index == 0:  # pages too small to judge are masks and previews
             scenes.add(index, image, times[-1] or 1.0, always=beside)
@@ -183,7 +184,7 @@ def _walk(image: Image.Image, limits: DecodeLimits) -> tuple[Scenes, int, list[f
 
 @contextmanager
 def _opened(payload: bytes, limits: DecodeLimits) -> Iterator[Image.Image]:
-    """The file as Pillow sees it, its header checked; whatever goes wrong until it is closed has a name."""
+    """The file opened by Pillow, its header checked; whatever fails until it is closed becomes a named error."""
     _check_bytes(len(payload), limits)
     kind = kind_of(payload[:SNIFF_BYTES])
     _refuse_unread(kind)
@@ -193,7 +194,7 @@ def _opened(payload: bytes, limits: DecodeLimits) -> Iterator[Image.Image]:
             with _image(payload, kind, limits) as image:
                 _check_size(image.size, limits)
                 if image.format in ("JPEG", "MPO"):
-                    _check_scans(jpeg_scans(payload), image.size, limits)
+                    _check_scans(jpeg.scan_count(payload), image.size, limits)
                 yield image
         except (UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise _unidentified(kind, error, limits) from error
@@ -201,7 +202,7 @@ def _opened(payload: bytes, limits: DecodeLimits) -> Iterator[Image.Image]:
             raise
         except MemoryError as error:
             raise PictureTooLarge("the picture needs more memory than there is; send it smaller") from error
-        # Pillow's plugins let nearly anything escape from hostile files: struct.error, KeyError, zlib.error ...
+        # Pillow's plugins may raise nearly anything on hostile files: struct.error, KeyError, zlib.error ...
         except Exception as error:
             raise _broken(error) from error
 
@@ -211,7 +212,7 @@ def _image(payload: bytes, kind: FileKind, limits: DecodeLimits) -> Image.Image:
         header = jxl_header(payload)
         _check_size((header.width, header.height), limits)
         if not header.still:
-            raise UnsupportedFormat("an animated JPEG XL is not read; send it as WebP, AVIF or GIF")
+            raise UnsupportedFormat("animated JPEG XL is not supported; send it as WebP, AVIF or GIF")
         image = open_jxl(payload)
         image.format = "JXL"
         return image
@@ -226,9 +227,9 @@ def _image(payload: bytes, kind: FileKind, limits: DecodeLimits) -> Image.Image:
 
 
 def _pixels(image: Image.Image, notes: list[str], limits: DecodeLimits) -> RgbArray:
-    """The current frame, upright; Pillow's copy of it is let go on the way."""
+    """The current frame, upright; Pillow's copy of it is freed on the way."""
     image.load()
-    _check_size(image.size, limits)  # HEIF and TIFF may turn out otherwise than their header said
+    _check_size(image.size, limits)  # HEIF and TIFF may differ from what their header said
     return upright(to_srgb(image, notes), image)
 
 
@@ -278,11 +279,11 @@ def _trailing_notes(payload: bytes, image_format: str | None) -> tuple[str, ...]
 
 def _refuse_unread(kind: FileKind) -> None:
     if kind is FileKind.SVG:
-        raise SvgUnsupported("an SVG drawing is no photograph: there are no pixels to judge; send it as PNG or JPEG")
+        raise SvgUnsupported("an SVG drawing is not a photograph: there are no pixels to judge; send it as PNG or JPEG")
     if kind is FileKind.PDF:
         raise PdfUnsupported("a PDF is a document, not a picture; send its pictures as JPEG or PNG")
     if kind in _HARDLY_READ:
-        raise UnsupportedFormat(f"{kind.value} is not read; send one of {', '.join(READ)}")
+        raise UnsupportedFormat(f"{kind.value} is not supported; send one of {', '.join(READ)}")
 
 
 def _unidentified(kind: FileKind, error: Exception, limits: DecodeLimits) -> PictureError:

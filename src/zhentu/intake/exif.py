@@ -1,8 +1,8 @@
 """The few EXIF tags zhentu asks for, read straight from the TIFF structure (EXIF 2.32, TIFF 6.0, BigTIFF).
 
-Own code, because both libraries that do it safely (exiv2's bindings) are GPL, and Pillow hands out no offsets, which
-blanking an old label in place needs. Three directories are read (the picture's, its details, its thumbnail's), never
-more: there is nothing to loop over.
+Our own code, because both libraries that do it safely (exiv2's bindings) are GPL, and Pillow gives no offsets, which
+are needed to blank an old label in place. Three directories are read (the picture's, its details, its thumbnail's),
+never more: there is nothing to loop over.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TEXT_TAGS = {
 }
 _WIDE_TAGS = range(0x9C9B, 0x9CA0)  # Windows writes them in UTF-16
 _TEXT_KINDS = (2, 129)  # ASCII, and UTF-8 of EXIF 3.0
-_LOOSE_KINDS = (1, 7)  # bytes: read as text only where something that calls itself a label stands in them
+_LOOSE_KINDS = (1, 7)  # bytes: read as text only if they contain something that calls itself a label
 _MARKS = (b"AIGC", b"aigc", b"A\x00I\x00G\x00C")
 _SIZES = {
     **dict.fromkeys((1, 2, 6, 7, 129), 1),
@@ -63,10 +63,10 @@ class ExifField:
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """fields: every tag that holds text, in file order; a name may stand there more than once.
+    """fields: every tag that holds text, in file order; a name may occur more than once.
 
     xmp, iptc: the bodies of TIFF tags 700 and 33723, empty when absent.  has_c2pa: TIFF tag 0xCD41 is there.
-    bits: of a channel (TIFF tag 258), 0 when it is not told.
+    bits: per channel (TIFF tag 258), 0 if not given.
     """
 
     fields: tuple[ExifField, ...] = ()
@@ -91,7 +91,7 @@ class _Entry:
 
 
 def parse_exif(block: bytes) -> Exif:
-    """Tags of a TIFF structure; what cannot be read is left out, and nothing is raised."""
+    """Tags of a TIFF structure; unreadable ones are left out, and nothing is raised."""
     fields: list[ExifField] = []
     xmp, iptc, has_c2pa, bits = b"", b"", False, 0
     order = {b"II": "<", b"MM": ">"}.get(block[:2], "")
@@ -111,7 +111,7 @@ def parse_exif(block: bytes) -> Exif:
                 if text is not None:
                     name = _TEXT_TAGS.get(entry.tag, f"0x{entry.tag:04X}")
                     fields.append(ExifField(entry.tag, name, text, entry.start, entry.end))
-    except (struct.error, OverflowError):  # an offset beyond the block; what was read before counts
+    except (struct.error, OverflowError):  # an offset beyond the block; keep what was read
         pass
     return Exif(tuple(fields), xmp, iptc, has_c2pa, bits)
 
@@ -135,7 +135,7 @@ def _entries(block: bytes, order: str) -> Iterator[_Entry]:
 
 
 def _following(block: bytes, order: str, start: int, big: bool) -> int:
-    """Where the directory behind the first one stands, 0 when there is none."""
+    """Offset of the directory after the first one, 0 if there is none."""
     count_format, row, head, offset_format = ("Q", 20, 8, "Q") if big else ("H", 12, 2, "I")
     (count,) = struct.unpack_from(order + count_format, block, start)
     if count > _MAX_TAGS:
@@ -160,7 +160,7 @@ def _directory(block: bytes, order: str, start: int, big: bool) -> Iterator[_Ent
 
 
 def _text(entry: _Entry, value: bytes, order: str) -> str | None:
-    """The text of a tag, None when it holds none."""
+    """The text of a tag, None if it holds none."""
     if entry.tag == _COMMENT_TAG:
         return user_comment(value, order)
     if entry.tag in _WIDE_TAGS:
@@ -171,5 +171,5 @@ def _text(entry: _Entry, value: bytes, order: str) -> str | None:
         return best_text(value)
     if entry.tag not in _TEXT_TAGS:
         return None
-    # A number where text is asked for, e.g. the exposure time: only that it is there matters.
+    # A number where text is expected, e.g. the exposure time: only its presence matters.
     return "/".join(map(str, struct.unpack_from(order + "II", value))) if entry.kind in (5, 10) else "(a number)"

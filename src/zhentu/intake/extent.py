@@ -1,6 +1,6 @@
-"""How much work a picture is, from its first bytes: nothing is decoded, and no decoder is asked.
+"""How much work a picture is, from its headers alone: nothing is decoded.
 
-What a header claims may be a lie; a lie costs its sender the picture, because decoders stop where the header ends.
+A header may lie, but then its sender loses the picture, because decoders stop at the size it names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NEAR = 64 * 1024  # bytes in which containers say what they hold
 class Extent:
     """How large a picture is. width, height: pixels.  passes: how often the decoder goes over them.
 
-    plain: of a kind whose time follows from these three, so that it may be decoded where nobody can break it off.
+    plain: of a kind whose decoding time follows from these three, so that it need not be abortable.
     """
 
     width: int
@@ -51,7 +51,7 @@ _UNKNOWN = Extent(0, 0, plain=False)
 
 
 def extent_of(payload: bytes) -> Extent:
-    """The extent of a picture; 0 x 0 and not plain where the bytes do not say."""
+    """The extent of a picture; 0 x 0 and not plain if the bytes do not say."""
     for start, read in _READERS:
         if payload.startswith(start):
             try:
@@ -67,7 +67,7 @@ def is_plain(payload: bytes) -> bool:
 
 
 def check_together(references: Sequence[bytes], most_pixels: int) -> None:
-    """Raise PictureTooLarge where references have more pixels together than one picture may have: all are kept."""
+    """Raise PictureTooLarge if references together have more pixels than one picture may have."""
     pixels = sum(extent_of(each).pixels for each in references)
     if pixels > most_pixels:
         raise PictureTooLarge(
@@ -90,8 +90,8 @@ def _jpeg(payload: bytes) -> Extent:
             rows, columns = struct.unpack(">HH", payload[at + 5 : at + 9])
             width, height = max(width, columns), max(height, rows)
         if marker == 0xDA:
-            # 0xFF in the coded data is always followed by 0x00 or a restart marker, so this counts scans; those of
-            # thumbnails and second pictures in the file too, which errs on the safe side.
+            # 0xFF in the coded data is always followed by 0x00 or a restart marker, so this counts scans, including
+            # those of thumbnails and second pictures in the file, which errs on the safe side.
             return Extent(width, height, max(payload.count(b"\xff\xda"), 1), plain=width > 0)
         at += 2 + int.from_bytes(payload[at + 2 : at + 4], "big")
     return Extent(width, height, plain=False)
@@ -119,7 +119,7 @@ def _webp(payload: bytes) -> Extent:
 
 def _gif(payload: bytes) -> Extent:
     width, height = struct.unpack("<HH", payload[6:10])
-    return Extent(width, height, plain=False)  # how many frames there are, only walking them tells
+    return Extent(width, height, plain=False)  # only walking the frames shows how many there are
 
 
 def _bmp(payload: bytes) -> Extent:

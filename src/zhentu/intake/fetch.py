@@ -1,54 +1,58 @@
-"""The one way out: every call to an address that somebody else named goes through here.
+"""The guarded outbound client: every call to an address that somebody else named goes through here.
 
 Schemes and ports are listed; the name is resolved once, every address it has is checked, and the connection goes to
-a checked address, so that a name cannot point elsewhere between check and use (DNS rebinding). Redirects begin anew.
-Bytes and time are capped, and waiting for a place counts: whoever names a slow host waits for it alone.
-No proxy of the environment is used: it would connect where nothing was checked.
+a checked address, so that a name cannot point elsewhere between check and use (DNS rebinding). Each redirect is checked
+in the same way. Bytes and time are capped, and time spent waiting for a slot counts: whoever names a slow host waits
+alone. Proxies from the environment are ignored: they would connect to unchecked addresses.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpcore
 
 from zhentu.errors import FetchError, FetchRefused
+from zhentu.intake.guard import (
+    REDIRECTS,
+    SAFE,
+    Network,
+    allowed,
+    checked_url,
+    host_and_port,
+    network_host,
+    port_of,
+    redirected,
+    shown_host,
+    target_of,
+    tls_context,
+)
 from zhentu.intake.lanes import Breakers, LaneLimits, Lanes
 from zhentu.intake.sniff import PICTURES, kind_of
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Reserve = Callable[[int], None]
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_SITE_LOCAL = ipaddress.ip_network("fec0::/10")
-_ISATAP = (0x00005EFE, 0x02005EFE)  # the upper half of an interface identifier whose lower half is an IPv4 address
-_COMPATIBLE = ipaddress.ip_network("::/96")
-_SAFE = "%/:=&?~+!$,;'@()*[]"  # what a path and query may hold as they are; the rest is percent-encoded
-_REDIRECTS = (301, 302, 303, 307, 308)
 _SNIFF = 32  # bytes that tell a picture from a page
 _STEP = 256 * 1024  # bytes that are reserved at a time
 _REPLY_CAP = 64 * 1024  # bytes of an answer to a webhook that are read
 
 
 def _unlimited(_: int) -> None:
-    """Nobody counts the bytes."""
+    """Count nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
     """What an outbound call may do.
 
-    allow: networks excepted from the guard, e.g. the platform's own picture store.  timeout_s: for a whole call, from
+    allow: networks exempt from the guard, e.g. the platform's own picture store.  timeout_s: for a whole call, from
     the moment it is asked for.
     """
 
@@ -63,7 +67,7 @@ class FetchLimits:
 class Outbound:
     """An outbound client; use it from one event loop.
 
-    resolve: name and port -> addresses; the system's resolver unless a test says otherwise.
+    resolve: name and port -> addresses; the system's resolver by default.
     """
 
     def __init__(self, limits: FetchLimits | None = None, resolve: Resolver | None = None) -> None:
@@ -74,12 +78,12 @@ class Outbound:
     async def get_picture(self, url: str, owner: str = "", reserve: Reserve = _unlimited) -> bytes:
         """The bytes behind `url`.
 
-        owner: for whom, e.g. a key; places are shared out by it.  reserve: told how many bytes come, before they do.
-        Raises FetchRefused where it must not go, FetchError where it gets no picture.
+        owner: for whom, e.g. a key; concurrency is limited per owner.  reserve: told how many bytes are coming.
+        Raises FetchRefused if the address is not allowed, FetchError if it gives no picture.
         """
         host = host_and_port(url, self._limits.ports)
         if (rest := self._breakers.rests_s(owner, host)) > 0:
-            raise FetchError(f"{host} did not answer lately; it is tried again in {rest:.0f} s")
+            raise FetchError(f"{host} has not answered recently; it is tried again in {rest:.0f} s")
         try:
             async with self._within_time(url), self._lanes.place(owner, host):
                 body = await self._follow(url, reserve)
@@ -92,13 +96,13 @@ class Outbound:
     async def _follow(self, url: str, reserve: Reserve) -> bytes:
         for _ in range(self._limits.max_redirects + 1):
             status, location, body = await self._get(url, reserve)
-            if status not in _REDIRECTS:
+            if status not in REDIRECTS:
                 return body
             url = redirected(url, location)
         raise FetchError(f"the URL redirects more than {self._limits.max_redirects} times; give the final URL")
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], owner: str = "") -> int:
-        """Send `body`, follow no redirect; the status. Raises FetchRefused, FetchError."""
+        """Send `body` without following redirects; returns the status. Raises FetchRefused, FetchError."""
         host = host_and_port(url, self._limits.ports)
         async with (
             self._within_time(url),
@@ -114,12 +118,12 @@ class Outbound:
         async with self._pool() as pool, self._stream(pool, "GET", url, headers, None) as response:
             answered = {name.lower(): value.decode("latin-1") for name, value in response.headers}
             location = answered.get(b"location", "")
-            if response.status in _REDIRECTS and location:
+            if response.status in REDIRECTS and location:
                 return response.status, location, b""
             if response.status != 200:
                 raise FetchError(f"the URL answered {response.status}; it must give the picture with 200")
             if answered.get(b"content-encoding", "identity").lower() != "identity":
-                raise FetchError("the URL sends a compressed body; pictures are sent as they are")
+                raise FetchError("the URL sends a compressed body; send pictures uncompressed")
             announced = answered.get(b"content-length", "")
             if announced.isdigit() and int(announced) > self._limits.max_bytes:
                 raise FetchError(_too_many(self._limits.max_bytes))
@@ -132,16 +136,13 @@ class Outbound:
         self, pool: httpcore.AsyncConnectionPool, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> Any:
         parts = checked_url(url, self._limits.ports)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        host = str(parts.hostname)
-        if not host.isascii():
-            host = host.encode("idna").decode()
-        shown = f"[{host}]" if ":" in host else host
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        port = port_of(parts)
         return pool.stream(
             method,
-            httpcore.URL(scheme=parts.scheme, host=host, port=port, target=quote(target, safe=_SAFE)),
-            headers=[("Host", f"{shown}:{port}"), ("Connection", "close"), *headers.items()],
+            httpcore.URL(
+                scheme=parts.scheme, host=network_host(parts), port=port, target=quote(target_of(parts), safe=SAFE)
+            ),
+            headers=[("Host", f"{shown_host(parts)}:{port}"), ("Connection", "close"), *headers.items()],
             content=body,
         )
 
@@ -150,11 +151,11 @@ class Outbound:
 
 
 class NoAnswer(FetchError):
-    """The host itself did not answer, whatever stands behind the URL."""
+    """The host itself did not answer."""
 
 
 class _Within:
-    """One span of time over a whole call, and the client's errors as ours; the URL's path is not repeated in them."""
+    """One time limit over a whole call, and the client's errors as ours; they do not repeat the URL's path."""
 
     def __init__(self, url: str, seconds: float) -> None:
         self._host, self._seconds = urlsplit(url).hostname or "?", seconds
@@ -199,95 +200,15 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         return await self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
-        raise FetchRefused("zhentu fetches from no local socket")
+        raise FetchRefused("zhentu does not fetch from local sockets")
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
 
 
-def allowed(address: str, exceptions: Iterable[Network] = ()) -> bool:
-    """Whether an address is public: no loopback, private, link-local, multicast or reserved one, in whatever disguise.
-
-    Addresses that carry an IPv4 one inside (mapped, compatible, 6to4, NAT64, Teredo, ISATAP) are judged by it as well.
-    """
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    shown: Address = getattr(parsed, "ipv4_mapped", None) or parsed
-    if any(shown in network for network in exceptions if network.version == shown.version):
-        return True
-    return all(_public(each) for each in (shown, *_inside(shown)) if each is not None)
-
-
-def _inside(address: Address) -> tuple[Address | None, ...]:
-    if not isinstance(address, ipaddress.IPv6Address):
-        return ()
-    embedded = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    isatap = (int(address) >> 32) & 0xFFFFFFFF in _ISATAP
-    carries = isatap or address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)
-    teredo = address.teredo[1] if address.teredo else None
-    return (address.sixtofour, teredo, embedded if carries else None)
-
-
-def _public(address: Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
-        return True  # the address inside is judged
-    if isinstance(address, ipaddress.IPv6Address) and address in _SITE_LOCAL:
-        return False
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not address.is_reserved
-        and not address.is_unspecified
-        and not address.is_loopback
-        and not address.is_link_local
-    )
-
-
-def checked_url(url: str, ports: Collection[int]) -> Any:
-    """The parts of a URL that may be gone to. Raises FetchRefused."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError as error:
-        raise FetchRefused(f"not a URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise FetchRefused("only http and https URLs with a host are fetched")
-    if parts.username is not None or parts.password is not None:
-        raise FetchRefused("a URL with a user name in it is not fetched")
-    if port not in ports:
-        raise FetchRefused(f"port {port} is not among those allowed ({', '.join(map(str, sorted(ports)))})")
-    if any(ord(character) <= 32 for character in url):
-        raise FetchRefused("the URL holds spaces or control characters; encode them")
-    try:
-        parts.hostname.encode("idna")
-    except UnicodeError as error:
-        raise FetchRefused("the URL's host is no valid name") from error
-    return parts
-
-
-def redirected(url: str, location: str) -> str:
-    """Where a redirect leads. Raises FetchRefused where it must not be followed."""
-    try:
-        target = urljoin(url, location)
-        downgraded = urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
-    except ValueError as error:
-        raise FetchRefused(f"the URL redirects to what is no URL: {error}") from error
-    if downgraded:
-        raise FetchRefused("the URL redirects from https to http; give the final URL")
-    return target
-
-
 async def _system_resolver(host: str, port: int) -> Sequence[str]:
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-def host_and_port(url: str, ports: Collection[int]) -> str:
-    """Where a URL leads, as "host:port". Raises FetchRefused where zhentu does not go."""
-    parts = checked_url(url, ports)
-    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 async def _read(stream: Any, most: int, check: Callable[[bytes], None] | None, reserve: Reserve) -> bytes:
@@ -310,14 +231,8 @@ async def _read(stream: Any, most: int, check: Callable[[bytes], None] | None, r
 
 def _check_picture(start: bytes) -> None:
     if kind_of(start) not in PICTURES:
-        raise FetchError("what the URL gives is not a picture zhentu reads")
+        raise FetchError("the URL's content is not a picture that zhentu can read")
 
 
 def _too_many(most: int) -> str:
     return f"the URL gives more than {most / 2**20:.0f} MiB; send the picture smaller"
-
-
-@lru_cache(maxsize=1)
-def tls_context() -> ssl.SSLContext:
-    """How servers are believed; made once."""
-    return ssl.create_default_context()

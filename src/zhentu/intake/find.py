@@ -1,7 +1,7 @@
-"""Picture files of this machine: what names, folders and globs stand for, and what lies there besides.
+"""Picture files of this machine: what names, folders and globs stand for, and what else is there.
 
-The name decides where it says that a picture is meant; elsewhere the first bytes do. Nothing is passed over in silence:
-an entry is a path, or `Skipped` with the reason.
+The name decides if it has a picture's suffix; otherwise the first bytes do. Nothing is skipped silently: an entry is a
+path, or `Skipped` with the reason.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from zhentu.errors import UsageError, ZhentuError
 from zhentu.intake.skipped import Skipped, SkipReason
 from zhentu.intake.sniff import PICTURES, SNIFF_BYTES, kind_of
 
-_SUFFIX = re.compile(  # with what content networks write behind it: cup.jpg!q90, cup.jpg@600w, cup.jpg_400x400
+_SUFFIX = re.compile(  # with what content networks append: cup.jpg!q90, cup.jpg@600w, cup.jpg_400x400
     r"\.(jpe?g|jfif|jpe|mpo|png|apng|a?webp|avifs?|gif|bmp|dib|tiff?|hei[cf]s?|hif|jxl|svgz?|jp2|ico|psd)"
     r"(?:[!@~_][^/]*)?\s*$",
     re.IGNORECASE,
@@ -34,17 +34,17 @@ Sniffer = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """What a listing takes.
+    """What a listing includes.
 
-    exclude: patterns of paths that are left out.  look_inside: whether objects whose name says nothing are asked for
-    their first bytes, one ranged read each; files of this machine always are.
+    exclude: patterns of paths that are left out.  look_inside: whether the first bytes of objects with an unclear name
+    are read, one ranged read each; those of local files always are.
     """
 
     exclude: tuple[str, ...] = ()
     look_inside: bool = True
 
     def excluded(self, path: str) -> Skipped | None:
-        """The path as skipped where a pattern matches it, or its own name."""
+        """The path as skipped if a pattern matches it or its base name."""
         for pattern in self.exclude:
             if fnmatchcase(path, pattern) or fnmatchcase(path.rsplit("/", 1)[-1], pattern):
                 return Skipped(path, SkipReason.EXCLUDED, pattern)
@@ -72,7 +72,7 @@ def find_pictures(sources: Iterable[str]) -> list[str]:
 def local_entries(source: str, taking: Taking) -> Iterator[Entry]:
     """What a name, folder or glob stands for, one by one, in no order. Links to folders are not followed.
 
-    A file named outright, or matched by a glob, is taken whatever it is; a broken link too, its row says so.
+    A file that is named or matched by a glob is included whatever it is, even a broken link: its row says so.
     """
     if Path(source).is_dir():
         yield from walk_folder(source, taking)
@@ -90,14 +90,14 @@ def local_entries(source: str, taking: Taking) -> Iterator[Entry]:
 
 
 def nothing_found(source: str, passed: Counter[SkipReason]) -> UsageError:
-    """The error of a source without a picture. passed: what it holds instead."""
+    """The error for a source without a picture. passed: what it holds instead."""
     counts = ", ".join(f"{count} {reason.value}" for reason, count in passed.most_common())
     held = f" (it holds {counts})" if counts else ""
     return UsageError(f"{source}: no pictures found{held}; name a file, a folder, a glob, a manifest or a URL")
 
 
 def named_like_a_picture(path: str) -> bool:
-    """Whether the name says that a picture is meant."""
+    """Whether the name has a picture's suffix."""
     return _SUFFIX.search(path) is not None
 
 
@@ -119,7 +119,7 @@ def walk_folder(folder: str, taking: Taking) -> Iterator[Entry]:
 
 
 def _local(path: str, plain: bool) -> Entry:
-    """plain: a regular file and no link, as the folder itself says, so that nothing need be asked of most files."""
+    """plain: a regular file and not a link, according to the folder, so that most files need no further call."""
     if not plain:
         try:
             if Path(path).is_dir():
@@ -129,14 +129,14 @@ def _local(path: str, plain: bool) -> Entry:
         except OSError as error:
             if error.errno == errno.ELOOP:
                 return Skipped(path, SkipReason.SYMLINK_LOOP, "the link leads back to itself")
-            return path  # a link that leads nowhere: its row says so
+            return path  # a dangling link: its row says so
     return path if named_like_a_picture(path) else by_content(path, _first_bytes_of_file)
 
 
 def glob_folders(pattern: str, taking: Taking) -> Iterator[Entry]:
     """Files that a pattern with `**` matches, or that lie in a folder it matches; links to folders are not followed.
 
-    Python's own glob follows them, round and round where they lead back.
+    Python's own glob follows them, endlessly if they form a loop.
     """
     fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0]
     root = fixed or ("/" if pattern.startswith("/") else ".")
@@ -161,7 +161,7 @@ def _first_bytes_of_file(path: str) -> bytes:
 
 
 def by_content(path: str, first_bytes: Sniffer) -> Entry:
-    """A picture where the first bytes are one's; what cannot be read is taken, so that its row says why."""
+    """A picture if its first bytes are one's; unreadable files are included, so that their row says why."""
     try:
         kind = kind_of(first_bytes(path))
     except (OSError, ZhentuError):

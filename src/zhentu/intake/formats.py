@@ -1,9 +1,8 @@
-"""Formats that Pillow does not read by itself, and what is refused on a look at the header alone."""
+"""Formats that Pillow does not read by itself: HEIF by libheif, JPEG XL by libjxl."""
 
 from __future__ import annotations
 
 import importlib.util
-import re
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,50 +13,22 @@ from PIL import Image
 from zhentu.errors import PictureCorrupt, PictureTruncated, UnsupportedFormat
 
 _JXL_EXTRA = "pip install 'zhentu[jxl]'"
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # within entropy-coded data only these end it
-_SOS, _EOI, _SOI = 0xDA, 0xD9, 0xD8
-_ALONE = frozenset([0x01, _SOI, *range(0xD0, 0xD8)])  # markers without a length
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _registering = threading.Lock()
 
 
 @lru_cache(maxsize=1)
 def register_heif() -> None:
-    """Let Pillow read HEIF by libheif; done when the first picture of that kind comes."""
+    """Let Pillow read HEIF by libheif; called when the first such picture comes."""
     with _registering:
         import pi_heif
 
         pi_heif.register_heif_opener(thumbnails=False)
 
 
-def jpeg_scans(payload: bytes) -> int:
-    """How many scans the first picture of a JPEG file has; each is a pass of the decoder over all its pixels."""
-    scans, place = 0, 2
-    while place + 4 <= len(payload):
-        if payload[place] != 0xFF:
-            found = _MARKER.search(payload, place)
-            if found is None:
-                break
-            place = found.start()
-        marker = payload[place + 1]
-        if marker == _EOI:
-            break
-        if marker in _ALONE or marker == 0xFF:
-            place += 1 if marker == 0xFF else 2
-            continue
-        place += 2 + int.from_bytes(payload[place + 2 : place + 4], "big")
-        if marker == _SOS:
-            scans += 1
-            found = _MARKER.search(payload, place)
-            if found is None:
-                break
-            place = found.start()
-    return scans
-
-
 @dataclass(frozen=True, slots=True)
 class JxlHeader:
-    """What a JPEG XL file announces, in pixels as they are stored. still: neither frames nor a preview beside."""
+    """What a JPEG XL header says, in pixels as stored. still: there are neither frames nor a preview."""
 
     width: int
     height: int
@@ -84,7 +55,7 @@ def jxl_header(payload: bytes) -> JxlHeader:
 def open_jxl(payload: bytes) -> Image.Image:
     """A JPEG XL picture, decoded, its first frame. Raises UnsupportedFormat naming what to install, PictureCorrupt."""
     if importlib.util.find_spec("imagecodecs") is None:
-        raise UnsupportedFormat(f"JPEG XL is read with an extra: {_JXL_EXTRA}; or send it as JPEG, PNG or WebP")
+        raise UnsupportedFormat(f"JPEG XL needs an extra: {_JXL_EXTRA}; or send it as JPEG, PNG or WebP")
     import imagecodecs
 
     try:

@@ -1,7 +1,7 @@
 """Which frames of an animation, or pages of a file, are looked at: few enough to pay for, chosen by what people see.
 
 Frames that look alike are one scene. Scenes are taken by how long they are shown and by how much they differ from those
-taken already, so that neither a long frame nor a short one of its own kind is missed while their number is small.
+taken already, so that neither a long frame nor a short distinct one is missed while there are few scenes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Scene:
 
 
 class Scenes:
-    """Frames put together as they come; memory does not grow with their number."""
+    """Frames grouped into scenes as they come; memory does not grow with their number."""
 
     def __init__(self) -> None:
         self._scenes: list[_Scene] = []
@@ -36,7 +36,7 @@ class Scenes:
         self._always: list[int] = []
 
     def add(self, index: int, image: Image.Image, shown_s: float, always: bool = False) -> None:
-        """One frame more, as it is composed on the canvas. always: look at it whatever the others are."""
+        """Add a frame as composed on the canvas. always: look at it whatever the others are."""
         if always:
             self._always.append(index)
             return
@@ -74,7 +74,7 @@ class Scenes:
 
 
 def shown_seconds(milliseconds: object) -> float:
-    """How long a frame is on the screen, as browsers take what the file says."""
+    """How long a frame is shown, as browsers interpret the file."""
     seconds = float(milliseconds) / 1e3 if isinstance(milliseconds, int | float) else 0.0
     return seconds if seconds >= _SHORTEST_S else _UNTIMED_S
 
@@ -94,12 +94,12 @@ def _thumbnail(image: Image.Image) -> Thumbnail:
 
 
 def _by_cells(small: Thumbnail) -> Thumbnail:
-    """(cells, values of a cell): what is compared lies together."""
+    """(cells, values of a cell), so that compared values are contiguous."""
     size = _SIDE // _CELLS
     return small.reshape(_CELLS, size, _CELLS, size, 3).swapaxes(1, 2).reshape(_CELLS * _CELLS, -1)
 
 
 def _differences(looks: Thumbnail, look: Thumbnail) -> npt.NDArray[np.float32]:
-    """Of each of several looks to one: the largest mean difference of a cell, in grey levels."""
+    """Distance of each of several looks to one: the largest mean difference of a cell, in grey levels."""
     cells = np.abs(looks - look).mean(axis=2)
     return np.asarray(cells.max(axis=1, initial=0.0), dtype=np.float32)

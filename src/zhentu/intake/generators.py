@@ -1,7 +1,7 @@
 """The table of generators: what each writes into files and where, as data in generators.yaml and an operator's file.
 
-A row is checked when it is loaded: its patterns compile and recognise its own example. Everything wrong in a file is
-told at once.
+A row is checked when it is loaded: its patterns compile and recognise its own example. All errors in a file are
+reported at once.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import yaml
 from zhentu.errors import ConfigError
 
 _KEYS = ("name", "fields", "all", "pattern", "word", "also", "source", "example")
-_SEARCHED = 16 * 1024  # characters of a text that regular expressions see; words are looked for in all of it
-_BEFORE = 2048  # where a row has words, its pattern is looked for around the first of them
+_SEARCHED = 16 * 1024  # characters of a text that regular expressions see; words are searched in all of it
+_BEFORE = 2048  # if a row has words, its pattern is searched around the first of them
 _QUOTED = 60
 _LEAST = 3  # letters of a word; a shorter one would be found in anything
-# A generator's name counts where tools are named, alone where makers are, and behind such words in descriptions.
+# A generator's name counts in fields for tools, alone in fields for makers, and after such words in descriptions.
 _TOOLS = (
     *("EXIF Software", "EXIF Make", "EXIF Model", "EXIF HostComputer", "EXIF DocumentName", "XMP CreatorTool"),
     *("XMP Software", "XMP softwareAgent", "XMP Credit", "XMP Source", "XMP AuthorsPosition", "XMP producer"),
@@ -54,7 +54,7 @@ _MADE_ZH = r"(?:由|使用|通过|来自)\s?"
 class Rule:
     """What a text must hold, and where. words: all of them, lower case.  pattern: None = any text does.
 
-    hints: one of these must be there, too, before the pattern is asked.  searched: characters that the pattern sees.
+    hints: one of these must occur, too, before the pattern is tried.  searched: characters that the pattern sees.
     """
 
     fields: tuple[str, ...]
@@ -64,7 +64,7 @@ class Rule:
     searched: int = _SEARCHED
 
     def quote(self, place: str, text: str, low: str | None = None) -> str | None:
-        """The part of a text that this recognises, None when it does not. low: the text case-folded, if at hand."""
+        """The part of a text that this recognises, or None. low: the text case-folded, if available."""
         if not any(_is_place(each, place) for each in self.fields):
             return None
         start = 0
@@ -96,13 +96,13 @@ class GeneratorRow:
     also: Rule | None = None
 
     def quote(self, place: str, text: str, low: str | None = None) -> str | None:
-        """The part of a text that this row recognises, None when it does not; `also` is asked separately."""
+        """The part of a text that this row recognises, or None; `also` is checked separately."""
         return next((quote for rule in self.rules if (quote := rule.quote(place, text, low)) is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorTable:
-    """labels: producers' own schemas in the place of an AIGC label.  traces: what generators leave behind.
+    """labels: producers' own schemas in place of an AIGC label.  traces: what generators leave behind.
 
     sha256: of the files they come from, lowercase hex.
     """
@@ -118,7 +118,7 @@ class GeneratorTable:
         if found is None:
             fitting = (row for row in self.traces if any(_is_place(p, place) for r in row.rules for p in r.fields))
             found = tuple(fitting)
-            if len(self._by_place) < 4096:  # keywords of PNG text are anybody's
+            if len(self._by_place) < 4096:  # anybody may choose keywords of PNG text
                 self._by_place[place] = found
         return found
 
@@ -149,7 +149,7 @@ def _parsed(text: str, source: str) -> GeneratorTable:
     try:
         content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
     except yaml.YAMLError as error:
-        raise ConfigError(source, [f"is no YAML: {error}"]) from error
+        raise ConfigError(source, [f"is not YAML: {error}"]) from error
     if not isinstance(content, dict):
         raise ConfigError(source, ["must be a mapping with the lists `labels` and `traces`"])
     problems += _unknown(content, ("labels", "traces"), "")
@@ -215,7 +215,7 @@ def _rules(row: object, at: str, problems: list[str]) -> list[Rule]:
 
 
 def _word_rules(row: Mapping[str, object], at: str, problems: list[str]) -> list[Rule]:
-    """Where tools are named, the name; where makers are, hardly more than it; in descriptions, behind "made with"."""
+    """In fields for tools, the name; in fields for makers, little else; in descriptions, after "made with"."""
     if any(key in row for key in ("fields", "all", "pattern", "also")):
         problems.append(f"{at}: `word` stands alone, without `fields`, `all`, `pattern` and `also`")
     word = row["word"]
@@ -244,7 +244,7 @@ def _compiled(pattern: object, at: str, problems: list[str]) -> re.Pattern[str] 
     try:
         return re.compile(pattern, re.IGNORECASE)
     except re.error as error:
-        problems.append(f"{at}: is no regular expression: {error}")
+        problems.append(f"{at}: is not a regular expression: {error}")
         return None
 
 

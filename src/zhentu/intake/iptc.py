@@ -1,6 +1,6 @@
 """IPTC-IIM datasets of record 2: captions, credits and instructions, with the bytes they stand in.
 
-JPEG keeps them within Photoshop's image resources; they are found by their own marker, wherever a block holds them.
+JPEG stores them in Photoshop's image resources; they are found by their own marker anywhere in a block.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class IptcField:
 
 
 def parse_iptc(block: bytes) -> Iterator[IptcField]:
-    """The text datasets of a block, at most 64; one that claims to end behind the block is cut."""
+    """The text datasets of a block, at most 64; one that claims to end beyond the block is cut."""
     position, count = 0, 0
     while count < _MAX_FIELDS and (match := _DATASET.search(block, position)):
         length = int.from_bytes(match.group(2), "big")

@@ -21,9 +21,9 @@ _AROUND = "\"'\\ \r\n\t\x00:=;"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A label in a text. fields: empty when it cannot be parsed.  quote: as it stands there.
+    """A label in a text. fields: empty if it cannot be parsed.  quote: as written.
 
-    wrapped: inside {"AIGC": ...}.  strings: every value was a JSON string.  rest: the text says other things too.
+    wrapped: inside {"AIGC": ...}.  strings: every value was a JSON string.  rest: the text also says other things.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -34,18 +34,18 @@ class Found:
 
 
 def hints_at_label(text: str) -> bool:
-    """Whether a text is worth searching; nearly none is."""
+    """Whether a text is worth searching; hardly any is."""
     return _HINT.search(text) is not None
 
 
 def labels_in(text: str, named: bool) -> Iterator[Found]:
-    """The labels of a text. named: its place is a label's own, so that whatever stands there calls itself one."""
+    """The labels of a text. named: its place is reserved for labels, so anything there claims to be one."""
     plain = html.unescape(text) if "&quot;" in text or "&#" in text else text
     found = _parsed(plain, named)
     if found:
         yield from found
         return
-    # A whole object that holds no label is none, whatever its fields are called; broken text is searched for words.
+    # A valid object without a label is none, whatever its fields are called; broken text is searched for words.
     first = plain.find("{")
     broken = hints_at_label(plain) and (first < 0 or _decoded(plain, first)[1] < 0)
     called = _CALLED.search(plain) or (_WORDS.search(plain) if broken else None)
@@ -56,7 +56,7 @@ def labels_in(text: str, named: bool) -> Iterator[Found]:
 
 
 def _parsed(text: str, named: bool) -> list[Found]:
-    """Labels of the objects that begin at the text's first brace or behind a label's name."""
+    """Labels of the objects that begin at the text's first brace or after a label's name."""
     found: list[Found] = []
     end = -1
     for start, called in _starts(text):
@@ -85,7 +85,7 @@ def _starts(text: str) -> Iterator[tuple[int, bool]]:
 
 
 def _decoded(text: str, start: int) -> tuple[object, int]:
-    """The JSON value at `start` and where it ends, through up to three layers of escaping; -1 when there is none."""
+    """The JSON value at `start` and its end, through up to three layers of escaping; -1 if there is none."""
     piece = text[start : start + MAX_LABEL]
     for layer in range(4):
         try:
@@ -95,7 +95,7 @@ def _decoded(text: str, start: int) -> tuple[object, int]:
                 break
             piece = piece.replace('\\"', '"').replace("\\\\", "\\")
             continue
-        # With escapes undone the end is not where it was; the object's last brace is near enough to go on from.
+        # Unescaping moves the end; the object's last brace is close enough to continue from.
         return value, start + stop if layer == 0 else text.find("}", start) + 1
     return None, -1
 

@@ -1,7 +1,7 @@
-"""Fairness between those for whom zhentu calls out: whoever names a slow host waits for it alone.
+"""Fairness between owners of outbound calls: whoever names a slow host waits for it alone.
 
-Own code and no library: the places and breakers belong to names that strangers choose, so they must be forgotten
-again, and the outbox asks which of them are closed.
+Our own code, not a library: slots and breakers belong to names that strangers choose, so they must be dropped again,
+and the outbox asks which of them are closed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MOST = 10_000  # names whose failures are remembered
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """Calls under way at once. per_host: of one owner to one host and port.  per_owner: to all hosts."""
+    """Concurrent calls. per_host: of one owner to one host and port.  per_owner: to all hosts."""
 
     total: int = 64
     per_host: int = 4
@@ -26,9 +26,9 @@ class LaneLimits:
 
 
 class Lanes:
-    """Places for calls; use it from one event loop. The owner without a name (the gate itself) has no limit per owner.
+    """Slots for calls; use it from one event loop. The owner without a name (the gate itself) has no limit per owner.
 
-    The place at the host is waited for first: who waits for one host takes no place from another.
+    The host's slot is acquired first: waiting for one host takes no slot from another.
     """
 
     def __init__(self, limits: LaneLimits) -> None:
@@ -38,7 +38,7 @@ class Lanes:
 
     @asynccontextmanager
     async def place(self, owner: str, host: str) -> AsyncIterator[None]:
-        """A place for one call, waited for; limit the waiting by a timeout around it."""
+        """Wait for a slot for one call; limit the wait by a timeout around it."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._lane((owner, host), self._limits.per_host))
             if owner:
@@ -60,7 +60,7 @@ class Lanes:
 
 
 class Breakers:
-    """Circuit breakers by owner and host: after some failures in a row nothing is tried for a while.
+    """Circuit breakers by owner and host: after consecutive failures nothing is tried for a while.
 
     after: failures in a row.  first_s: seconds of rest after them; each further failure doubles it, up to `most_s`.
     """
@@ -81,7 +81,7 @@ class Breakers:
         return 0.0 if failures is None else max(failures.until - self._clock(), 0.0)
 
     def resting(self) -> list[tuple[str, str]]:
-        """Every owner and host that nothing is tried at."""
+        """Every owner and host with an open breaker."""
         now = self._clock()
         return [name for name, failures in self._named.items() if failures.until > now]
 

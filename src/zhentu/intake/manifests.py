@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from zhentu.intake.xmp import shown
 
 _MAX_MANIFESTS, _MAX_DETAILS = 64, 24
-_KEPT_RELATIONS = ("parentOf", "componentOf")  # an `inputTo`, e.g. a prompt's sketch, is no part of the picture
+_KEPT_RELATIONS = ("parentOf", "componentOf")  # an `inputTo`, e.g. a prompt's sketch, is not part of the picture
 _DISCLOSURES = ("ai-disclosure", "ai_disclosure", "ai_generated", "ai-generated", "training-mining")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """source_type: the AI source type that the manifest or its parents name, with its meaning; empty when none.
+    """source_type: the AI source type that the manifest or its parents name, with its meaning; empty if none.
 
-    details: (stable name, place, plain words) of what else an inspector wants to see.
+    details: (stable name, place, plain words) of anything else an inspector wants to see.
     """
 
     source_type: str = ""
@@ -30,9 +30,10 @@ def statement_of(
     breaks: Callable[[str], bool],
     meaning_of: Callable[[str], str | None],
 ) -> Statement:
-    """What the active manifest says. deltas: what validation found of its ingredients.
+    """What the active manifest says. deltas: what validation found about its ingredients.
 
-    breaks: whether a failure code is about integrity.  meaning_of: what a digital source type means, None if no AI one.
+    breaks: whether a failure code is about integrity.  meaning_of: what a digital source type means, None if it is not
+    an AI one.
     """
     broken = set(_broken_now(deltas, breaks))
     source = next(_source_types(manifests, label, broken, breaks, meaning_of), "")
@@ -82,7 +83,7 @@ def _ingredients(manifest: Mapping[str, object]) -> Iterator[Mapping[str, object
 
 
 def _unbroken(ingredient: Mapping[str, object], broken: set[str], breaks: Callable[[str], bool]) -> bool:
-    """Whether an ingredient's own manifest held when it was taken in, and still does."""
+    """Whether an ingredient's own manifest was valid when it was added, and still is."""
     if str(ingredient.get("active_manifest", "")) in broken:
         return False
     checked = mapping(mapping(ingredient.get("validation_results")).get("activeManifest"))
@@ -142,10 +143,10 @@ def _assertions(manifest: Mapping[str, object]) -> Iterator[tuple[str, Mapping[s
 
 
 def mapping(value: object) -> Mapping[str, object]:
-    """The value, or an empty mapping where it is none: manifests are hostile input."""
+    """The value, or an empty mapping if it is not one: manifests are hostile input."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: object) -> list[object]:
-    """The value, or an empty list where it is none."""
+    """The value, or an empty list if it is not one."""
     return value if isinstance(value, list) else []

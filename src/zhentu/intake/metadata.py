@@ -12,18 +12,18 @@ from zhentu.intake.iptc import parse_iptc
 from zhentu.intake.packet import Packet, Property, parse_packet
 from zhentu.intake.wording import best_text, narrow_text
 
-_MAX_TRAILER = 256 * 1024  # bytes behind the end of a JPEG that are looked at, from its end
+_MAX_TRAILER = 256 * 1024  # bytes after the end of a JPEG that are searched, counted from the end of the file
 _SHORTEST = 16  # bytes of a segment that could hold a label or a trace; JFIF's and Adobe's own have fewer
 _SAMSUNG_END = b"SEFT"  # the last bytes of what Galaxy phones append
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of text and where it stands.
+    """A piece of text and where it was found.
 
     place: e.g. "PNG text parameters", "EXIF UserComment", "XMP CreatorTool", "comment", "JPEG APP9"; what the table of
-    generators calls a field.  block: the block that carries it, None where it has none of its own.  start, end: the
-    byte range of its value in that block's body, where it is only a part of it.  property: of an XMP packet, else None.
+    generators calls a field.  block: the block that carries it, None if it has none of its own.  start, end: the
+    byte range of its value in that block's body, if it is only a part of it.  property: of an XMP packet, else None.
     """
 
     place: str
@@ -38,7 +38,7 @@ class Text:
 class Metadata:
     """packets: XMP, in file order.  exif: of all EXIF blocks.  texts: everything that holds text, in file order.
 
-    has_c2pa: a C2PA manifest stands where the format puts one.  blocks: where all of it stands.
+    has_c2pa: a C2PA manifest is where the format puts one.  blocks: where all of it was found.
     """
 
     packets: tuple[Packet, ...] = ()
@@ -53,7 +53,7 @@ class Metadata:
 
 
 def read_metadata(payload: bytes, picture_format: str) -> Metadata:
-    """Collect what a file says; a block that cannot be read is left out."""
+    """Collect a file's metadata; unreadable blocks are left out."""
     blocks = walk(payload, picture_format)
     texts: list[Text] = []
     exifs: list[Exif] = []
@@ -90,7 +90,7 @@ def read_metadata(payload: bytes, picture_format: str) -> Metadata:
 
 
 def packet_texts(packet: Packet) -> Iterator[Text]:
-    """The properties of a packet as texts; an empty one counts only where it is a label's own, and no structure."""
+    """The properties of a packet as texts; an empty one counts only if it is a label and not a structure."""
     for each in packet.properties:
         if each.value or (each.name.upper() == "AIGC" and not _holds_others(each, packet)):
             yield Text(f"XMP {each.name}", each.value, property=each)
@@ -101,7 +101,7 @@ def _holds_others(outer: Property, packet: Packet) -> bool:
 
 
 def _loose(body: bytes) -> str:
-    """A segment or comment; most are binary, so only a label's own letters make it worth asking for UTF-16."""
+    """A segment or comment; most are binary, so UTF-16 is only tried if a label's own letters occur."""
     return best_text(body) if b"A\x00I\x00G\x00C" in body else narrow_text(body)
 
 
@@ -126,19 +126,19 @@ def extended_packets(blocks: tuple[Block, ...]) -> list[bytes]:
 
 
 def _stray(payload: bytes) -> list[bytes]:
-    """A packet that stands where its format does not put it, found by its own markers."""
+    """A packet in an unusual place, found by its own markers."""
     start = payload.find(b"<x:xmpmeta")
     end = payload.find(b"</x:xmpmeta>", start, start + MAX_BODY) if start >= 0 else -1
     return [payload[start : end + 12]] if end >= 0 else []
 
 
 def _trailer(payload: bytes) -> list[Text]:
-    """What Galaxy phones append behind the picture (SEF): named blocks, some of them JSON of their editor."""
+    """What Galaxy phones append after the picture (SEF): named blocks, some of them JSON of their editor."""
     if not payload.endswith(_SAMSUNG_END):
         return []
     start = payload.rfind(b"SEFH", max(len(payload) - _MAX_TRAILER, 0))
     if start < 0:
         return []
-    behind = payload.rfind(b"\xff\xd9", 0, start)  # pixels end there, or a thumbnail among the blocks does
+    behind = payload.rfind(b"\xff\xd9", 0, start)  # the end of the pixels, or of a thumbnail among the blocks
     body = payload[max(behind, start - _MAX_TRAILER) : start]
     return [Text("Samsung trailer", body.decode("utf-8", "replace"))]

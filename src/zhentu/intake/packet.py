@@ -1,7 +1,7 @@
-"""XMP packets (ISO 16684-1): every property with the bytes it stands in, by one streaming pass of expat.
+"""XMP packets (ISO 16684-1): every property with its byte range, in one streaming pass of expat.
 
 expat comes with Python. A DOCTYPE is refused at sight, so no entity can be declared, and elements, depth and bytes
-are bounded; offsets let the label be spliced in without touching a byte of anybody else's metadata.
+are bounded; offsets let the label be spliced in without touching any other metadata.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs
 class Property:
     """A property, in attribute or element form; start and end are its byte range in the packet.
 
-    value: empty for a structure, whose fields are properties of their own.
+    value: empty for a structure, whose fields are separate properties.
     """
 
     namespace: str
@@ -38,7 +38,7 @@ class Packet:
     """A parsed packet.
 
     body: the packet as UTF-8, which all offsets refer to.  rdf_start, rdf_end: where the content of rdf:RDF begins
-    and ends, -1 when there is none.  about: the value its descriptions share.  sound: it was read to its end.
+    and ends, -1 if there is none.  about: the value its descriptions share.  sound: it was read to its end.
     """
 
     body: bytes
@@ -68,7 +68,7 @@ class _Open:
 
 
 def parse_packet(packet: bytes) -> Packet:
-    """Read a packet. One that is no XML or is refused keeps what stood before the fault, with `sound` false."""
+    """Read a packet. If it is not XML or is refused, what came before the fault is kept, with `sound` false."""
     body = _utf8(packet)
     reader = _Reader(body)
     try:
@@ -136,7 +136,7 @@ class _Reader:
             if closed.name == "RDF":
                 self.rdf_end = place
             elif closed.name in ("li", "value") and text and self._stack:
-                # a list item stands two levels below its property, a qualified value one or two
+                # a list item is two levels below its property, a qualified value one or two
                 self._stack[-2 if closed.name == "li" and len(self._stack) > 1 else -1].items.append(text)
             elif closed.name == "Description" and closed.items and self._stack:
                 self._stack[-1].items += closed.items
@@ -155,7 +155,7 @@ def _utf8(packet: bytes) -> bytes:
     if packet[1:2] == b"\x00" or packet[:1] == b"\x00":
         encoding = "utf-16-le" if packet[1:2] == b"\x00" else "utf-16-be"
         return packet.decode(encoding, "replace").encode("utf-8")
-    # Latin-1 and broken bytes would stop expat; a replacement character costs one letter of one value
+    # Latin-1 and broken bytes would stop expat; a replacement character only costs one letter
     return packet.decode("utf-8", "replace").encode("utf-8").strip(b"\x00 \n\r\t")
 
 

@@ -1,4 +1,4 @@
-"""One decoded frame -> upright sRGB of 8 bits, in strips: beside Pillow's own copy only the answer is held whole."""
+"""One decoded frame -> upright sRGB of 8 bits, in strips: besides Pillow's own copy only the result is held whole."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TURNS: dict[int, Callable[[RgbArray], RgbArray]] = {  # EXIF orientation -> upr
 
 
 def to_srgb(image: Image.Image, notes: list[str]) -> RgbArray:
-    """The current frame of a loaded image as (height, width, 3); `notes` gains what had to be done to it."""
+    """The current frame of a loaded image as (height, width, 3); what had to be done to it is added to `notes`."""
     width, height = image.size
     convert = _converter(image, notes)
     if convert is None and width * height <= _WHOLE_PIXELS:

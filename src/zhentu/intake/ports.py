@@ -1,4 +1,4 @@
-"""What other rooms may put in the place of the decoder."""
+"""The port that other packages may put in place of the decoder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zhentu.types import Frame, Picture
 
 
 class DecoderPort(Protocol):
-    """Decodes pictures as the functions of `zhentu.intake.decode` do; the gate's can be broken off.
+    """Decodes pictures as the functions of `zhentu.intake.decode` do; the gate's can be aborted.
 
     Every method raises PictureError.
     """
@@ -28,7 +28,7 @@ class DecoderPort(Protocol):
 
 
 class InProcessDecoder:
-    """Decodes where it is called."""
+    """Decodes in the calling process."""
 
     def decode(self, payload: bytes, limits: DecodeLimits | None = None, sha256: str = "") -> Picture:
         """See `DecoderPort`."""

@@ -1,4 +1,4 @@
-"""What a file says of itself: C2PA, AI marks in XMP and EXIF, the AIGC label, generator traces, camera EXIF.
+"""What a file says about itself: C2PA, AI marks in XMP and EXIF, the AIGC label, generator traces, camera EXIF.
 
 Sources of the rules: C2PA specification 2.x, IPTC digital source types (cv.iptc.org), GB 45438-2025 Annex E and
 TC260-PG-20259A for the AIGC label. Only a C2PA manifest that validates is signed evidence. Reading never raises, is
@@ -26,13 +26,13 @@ def read_provenance(
     lists: TrustLists = ANY_SIGNER,
     table: GeneratorTable | None = None,
 ) -> tuple[Evidence, ...]:
-    """Every finding in the file, each with where it stood and how far it can be trusted.
+    """Every finding in the file, with its place and how far it can be trusted.
 
     lists: whose C2PA signatures are believed.  table: what generators write; None = the table that comes with zhentu.
     """
     table = table or shipped_table()
     found: list[Evidence] = []
-    # Metadata is hostile input; what one reader cannot take must not cost the picture or the other readers.
+    # Metadata is hostile input; a reader that fails must not cost the picture or the other readers' findings.
     try:
         metadata = read_metadata(payload, picture_format)
     except Exception as error:
@@ -41,9 +41,10 @@ def read_provenance(
         "xmp_evidence": xmp_evidence,
         "find_aigc_label": partial(find_aigc_label, table=table),
         "generator_traces": partial(generator_traces, table=table),
-        "stealth_parameters": lambda _: stealth_parameters(payload, picture_format),
-        "camera": camera,
     }
+    if picture_format == "PNG":
+        readers["stealth_parameters"] = lambda _: stealth_parameters(payload)
+    readers["camera"] = camera
     if metadata.has_c2pa:
         readers = {"read_credential": lambda _: _credentials(payload, picture_format, lists), **readers}
     for name, reader in readers.items():

@@ -1,7 +1,7 @@
-"""GET over http and https for a scan: many threads, connections kept, every address checked, every byte counted.
+"""GET over http and https for a scan: many threads, persistent connections, every address checked, every byte counted.
 
-The same guard as the gate's `Outbound` (schemes, ports, no private addresses, redirects begun anew), without its event
-loop and its fairness between sellers: a scan has one owner and its own pace.
+The same guard as the gate's `Outbound` (schemes, ports, no private addresses, redirects checked), without its event
+loop and its fairness between owners: a scan has one owner and its own pace.
 """
 
 from __future__ import annotations
@@ -16,10 +16,20 @@ from urllib.parse import quote
 import httpcore
 
 from zhentu.errors import FetchError, FetchRefused, PictureNotFound, SourceUnreadable
-from zhentu.intake.fetch import Network, allowed, checked_url, redirected, tls_context
+from zhentu.intake.guard import (
+    REDIRECTS,
+    SAFE,
+    Network,
+    allowed,
+    checked_url,
+    network_host,
+    port_of,
+    redirected,
+    shown_host,
+    target_of,
+    tls_context,
+)
 
-_SAFE = "%/:=&?~+!$,;'@()*[]"  # what a path and query may hold as they are; the rest is percent-encoded
-_REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _PASSING = (408, 425, 429)  # and 5xx: trying again may help
 _GONE, _REFUSED = (404, 410), (401, 403, 407, 451)
@@ -30,7 +40,7 @@ _WHERE = "for a store of your own set ZHENTU_FETCH_ALLOW (networks) and ZHENTU_F
 class PullLimits:
     """What a GET may do.
 
-    allow: networks excepted from the guard against private addresses.  wait_s, total_s: seconds of one wait, and of a
+    allow: networks exempt from the guard against private addresses.  wait_s, total_s: seconds for one wait, and for a
     whole answer.
     """
 
@@ -41,11 +51,11 @@ class PullLimits:
 
 
 class PassingFault(Exception):
-    """An answer that may be another one next time."""
+    """An error that may pass when tried again."""
 
 
 class Counted:
-    """Bytes as they come in, never more than `most` of them."""
+    """Bytes as they arrive, at most `most` of them."""
 
     def __init__(self, most: int) -> None:
         self._most, self._bytes = most, bytearray()
@@ -73,10 +83,10 @@ class Puller:
         self._pool = httpcore.ConnectionPool(tls_context(), max_connections=64, network_backend=_Guarded(limits.allow))
 
     def get(self, url: str, most: int) -> bytes:
-        """The first `most` bytes at the most, asked for as a range and counted as they come.
+        """At most the first `most` bytes, requested as a range and counted as they arrive.
 
-        Raises FetchRefused where it must not go, PictureNotFound, SourceUnreadable where the server refuses for good,
-        PassingFault, and errors of the connection.
+        Raises FetchRefused if the address is not allowed, PictureNotFound, SourceUnreadable if the server refuses for
+        good, PassingFault, and errors of the connection.
         """
         for _ in range(_MOST_REDIRECTS + 1):
             answer = self._once(url, most)
@@ -90,13 +100,13 @@ class Puller:
         parts = _allowed_url(url, self._limits.ports)
         with self._pool.stream("GET", _target(parts), headers=_headers(parts, most), extensions=self._timeout()) as got:
             answered = {name.lower(): value.decode("latin-1") for name, value in got.headers}
-            if got.status in _REDIRECTS and (location := answered.get(b"location")):
+            if got.status in REDIRECTS and (location := answered.get(b"location")):
                 return location
             _check_status(url, got.status)
             if got.status == 416:
                 return b""  # a range of nothing: the file is empty
             if answered.get(b"content-encoding", "identity").lower() != "identity":
-                raise SourceUnreadable(f"{url}: sends a compressed body; pictures are sent as they are")
+                raise SourceUnreadable(f"{url}: sends a compressed body; pictures must be sent uncompressed")
             counted, late = Counted(most), time.monotonic() + self._limits.total_s
             for chunk in got.iter_stream():
                 counted.add(chunk)
@@ -111,28 +121,21 @@ class Puller:
 
 
 def _allowed_url(url: str, ports: Collection[int]) -> Any:
-    """The parts of a URL that may be gone to; its path may hold spaces and any script, as manifests do."""
+    """Split and check a URL; its path may contain spaces and any script, as in manifests."""
     place = url.find("/", url.find("://") + 3)
-    encoded = url if place < 0 else url[:place] + quote(url[place:], safe=_SAFE + "#")
+    encoded = url if place < 0 else url[:place] + quote(url[place:], safe=SAFE + "#")
     try:
         return checked_url(encoded, ports)
     except FetchRefused as error:
         raise FetchRefused(f"{error}; {_WHERE}") from error
 
 
-def _host(parts: Any) -> str:
-    host = str(parts.hostname)
-    return host if host.isascii() else host.encode("idna").decode()
-
-
 def _target(parts: Any) -> httpcore.URL:
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return httpcore.URL(scheme=parts.scheme, host=_host(parts), port=port, target=path)
+    return httpcore.URL(scheme=parts.scheme, host=network_host(parts), port=port_of(parts), target=target_of(parts))
 
 
 def _headers(parts: Any, most: int) -> list[tuple[str, str]]:
-    host = f"[{_host(parts)}]" if ":" in _host(parts) else _host(parts)
+    host = shown_host(parts)
     return [
         ("Host", host if parts.port is None else f"{host}:{parts.port}"),
         ("Range", f"bytes=0-{most - 1}"),
@@ -154,7 +157,7 @@ def _check_status(url: str, status: int) -> None:
 
 
 class _Guarded(httpcore.NetworkBackend):
-    """Connects to checked addresses only: resolved once, all of them checked, one of them connected to."""
+    """Connects to checked addresses only: it resolves once, checks every address, and connects to one of them."""
 
     def __init__(self, allow: tuple[Network, ...]) -> None:
         self._allow, self._inner = allow, httpcore.SyncBackend()
@@ -178,7 +181,7 @@ class _Guarded(httpcore.NetworkBackend):
 
     def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
         """Never. Raises FetchRefused."""
-        raise FetchRefused("zhentu fetches from no local socket")
+        raise FetchRefused("zhentu does not fetch from local sockets")
 
 
 def _addresses(host: str, port: int) -> Iterator[str]:

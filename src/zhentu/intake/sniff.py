@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: names lie, object keys have no suffix, and a page may be called x.jpg."""
+"""What a file is, by its first bytes: names lie, object keys may have no suffix, and a web page may be called x.jpg."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _HEIF_BRANDS = frozenset(
 )
 _AVIF_BRANDS = frozenset([b"avif", b"avis"])
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes of the header after the file's own, by version
-_BEFORE_SVG = ((b"<?", b"?>"), (b"<!--", b"-->"), (b"<!", b">"))  # what may stand before the root, and how it ends
+_BEFORE_SVG = ((b"<?", b"?>"), (b"<!--", b"-->"), (b"<!", b">"))  # what may come before the root, and how it ends
 
 
 class FileKind(StrEnum):
-    """What the first bytes say. `PICTURES` are what people see in a listing, whether zhentu reads them or not."""
+    """What the first bytes say. `PICTURES` are what people see in a listing, whether or not zhentu can read them."""
 
     JPEG = "JPEG"
     PNG = "PNG"
@@ -70,7 +70,7 @@ def kind_of(start: bytes) -> FileKind:
 
 
 def _by_brands(start: bytes) -> FileKind:
-    """ISO base media files say in `ftyp` what they are: the major brand first, then those they can be read as."""
+    """ISO base media files say in `ftyp` what they are: the major brand first, then the compatible ones."""
     length = min(int.from_bytes(start[:4], "big"), len(start))
     brands = [start[8:12], *(start[place : place + 4] for place in range(16, length - 3, 4))]
     if _AVIF_BRANDS.intersection(brands):
@@ -79,7 +79,7 @@ def _by_brands(start: bytes) -> FileKind:
 
 
 def _text_of(start: bytes) -> bytes:
-    """The beginning as ASCII-like bytes, where it is UTF-16 text or has a byte order mark."""
+    """The beginning as ASCII-like bytes, if it is UTF-16 text or has a byte order mark."""
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return start.decode("utf-16", "ignore").encode("utf-8", "ignore")
     return start.removeprefix(b"\xef\xbb\xbf")

@@ -1,8 +1,8 @@
 """Parameters hidden in the lowest bits of PNG pixels ("stealth pnginfo": NovelAI, Forge, SD WebUI extensions).
 
 The hidden text begins in the first column and runs downwards, with a signature of 15 letters. Whatever filter a row
-has, the first pixel of the next one depends on the first pixel above it alone, so the signature is read from one byte a
-row, without decoding the picture; after the first letter most pictures are done with.
+has, the first pixel of the next one depends only on the first pixel above it, so the signature is read from one byte
+per row, without decoding the picture; most pictures are ruled out after the first letter.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _PIECE = 64 * 1024
 _HEADER = 29  # bytes of a PNG up to the end of its IHDR
 
 
-def stealth_parameters(payload: bytes, picture_format: str) -> Iterator[Evidence]:
-    """A signature in the alpha channel's lowest bits, or in those of red, green and blue."""
-    if picture_format != "PNG" or payload[12:16] != b"IHDR" or len(payload) < _HEADER:
+def stealth_parameters(payload: bytes) -> Iterator[Evidence]:
+    """A signature in a PNG's lowest bits: those of the alpha channel, or of red, green and blue."""
+    if payload[12:16] != b"IHDR" or len(payload) < _HEADER:
         return
     width, height = (int.from_bytes(payload[start : start + 4], "big") for start in (16, 20))
     depth, colour, interlaced = payload[24], payload[25], payload[28]
@@ -37,7 +37,7 @@ def stealth_parameters(payload: bytes, picture_format: str) -> Iterator[Evidence
 
 
 def _signature(payload: bytes, row: int, height: int, channels: int) -> bytes:
-    """The letters found, empty as soon as they cannot become a signature."""
+    """The letters found; empty as soon as they cannot become a signature."""
     alpha: list[int] = []
     colours: list[int] = []
     above = bytes(channels)
@@ -63,7 +63,7 @@ def _letters(bits: list[int]) -> bytes:
 
 
 def _unfiltered(kind: int, raw: bytes, above: bytes) -> bytes:
-    """The first pixel of a row (PNG 9.2): nothing stands to its left, so Sub is None, and Paeth is Up."""
+    """The first pixel of a row (PNG 9.2): nothing is to its left, so Sub is None, and Paeth is Up."""
     if kind in (2, 4):
         return bytes((value + up) & 0xFF for value, up in zip(raw, above, strict=True))
     if kind == 3:

@@ -1,6 +1,6 @@
 """Traces that generators leave in a file, and camera EXIF as weak evidence to the contrary.
 
-A trace is no declaration: it makes a picture suspected (Art. 6 (3) of the labelling measures), not labelled as AI.
+A trace is not a declaration: it makes a picture suspected (Art. 6 (3) of the labelling measures), not labelled as AI.
 Which traces there are is data: generators.yaml.
 """
 
@@ -13,12 +13,12 @@ from zhentu.intake.metadata import Metadata
 from zhentu.intake.xmp import shown
 from zhentu.types import AiState, Evidence, EvidenceKind, Trust
 
-_MOST = 24  # traces of one file that are told
-_MOST_TEXT, _LEAST_TEXT = 4 * 1024 * 1024, 256  # characters of all texts of a file; of each, when those are used up
+_MOST = 24  # traces reported per file
+_MOST_TEXT, _LEAST_TEXT = 4 * 1024 * 1024, 256  # characters of all texts of a file; of each text once those are used up
 
 
 def generator_traces(metadata: Metadata, table: GeneratorTable | None = None) -> Iterator[Evidence]:
-    """Parameters, workflows, signatures and names of image generators, each once a place."""
+    """Parameters, workflows, signatures and names of image generators, each once per place."""
     table = table or shipped_table()
     seen: set[tuple[str, str]] = set()
     budget = _MOST_TEXT
@@ -38,7 +38,7 @@ def generator_traces(metadata: Metadata, table: GeneratorTable | None = None) ->
 
 
 def camera(metadata: Metadata) -> Iterator[Evidence]:
-    """A camera named in EXIF speaks against generation, weakly: anybody can copy it in."""
+    """A camera named in EXIF is weak evidence against generation: anybody can copy it in."""
     exif = metadata.exif.text
     make, model = exif.get("Make", ""), exif.get("Model", "")
     table = shipped_table()

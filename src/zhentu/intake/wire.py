@@ -24,13 +24,13 @@ def send(stream: IO[bytes], told: Mapping[str, object]) -> None:
 
 
 def receive(stream: IO[bytes]) -> dict[str, Any]:
-    """One line of facts. Raises EOFError where the other side is gone, ValueError where it talks nonsense."""
+    """One line of facts. Raises EOFError if the other side is gone, ValueError if it sends nonsense."""
     line = stream.readline(_LONGEST)
     if not line.endswith(b"\n"):
         raise EOFError("the other side has gone")
     told = json.loads(line)
     if not isinstance(told, dict):
-        raise ValueError("a line is no JSON object")
+        raise ValueError("a line is not a JSON object")
     return told
 
 
@@ -71,6 +71,6 @@ def _pixels(stream: IO[bytes], height: int, width: int) -> np.ndarray[Any, np.dt
 
 @lru_cache(maxsize=1)
 def _fields() -> dict[str, TypeAdapter[Any]]:
-    """What there is to know of a picture besides its pixels."""
+    """Everything about a picture except its pixels."""
     hints = get_type_hints(Picture)
     return {each.name: TypeAdapter(hints[each.name]) for each in dataclasses.fields(Picture) if each.name != "rgb"}

@@ -1,4 +1,4 @@
-"""Bytes that should be text, decoded by what they hold: writers name one encoding and use another."""
+"""Bytes that should be text, decoded by their content: writers name one encoding and use another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def user_comment(value: bytes, order: str = "<") -> str:
     """EXIF UserComment: eight bytes name a code (EXIF 4.6.5), and cameras, piexif, exiftool and web tools disagree.
 
     The text decides: UTF-8 and UTF-16 of both byte orders are judged by how much of it is letters people write.
-    order: the byte order of the file, "<" or ">"; it settles what is equally likely.
+    order: the byte order of the file, "<" or ">"; it breaks ties.
     """
     code, body = (value[:8], value[8:]) if value.startswith(_CODES) else (b"", value)
     if code.startswith(b"JIS"):
@@ -24,7 +24,7 @@ def user_comment(value: bytes, order: str = "<") -> str:
 
 
 def best_text(body: bytes, named: str = "utf-8") -> str:
-    """The most plausible reading of `body`. named: the encoding its writer claims, taken when others are no better."""
+    """The most plausible reading of `body`. named: the encoding its writer claims, used unless another is better."""
     for mark, encoding in _BOMS:
         if body.startswith(mark):
             return _clean(body[len(mark) :].decode(encoding, "replace"))

@@ -1,4 +1,4 @@
-"""Labels: the implicit AIGC label, the visible badge, C2PA credentials, and the notices around the picture."""
+"""Labels: the implicit AIGC label, the visible badge, C2PA credentials, and the notices around a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The visible label: words on an opaque plate in the corner where they hide least.
+"""The visible label: words on an opaque plate in the corner where they hide the least.
 
 GB 45438-2025 5.2: text with 人工智能 or AI and 生成 and/or 合成, on an edge or corner, legible, at least 5 % of the
 shortest side high. Height is measured on the ink of the capital letters, the lowest of the full-height glyphs.
@@ -20,7 +20,7 @@ from zhentu.mark.spec import Badge
 from zhentu.types import AiState, LabelLanguage
 
 WORDS: Mapping[LabelLanguage, Mapping[AiState, tuple[str, ...]]] = {
-    # Each as the pieces that may stand on lines of their own where the picture is narrow.
+    # Each as the pieces that may be put on separate lines if the picture is narrow.
     LabelLanguage.ZH: {
         AiState.IS: ("AI生成",),
         AiState.POSSIBLY: ("可能为", "AI生成"),
@@ -35,10 +35,10 @@ WORDS: Mapping[LabelLanguage, Mapping[AiState, tuple[str, ...]]] = {
 LIGHT, DARK = 255, 16  # luminances of plate and text; their contrast is 18.9:1 by WCAG 2.2
 LEGIBLE = 11  # pixels of capital height below which Chinese strokes run together
 SMALLEST_SHARE = 0.05
-_COMPACT, _WIDE = (0.6, 0.36), (0.98, 0.6)  # room a plate may take, of the picture's width and height
+_COMPACT, _WIDE = (0.6, 0.36), (0.98, 0.6)  # share of the picture's width and height that a plate may take
 _PADDING, _LEADING = 0.34, 0.35  # of the capital height
 _MOST_DIFFERENCE, _LEAST_CORRELATION = 24.0, 0.85  # grey levels; JPEG at quality 10 stays within
-_THUMB = 256  # side of the copy on which the calmest corner is looked for
+_THUMB = 256  # side of the copy on which the calmest corner is sought
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def settings_of(state: AiState, language: LabelLanguage) -> Iterator[tuple[str, 
         yield tuple("".join(words) for words in both)
         yield ("".join(both[0]), *(word.strip() for word in both[1]))
         yield tuple(word.strip() for words in both for word in words)
-        language = LabelLanguage.ZH  # no room for both: what the law asks for stays
+        language = LabelLanguage.ZH  # no room for both: what the law requires stays
     words = WORDS[language][state]
     yield ("".join(words),)
     if len(words) > 1:
@@ -131,7 +131,7 @@ def capital_height(size: int) -> int:
 
 @lru_cache(maxsize=256)
 def size_for(ink: int) -> int:
-    """The smallest font size whose capital letters have at least so many pixels of ink."""
+    """The smallest font size whose capital letters have at least this many pixels of ink."""
     size = max(int(ink / 0.75), 4)
     while capital_height(size) < ink:
         size += 1
@@ -142,7 +142,7 @@ def place(grey: npt.NDArray[np.uint8], plate_size: tuple[int, int], right_to_lef
     """Left and top of the corner where a plate (width, height) covers the least detail.
 
     grey: uint8 luminance of the upright picture, shape (height, width). Of equally calm corners the lower right one
-    is taken, the lower left one where people read from right to left.
+    is taken, or the lower left one for languages read from right to left.
     """
     rows, columns = grey.shape
     width, height = plate_size
@@ -155,7 +155,7 @@ def place(grey: npt.NDArray[np.uint8], plate_size: tuple[int, int], right_to_lef
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
     across = cv2.Sobel(small, cv2.CV_32F, 1, 0)
     down = cv2.Sobel(small, cv2.CV_32F, 0, 1)
-    # Goods stand out from the ground that runs along the edges; a smooth cup or face has little detail of its own.
+    # Goods stand out from the ground along the edges, even if a smooth cup or face has little detail of its own.
     edges = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
     detail = cv2.magnitude(across, down) + np.abs(small.astype(np.float32) - float(np.median(edges)))
     hidden = []
@@ -169,14 +169,14 @@ def place(grey: npt.NDArray[np.uint8], plate_size: tuple[int, int], right_to_lef
 
 
 def wants_dark(grey: npt.NDArray[np.uint8], box: tuple[int, int, int, int]) -> bool:
-    """A dark plate on a light ground and the other way round: it is seen at first glance."""
+    """A dark plate on a light ground and vice versa, so that it is seen at first glance."""
     left, top, width, height = box
     window = grey[top : top + height, left : left + width]
     return bool(window.size == 0 or window.mean() >= 110)
 
 
 def is_there(grey: npt.NDArray[np.uint8], badge: Badge) -> bool:
-    """Whether the pixels show the badge that metadata tells of: it is drawn again and compared.
+    """Whether the pixels show the badge that metadata describes: it is drawn again and compared.
 
     Metadata alone proves nothing: anybody could write it to keep the label off.
     """
@@ -186,7 +186,7 @@ def is_there(grey: npt.NDArray[np.uint8], badge: Badge) -> bool:
         return False
     if left + width > columns or top + height > rows or badge.lines not in known_lines(badge.state):
         return False
-    # The size comes from the file: nothing is drawn that would not fit into the box anyway.
+    # The size comes from the file: anything that does not fit into the box is not drawn.
     if not 4 <= badge.size <= min(rows, columns, height) or not _fits(badge, (width, height)):
         return False
     expected = stretched(draw(badge.lines, badge.size, badge.dark), (width, height)).astype(np.float32)
@@ -197,7 +197,7 @@ def is_there(grey: npt.NDArray[np.uint8], badge: Badge) -> bool:
 
 
 def known_lines(state: AiState) -> frozenset[tuple[str, ...]]:
-    """Every setting of the words that zhentu itself writes for a state."""
+    """Every variant of the words that zhentu itself writes for a state."""
     return frozenset(lines for language in LabelLanguage for lines in settings_of(state, language))
 
 
@@ -214,7 +214,7 @@ def stretched(plate: Plate, box: tuple[int, int]) -> npt.NDArray[np.uint8]:
 
 
 def _heights(wanted: int, floor: int) -> Iterator[tuple[int, tuple[float, float]]]:
-    """Heights to try with the room they may take: compact at full height first, then wide, then ever smaller."""
+    """Heights to try with the space they may take: compact at full height first, then wide, then ever smaller."""
     ink = max(wanted, floor)
     yield ink, _COMPACT
     while ink > floor:

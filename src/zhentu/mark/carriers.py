@@ -1,4 +1,4 @@
-"""Take old labels out of wherever they stand, and leave everything else there."""
+"""Remove old labels from wherever they are, and leave everything else."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from zhentu.intake.metadata import Text
 from zhentu.mark.splice import Edits
 
 _IPTC_TAG = 33723
-_REACHED = ("JPEG", "MPO", "PNG", "WEBP")  # EXIF stands there in one piece, at a place that is known
+_REACHED = ("JPEG", "MPO", "PNG", "WEBP")  # EXIF is in one piece there, at a known place
 _EMPTY_COMMENT = b"ASCII\x00\x00\x00"
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """dropped: blocks that go.  edits: bytes that are overwritten in place.  notes: what went along."""
+    """dropped: blocks to remove.  edits: bytes to overwrite in place.  notes: what was lost with them."""
 
     dropped: tuple[Block, ...]
     edits: Edits
@@ -31,7 +31,7 @@ class Removal:
 
 
 def removal(payload: bytes, picture_format: str, labels: Sequence[AigcLabel]) -> Removal:
-    """How the labels outside XMP are taken out of a file. Raises LabelUnwritable where one cannot be reached."""
+    """How the labels outside XMP are taken out of a file. Raises LabelUnwritable if one cannot be reached."""
     dropped: dict[int, Block] = {}
     blanked: dict[int, tuple[Block, list[AigcLabel]]] = {}
     notes = []
@@ -44,7 +44,7 @@ def removal(payload: bytes, picture_format: str, labels: Sequence[AigcLabel]) ->
         else:
             dropped[block.start] = block
         if label.rest and (block.kind not in (BlockKind.EXIF, BlockKind.IPTC) or not _span(label, block.body)):
-            notes.append(f"the rest of {label.location} went with the label that stood in it")
+            notes.append(f"the rest of {label.location} was removed with the label in it")
     edits: Edits = []
     for block, held in blanked.values():
         edits += _overwritten(payload, picture_format, block, _blanked(block.body, held))
@@ -69,7 +69,7 @@ def labelled_tags(block: bytes) -> set[int]:
 
 
 def _blanked(body: bytes, labels: Sequence[AigcLabel]) -> bytes:
-    """Labels overwritten: by spaces where other text stands beside them, else their whole field by zeros."""
+    """Labels overwritten: with spaces if there is other text in the field, otherwise the whole field with zeros."""
     cleared = bytearray(body)
     for label in labels:
         if label.carrier is None:
@@ -87,7 +87,7 @@ def _blanked(body: bytes, labels: Sequence[AigcLabel]) -> bytes:
 
 
 def _span(label: AigcLabel, body: bytes) -> tuple[int, int] | None:
-    """Where a label's own bytes stand within its field; None when they are not found there as 8-bit text."""
+    """Where a label's own bytes are within its field; None if they are not found there as 8-bit text."""
     if label.carrier is None or not label.verbatim or label.schema:
         return None
     wanted = label.verbatim.encode()
@@ -99,7 +99,7 @@ def _overwritten(payload: bytes, picture_format: str, block: Block, cleared: byt
     if cleared == block.body:
         return []
     if picture_format not in _REACHED or block.key:
-        raise LabelUnwritable("an older label stands in EXIF where zhentu cannot reach it; export the picture again")
+        raise LabelUnwritable("an older label is in EXIF where zhentu cannot reach it; export the picture again")
     begin = payload.find(block.body, block.start, block.end)
     edits: Edits = [(begin, begin + len(cleared), cleared)]
     if picture_format == "PNG":

@@ -1,8 +1,8 @@
-"""Sign anew, where writing a label changed bytes that a C2PA manifest had signed.
+"""Re-sign files in which writing a label changed bytes that a C2PA manifest had signed.
 
 A C2PA *update manifest* keeps the hash of its parent and so cannot cover changed bytes: c2pa-rs 0.91 judges one
-made after an XMP edit Invalid (assertion.dataHash.mismatch; tried, see DECISIONS). What the specification has for it
-is a standard manifest that names the old one as `parentOf` and the change as an action: that is written.
+made after an XMP edit Invalid (assertion.dataHash.mismatch; tried, see DECISIONS). The specification's way is
+a standard manifest that names the old one as `parentOf` and the change as an action; that is what is written.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ def settle(
     if signing is None:
         note = (
             f"the label changes bytes signed by {credential.signer or 'the C2PA manifest'}: its signature no longer "
-            "holds; set c2pa.certificates and c2pa.key to sign anew"
+            "holds; set c2pa.certificates and c2pa.key to re-sign"
         )
         return after, CredentialOutcome.INVALIDATED, note
     signed = sign_label(before, after, picture_format, signing, painted)
     found = read_credential(signed, picture_format)
     if found is None or not found.sound:
         raise LabelUnwritable(f"the new C2PA manifest does not validate: {'; '.join(_problems(found))}")
-    return signed, CredentialOutcome.RESIGNED, f"signed anew by {found.signer}; the old manifest is its parent"
+    return signed, CredentialOutcome.RESIGNED, f"re-signed by {found.signer}; the old manifest is its parent"
 
 
 def sign_label(before: bytes, after: bytes, picture_format: str, signing: SigningKey, painted: bool) -> bytes:
-    """`after` with a manifest whose parent is `before`. Raises DependencyError when the key cannot sign."""
+    """`after` with a manifest whose parent is `before`. Raises DependencyError if the key cannot sign."""
     import c2pa
 
     mime = MIME_TYPES[picture_format]

@@ -1,8 +1,8 @@
-"""Gain maps of HDR JPEGs (Ultra HDR, ISO 21496-1, Apple) and other pictures behind the first one, indexed by MPF.
+"""Gain maps of HDR JPEGs (Ultra HDR, ISO 21496-1, Apple) and other pictures after the first one, indexed by MPF.
 
 CIPA DC-007: an APP2 segment holds a TIFF structure that lists the pictures of a file, each with its length and its
 distance from that structure. Writing metadata moves what it points at, so the list is corrected; painting the visible
-label makes the gain map wrong, so the map goes, and with it everything that announces one.
+label makes the gain map wrong, so the map is removed with everything that announces it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HDR_NAMESPACES = (
 )
 _GAIN_MAP_MARKS = (b"http://ns.adobe.com/hdr-gain-map/1.0/", b"http://ns.apple.com/HDRGainMap/1.0/", b"GainMap")
 _CAMERA_NAMESPACE = "http://ns.google.com/photos/1.0/camera/"
-_CAMERA_NAMES = ("MotionPhoto", "MicroVideo")  # the film of a moving photo stands behind the picture, too
+_CAMERA_NAMES = ("MotionPhoto", "MicroVideo")  # the video of a motion photo is also after the picture
 _DECLARED = re.compile(  # from a run's first space on, not from each: a packet may hold a megabyte of padding
     rb"""(?<!\s)\s++xmlns:[\w.-]{1,64}\s*=\s*["'](?:%s)["']"""
     % b"|".join(re.escape(each.encode()) for each in _HDR_NAMESPACES)
@@ -37,7 +37,7 @@ _DECLARED = re.compile(  # from a run's first space on, not from each: a packet 
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """base: what offsets count from.  order: its byte order.  place: where its entries stand.  count: of entries."""
+    """base: what offsets count from.  order: its byte order.  place: where its entries are.  count: of entries."""
 
     base: int
     order: str
@@ -46,7 +46,7 @@ class _Index:
 
 
 def corrected(before: bytes, after: bytes) -> bytes:
-    """`after` with its MPF index put right: metadata of the first picture changed, what stands behind it only moved."""
+    """`after` with its MPF index corrected: metadata of the first picture changed, what follows it only moved."""
     old, new = _index(before), _index(after)
     if old is None or new is None or (old.order, old.count) != (new.order, new.count):
         return after
@@ -64,7 +64,7 @@ def corrected(before: bytes, after: bytes) -> bytes:
 
 
 def announces(block: Block) -> bool:
-    """Whether a JPEG segment tells of a gain map or of pictures behind the first one."""
+    """Whether a JPEG segment announces a gain map or pictures after the first one."""
     return block.body.startswith((_MPF, _ISO_GAIN_MAP))
 
 
@@ -78,7 +78,7 @@ def has_gain_map(payload: bytes) -> bool:
 
 
 def hdr_properties(packet: Packet) -> list[Property]:
-    """The properties of a packet that announce a gain map, or a film behind the picture."""
+    """The properties of a packet that announce a gain map, or a video after the picture."""
     return [
         each
         for each in packet.properties
@@ -88,12 +88,12 @@ def hdr_properties(packet: Packet) -> list[Property]:
 
 
 def without_declarations(body: bytes) -> bytes:
-    """A packet without the namespaces of gain maps, for one that uses them no more."""
+    """A packet without the namespaces of gain maps, once it no longer uses them."""
     return _DECLARED.sub(b"", body)
 
 
 def _index(payload: bytes) -> _Index | None:
-    """The MPF index of a JPEG, None when there is none that can be read."""
+    """The MPF index of a JPEG, None if there is none that can be read."""
     for block in jpeg.blocks(payload):
         if block.key == "APP2" and block.body.startswith(_MPF):
             base = payload.index(block.body, block.start, block.end) + len(_MPF)

@@ -26,7 +26,7 @@ _ENCODED_ANEW = ("AVIF", "TIFF")  # their metadata is written by the encoder, to
 class _Visible:
     outcome: Outcome = Outcome.OFF
     badge: Badge | None = None
-    overlay: Overlay | None = None  # None where nothing is to be painted
+    overlay: Overlay | None = None  # None if nothing is to be painted
 
 
 def label_picture(
@@ -39,12 +39,12 @@ def label_picture(
     """Write the labels that `state` calls for; a picture that already carries them comes back byte for byte.
 
     Pixels are touched only for the visible label. A label the file carries is updated, never doubled, and never
-    weakened: the surer of its state and `state` stands. The same picture and spec always give the same bytes, unless
-    a C2PA manifest is signed anew. Raises PictureError when the picture is broken, LabelUnwritable (one of them) when
+    weakened: the surer of its state and `state` is kept. The same picture and spec always give the same bytes, unless
+    a C2PA manifest is re-signed. Raises PictureError if the picture is broken, LabelUnwritable (one of them) when
     its format cannot take the label, UsageError when `spec` asks for nothing.
     """
     if not spec.implicit and not spec.visible:
-        raise UsageError("neither the visible nor the implicit label is asked for; ask for one of them")
+        raise UsageError("neither the visible nor the implicit label is requested; request at least one")
     picture = decoder.decode(payload, limits)
     metadata = read_metadata(payload, picture.format)
     existing = existing_labels(metadata, spec.generators)
@@ -83,7 +83,7 @@ def label_picture(
 
 
 def _visible(picture: Picture, metadata: Metadata, state: AiState, spec: LabelSpec, again: bool) -> _Visible:
-    """What is to be painted. again: paint a badge that is there once more, because the file is encoded anew anyway."""
+    """What is to be painted. again: repaint an existing badge, because the file is re-encoded anyway."""
     if not spec.visible:
         return _Visible()
     grey = grey_of(picture.rgb)
@@ -113,7 +113,7 @@ def _write(
         packet = packet_with(first, label, mark, hdr_properties(first) if first else (), table)
         painted = paint(payload, picture_format, visible.overlay, packet)
         if label is not None and not is_settled(read_metadata(painted.payload, picture_format), label, table):
-            raise LabelUnwritable("another label stands where zhentu cannot take it out; export the picture again")
+            raise LabelUnwritable("another label is where zhentu cannot remove it; export the picture again")
         return painted.payload, picture_format, painted.notes
     painted = paint(payload, picture_format, visible.overlay)
     picture_format = "JPEG" if picture_format == "MPO" else picture_format

@@ -1,4 +1,4 @@
-"""What a picture loses when it is encoded anew, said in plain words."""
+"""What a picture loses when it is re-encoded, in plain words."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from zhentu.mark.gainmap import announces, has_gain_map
 
 
 def lost(before: bytes, after: bytes, picture_format: str) -> Iterator[str]:
-    """One sentence part for each thing that `before` had and `after` has no more."""
+    """One clause for each thing that `before` had and `after` lacks."""
     if picture_format == "JPEG":
         yield from _behind(before)
     coding = {"PNG": png.colour_coding, "AVIF": bmff.colour_coding}.get(picture_format, lambda _: None)(before)
     if coding is not None and coding.curve:
-        yield f"{coding.curve} values of high dynamic range were converted to sRGB, what announced them was taken out"
+        yield f"{coding.curve} values of high dynamic range were converted to sRGB, and what announced them was removed"
     if picture_format == "AVIF" and bmff.has_gain_map(before):
-        yield "the HDR gain map was left out: the picture shows in standard range"
+        yield "the HDR gain map was removed: the picture shows in standard range"
     old, new = _depth(before, picture_format), _depth(after, picture_format)
     if old > new > 0:
-        yield f"{old} bits a channel became {new}"
+        yield f"{old} bits per channel became {new}"
 
 
 def _behind(payload: bytes) -> Iterator[str]:
-    """Pictures and films behind a JPEG's first picture."""
+    """Pictures and videos after a JPEG's first picture."""
     if has_gain_map(payload):
-        yield "the HDR gain map was left out, with all that announced it: the picture shows in standard range"
+        yield "the HDR gain map was removed with everything that announced it: the picture shows in standard range"
     elif any(announces(block) for block in jpeg.blocks(payload)):
-        yield "the further pictures of the file were left out"
+        yield "the other pictures in the file were removed"
     if b"MotionPhoto" in payload[:65536] or b"MicroVideo" in payload[:65536]:
-        yield "the film behind the picture was left out"
+        yield "the video after the picture was removed"
 
 
 def _depth(payload: bytes, picture_format: str) -> int:
-    """Bits of a channel, 0 where they are not told."""
+    """Bits of a channel, 0 if they are not told."""
     if picture_format == "PNG":
         return payload[24] if len(payload) > 24 else 0
     if picture_format == "AVIF":

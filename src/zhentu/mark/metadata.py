@@ -1,4 +1,4 @@
-"""The implicit AIGC label: what it must say, and writing it so that a file carries exactly one.
+"""The implicit AIGC label: what it must say, and how it is written so that a file carries exactly one.
 
 GB 45438-2025 Annex E gives the object, TC260-PG-20259A its place (XMP property TC260:AIGC, unwrapped). Measures
 Art. 6: a platform's first write fills ContentPropagator and PropagateID.
@@ -42,7 +42,7 @@ _ALLOWED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file after writing. changed: its bytes are others than before.  notes: what an operator should know."""
+    """A file after writing. changed: whether its bytes differ from before.  notes: what an operator should know."""
 
     payload: bytes
     changed: bool
@@ -50,17 +50,18 @@ class Written:
 
 
 def existing_labels(metadata: Metadata, table: GeneratorTable | None = None) -> tuple[AigcLabel, ...]:
-    """The labels of a file, in whatever form."""
+    """The labels of a file, in any form."""
     return tuple(find_labels(metadata, table))
 
 
 def wanted_label(
     existing: Sequence[AigcLabel], state: AiState, spec: LabelSpec, content_id: str
 ) -> tuple[AigcLabel, tuple[str, ...]]:
-    """The label a file must carry, and notes: its own one's fields kept, the platform's filled in, the surest state.
+    """The label a file must carry, and notes: its own fields are kept, the platform's filled in, the surest state wins.
 
-    Of several labels the one in the standard's place leads; fields it leaves empty come from the others. Characters
-    that the standard does not allow are percent-encoded (RFC 3986), so that nothing is lost and the label conforms.
+    If there are several labels, the one in the standard's place leads; fields it leaves empty come from the others.
+    Characters that the standard does not allow are percent-encoded (RFC 3986), so that nothing is lost and the label
+    conforms.
     """
     ordered = sorted(existing, key=lambda label: (not label.standard, label.state is None))
     fields = dict.fromkeys(KEYS, "")
@@ -93,7 +94,7 @@ def surest(existing: Sequence[AigcLabel], state: AiState) -> AiState:
 
 
 def is_settled(metadata: Metadata, label: AigcLabel, table: GeneratorTable | None = None) -> bool:
-    """Whether the file carries this label, and only it."""
+    """Whether the file carries this label and no other."""
     found = list(find_labels(metadata, table))
     return len(found) == 1 and found[0] == label
 
@@ -108,8 +109,8 @@ def write(
 ) -> Written:
     """Write the AIGC label and, given one, the note about the visible label; pixels are not touched.
 
-    Every older label of the file goes, wherever it stands: one file, one label.  flat: the picture has lost its gain
-    map, and what announces one goes.  Raises LabelUnwritable.
+    Every older label in the file is removed: one file, one label.  flat: the picture has lost its gain map, so
+    what announces one is removed.  Raises LabelUnwritable.
     """
     metadata = read_metadata(payload, picture_format)
     names = {name for name, given in (("AIGC", label), (MARK_NAME, mark)) if given is not None}
@@ -121,13 +122,13 @@ def write(
     if first is not None and not first.sound:
         again = mended(first) if label is not None else None
         notes.append(
-            "the unescaped label of an XMP packet was taken out, the rest was kept"
+            "the unescaped label of an XMP packet was removed, the rest was kept"
             if again
             else "an XMP packet that could not be read was replaced"
         )
         first = again or first
     stale = hdr_properties(first) if first and flat else []
-    # What follows the first packet is not what readers look at, but a label there would be a second one.
+    # Readers only look at the first packet, but a label in a later one would be a second label.
     dropped = [block for block in old[1:] if _tells(parse_packet(block.body), names, table)]
     edits = []
     if label is not None:
@@ -138,12 +139,12 @@ def write(
         if any(label_properties(parse_packet(each), table) for each in extended_packets(metadata.blocks)):
             dropped += [block for block in metadata.blocks if block.kind is BlockKind.XMP_EXTENDED]
             stale += [each for each in first.properties if each.name == "HasExtendedXMP"] if first else []
-            notes.append("extended XMP that held a second label was taken out")
+            notes.append("extended XMP with a second label was removed")
     packet = packet_with(first, label, mark, stale, table)
     packet = without_declarations(packet) if stale and flat else packet
     written = put_packet(apply(payload, edits), picture_format, packet, old[0] if old else None, dropped)
     if label is not None and not is_settled(read_metadata(written, picture_format), label, table):
-        raise LabelUnwritable("another label stands where zhentu cannot take it out; export the picture again")
+        raise LabelUnwritable("another label is where zhentu cannot remove it; export the picture again")
     return Written(written, written != payload, tuple(notes))
 
 
@@ -154,7 +155,7 @@ def packet_with(
     stale: Sequence[Property] = (),
     table: GeneratorTable | None = None,
 ) -> bytes:
-    """A packet that says both things once, and whatever else it said before but `stale`. Raises LabelUnwritable."""
+    """A packet that says both things once, and whatever else it said except `stale`. Raises LabelUnwritable."""
     wanted = []
     gone = list(stale)
     if label is not None:

@@ -93,7 +93,7 @@ class Notices:
         if folder is not None and not folder.is_dir():
             problems.append(f"notices_dir: {folder} is no folder")
         if appeal_url and urlsplit(appeal_url.replace("{record_id}", "x")).scheme not in ("http", "https"):
-            problems.append(f"appeal_url: {appeal_url!r} is no http(s) URL")
+            problems.append(f"appeal_url: {appeal_url!r} is not an http(s) URL")
         made = cls(texts, fragment, appeal_url)
         if not problems:
             problems += made._fragment_problems()
@@ -104,7 +104,7 @@ class Notices:
     def notice(self, record: Record, audience: Audience, language: str) -> Notice:
         """What to show of a record. language: "zh" or "en".
 
-        Buyers are told of what is in force; sellers also of what was found, by which rule, and how to appeal.
+        Buyers are told what is in force; sellers also what was found, by which rule, and how to appeal.
         """
         decision = record.decision
         enforced = decision.mode is Mode.ENFORCE
@@ -118,7 +118,7 @@ class Notices:
             for category, each in altered.items()
             if category
         ]
-        if audience is Audience.SELLER and enforced:  # e.g. a match in a bank; its words were made with the decision
+        if audience is Audience.SELLER and enforced:  # e.g. a match in a bank; its text was made with the decision
             others = [each for each in decision.reasons if each.category is None and each.action is not Action.ALLOW]
             lines += [each.zh if language == "zh" else each.en for each in others]
         needed = bool(lines)

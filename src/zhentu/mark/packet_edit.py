@@ -28,7 +28,7 @@ def set_properties(
 ) -> bytes:
     """The packet with each (prefix, namespace, name, value) set once, in element form; older ones are cut out.
 
-    None, or a packet that cannot be read to its end, gives a new packet: readers would ignore a broken one anyway.
+    None, or a packet that cannot be parsed completely, gives a new packet: readers would ignore a broken one anyway.
     Properties are recognised by local name, so a label under a wrong namespace goes too.  stale: others that go.
     """
     if packet is None or not packet.sound or packet.rdf_end < 0:
@@ -46,7 +46,7 @@ def set_properties(
 
 
 def mended(packet: Packet) -> Packet | None:
-    """A packet that only an unescaped AIGC attribute kept from being read, without it; None when that is not why."""
+    """A packet that was unreadable only because of an unescaped AIGC attribute, without it; otherwise None."""
     found = _ATTRIBUTE.search(packet.body)
     if found is None:
         return None
@@ -63,7 +63,7 @@ def mended(packet: Packet) -> Packet | None:
 
 
 def without_padding(body: bytes) -> bytes:
-    """The packet without the white space that is kept for editing in place."""
+    """The packet without the padding for in-place editing."""
     head, found, tail = body.rpartition(_TRAILER)
     return head.rstrip() + b"\n" + found + tail if found else body
 

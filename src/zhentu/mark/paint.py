@@ -1,8 +1,8 @@
 """Paint a badge into the pixels and encode the picture as it was: quality, subsampling, ICC, orientation, frames.
 
 JPEG keeps its quantisation tables, subsampling and progressive mode; metadata is carried over byte by byte, not
-through the codec. PNG and lossless WebP stay lossless; lossy WebP and AVIF, which do not tell their quality, are
-encoded at 90. What the encoders cannot keep (gain maps, high dynamic range, more than 8 bits) goes together with
+through the codec. PNG and lossless WebP stay lossless; lossy WebP and AVIF, which do not record their quality, are
+encoded at 90. What the encoders cannot keep (gain maps, high dynamic range, more than 8 bits) is removed together with
 everything that announces it, and a note says so.
 """
 
@@ -58,7 +58,7 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """A file after painting. notes: what could not be kept, one plain sentence part each."""
+    """A file after painting. notes: what could not be kept, one clause each."""
 
     payload: bytes
     notes: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Painted:
 def paint(payload: bytes, picture_format: str, overlay: Overlay, xmp: bytes | None = None) -> Painted:
     """The file with the overlay on every frame. xmp: for AVIF and TIFF, the packet to write beside it.
 
-    Raises LabelUnwritable when the format cannot be encoded or has too many frames, PictureError when it is broken.
+    Raises LabelUnwritable if the format cannot be encoded or has too many frames, PictureError when it is broken.
     """
     form = "JPEG" if picture_format == "MPO" else picture_format
     encoder = _ENCODERS.get(form)
@@ -84,13 +84,13 @@ def paint(payload: bytes, picture_format: str, overlay: Overlay, xmp: bytes | No
             return Painted(painted, tuple(lost(payload, painted, form)))
     except PictureError:
         raise
-    except Exception as error:  # Pillow's plugins let nearly anything escape from hostile files
+    except Exception as error:  # Pillow's plugins may raise nearly anything on hostile files
         raise PictureCorrupt(f"the picture cannot be encoded again ({error}); export it again") from error
 
 
 def _painted(image: Image.Image, overlay: Overlay) -> Image.Image:
     """A copy with the overlay, in stored orientation; modes that cannot show black and white are widened."""
-    image.load()  # TIFF turns itself upright here, and then says so
+    image.load()  # TIFF is turned upright here and then tagged so
     orientation = image.getexif().get(_ORIENTATION, 1)
     upright = ImageOps.exif_transpose(image) if orientation in _BACK else image.copy()
     keyed = "transparency" in upright.info  # a transparent colour may be the label's own
@@ -129,7 +129,7 @@ def _jpeg(payload: bytes, image: Image.Image, overlay: Overlay, _: bytes | None)
     stream = io.BytesIO()
     painted.save(stream, "JPEG", optimize=True, **options)
     encoded = stream.getvalue()
-    # The new file gives tables and scans; the old one gives all segments that describe the picture.
+    # Tables and scans come from the new file, all segments that describe the picture from the old one.
     # Adobe's APP14 tells how these scans are coded; a gain map and its index are not kept.
     own = [block for block in jpeg.blocks(encoded) if block.key != "APP14"]
     old = (block for block in jpeg.blocks(payload) if block.key != "APP14" and not announces(block))
@@ -235,7 +235,7 @@ def _animated(
 
 
 def _ordinary(image: Image.Image, coding: ColourCoding | None) -> Image.Image:
-    """The picture in sRGB, where its values follow a curve of high dynamic range; else as it is."""
+    """The picture in sRGB if its values follow a high dynamic range curve; otherwise unchanged."""
     if coding is None or not coding.curve or image.mode not in ("RGB", "RGBA"):
         return image
     brought = Image.fromarray(to_srgb(np.asarray(image.convert("RGB")), coding))

@@ -1,4 +1,4 @@
-"""What is to be labelled how, and what became of it."""
+"""What is to be labelled and how, and the outcome."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from zhentu.types import AiState, LabelLanguage, SigningAlgorithm
 
 
 class Outcome(StrEnum):
-    """What became of one kind of label."""
+    """The outcome for one kind of label."""
 
     WRITTEN = "written"
-    UPDATED = "updated"  # there was one; it was changed, not doubled
-    KEPT = "kept"  # there was one that already says the same
-    OFF = "off"  # not asked for
+    UPDATED = "updated"  # an existing one was changed, not doubled
+    KEPT = "kept"  # an existing one already says the same
+    OFF = "off"  # not requested
 
 
 class CredentialOutcome(StrEnum):
-    """What became of a C2PA manifest."""
+    """The outcome for a C2PA manifest."""
 
     NONE = "none"  # there was none
     KEPT = "kept"  # the bytes were not changed, or it was invalid before
@@ -40,7 +40,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class LabelSpec:
-    """How pictures are labelled. Raises UsageError when the implicit label is asked for and could not conform.
+    """How pictures are labelled. Raises UsageError if the implicit label is requested but could not conform.
 
     propagator: the platform's code (ContentPropagator).  content_id: PropagateID; empty = made from the picture's
     sha256, so that a repeated run gives the same bytes.  producer, produce_id: ContentProducer and ProduceID where the
@@ -80,7 +80,7 @@ class LabelSpec:
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """Where a visible label stands, in pixels of the upright picture.
+    """Where a visible label is, in pixels of the upright picture.
 
     lines: its text.  box: left, top, width, height of the plate.  size: font size in pixels.  dark: dark plate, light
     text.  ink: height in pixels of its capital letters.  picture: width and height of the whole.
@@ -104,7 +104,7 @@ class Badge:
 class Labelled:
     """A picture after labelling.
 
-    payload: the file; the very bytes that came in when `changed` is false.  state: what the labels now say, never
+    payload: the file; the original bytes if `changed` is false.  state: what the labels now say, never
     weaker than a label the file already carried.  notes: plain sentences worth showing to an operator.
     """
 

@@ -1,4 +1,4 @@
-"""Put an XMP packet into a file and take other blocks out, without touching a byte of the picture itself."""
+"""Put an XMP packet into a file and remove other blocks, without touching a byte of the picture itself."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _VP8X_XMP, _VP8X_ALPHA = 0x04, 0x10
 def put_packet(
     payload: bytes, picture_format: str, packet: bytes, old: Block | None, dropped: Iterable[Block]
 ) -> bytes:
-    """The file with `packet` in the place of `old` (or where the format wants it) and without the `dropped` blocks.
+    """The file with `packet` in place of `old` (or where the format requires it) and without the `dropped` blocks.
 
-    Raises LabelUnwritable when the format takes no packet or this one is too long for it.
+    Raises LabelUnwritable if the format takes no packet or this one is too long for it.
     """
     writer = _WRITERS.get(picture_format)
     if writer is None:
@@ -57,7 +57,7 @@ def _jpeg(payload: bytes, packet: bytes, old: Block | None, edits: Edits) -> byt
 
 
 def _behind_headers(payload: bytes) -> int:
-    """Behind JFIF and EXIF, which must come first."""
+    """After JFIF and EXIF, which must come first."""
     place = 2
     for block in jpeg.blocks(payload):
         if block.start != place or not (block.key == "APP0" or block.kind.value == "EXIF"):
@@ -90,7 +90,7 @@ def _webp(payload: bytes, packet: bytes, old: Block | None, edits: Edits) -> byt
         edits = [*edits, (start, start, _vp8x(payload, kind, start))]
     if old:
         edits.append((old.start, old.end, chunk))
-    else:  # behind the pixels and EXIF, before what the standard does not know (C2PA)
+    else:  # after the pixels and EXIF, before chunks unknown to the standard (C2PA)
         known = [each for each in found if each[0] in (b"VP8 ", b"VP8L", b"ANMF", b"EXIF")]
         place = known[-1][2] if known else end
         if place % 2:  # a last chunk whose padding byte was cut off
@@ -102,7 +102,7 @@ def _webp(payload: bytes, packet: bytes, old: Block | None, edits: Edits) -> byt
 
 
 def _vp8x(payload: bytes, kind: bytes, start: int) -> bytes:
-    """The extended header a simple WebP lacks; its size stands in the picture's own header (RFC 9649, RFC 6386)."""
+    """The extended header that a simple WebP lacks; its size is in the picture's own header (RFC 9649, RFC 6386)."""
     if kind == b"VP8L" and payload[start + 8 : start + 9] == b"\x2f":
         bits = int.from_bytes(payload[start + 9 : start + 13], "little")
         width, height, alpha = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bits >> 28 & 1

@@ -1,4 +1,4 @@
-"""High dynamic range values (PQ, HLG) brought to sRGB, where a picture must be encoded anew in 8 bits.
+"""High dynamic range values (PQ, HLG) converted to sRGB when a picture must be re-encoded in 8 bits.
 
 ITU-R BT.2100 gives the curves, BT.2087 the way from BT.2020 to BT.709, BT.2408 the white of graphics: 203 cd/m2, which
 becomes sRGB white. What is brighter is compressed above a knee, so that highlights keep their shape.
@@ -54,7 +54,7 @@ def _hlg(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _compressed(light: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Above the knee what remains to 1 is shared out by brightness; colours keep their ratios."""
+    """Above the knee the range up to 1 is compressed by brightness; colours keep their ratios."""
     brightest = light.max(axis=-1, keepdims=True)
     over = np.maximum(brightest - _KNEE, 0)
     wanted = np.where(brightest > _KNEE, _KNEE + (1 - _KNEE) * over / (over + 1 - _KNEE), brightest)

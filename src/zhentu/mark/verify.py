@@ -1,4 +1,4 @@
-"""Say whether a picture carries conforming labels, and what is wrong with them."""
+"""Check whether a picture carries conforming labels, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from zhentu.mark.visible import grey_of, noted_badges
 class Verified:
     """What labels a picture carries.
 
-    implicit: the AIGC labels of any form, also those that cannot be parsed.  implicit_problems: why there is no
+    implicit: the AIGC labels of any form, including unparsable ones.  implicit_problems: why there is no
     conforming one; empty = conforms.
-    explicit: the badge that metadata tells of and the pixels show.  explicit_problems: likewise. zhentu recognises
+    explicit: the badge that metadata describes and the pixels show.  explicit_problems: likewise. zhentu recognises
     its own badges; it does not read other people's words in pictures.  credential: the C2PA manifest, None = none.
     """
 
@@ -35,7 +35,7 @@ class Verified:
 
     @property
     def conforms(self) -> bool:
-        """Both labels are there, once, and as the standard wants them."""
+        """Both labels are there, once, as the standard requires."""
         return not self.implicit_problems and not self.explicit_problems
 
 
@@ -46,7 +46,7 @@ def verify_labels(
     table: GeneratorTable | None = None,
     decoder: DecoderPort = IN_PROCESS,
 ) -> Verified:
-    """Check one picture. Raises PictureError when it cannot be decoded."""
+    """Check one picture. Raises PictureError if it cannot be decoded."""
     picture = decoder.decode(payload, limits)
     metadata = read_metadata(payload, picture.format)
     labels = tuple(find_labels(metadata, table))
@@ -73,11 +73,11 @@ def verify_labels(
 
 def _explicit_problems(badge: Badge | None, noted: bool, labels: tuple[AigcLabel, ...]) -> list[str]:
     if badge is None:
-        told = "metadata tells of a visible label, but the pixels do not show it there"
+        told = "metadata describes a visible label, but the pixels do not show it there"
         return [told] if noted else ["no visible label by zhentu is noted; one by others cannot be recognised"]
     problems = []
     if badge.ratio < badges.SMALLEST_SHARE:
-        problems.append(f"its letters have {badge.ratio:.1%} of the shortest side, the standard wants 5 %")
+        problems.append(f"its letters have {badge.ratio:.1%} of the shortest side, the standard requires 5 %")
     words = "".join(badge.lines)
     if "AI" not in words or not any(verb in words for verb in ("生成", "合成")):
         problems.append("the words lack 生成 or 合成, which GB 45438-2025 asks for in China")

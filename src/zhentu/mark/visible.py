@@ -35,7 +35,7 @@ def note_of(badge: Badge) -> str:
 
 
 def noted_badges(metadata: Metadata) -> tuple[Badge, ...]:
-    """The badges that metadata tells of; anybody can write such a note, so only pixels prove one."""
+    """The badges that metadata describes; anybody can write such a note, so only pixels prove one."""
     values = [
         each.value
         for packet in metadata.packets
@@ -46,7 +46,7 @@ def noted_badges(metadata: Metadata) -> tuple[Badge, ...]:
 
 
 def badge_of(note: str) -> Badge | None:
-    """The badge a note stands for; None when it is none."""
+    """The badge that a note describes; None if it is not such a note."""
     if len(note) > _MAX_NOTE:
         return None
     try:

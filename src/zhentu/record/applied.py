@@ -1,4 +1,4 @@
-"""What a backlog job's decisions led to, one row an action: so that applying may be repeated and undone."""
+"""What a backlog job's decisions led to, one row per action, so that applying can be repeated and undone."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Kind(StrEnum):
     """What is done about a picture."""
 
     LABEL = "label"  # a labelled copy is written
-    TAKE_DOWN = "take_down"  # it stands on the list of pictures to take down
+    TAKE_DOWN = "take_down"  # it is on the list of pictures to take down
     REVIEW = "review"  # people look at it
     MESSAGE = "message"  # the platform is told
 
 
 class AppliedState(StrEnum):
-    """How far it is."""
+    """How far it has got."""
 
     PLANNED = "planned"
     DONE = "done"
@@ -72,7 +72,7 @@ class AppliedTable:
         self._database = database
 
     def plan(self, actions: Sequence[Applied]) -> None:
-        """Write down actions that are not there yet; those that are keep their state."""
+        """Add actions that are not there yet; existing ones keep their state."""
         if not actions:
             return
         new = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
@@ -127,7 +127,7 @@ class AppliedTable:
     def settle(
         self, action: Applied, state: AppliedState, sha256: str = "", detail: str = "", message: Message | None = None
     ) -> None:
-        """Note what became of an action; a message goes into the outbox in the same transaction, so exactly once."""
+        """Note the outcome of an action; its message enters the outbox in the same transaction, hence exactly once."""
         columns = applied_actions.c
         with self._database.begin() as connection:
             connection.execute(
@@ -139,7 +139,7 @@ class AppliedTable:
                 write_messages(connection, [message])
 
     def counts(self, job_id: str) -> Mapping[tuple[Kind, AppliedState], int]:
-        """How many actions of each kind stand how."""
+        """How many actions of each kind are in each state."""
         found: Counter[tuple[Kind, AppliedState]] = Counter()
         for action in self.each(job_id, tuple(AppliedState)):
             found[action.kind, action.state] += 1

@@ -33,7 +33,7 @@ audit = Table(
     Column("sha256", String(64), nullable=False),
 )
 
-# One row. Its lock puts writers in line, so that no two entries follow the same one.
+# One row. Its lock serialises writers, so that no two entries follow the same one.
 audit_head = Table(
     "audit_head",
     metadata,
@@ -65,7 +65,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What a check of the chain found. broken_at: the first entry that does not fit, None when all do."""
+    """What a check of the chain found. broken_at: the first entry that does not fit, None if all do."""
 
     entries: int
     head: str
@@ -76,7 +76,7 @@ class Chain:
 def append(
     connection: Connection, actor: str, act: str, subject: str, facts: Mapping[str, object], at: datetime | None = None
 ) -> None:
-    """Add one entry in the caller's transaction: what it tells of and the entry are kept together, or neither."""
+    """Add one entry in the caller's transaction: the act and its entry are kept together, or neither is."""
     moved = update(audit_head).values(seq=audit_head.c.seq + 1).returning(audit_head.c.seq, audit_head.c.sha256)
     seq, previous = connection.execute(moved).one()
     at = at or now()
@@ -91,7 +91,7 @@ def append(
 
 
 def entries(database: Database, subject: str = "", after: int = 0) -> Iterator[AuditEntry]:
-    """Entries in their order; of one subject only when it is given."""
+    """Entries in order; only those of `subject` if it is given."""
     while True:
         query = select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(_PAGE)
         if subject:
@@ -108,8 +108,8 @@ def entries(database: Database, subject: str = "", after: int = 0) -> Iterator[A
 
 
 def verify(database: Database, expected_head: str = "") -> Chain:
-    """Walk the whole chain and compute every hash again. expected_head: a hash that must stand somewhere in it."""
-    with database.begin() as connection:  # first, so that what is written meanwhile does no harm
+    """Walk the whole chain and compute every hash again. expected_head: a hash that must occur in it."""
+    with database.begin() as connection:  # read first, so that entries written meanwhile do no harm
         seq, head = connection.execute(select(audit_head.c.seq, audit_head.c.sha256)).one()
     previous, count, expected_seen = GENESIS, 0, not expected_head
     for each in entries(database):
@@ -125,10 +125,10 @@ def verify(database: Database, expected_head: str = "") -> Chain:
         expected_seen = expected_seen or previous == expected_head
     if (seq, head) != (count, previous):
         return Chain(
-            count, previous, count + 1, f"the chain was {seq} entries long, {seq - count} are gone from its end"
+            count, previous, count + 1, f"the chain was {seq} entries long, {seq - count} are missing from its end"
         )
     if not expected_seen:
-        return Chain(count, previous, count + 1, f"the expected hash {expected_head} stands nowhere in the chain")
+        return Chain(count, previous, count + 1, f"the expected hash {expected_head} is nowhere in the chain")
     return Chain(count, previous, None)
 
 

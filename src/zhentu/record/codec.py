@@ -22,7 +22,7 @@ def encode_record(record: Record) -> str:
 
 
 def decode_record(text: str | bytes) -> Record:
-    """The record a text stands for, of this release or the one before. Raises RecordUnreadable."""
+    """Parse a record of this release or the one before. Raises RecordUnreadable."""
     try:
         return _adapter().validate_json(text)
     except ValidationError as error:
@@ -33,13 +33,13 @@ def decode_record(text: str | bytes) -> Record:
             return _adapter().validate_json(json.dumps(upgraded))
     except ValidationError as error:
         first = error
-    raise RecordUnreadable("; ".join(["a record of the store cannot be read", *problems_of(first)])) from first
+    raise RecordUnreadable("; ".join(["a record in the store cannot be read", *problems_of(first)])) from first
 
 
 def _from_first_release(text: str | bytes) -> dict[str, Any] | None:
-    """A record as zhentu 0.1 wrote it, with what it said in texts said in fields; None where it is no such record.
+    """A record as zhentu 0.1 wrote it, its texts turned into fields; None if it is no such record.
 
-    There thresholds were a mapping {"cutout_artifact.review": 0.9}, and reasons had a code and a label alone.
+    In 0.1 thresholds were a mapping {"cutout_artifact.review": 0.9}, and reasons had only a code and a label.
     """
     try:
         record = json.loads(text)

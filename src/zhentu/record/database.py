@@ -1,4 +1,4 @@
-"""One database, and every table's door to it: SQLite for one machine, PostgreSQL 15 or newer for many."""
+"""The database behind all tables: SQLite for one machine, PostgreSQL 15 or newer for several."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Database:
 
     url: an SQLAlchemy URL, e.g. "sqlite:////var/lib/zhentu/records.db" or "postgresql+psycopg://...".
     auto_migrate: run missing migrations now; None = for SQLite only, because many gates share a PostgreSQL.
-    Raises StoreError when it cannot be opened, or holds a schema that does not fit this version.
+    Raises StoreError if it cannot be opened or its schema does not fit this version.
     """
 
     def __init__(self, url: str, auto_migrate: bool | None = None) -> None:
@@ -49,7 +49,7 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction. Raises StoreError for database errors; IntegrityError passes, it says who came first."""
+        """One transaction. Raises StoreError for database errors; IntegrityError passes: somebody came first."""
         with _named_errors(self._engine), self._engine.begin() as connection:
             yield connection
 
@@ -57,10 +57,10 @@ class Database:
         """Raise StoreError unless the store answers, can be written, and has this version's schema."""
         with self.begin() as connection:
             _check_schema(connection)
-            connection.execute(retention_pass.delete())  # writes nothing: no pass outlives its transaction
+            connection.execute(retention_pass.delete())  # deletes nothing: no pass outlives its transaction
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._engine.dispose()
 
 
@@ -77,17 +77,17 @@ def migrate_store(url: str) -> bool:
 
 
 def now() -> datetime:
-    """The moment, in UTC, as every table keeps it."""
+    """The current time in UTC, as every table stores it."""
     return datetime.now(UTC)
 
 
 def aware(moment: datetime) -> datetime:
-    """A moment read from the store: SQLite gives UTC without saying so."""
+    """A time read from the store: SQLite returns UTC without a time zone."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _is_current(connection: Connection) -> bool:
-    """Whether nothing is missing; asked without Alembic, whose import costs more than all else a worker does first."""
+    """Whether no migration is missing; asked without Alembic, whose import would dominate a worker's start."""
     if not inspect(connection).has_table("alembic_version"):
         return False
     return frozenset(connection.scalars(text("SELECT version_num FROM alembic_version"))) == HEADS
@@ -111,18 +111,18 @@ def _engine(url: str) -> Engine:
             if parsed.database not in (None, "", ":memory:") and not str(parsed.database).startswith("file:"):
                 path = Path(str(parsed.database))
                 private_folder(path.parent)
-                touch_private(path)  # SQLite gives its journal files the mode of this one
+                touch_private(path)  # SQLite gives its journal files the same mode
             engine = create_engine(parsed, pool_pre_ping=True)
             event.listen(engine, "connect", _tune_sqlite)
             event.listen(engine, "before_cursor_execute", _refuse_nul)
             return engine
-        # A server that vanished without a word must be noticed, too: what it does not acknowledge in time has failed.
+        # A server that vanishes silently must be noticed, too: what it does not acknowledge in time has failed.
         patience = {"connect_timeout": _CONNECT_S, "tcp_user_timeout": _CONNECT_S * 1000, "keepalives_idle": 10}
         engine = create_engine(parsed, pool_pre_ping=True, pool_timeout=_CONNECT_S, connect_args=patience)
         event.listen(engine, "before_cursor_execute", _refuse_nul)
         return engine
     except (ArgumentError, ValueError) as error:
-        # Nothing of it is repeated: whatever is wrong with it, a password may stand in it.
+        # The URL is not quoted: it may contain a password.
         raise StoreError("store.url is not a database URL; it looks like sqlite:////var/lib/zhentu.db") from error
     except ImportError as error:
         raise StoreError(f"the driver of {url.split(':')[0]} is not installed: pip install zhentu[postgres]") from error
@@ -144,7 +144,7 @@ def _named_errors(engine: Engine) -> Iterator[None]:
 
 
 def _refuse_nul(_: object, __: object, ___: object, parameters: object, *____: object) -> None:
-    """NUL is no text for PostgreSQL: it is refused for every store alike, before a statement fails half-way.
+    """PostgreSQL takes no NUL in text: it is refused for every store alike, before a statement fails half-way.
 
     Raises UsageError.
     """
@@ -161,7 +161,7 @@ def _tune_sqlite(connection: object, _: object) -> None:
     # by sha256 touch pages all over the file: a cache of 8 MB and rarer checkpoints write most of them once.
     for pragma in ("busy_timeout=10000", "cache_size=-8192", "wal_autocheckpoint=4000", "synchronous=NORMAL"):
         cursor.execute(f"PRAGMA {pragma}")
-    # Where several processes make one file a WAL file at once, SQLite refuses without waiting for busy_timeout.
+    # When several processes switch one file to WAL at once, SQLite refuses without waiting for busy_timeout.
     patient = Retrying(
         retry=retry_if_exception_type(sqlite3.OperationalError),
         wait=wait_random(0.01, 0.05),

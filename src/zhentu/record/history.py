@@ -1,4 +1,4 @@
-"""Which model is in force, as rows that are only added: a roll-back is one more row, and every gate follows."""
+"""Which model is in force, as rows that are only ever added: a rollback is one more row, and every gate follows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ModelHistory:
             connection.execute(insert(in_force).values(change_id=new_id(), kind=_MODEL, name=name, changed_at=now()))
 
     def current(self) -> str | None:
-        """The model in force, None while nobody has chosen one."""
+        """The model in force, None if nobody has chosen one."""
         changes = self.changes(1)
         return changes[0].name if changes else None
 

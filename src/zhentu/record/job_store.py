@@ -1,6 +1,6 @@
 """Pictures to be screened later: asynchronous jobs, and pictures that were let through while the gate was in trouble.
 
-Their bytes are kept until they are screened, and not a moment longer.
+Their bytes are kept until they are screened and no longer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class JobKind(StrEnum):
 
 
 class ItemState(StrEnum):
-    """Where one picture of a job is."""
+    """The state of one picture of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -43,7 +43,7 @@ class ItemState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """One picture to be screened: its bytes, or a URL to fetch. note: why it waits, becomes evidence."""
+    """One picture to be screened: its bytes, or a URL to fetch. note: why it waits; it becomes evidence."""
 
     __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
@@ -57,7 +57,7 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Pictures that belong together, not written yet. owner: the key that asked for it.  tenant: whose job it is."""
+    """Pictures that belong together, not written yet. owner: the key that asked.  tenant: whose job it is."""
 
     job_id: str
     kind: JobKind
@@ -82,7 +82,7 @@ class JobTask:
 
 @dataclass(frozen=True, slots=True)
 class ItemStatus:
-    """What became of one picture: a record, or an error's code and words."""
+    """The outcome for one picture: a record, or an error's code and message."""
 
     position: int
     state: ItemState
@@ -93,7 +93,7 @@ class ItemStatus:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """What became of a job so far."""
+    """What has become of a job so far."""
 
     job_id: str
     kind: JobKind
@@ -117,7 +117,7 @@ def new_job(
 
 
 def write_job(connection: Connection, job: Job) -> None:
-    """Write a job inside a transaction of somebody else."""
+    """Write a job within the caller's transaction."""
     connection.execute(
         insert(jobs).values(
             job_id=job.job_id,
@@ -159,9 +159,9 @@ class JobStore:
             write_job(connection, job)
 
     def take(self, lease_s: float, owners: Sequence[str] = ()) -> JobTask | None:
-        """The next due picture, kept from others for `lease_s`; a worker that dies loses it to the next one.
+        """Lease the next due picture for `lease_s` seconds; if the worker dies, another one gets it.
 
-        owners: of these keys none is taken now.
+        owners: keys whose pictures are left out for now.
         """
         table = job_pictures
         due = and_(table.c.state.in_([ItemState.QUEUED.value, ItemState.RUNNING.value]), table.c.due_at <= now())
@@ -187,19 +187,19 @@ class JobStore:
         task = JobTask(row.job_id, JobKind(row.kind), row.position, row.attempts + 1, empty, row.owner, row.tenant)
         try:
             request = replace(decode_request(row.request), payload=row.payload)
-        except ValidationError as error:  # a row nobody can read must not keep the others waiting
+        except ValidationError as error:  # an unreadable row must not hold up the others
             _log.error("job %s, picture %d cannot be read: %s", row.job_id, row.position, error)
-            self.failed(task, "job_unreadable", "what was asked cannot be read; send the picture again")
+            self.failed(task, "job_unreadable", "the request cannot be read; send the picture again")
             return None
         return replace(task, request=request)
 
     def done(self, task: JobTask, record_id: str) -> None:
-        """The picture has its record; its bytes and its references' are let go."""
+        """The picture has its record; its bytes and its references' are deleted."""
         emptied = _without_bytes(task.request)
         self._settle(task, state=ItemState.DONE.value, record_id=record_id, payload=None, request=emptied)
 
     def failed(self, task: JobTask, code: str, detail: str) -> None:
-        """The picture cannot be screened, now or ever; its bytes and its references' are let go."""
+        """The picture can never be screened; its bytes and its references' are deleted."""
         emptied = _without_bytes(task.request)
         failed = {"state": ItemState.FAILED.value, "error_code": code, "error_detail": detail[:500]}
         self._settle(task, **failed, payload=None, request=emptied)
@@ -209,7 +209,7 @@ class JobStore:
         self._settle(task, state=ItemState.QUEUED.value, due_at=now() + timedelta(seconds=seconds))
 
     def finish(self, job_id: str, message: Message | None) -> bool:
-        """Close a job whose pictures are all settled and write its callback with it; True for the one who closed it."""
+        """Close a job whose pictures are all settled, and write its callback; True for the caller that closed it."""
         with self._database.begin() as connection:
             still_open = select(func.count()).where(
                 job_pictures.c.job_id == job_id,
@@ -225,7 +225,7 @@ class JobStore:
             return bool(mine.rowcount)
 
     def status(self, job_id: str, tenant: str | None = None) -> JobStatus:
-        """Where a job is, of this tenant where one is given. Raises NotFound."""
+        """The status of a job, limited to a tenant if one is given. Raises NotFound."""
         wanted = select(jobs).where(jobs.c.job_id == job_id)
         if tenant is not None:
             wanted = wanted.where(jobs.c.tenant == tenant)
@@ -244,7 +244,7 @@ class JobStore:
         return JobStatus(job_id, JobKind(job.kind), job.callback_url, made, finished, items, job.owner, job.tenant)
 
     def waiting(self) -> int:
-        """How many pictures wait."""
+        """How many pictures are waiting."""
         states = [ItemState.QUEUED.value, ItemState.RUNNING.value]
         with self._database.begin() as connection:
             query = select(func.count()).where(job_pictures.c.state.in_(states))
@@ -269,7 +269,7 @@ def encode_request(request: JobRequest) -> str:
 
 
 def decode_request(text: str) -> JobRequest:
-    """The request a text stands for."""
+    """The request in a text."""
     return _adapter().validate_json(text)
 
 

@@ -1,7 +1,7 @@
 """API keys: shown once, kept hashed, with a role. Also what people sign in to the review page with.
 
-A key is `zt_<key id>_<secret>`; the secret is 32 random bytes, so one SHA-256 is enough (a slow hash protects guessable
-passwords) and checking a key costs microseconds.
+A key is `zt_<key id>_<secret>`. The secret is 32 random bytes, so one SHA-256 is enough (slow hashes are for guessable
+passwords) and checking a key takes microseconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NOBODY = hashlib.sha256(b"").hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of a key. rate_per_s: its own rate limit, None = the gate's setting.  tenant: whose key it is."""
+    """What is stored of a key. rate_per_s: its own rate limit, None = the gate's setting.  tenant: whose key it is."""
 
     key_id: str
     name: str
@@ -63,8 +63,8 @@ class KeyStore:
     ) -> tuple[ApiKey, str]:
         """A new key and its token, which is not kept and cannot be shown again. actor: who made it, for the audit.
 
-        Raises UsageError for a name that cannot be shown, or a tenant that cannot have such a key: what reviewers and
-        administrators decide holds for every tenant, so they are the house's.
+        Raises UsageError for a name that cannot be shown, or a tenant that cannot have such a key: what reviewers
+        and administrators decide applies to every tenant, so they are the operator's.
         """
         if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
             raise UsageError(f"name {printable(name)[:60]!r}: 1 to {_LONGEST_NAME} characters that can be printed")
@@ -93,7 +93,7 @@ class KeyStore:
             return tuple(_key(row) for row in connection.execute(select(api_keys).order_by(api_keys.c.created_at)))
 
     def revoke(self, key_id: str, actor: str = "zhentu") -> None:
-        """Make a key useless. actor: who did it, for the audit. Raises NotFound."""
+        """Revoke a key. actor: who did it, for the audit. Raises NotFound."""
         with self._database.begin() as connection:
             done = connection.execute(
                 update(api_keys)
@@ -112,16 +112,18 @@ class KeyStore:
         return None if row is None else _key(row)
 
     def verify(self, token: str) -> ApiKey | None:
-        """The key a token stands for, None when there is none, it is wrong, or it is revoked."""
+        """The key of a token, None if it is unknown, wrong or revoked."""
         found = self.find(key_id_of(token))
         if found is None:
-            hmac.compare_digest(_NOBODY, _digest(_secret_of(token)))  # an unknown key takes as long as a wrong one
+            hmac.compare_digest(
+                _NOBODY, _digest(_secret_of(token))
+            )  # an unknown key takes as long to check as a wrong one
             return None
         return found if found.opens_with(token) else None
 
 
 def key_id_of(token: str) -> str:
-    """The public part of a token; empty when it does not look like one."""
+    """The public part of a token; empty if it does not look like one."""
     parts = token.split("_", 2)
     return parts[1] if len(parts) == 3 and parts[0] == _PREFIX and len(parts[1]) <= 16 else ""
 
@@ -134,8 +136,8 @@ def _check_tenant(tenant: str, role: Role) -> None:
         )
     if tenant != DEFAULT_TENANT and role is not Role.SCREEN:
         raise UsageError(
-            f"role {role.value}: what reviewers and administrators decide holds for every tenant, so their keys belong "
-            f"to the tenant {DEFAULT_TENANT!r}; other tenants have keys of role {Role.SCREEN.value}"
+            f"role {role.value}: what reviewers and administrators decide applies to every tenant, so their keys "
+            f"belong to the tenant {DEFAULT_TENANT!r}; keys of other tenants have the role {Role.SCREEN.value}"
         )
 
 

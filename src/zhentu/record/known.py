@@ -61,7 +61,7 @@ class KnownVerdict:
 class ScannedRecord:
     """A record to keep, and what lets it be found again.
 
-    decision_digest: see `decision_digest`.  fingerprint: set when the verdict is new, None when it was taken over.
+    decision_digest: see `decision_digest`.  fingerprint: set if the verdict is new, None if it was taken over.
     """
 
     record: Record
@@ -101,7 +101,7 @@ class KnownStore:
         return None if body is None else decode_record(body)
 
     def keep(self, screened: Iterable[ScannedRecord]) -> None:
-        """Write records and what finds them again in one transaction: all or none."""
+        """Write records and what they are found by in one transaction: all or none."""
         batch = list(screened)
         if not batch:
             return
@@ -117,7 +117,7 @@ class KnownStore:
             if each.fingerprint is not None and each.record.verdict is not None
         ]
         decisions = [{"digest": each.decision_digest, "record_id": each.record.record_id} for each in batch]
-        # Another scan of the same store may have been first; its answer is as good.
+        # Another scan of the same store may have come first; its answer is as good.
         new = postgresql.insert if self.database.dialect == "postgresql" else sqlite.insert
         with self.database.begin() as connection:
             connection.execute(insert(records), [row_of(each.record) for each in batch])
@@ -127,5 +127,5 @@ class KnownStore:
 
 
 def _fingerprint(sha256: str, pdq: str, colour: str) -> Fingerprint:
-    """As stored: the quality itself is not, only whether it sufficed."""
+    """A stored fingerprint: only whether its quality sufficed is kept, not the quality itself."""
     return Fingerprint(sha256, bytes.fromhex(pdq), LEAST_QUALITY if pdq else 0, bytes.fromhex(colour))

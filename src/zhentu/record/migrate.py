@@ -16,14 +16,14 @@ from sqlalchemy import Connection, Engine, inspect, text
 from zhentu.errors import StoreError
 
 _FOLDER = Path(__file__).parent / "migrations"
-_FIRST = "0001_records"  # what databases hold that were made before Alembic
+_FIRST = "0001_records"  # tables of databases from before Alembic
 _LOCK = 0x7A68656E7475  # "zhentu", for PostgreSQL's advisory locks
 
 
 def migrate(engine: Engine) -> bool:
-    """Run every missing migration; True when there was one. Safe when several processes start at once.
+    """Run every missing migration; True if there was one. Safe when several processes start at once.
 
-    Raises StoreError when the store was made by a newer zhentu; database errors pass through.
+    Raises StoreError if the store was made by a newer zhentu; database errors pass through.
     """
     with engine.connect() as connection:
         if _missing(connection) == frozenset():

@@ -1,4 +1,4 @@
-"""Messages to the platform: written in the transaction of what they tell of, delivered afterwards, never lost.
+"""Messages to the platform: written in the same transaction as what they report, delivered afterwards, never lost.
 
 Delivery is at least once; receivers recognise a repeated message by its `webhook-id`.
 """
@@ -30,14 +30,14 @@ BACK_OFF_S = (
 )  # Standard Webhooks' example schedule, about 2 days
 
 
-_MOST_LANES = 200  # that one query leaves out
+_MOST_LANES = 200  # names that one query may exclude
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message. kind: e.g. "picture.screened".  body: the JSON text that is signed and sent.
 
-    owner: for whom it goes out, e.g. a key; empty for the gate's own webhook.  tenant: whose rows it tells of.
+    owner: on whose behalf it is sent, e.g. a key; empty for the gate's own webhook.  tenant: whose rows it reports.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Message:
 
     @property
     def host(self) -> str:
-        """Where it goes, as "host:port"; empty when the URL is none."""
+        """Its destination as "host:port"; empty if the URL is invalid."""
         try:
             parts = urlsplit(self.url)
             return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
@@ -68,7 +68,7 @@ def new_message(kind: str, url: str, body: str, owner: str = "", tenant: str = D
 
 
 def write_messages(connection: Connection, messages: Sequence[Message]) -> None:
-    """Write messages inside a transaction of somebody else."""
+    """Write messages within the caller's transaction."""
     if messages:
         connection.execute(
             insert(outbox),
@@ -106,9 +106,9 @@ class Outbox:
     def take(
         self, lease_s: float = 60.0, owners: Sequence[str] = (), lanes: Sequence[tuple[str, str]] = ()
     ) -> Message | None:
-        """The next due message, kept from others for `lease_s`; a deliverer that dies loses it to the next one.
+        """Lease the next due message for `lease_s` seconds; if the deliverer dies, another one gets it.
 
-        owners, lanes: of these, and of these owners at these hosts, none is taken now.
+        owners, lanes: owners, and owners at certain hosts, whose messages are left out for now.
         """
         due = and_(
             outbox.c.state.in_([MessageState.PENDING.value, MessageState.SENDING.value]),
@@ -132,11 +132,11 @@ class Outbox:
             return _message(row) if mine.rowcount else None
 
     def delivered(self, message: Message) -> None:
-        """The receiver has it."""
+        """Note that the receiver took it."""
         self._set(message.message_id, state=MessageState.DELIVERED.value, delivered_at=now(), last_error="")
 
     def failed(self, message: Message, reason: str) -> MessageState:
-        """The receiver has it not: try later, or give up after the last step of the schedule."""
+        """Note a failed attempt: try again later, or give up after the last step of the schedule."""
         if message.attempts >= len(BACK_OFF_S):
             self._set(message.message_id, state=MessageState.DEAD.value, last_error=reason[:300])
             return MessageState.DEAD
@@ -145,7 +145,7 @@ class Outbox:
         return MessageState.PENDING
 
     def replay(self, message_id: str | None = None) -> int:
-        """Send one message again, whatever its state, or every dead one; how many. Raises NotFound."""
+        """Queue one message again, whatever its state, or every dead one; returns how many. Raises NotFound."""
         wanted = outbox.c.state == MessageState.DEAD.value if message_id is None else outbox.c.message_id == message_id
         with self._database.begin() as connection:
             done = connection.execute(
@@ -166,7 +166,7 @@ class Outbox:
             return tuple(_message(row) for row in connection.execute(query))
 
     def waiting(self) -> int:
-        """How many messages are not delivered and not dead."""
+        """How many messages are neither delivered nor dead."""
         open_states = [MessageState.PENDING.value, MessageState.SENDING.value]
         with self._database.begin() as connection:
             query = select(func.count()).where(or_(*(outbox.c.state == each for each in open_states)))

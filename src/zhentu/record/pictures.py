@@ -1,4 +1,4 @@
-"""Screened pictures, kept only where a setting says so: heatmaps and labels need their bytes again."""
+"""Screened pictures, kept only if a setting says so: heatmaps and labels need their bytes again."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from zhentu.types import DEFAULT_TENANT
 class PictureStore:
     """A folder or bucket of pictures by sha256; `url` is what fsspec opens, e.g. "/var/lib/zhentu/pictures", "s3://b/p".
 
-    Each tenant has its own, also of the same bytes: what one of them forgets is gone. None keeps nothing.
-    Raises ConfigError when the URL cannot be opened.
+    Tenants store the same bytes separately: what one of them deletes is gone. With `url` None nothing is kept.
+    Raises ConfigError if the URL cannot be opened.
     """
 
     def __init__(self, url: str | None) -> None:
@@ -40,7 +40,7 @@ class PictureStore:
         return self._files is not None
 
     def put(self, sha256: str, payload: bytes, tenant: str) -> None:
-        """Keep a picture; one that is kept already stays as it is. Raises StoreError."""
+        """Keep a picture; one that is already kept stays as it is. Raises StoreError."""
         if self._files is None:
             return
         path = self._path(sha256, tenant)
@@ -52,7 +52,7 @@ class PictureStore:
             else:
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
                 self._files.pipe_file(path, payload)
-        except Exception as error:  # every backend of fsspec has errors of its own
+        except Exception as error:  # every backend of fsspec has its own errors
             raise StoreError(f"the picture store cannot be written: {type(error).__name__}") from error
 
     def get(self, sha256: str, tenant: str) -> bytes:
@@ -67,7 +67,7 @@ class PictureStore:
             raise StoreError(f"the picture store cannot be read: {type(error).__name__}") from error
 
     def remove(self, pictures: Iterable[tuple[str, str]]) -> None:
-        """Forget pictures, each a tenant and a sha256; those that are not kept are passed over."""
+        """Delete pictures, given by tenant and sha256; those that are not kept are skipped."""
         if self._files is None:
             return
         for tenant, sha256 in pictures:
@@ -80,7 +80,7 @@ class PictureStore:
 
 
 def _write_privately(path: Path, payload: bytes) -> None:
-    """Write for this user alone, under another name first: nobody reads half a picture."""
+    """Write with access for this user only, under a temporary name first, so that nobody reads half a picture."""
     partial = private_folder(path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
     with open(partial, "wb", opener=private_file) as file:
         file.write(payload)

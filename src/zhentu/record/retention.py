@@ -1,7 +1,7 @@
-"""Forgetting by policy: the one way through the trigger that keeps records append-only.
+"""Deletion by policy: the only way past the trigger that keeps records append-only.
 
-A row in `retention_pass` opens DELETE for the transaction that wrote it, and for no other: it is removed again before
-that transaction commits, so nobody else ever sees it. What was pruned, and how much, stays in `retention_log`.
+A row in `retention_pass` allows DELETE in the transaction that wrote it and in no other: it is removed again before
+that transaction commits, so nobody else ever sees it. What was pruned, and how much, is kept in `retention_log`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from zhentu.record.schema import (
 )
 from zhentu.types import DEFAULT_TENANT, MessageState
 
-_BATCH = 500  # records a transaction: a prune must not keep writers waiting
+_BATCH = 500  # records per transaction: pruning must not keep writers waiting
 
 
 def prune_before(database: Database, moment: datetime) -> tuple[tuple[str, str], ...]:
-    """Delete every record made before `moment`, of every tenant, and jobs and messages that ended before it.
+    """Delete records of every tenant made before `moment`, and jobs and messages that ended before it.
 
-    Returns the pictures that their tenant has no record of any more, each as tenant and sha256.
+    Returns the pictures of which their tenant has no record any more, each as tenant and sha256.
     """
     with database.begin() as connection:
         ended = select(jobs.c.job_id).where(jobs.c.finished_at < moment)
@@ -45,7 +45,7 @@ def prune_before(database: Database, moment: datetime) -> tuple[tuple[str, str],
 
 
 def prune_seller(database: Database, seller_id: str, tenant: str = DEFAULT_TENANT) -> tuple[tuple[str, str], ...]:
-    """Delete every record of a tenant's seller (a person's right, e.g. PIPL Art. 47), and pictures that wait.
+    """Delete every record of a tenant's seller (a person's right, e.g. PIPL Art. 47), and waiting pictures.
 
     Returns as `prune_before` does.
     """

@@ -1,4 +1,4 @@
-"""The table of backlog jobs: what was scanned, how far it is, and what came of it."""
+"""The table of backlog jobs: what was scanned, how far each has got, and its outcome."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ scan_jobs = Table(
 
 
 class JobState(StrEnum):
-    """How a job stands. `running` may also mean killed: the lock in its folder tells."""
+    """The state of a job. `running` may also mean killed: the lock in its folder tells which."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -47,7 +47,7 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobCounts:
-    """How far a job is, in numbers.
+    """A job's progress in numbers.
 
     actions: pictures per action, "error" and "known".  skipped: what the listing did not take, per reason.  reasons:
     pictures per code of a reason.
@@ -88,7 +88,7 @@ class JobTable:
         self._database = database
 
     def begin(self, job: JobRecord) -> None:
-        """Write down a new job, or that one goes on."""
+        """Add a new job, or note that one continues."""
         values = {
             "state": JobState.RUNNING.value,
             "folder": job.folder,
@@ -108,7 +108,7 @@ class JobTable:
                 connection.execute(update(scan_jobs).where(scan_jobs.c.job_id == job.job_id).values(values))
 
     def report(self, job_id: str, state: JobState, counts: JobCounts, error: str = "") -> None:
-        """How far a job is."""
+        """Update a job's progress."""
         values = {"state": state.value, "updated_at": now(), "error": error, **_numbers(counts)}
         with self._database.begin() as connection:
             connection.execute(update(scan_jobs).where(scan_jobs.c.job_id == job_id).values(values))
@@ -130,7 +130,7 @@ class JobTable:
         return found[0]
 
     def remove(self, job_id: str) -> None:
-        """Forget a job; its records stay."""
+        """Delete a job; its records stay."""
         with self._database.begin() as connection:
             connection.execute(delete(scan_jobs).where(scan_jobs.c.job_id == job_id))
 

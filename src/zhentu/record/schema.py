@@ -1,6 +1,6 @@
 """The tables. Records are append-only, and the database itself refuses to change or delete one.
 
-What stands here is for queries; tables are made by the migrations in `migrations/versions`, and a test compares both.
+These declarations are for queries; the migrations in `migrations/versions` make the tables, and a test compares both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEADS = frozenset({"0101_tenants", "0201_skipped", "0302_tenants"})  # the newes
 
 
 def tenant_column() -> Column[str]:
-    """Whose row it is: what was there before tenants belongs to the house."""
+    """Whose row it is; rows from before tenants belong to the operator."""
     return Column("tenant", String(63), nullable=False, server_default=DEFAULT_TENANT)
 
 
@@ -54,7 +54,7 @@ records = Table(
     Index("records_by_picture", "picture_sha256", "record_id"),
 )
 
-# A row here opens the way for DELETE on records inside the transaction that wrote it; see retention.py.
+# A row here allows DELETE on records in the transaction that wrote it; see retention.py.
 retention_pass = Table("retention_pass", metadata, Column("pass_id", String(36), primary_key=True))
 
 retention_log = Table(
@@ -89,7 +89,7 @@ api_keys = Table(
     tenant_column(),
 )
 
-# Webhook messages: written with what they tell of, delivered afterwards; see outbox.py.
+# Webhook messages: written with what they report, delivered afterwards; see outbox.py.
 outbox = Table(
     "outbox",
     metadata,
@@ -103,7 +103,9 @@ outbox = Table(
     Column("due_at", DateTime(timezone=True), nullable=False),
     Column("delivered_at", DateTime(timezone=True), nullable=True),
     Column("last_error", Text, nullable=False),
-    Column("owner", Text, nullable=False, server_default=""),  # for whom it goes out: a key, or empty for the gate
+    Column(
+        "owner", Text, nullable=False, server_default=""
+    ),  # on whose behalf it is sent: a key, or empty for the gate
     Column("host", Text, nullable=False, server_default=""),  # "host:port" of the URL
     tenant_column(),
     Index("outbox_due", "state", "due_at"),
@@ -137,7 +139,7 @@ job_pictures = Table(
     Index("job_pictures_due", "state", "due_at"),
 )
 
-# History of what is in force (which model); the newest row of a kind holds, so a roll-back is one more row.
+# History of the model in force; the newest row of a kind counts, so a rollback is one more row.
 in_force = Table(
     "in_force",
     metadata,

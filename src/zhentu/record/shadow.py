@@ -1,4 +1,4 @@
-"""What a second model says of the same pictures, and where it disagrees with the one in force."""
+"""What a shadow model says about the same pictures, and where it disagrees with the one in force."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ShadowStore:
         self._database = database
 
     def append(self, record_id: str, verdict: Verdict, active: Action, shadow: Action) -> None:
-        """Write what the shadow model says of a recorded picture, and what the policy would have made of it."""
+        """Write the shadow model's verdict on a recorded picture, and what the policy would have decided on it."""
         with self._database.begin() as connection:
             connection.execute(
                 insert(shadow_verdicts).values(
@@ -43,7 +43,7 @@ class ShadowStore:
             )
 
     def agreements(self) -> tuple[ShadowAgreement, ...]:
-        """One row a shadow model."""
+        """One row per shadow model."""
         table = shadow_verdicts
         query = select(table.c.model, table.c.disagrees, func.count()).group_by(table.c.model, table.c.disagrees)
         counts: dict[str, list[int]] = {}

@@ -1,8 +1,8 @@
 """Decisions that were answered while the store was down: a local file, replayed when it is back. None is lost.
 
-Every process appends to a file of its own and holds a lock on it; files whose process died are replayed by the next.
-A line that cannot be replayed (written by a newer version, cut off by a crash, refused by the store) is set aside into
-the folder `unread`, byte for byte, and named in the log; it holds up no other.
+Every process appends to its own file and holds a lock on it; files of dead processes are replayed by the next one.
+A line that cannot be replayed (written by a newer version, cut off by a crash, refused by the store) is moved to
+the folder `unread`, byte for byte, and named in the log; it does not hold up the others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _log = logging.getLogger("zhentu")
 class Spool:
     """A folder of spool files; safe to use from several threads and processes.
 
-    Raises StoreError when the folder cannot be written: then a decision cannot be kept anywhere.
+    Raises StoreError if the folder cannot be written: then decisions could not be kept anywhere.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,7 +63,7 @@ class Spool:
         return self._count
 
     def replay(self, store: RecordStore) -> int:
-        """Write everything that waits into the store, and what dead processes left; how many. Raises StoreError."""
+        """Write waiting decisions and those of dead processes to the store; returns how many. Raises StoreError."""
         done = 0
         with self._lock:
             if self._file is not None and self._count:
@@ -77,7 +77,7 @@ class Spool:
         return done
 
     def close(self) -> None:
-        """Let go of the file; an empty one is removed."""
+        """Close the file; an empty one is removed."""
         with self._lock:
             if self._file is not None:
                 path = Path(self._file.name)
@@ -107,7 +107,7 @@ class Spool:
             file.flush()
             os.fsync(file.fileno())
         first = (str(error).splitlines() or [""])[0]
-        _log.error("spool: line %d of %s was not replayed and lies in %s: %s", number, name, path, first)
+        _log.error("spool: line %d of %s was not replayed; it is in %s: %s", number, name, path, first)
 
     def _own(self) -> BufferedRandom:
         if self._file is None:
@@ -118,7 +118,7 @@ class Spool:
 
 
 def _write_late(write: RecordWrite, store: RecordStore) -> None:
-    """Raises StoreError while the store is down, ValueError where it is not, and still refuses this decision."""
+    """Raises StoreError while the store is down, ValueError if it is up and still refuses this decision."""
     try:
         store.keep_late(write)
     except (StoreError, IntegrityError):
@@ -134,7 +134,7 @@ def _write_late(write: RecordWrite, store: RecordStore) -> None:
 
 @contextlib.contextmanager
 def _orphan(path: Path) -> Iterator[BufferedRandom | None]:
-    """The file, locked, where its process is gone; None where it is in use."""
+    """The file, locked, if its process is gone; None if it is in use."""
     try:
         file = path.open("r+b")
     except OSError:
@@ -150,13 +150,13 @@ def _orphan(path: Path) -> Iterator[BufferedRandom | None]:
 
 
 def decode_write(line: bytes) -> RecordWrite:
-    """What a line of the spool stands for, of this release or the one before.
+    """Parse a line of the spool, of this release or the one before.
 
-    Raises ValueError, KeyError and RecordUnreadable where it is none that this release knows.
+    Raises ValueError, KeyError and RecordUnreadable if this release does not know its form.
     """
     content = json.loads(line)
     if not isinstance(content, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     if "version" not in content:  # a line of 0.1
         content["record"] = json.loads(encode_record(decode_record(json.dumps(content["record"]))))
         return _adapter().validate_json(json.dumps(content))

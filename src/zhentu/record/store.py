@@ -20,9 +20,9 @@ from zhentu.types import Action, Record, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What makes two requests the same one. claim: 64 hex digits, of an Idempotency-Key or of a request's content.
+    """What makes two requests the same. claim: 64 hex digits, of an Idempotency-Key or of a request's content.
 
-    request_sha256: the content asked for; a claim that was made for another content is a conflict.
+    request_sha256: the content asked for; a claim that was made for other content is a conflict.
     """
 
     claim: str
@@ -31,7 +31,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class RecordWrite:
-    """A record and what must be written with it or not at all. deferred: the picture, where it is screened later."""
+    """A record and what must be written together with it. deferred: the picture, if it is screened later."""
 
     record: Record
     claims: tuple[Claim, ...] = ()
@@ -42,7 +42,7 @@ class RecordWrite:
 class RecordStore:
     """Append-only store of records; safe to use from several threads and processes.
 
-    at: the store's URL, or an open Database that other tables share. Raises StoreError when it cannot be opened.
+    at: the store's URL, or an open Database that other tables share. Raises StoreError if it cannot be opened.
     """
 
     def __init__(self, at: str | Database) -> None:
@@ -61,13 +61,15 @@ class RecordStore:
             with self.database.begin() as connection:
                 connection.execute(insert(records), rows)
         except IntegrityError as error:
-            raise StoreError("a record with this identifier is in the store; records are append-only") from error
+            raise StoreError(
+                "a record with this identifier is already in the store; records are append-only"
+            ) from error
 
     def keep(self, write: RecordWrite) -> Record:
-        """Write a record with everything that belongs to it in one transaction, once.
+        """Write a record and everything that belongs to it once, in one transaction.
 
-        Returns the record that answers the request: this one, or the earlier one where somebody else came first.
-        Raises IdempotencyConflict where a claim was made for another request.
+        Returns the record that answers the request: this one, or the earlier one if another request came first.
+        Raises IdempotencyConflict if a claim was made for another request.
         """
         try:
             with self.database.begin() as connection:
@@ -80,7 +82,9 @@ class RecordStore:
         except IntegrityError as error:
             earlier = self.answered(write.claims)
             if earlier is None:
-                raise StoreError("a record with this identifier is in the store; records are append-only") from error
+                raise StoreError(
+                    "a record with this identifier is already in the store; records are append-only"
+                ) from error
             return earlier
         return write.record
 
@@ -103,7 +107,7 @@ class RecordStore:
     def answered(self, made: Sequence[Claim]) -> Record | None:
         """The record that answered this request before; the first of `made` that is known wins.
 
-        Raises IdempotencyConflict where any of them was made for another content; see `Claim`.
+        Raises IdempotencyConflict if any of them was made for other content; see `Claim`.
         """
         if not made:
             return None
@@ -122,15 +126,15 @@ class RecordStore:
             return None
         record = decode_record(next(found[each.claim] for each in made if each.claim in found).body)
         missing = [each for each in made if each.claim not in found]
-        if missing:  # a new key for a request that was answered: from now on the key stands for it
+        if missing:  # a new key for a request that was already answered: from now on it names that request
             with contextlib.suppress(IntegrityError), self.database.begin() as connection:
                 connection.execute(insert(claims), [_claim_row(each, record) for each in missing])
         return record
 
     def verdict_for(self, sha256: str, model_sha256: str, tenant: str) -> tuple[str, Verdict] | None:
-        """Record id and verdict of the newest screening of these bytes by this model, None when there is none.
+        """Record id and verdict of the newest screening of these bytes by this model, None if there is none.
 
-        Scores of bytes are the same whoever sent them; the record id is empty where the record is not this tenant's.
+        Scores are the same whoever sent the bytes; the record id is empty if the record is another tenant's.
         """
         query = select(records.c.body).where(records.c.picture_sha256 == sha256, records.c.model_sha256 == model_sha256)
         with self.database.begin() as connection:
@@ -143,7 +147,7 @@ class RecordStore:
         return (record.record_id if record.tenant == tenant else "", record.verdict)
 
     def get(self, record_id: str, tenant: str | None = None) -> Record:
-        """The record with this identifier, of this tenant where one is given. Raises RecordNotFound."""
+        """The record with this identifier, limited to a tenant if one is given. Raises RecordNotFound."""
         query = select(records.c.body).where(records.c.record_id == record_id)
         if tenant is not None:
             query = query.where(records.c.tenant == tenant)
@@ -154,7 +158,7 @@ class RecordStore:
         return decode_record(body)
 
     def latest_for(self, sha256: str) -> Record | None:
-        """The newest record of a picture's bytes, None when it was never screened."""
+        """The newest record of a picture's bytes, None if it was never screened."""
         query = select(records.c.body).where(records.c.picture_sha256 == sha256)
         with self.database.begin() as connection:
             body = connection.execute(query.order_by(records.c.record_id.desc()).limit(1)).scalar()
@@ -180,7 +184,7 @@ class RecordStore:
         self.database.check()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self.database.close()
 
 

@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 200.0, 60.0  # of a histogram's view box
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bin: left, top, width and height in view box units; the scores it covers; whether they ask for an action."""
+    """One bin: left, top, width and height in view box units; the scores it covers; whether they call for an action."""
 
     x: float
     y: float
@@ -26,7 +26,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The scores of one output. limit: the lowest threshold that asks for an action, None where there is none."""
+    """The scores of one output. limit: the lowest threshold that calls for an action, None if there is none."""
 
     name: Words
     bars: tuple[Bar, ...]
@@ -40,9 +40,9 @@ class Histogram:
 
 
 def histogram(name: Words, bins: Sequence[int], limit: float | None, over: int) -> Histogram:
-    """Bars of equal bins from 0 to 1. Heights go by the square root of the count, or rare high scores would not show.
+    """Bars of equal bins from 0 to 1. Heights follow the square root of the count, so that rare high scores show.
 
-    limit: a bin is drawn as over it when most of the bin is; over: how many pictures are, counted exactly elsewhere.
+    limit: a bin is drawn as over it if most of the bin is; over: how many pictures are, counted exactly elsewhere.
     """
     tallest = max(max(bins, default=0), 1) ** 0.5
     width = WIDTH / max(len(bins), 1)

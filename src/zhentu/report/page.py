@@ -52,7 +52,7 @@ _SHOWN_AT_LEAST = 12  # pictures, filled up with those closest below the thresho
 
 @dataclass(frozen=True, slots=True)
 class ScoreBar:
-    """One category's score beside the lowest threshold that asks for an action, None where none does."""
+    """One category's score beside the lowest threshold that asks for an action, None if none does."""
 
     name: Words
     score: float
@@ -93,9 +93,9 @@ def write_report(
     read: Callable[[str], bytes] | None = None,
     shown: int = _SHOWN_AT_LEAST,
 ) -> None:
-    """Look at the worst pictures once more, with heatmaps, and write the page and its tables beside it.
+    """Screen the worst pictures once more, with heatmaps, and write the page with its tables beside it.
 
-    read: path or URL of a row -> bytes; None = files of this machine.  shown: so many pictures at least, where there
+    read: path or URL of a row -> bytes; None = files of this machine.  shown: at least this many pictures, if there
     are as many. Raises UsageError if it cannot be written.
     """
     if path.suffix.lower() not in (".html", ".htm"):
@@ -156,7 +156,7 @@ def _charts(summary: Summary, screener: Screener) -> list[Histogram]:
 
 
 def lowest_limit(screener: Screener, category: Category, goods: str) -> float | None:
-    """The lowest score of a category that asks for an action, None where none does."""
+    """The lowest score of a category that asks for an action, None if none does."""
     held = screener.policy.thresholds(category, goods, screener.shipped())
     return min((threshold.value for threshold in held), default=None)
 
@@ -169,7 +169,7 @@ def _cards(rows: Sequence[Row], screener: Screener, goods: str, read: Callable[[
             inquiry = Inquiry.of(read(row.path), row.path, listing, with_heatmaps=True)
             cards.append(_card(screener.screen(inquiry), row.record_id))
         except ZhentuError:
-            continue  # it was there during the scan and is gone now; its row says what was found
+            continue  # it was there during the scan but is gone now; its row says what was found
     return cards
 
 
@@ -192,7 +192,7 @@ def _card(screening: Screening, record_id: str) -> Card:
 
 
 def _truth(record: Record) -> tuple[Words | None, Judgement | None]:
-    """What is true of a sample and whether it was found; known by its bytes, whatever it is called."""
+    """The truth about a sample and whether it was found; recognised by its bytes, whatever its name."""
     sample = sample_of(Path(record.path).name)
     if sample is None or sha256(read_sample(sample.name)).hexdigest() != record.picture_sha256:
         return None, None
@@ -220,6 +220,6 @@ def _small(picture: Picture, side: int) -> npt.NDArray[np.uint8]:
 
 
 def _data_uri(rgb: npt.NDArray[np.uint8]) -> str:
-    """Encoded anew: nothing of the file itself, such as scripts in its metadata, reaches the page."""
+    """Re-encoded: nothing of the file itself, such as scripts in its metadata, reaches the page."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

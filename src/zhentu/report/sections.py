@@ -25,7 +25,7 @@ _MEMBERS = 12
 
 
 class Row(Protocol):
-    """A row of a scan, as far as the page shows it."""
+    """The part of a scan's row that the page shows."""
 
     @property
     def path(self) -> str: ...  # noqa: D102
@@ -60,7 +60,7 @@ class Counts(Protocol):
 
 
 class Alike(Protocol):
-    """A near-duplicate group; its first row speaks for it."""
+    """A near-duplicate group; its first row represents it."""
 
     @property
     def rows(self) -> Sequence[Row]: ...  # noqa: D102
@@ -166,7 +166,7 @@ class GroupCard:
 
 
 def counted(lines: Sequence[Counts]) -> list[Bar]:
-    """The first lines as stacked bars; nothing when no picture has a name to count by."""
+    """The first lines as stacked bars; nothing if no picture has a name to count by."""
     if not any(line.name for line in lines):
         return []
     shown = lines[:_LINES]
@@ -194,7 +194,7 @@ def category_bars(summary: Summary) -> list[Bar]:
 
 
 def group_cards(summary: Summary, thumbnail: Callable[[str], str]) -> list[GroupCard]:
-    """The largest groups. thumbnail: path -> data URI, "" where it cannot be read."""
+    """The largest groups. thumbnail: path -> data URI, "" if it cannot be read."""
     return [
         GroupCard(
             thumbnail(group.rows[0].path),
@@ -209,7 +209,7 @@ def group_cards(summary: Summary, thumbnail: Callable[[str], str]) -> list[Group
 def write_tables(summary: Summary, page: Path) -> tuple[Path, Path]:
     """Everything the page counts, as `<page>.csv` and `<page>.parquet`: section, name, measure, value.
 
-    Raises UsageError when they cannot be written.
+    Raises UsageError if they cannot be written.
     """
     rows = list(_rows(summary))
     paths = page.with_suffix(".csv"), page.with_suffix(".parquet")

@@ -1,4 +1,4 @@
-"""What was found against what is true, for pictures whose truth is known: the samples."""
+"""Findings against the truth, for pictures whose truth is known: the samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Found(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One comparison with the truth, and why it came out so."""
+    """One comparison with the truth, and the reason for its outcome."""
 
     found: Found
     words: Words
@@ -38,9 +38,9 @@ def judge(
 ) -> Judgement:
     """Compare a decision with the truth.
 
-    truth: the category of the picture, None where it is genuine.  scores: None where the model was not asked.
-    limits: the lowest score of each category that asks for an action, None where none does.  says_ai: the file itself
-    or its uploader says so.
+    truth: the category of the picture, None if it is genuine.  scores: None if the model was not asked.
+    limits: the lowest score of each category that asks for an action, None if none does.  says_ai: the file itself
+    or its uploader says that AI made it.
     """
     over = [
         each for each in CATEGORIES if scores and (limit := limits.get(each)) is not None and scores.of(each) >= limit
@@ -72,7 +72,7 @@ def _why(label: Category, scores: Scores | None, limits: Mapping[Category, float
     """One category in words: what it scored, and its limit."""
     name, limit = CATEGORY_NAMES[label], limits.get(label)
     if scores is None or limit is None:
-        return Words(f"{name.en} was not scored against a limit", f"{name.zh}未与阈值比较")
+        return Words(f"{name.en} was not compared with a limit", f"{name.zh}未与阈值比较")
     if label is Category.AI_GENERATED and says_ai:
         return Words("the file says itself that AI made it", "文件自身表明由 AI 生成")
     score = scores.of(label)

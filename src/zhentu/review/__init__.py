@@ -1,1 +1,1 @@
-"""People look, sellers answer, and what people decide makes the next model better."""
+"""People review, sellers appeal, and their decisions improve the next model."""

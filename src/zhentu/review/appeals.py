@@ -1,4 +1,4 @@
-"""Sellers answer: an appeal goes to somebody who has not decided the picture before, and its outcome is called back."""
+"""Appeals by sellers: each goes to a reviewer who has not decided the picture before, and its outcome is sent back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LONGEST_REASON = 4000
 class Appeal:
     """One appeal. state: "open", "upheld" (the decision stands) or "overturned".
 
-    comparison: what the comparison with the seller's photos said, as a JSON object; empty when none was run.
+    comparison: the comparison with the seller's photos as a JSON object; empty if none was run.
     """
 
     appeal_id: str
@@ -58,9 +58,9 @@ class Appeal:
 
 
 class Appeals:
-    """The appeals of a store. Outcomes are called back through the outbox, signed and with retries.
+    """The appeals of a store. Outcomes are sent through the outbox, signed and with retries.
 
-    comparer: gives what compares with the seller's photos, if anything does.  days: how long a reviewer may take.
+    comparer: returns what compares with the seller's photos, or None.  days: how long a reviewer may take.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Appeals:
         callback_url: str = "",
         tenant: str | None = None,
     ) -> Appeal:
-        """Take an appeal in.
+        """Accept an appeal.
 
         tenant: whose records may be appealed, None = everybody's; the appeal belongs to the record's.
 
-        references: photos of the real goods, at most 6; compared with the picture where that can be done.
-        Raises RecordNotFound, PictureError, UsageError for what cannot be taken, and ReviewConflict for a second appeal
-        while one is open, or after one was decided: an appeal is decided once.
+        references: photos of the real goods, at most 6; compared with the picture if possible.
+        Raises RecordNotFound, PictureError, UsageError for what cannot be accepted, and ReviewConflict for a second
+        appeal: a decision can be appealed once.
         """
         _check(reason, references, callback_url)
         record = self._store.get(record_id, tenant)
@@ -122,7 +122,7 @@ class Appeals:
             raise ReviewConflict("this decision was appealed already; an appeal is decided once") from error
 
     def get(self, appeal_id: str, tenant: str | None = None) -> Appeal:
-        """One appeal, of this tenant where one is given. Raises NotFound."""
+        """One appeal, limited to a tenant if one is given. Raises NotFound."""
         query = select(appeals).where(appeals.c.appeal_id == appeal_id)
         if tenant is not None:
             query = query.where(appeals.c.tenant == tenant)
@@ -145,7 +145,7 @@ class Appeals:
             return tuple(_appeal(row) for row in connection.execute(query))
 
     def list(self, state: str = "", limit: int = 100) -> tuple[Appeal, ...]:
-        """Appeals, the one that is due first first."""
+        """Appeals in the order they are due."""
         query = select(appeals).order_by(appeals.c.due_at).limit(limit)
         if state:
             query = query.where(appeals.c.state == state)
@@ -153,13 +153,13 @@ class Appeals:
             return tuple(_appeal(row) for row in connection.execute(query))
 
     def decided(self, connection: Connection, item: ReviewItem, decision: ReviewDecision) -> None:
-        """Close the appeal of a decided item and call back, in the deciding transaction."""
+        """Close the appeal of a decided item and queue its callback, in the deciding transaction."""
         if item.kind is ItemKind.APPEAL:
             state = "overturned" if decision.outcome is ReviewOutcome.OVERTURN else "upheld"
             self._move(connection, item, state, decision.decided_at, decision.note)
 
     def undone(self, connection: Connection, item: ReviewItem, _: ReviewDecision) -> None:
-        """Open the appeal again, and say so: the platform may have heard of the first outcome."""
+        """Reopen the appeal and report it: the platform may have heard of the first outcome."""
         if item.kind is ItemKind.APPEAL:
             self._move(connection, item, "open", None, "")
 
@@ -176,7 +176,7 @@ class Appeals:
         row = item_row(record, ItemKind.APPEAL, None, group_id, 0.0, not_by=sorted(set(first)), due_at=appeal.due_at)
         if group:
             row |= {"pdq": group.pdq, "colour": group.colour}
-        # What waited for a first look is looked at as the appeal; nobody decides both.
+        # An item still waiting for its first review is reviewed as the appeal; nobody decides both.
         superseded = (review_items.c.record_id == record_id, review_items.c.decided_at.is_(None))
         connection.execute(
             update(review_items).where(*superseded).values(decided_at=appeal.created_at, leased_until=None)

@@ -1,4 +1,4 @@
-"""Two models over what people decided: which one does better, and whether by more than chance."""
+"""Two models on pictures that people decided: which does better, and whether by more than chance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Judged:
     """One model over the decided pictures.
 
     caught: of the forged, how many it flags (any action above allow).  alarms: of the honest, how many it flags.
-    auc: of `forged` between both groups, None where one is empty.
+    auc: of `forged` between the two groups, None if one is empty.
     """
 
     model: str
@@ -40,12 +40,12 @@ class Judged:
 
     @property
     def recall(self) -> float:
-        """Share of the forged that is flagged, 0..1; 0 without any."""
+        """Share of the forged that is flagged, 0..1; 0 if there are none."""
         return self.caught / self.forged if self.forged else 0.0
 
     @property
     def precision(self) -> float:
-        """Share of the flagged that is forged, 0..1; 0 without any."""
+        """Share of the flagged that is forged, 0..1; 0 if there are none."""
         flagged = self.caught + self.alarms
         return self.caught / flagged if flagged else 0.0
 
@@ -59,7 +59,7 @@ class Judged:
 class ModelComparison:
     """Model A beside model B. only_a, only_b: pictures that only that one judges rightly.
 
-    p: exact McNemar, two-sided: how likely so uneven a split is by chance.  left_out: pictures nobody has.
+    p: exact McNemar, two-sided: how likely so uneven a split is by chance.  left_out: pictures whose bytes are gone.
     """
 
     a: Judged
@@ -85,7 +85,7 @@ def compare_models(
 ) -> ModelComparison:
     """Score every decided picture with both models, each under its own thresholds and the same policy.
 
-    Disputed pictures are left out. Raises UsageError when no decided picture can be had.
+    Disputed pictures are left out. Raises UsageError if no decided picture is available.
     """
     found, _ = truths(store.database)
     clear = [truth for truth in found if truth.reviewed is not Reviewed.DISPUTED]
@@ -127,7 +127,7 @@ def compare_models(
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """Exact two-sided test (McNemar 1947) that neither of two judges is better, from what only one got right."""
+    """Exact two-sided test (McNemar 1947) of whether one of two judges is better, from what only one got right."""
     total, few = only_a + only_b, min(only_a, only_b)
     if total == 0:
         return 1.0
@@ -148,7 +148,7 @@ def auc(positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64]) ->
 def _judge(detector: DetectorPort, picture: Picture, record: Record, policy: Policy) -> tuple[bool, float]:
     entry: ModelEntry = detector.entry
     verdict = entry.read_at(detector.detect(picture), policy.prior)
-    # The model alone: what the file says of itself would be the same for both.
+    # The model alone: the file's metadata would be the same for both.
     decision = decide(verdict, (), record.listing, policy, entry.thresholds_for(policy.profile, policy.prior))
     return decision.action is not Action.ALLOW, verdict.scores.forged
 

@@ -1,7 +1,7 @@
-"""From records to the queue: what the policy wants looked at, second opinions, and a sample of what passed.
+"""From records to the queue: what the policy sends to review, second opinions, and a sample of what passed.
 
 Records are pulled, not pushed: the gate and the scanner only write records, and a queue that is filled late loses
-nothing. A record enters once per kind, however often and by however many processes it is looked at.
+nothing. A record enters once per kind, however often and by however many processes it is read.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from zhentu.sampling import Purpose, place_of
 from zhentu.types import CATEGORIES, Action, Basis, Category, EvidenceKind, Fingerprint, Record
 
 _log = logging.getLogger(__name__)
-_LOOK_BACK = timedelta(minutes=5)  # records become visible a little out of order
+_LOOK_BACK = timedelta(minutes=5)  # records may become visible slightly out of order
 _BATCH = 200
-_KNOWN = 50_000  # queued pictures that near-duplicates are sought among
+_KNOWN = 50_000  # queued pictures among which near-duplicates are sought
 _MARGIN = 0.25  # a score this far from a threshold is no longer uncertain
 _BASE = {ItemKind.APPEAL: 4.0, ItemKind.SECOND: 0.5, ItemKind.SAMPLE: 0.25}
 
@@ -44,7 +44,7 @@ FingerprintOf = Callable[[Record], Fingerprint | None]
 
 @dataclass(frozen=True, slots=True)
 class FillSettings:
-    """What is looked at beside what the policy asks for. Both are shares 0..1, and stable per picture.
+    """What is reviewed besides what the policy asks for. Both are shares 0..1, stable per picture.
 
     sample_ratio: of pictures that passed.  second_ratio: of decided items, by somebody else.
     """
@@ -54,7 +54,7 @@ class FillSettings:
 
 
 class Filler:
-    """Fills the queue. fingerprint_of: that of a record's picture, None where its bytes are not to be had."""
+    """Fills the queue. fingerprint_of: of a record's picture, None if its bytes are not available."""
 
     def __init__(self, database: Database, fingerprint_of: FingerprintOf, settings: FillSettings | None = None) -> None:
         self.database, self._print_of, self.settings = database, fingerprint_of, settings or FillSettings()
@@ -63,9 +63,9 @@ class Filler:
         self._unreadable: set[str] = set()
 
     def fill(self, steps: int = 1_000_000) -> int:
-        """Take over new records, at most 200 a step; how many items were made. Raises StoreError.
+        """Take in new records, at most 200 per step; returns how many items were made. Raises StoreError.
 
-        Returns at once where another thread is at it.
+        Returns at once if another thread is already filling.
         """
         if not self._filling.acquire(blocking=False):
             return 0
@@ -95,7 +95,7 @@ class Filler:
         wanted = [(record, kind) for record in found if (kind := self._kind(record)) is not None]
         made = self._insert(wanted) if wanted else 0
         if rows:
-            # Records that nobody wants to see stay behind the cursor, so that a full batch of them is not read again.
+            # Records that need no review stay behind the cursor, so that they are not read again.
             newest = aware(rows[-1].created_at)
             reached = newest if made else newest + _LOOK_BACK
             with self.database.begin() as connection:
@@ -105,7 +105,7 @@ class Filler:
         return made, len(rows) == _BATCH
 
     def _readable(self, record_id: str, body: str) -> Record | None:
-        """The record, None where nobody can read it: it stays in the store, and the others go on."""
+        """The record, None if it cannot be read: it stays in the store, and the others continue."""
         try:
             return decode_record(body)
         except RecordUnreadable as error:
@@ -123,7 +123,7 @@ class Filler:
     def _insert(self, wanted: Sequence[tuple[Record, ItemKind]]) -> int:
         prints = [self._safe_fingerprint(record) for record, _ in wanted]
         with self.database.begin() as connection:
-            # In line with other fillers, so that near-duplicates of one moment come into one group.
+            # One filler at a time, so that simultaneous near-duplicates come into one group.
             connection.execute(update(review_cursor).values(one=review_cursor.c.one))
             neighbours = _Neighbours(connection)
             jobs, shadows = _jobs(connection, wanted), _shadows(connection, wanted)
@@ -141,11 +141,11 @@ class Filler:
             return known
         try:
             return self._print_of(record)
-        except ZhentuError:  # the picture is gone or broken; the item is worth a look all the same
+        except ZhentuError:  # the picture is gone or broken; the item is still worth reviewing
             return None
 
     def _second_opinions(self) -> int:
-        """Decided items that somebody else looks at too: agreement cannot be measured otherwise."""
+        """Decided items that a second reviewer sees, too: agreement cannot be measured otherwise."""
         if self.settings.second_ratio <= 0:
             return 0
         item = review_items.alias("second")
@@ -182,7 +182,7 @@ def item_row(  # noqa: PLR0913 - the columns of an item
     not_by: Sequence[str] = (),
     due_at: datetime | None = None,
 ) -> dict[str, object]:
-    """The columns of a new item. other_forged: what another model says of `forged`."""
+    """The columns of a new item. other_forged: another model's `forged`."""
     verdict, decision = record.verdict, record.decision
     score = verdict.scores.forged if verdict else 0.0
     base = _BASE.get(kind, 1.0 + (decision.action is Action.BLOCK))
@@ -229,7 +229,7 @@ def standing_out(record: Record) -> Category:
 
 
 def _uncertainty(record: Record) -> float:
-    """1 on a threshold, 0 at 0.25 or further from every one; without thresholds the distance to one half counts."""
+    """1 on a threshold, 0 at 0.25 or further from every one; without thresholds, the distance to one half."""
     if record.verdict is None:
         return 1.0
     scores = record.verdict.scores
@@ -245,7 +245,7 @@ def _uncertainty(record: Record) -> float:
 
 
 class _Neighbours:
-    """Near-duplicate groups among queued pictures of one tenant each; grows with what is placed."""
+    """Near-duplicate groups of queued pictures, each within one tenant; grows with what is placed."""
 
     def __init__(self, connection: Connection) -> None:
         columns = review_items.c
@@ -259,13 +259,13 @@ class _Neighbours:
         self._by_sha = {(row.tenant, row.picture_sha256): row.group_id for row in connection.execute(same)}
 
     def place(self, tenant: str, sha256: str, fingerprint: Fingerprint | None) -> tuple[str, float]:
-        """The group a picture belongs to, a new one where none fits, and how novel it is to anybody."""
+        """The group a picture belongs to, a new one if none fits, and how novel it is across all tenants."""
         group, novelty = self._by_sha.get((tenant, sha256)), 1.0
         if fingerprint is not None and fingerprint.usable:
             if self._hashes:
                 words = np.frombuffer(b"".join(self._hashes), np.uint8).reshape(-1, 32).view(np.uint64)
                 near = distances(words, np.frombuffer(fingerprint.pdq, np.uint8))
-                novelty = min(float(near.min()) / 128, 1.0)  # 128 bits: what strangers differ by
+                novelty = min(float(near.min()) / 128, 1.0)  # 128 bits: what unrelated pictures differ by
                 for place in np.argsort(near, kind="stable")[:50]:
                     if group is None and near[place] <= MATCH_DISTANCE and self._tenants[place] == tenant:
                         agrees = colour_distance(self._colours[place], fingerprint.colour) <= COLOUR_LIMIT

@@ -1,4 +1,4 @@
-"""What stands in the queue and what a reviewer says, as frozen values."""
+"""Queue items and reviewers' decisions, as frozen values."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from enum import StrEnum
 
 
 class ItemKind(StrEnum):
-    """Why somebody should look."""
+    """Why somebody should review it."""
 
     APPEAL = "appeal"  # the seller answered
     SCREENING = "screening"  # the policy asked for review or a block
-    SECOND = "second"  # decided already, looked at again by somebody else to measure agreement
+    SECOND = "second"  # already decided; reviewed again by somebody else to measure agreement
     SAMPLE = "sample"  # nothing was found: a random check of what the model misses
 
 
 class ReviewOutcome(StrEnum):
     """What a reviewer decides."""
 
-    UPHOLD = "uphold"  # the suspicion is right: the category says which
+    UPHOLD = "uphold"  # the suspicion is right; the category says which
     OVERTURN = "overturn"  # the picture is honest
     WRONG_PICTURE = "wrong_picture"  # no forgery, but not a picture of these goods
 
 
 class Order(StrEnum):
-    """In which order items come. The last three are active learning: what teaches the next model most."""
+    """The order in which items come. The last three are active learning: what the next model learns most from."""
 
     PRIORITY = "priority"
     OLDEST = "oldest"
@@ -52,10 +52,10 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
-    """One thing to look at.
+    """One thing to review.
 
     category: the label that stands out most.  uncertainty: 1 on a threshold, 0 far from every one.
-    novelty: 0 seen before, 1 like nothing in the queue.  disagreement: how far two models' `forged` lie apart.
+    novelty: 0 seen before, 1 like nothing in the queue.  disagreement: how far apart two models' `forged` are.
     group_id: near-duplicates share it.  due_at: deadline of an appeal.
     """
 
@@ -115,7 +115,7 @@ class QueueCounts:
 
 @dataclass(frozen=True, slots=True)
 class SellerHistory:
-    """What is known of a seller. screened: records; upheld, overturned, waiting: review items."""
+    """What is known about a seller. screened: records; upheld, overturned, waiting: review items."""
 
     seller_id: str
     screened: int

@@ -1,4 +1,4 @@
-"""What was decided about each record, as truth: for training manifests and for comparing models."""
+"""What was decided about each record, as ground truth for training manifests and for comparing models."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Reviewed(StrEnum):
 
     SINGLE = "single"
     DOUBLE = "double"  # two reviewers said the same
-    APPEAL = "appeal"  # what an appeal decided stands above what was said before
+    APPEAL = "appeal"  # an appeal's decision overrides earlier ones
     DISPUTED = "disputed"  # two reviewers disagree: kept in the file, not trained on
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What people say of a record. category: the label that was upheld, empty where the picture is honest.
+    """What people decided about a record. category: the label that was upheld, empty if the picture is honest.
 
-    group_id: near-duplicates share it, so that none stands in training and in development at once.
+    group_id: near-duplicates share it, so that none is in both training and development.
     """
 
     record_id: str
@@ -58,7 +58,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote. missing: pictures whose bytes nobody has; unclear: wrong pictures, which teach nothing."""
+    """What an export wrote. missing: pictures whose bytes are gone; unclear: wrong pictures, of no use for training."""
 
     written: int
     by_review: dict[str, int]
@@ -67,7 +67,7 @@ class Exported:
 
 
 def truths(database: Database) -> tuple[list[Truth], int]:
-    """Every record with standing decisions, oldest first, and how many only said `wrong picture`."""
+    """Every record with standing decisions, oldest first, and the number of those that only said `wrong picture`."""
     columns = review_decisions.c
     query = (
         select(
@@ -105,7 +105,7 @@ def export_manifest(
 
     base: another manifest whose rows come first, so that a model learns from both.  dev_ratio: share of near-duplicate
     groups kept for development, 0..1; of those only what two reviewers or an appeal decided, the rest is trained on.
-    Raises UsageError when the folder cannot be written or base cannot be read.
+    Raises UsageError if the folder cannot be written or base cannot be read.
     """
     found, unclear = truths(store.database)
     rows = _base_rows(base) if base else []
@@ -154,9 +154,9 @@ def _truth(record_id: str, rows: Sequence[Any]) -> Truth | None:
 
 
 def _for_development(found: Sequence[Truth], ratio: float) -> set[str]:
-    """Groups kept for development: a share of those of which all is sure.
+    """Groups kept for development: a share of those that are certain throughout.
 
-    Thresholds are set at a few genuine pictures in a thousand: one person's slips would move them.
+    Thresholds depend on a few genuine pictures in a thousand: one person's slips would move them.
     """
     unsure = {each.group_id for each in found if each.reviewed not in (Reviewed.DOUBLE, Reviewed.APPEAL)}
     drawn = {each.group_id for each in found if place_of(each.group_id, Purpose.DEVELOPMENT) < ratio}
@@ -173,7 +173,7 @@ def _row(truth: Truth, path: Path, split: str) -> dict[str, object]:
         "kind": "",
         "goods": truth.goods,
         "labels": truth.category,
-        # An honest picture shows none of the five; of a forged one only the upheld label was looked for.
+        # An honest picture shows none of the five; for a forged one only the upheld label was checked.
         "known": " ".join(CATEGORIES) if honest else truth.category,
         "review": truth.reviewed.value,
         "decisions": truth.decisions,
@@ -191,7 +191,7 @@ def _base_rows(base: Path) -> list[dict[str, object]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{base}: cannot be read as a CSV manifest: {error}") from error
     if not all("path" in row and "labels" in row for row in rows):
-        raise UsageError(f"{base}: is no training manifest; it has no columns path and labels")
+        raise UsageError(f"{base}: is not a training manifest; it has no columns path and labels")
     known = " ".join(CATEGORIES)
     absolute: list[dict[str, object]] = [
         {"known": known}  # a manifest without that column knows every label

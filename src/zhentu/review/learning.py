@@ -1,4 +1,4 @@
-"""What decisions teach: agreement of reviewers, precision of each model version, labels for the next training."""
+"""What decisions teach: agreement between reviewers, precision of each model version, labels for the next training."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ReviewerAgreement:
 
 @dataclass(frozen=True, slots=True)
 class ModelPrecision:
-    """Of what a model version flagged and people decided, the share that was upheld. low, high: 95 % (Wilson 1927)."""
+    """Share upheld of what a model version flagged and people decided. low, high: 95 % (Wilson 1927)."""
 
     model: str
     decided: int
@@ -74,7 +74,7 @@ def statistics(database: Database) -> Statistics:
 
 
 def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float:
-    """Agreement beyond chance of two raters over the same things; 1 = always, 0 = as by chance."""
+    """Agreement beyond chance between two raters of the same things; 1 = always, 0 = as by chance."""
     if not pairs:
         raise ValueError("kappa needs at least one pair")
     count = len(pairs)

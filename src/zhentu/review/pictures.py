@@ -1,7 +1,7 @@
-"""Pictures as reviewers see them: found again by their sha256, decoded, and encoded anew. Nothing is served raw.
+"""Pictures as reviewers see them: found by their sha256, decoded, and re-encoded. Nothing is served raw.
 
 A record's path is whatever the uploader called the file. It is opened only inside folders that the settings name, and
-only shown when its bytes have the sha256 of the record, so that no name leads to another file.
+shown only if its bytes have the record's sha256, so that no name leads to another file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from zhentu.record.pictures import PictureStore
 from zhentu.review.schema import reference_pictures
 from zhentu.types import Category, Fingerprint, Picture, Record, Verdict
 
-PREVIEW_SIDE = 1400  # pixels: enough to judge fringes, no substitute for the original
+PREVIEW_SIDE = 1400  # pixels: enough to judge fringes, but no substitute for the original
 REFERENCE_SIDE = 1600
 _QUALITY = 88
 
@@ -35,7 +35,7 @@ Fetch = Callable[[Record], bytes | None]
 
 
 class Looker(Protocol):
-    """What heatmaps are made by."""
+    """What makes heatmaps."""
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
         """Score one picture."""
@@ -44,13 +44,13 @@ class Looker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FolderFetch:
-    """Finds a record's picture among files: its path as it stands, and below each folder. Empty folders: nowhere."""
+    """Finds a record's picture among files: by its path as given, and below each folder. Without folders, nowhere."""
 
     folders: tuple[Path, ...]
     limits: DecodeLimits
 
     def __call__(self, record: Record) -> bytes | None:
-        """The bytes with the record's sha256, None when no file has them."""
+        """The bytes with the record's sha256, None if no file has them."""
         for folder in self.folders:
             root = folder.resolve()
             for candidate in (root / record.path, root / Path(record.path).name):
@@ -73,7 +73,7 @@ class KeptFetch:
     store: PictureStore
 
     def __call__(self, record: Record) -> bytes | None:
-        """The bytes, None when they are not kept. Raises StoreError."""
+        """The bytes, None if they are not kept. Raises StoreError."""
         try:
             return self.store.get(record.picture_sha256, record.tenant)
         except NotFound:
@@ -83,7 +83,7 @@ class KeptFetch:
 class ReviewPictures:
     """Previews, heatmaps and references. fetches: asked in order for a record's bytes.
 
-    detector: gives what makes heatmaps, the one in force at the moment; None = there are none.
+    detector: returns the detector in force, which makes heatmaps; None = there are none.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class ReviewPictures:
         self.decoder = decoder
 
     def picture(self, record: Record) -> Picture:
-        """The decoded picture of a record. Raises PictureNotFound where nobody has its bytes, PictureError."""
+        """The decoded picture of a record. Raises PictureNotFound if its bytes are gone, PictureError."""
         frame = record.verdict.frame if record.verdict else None
         return self.decoder.frame(self.original(record), frame, self.limits)
 
     def original(self, record: Record) -> bytes:
-        """The bytes that were screened, for training alone: never shown. Raises PictureNotFound."""
+        """The bytes that were screened, only for training: they are never shown. Raises PictureNotFound."""
         for fetch in self._fetches:
             payload = fetch(record)
             if payload is not None and hashlib.sha256(payload).hexdigest() == record.picture_sha256:
@@ -124,7 +124,7 @@ class ReviewPictures:
     def heatmap(self, record: Record, category: Category) -> bytes:
         """JPEG of the same size as the preview, warm where the model saw the category.
 
-        Raises PictureNotFound, PictureError, and NotFound where no model makes heatmaps.
+        Raises PictureNotFound, PictureError, and NotFound if no model makes heatmaps.
         """
         detector = self._detector()
         if detector is None:
@@ -136,7 +136,7 @@ class ReviewPictures:
         raise NotFound(f"the model makes no heatmap for {category.value}")
 
     def keep_reference(self, payload: bytes) -> tuple[str, Picture]:
-        """Keep a photo that came with an appeal, encoded anew; the sha256 of what was sent. Raises PictureError."""
+        """Keep an appeal's photo, re-encoded; returns the sha256 of what was sent. Raises PictureError."""
         picture = self.decoder.decode(payload, self.limits)
         jpeg = as_jpeg(fitted(picture.rgb, REFERENCE_SIDE))
         with self._database.begin() as connection:
@@ -168,6 +168,6 @@ def fitted(rgb: npt.NDArray[np.uint8], most: int) -> npt.NDArray[np.uint8]:
 
 
 def as_jpeg(rgb: npt.NDArray[np.uint8]) -> bytes:
-    """Encoded anew: nothing of the file itself, such as scripts in its metadata, reaches the page."""
+    """Re-encoded: nothing of the file itself, such as scripts in its metadata, reaches the page."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return encoded.tobytes()

@@ -1,7 +1,7 @@
 """The queue: leases that no two reviewers share, decisions that happen once, undo, and whole groups at once.
 
-Every step is one transaction whose first statement is the one that decides who came first, so that it holds for threads
-and for processes, on SQLite and on PostgreSQL.
+Every step is one transaction whose first statement decides who came first, so it is safe across threads and processes,
+on SQLite and on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from zhentu.review.rows import decision_of, item_of, matching, order_by, place_o
 from zhentu.review.schema import appeals, review_decisions, review_items, review_skips
 from zhentu.types import CATEGORIES, BankKind, seller_of
 
-LEASE = timedelta(minutes=10)  # after this long without a sign of life an item goes to somebody else
+LEASE = timedelta(minutes=10)  # after this long without a heartbeat an item goes to somebody else
 ALLOWED_BANK = Bank("allowed", BankKind.ALLOWED, note="decided by reviewers: honest")
-_SKIPPED = timedelta(minutes=30)  # how long a skipped item stays away from who skipped it
+_SKIPPED = timedelta(minutes=30)  # how long a skipped item is not offered again to the person who skipped it
 _UNDO = timedelta(hours=1)
 _MOST = 20
 _LONGEST_NOTE = 2000
@@ -46,7 +46,7 @@ class ReviewQueue:
     """The queue over a database; safe to use from several threads and processes.
 
     on_decided, on_undone: called in the deciding transaction, e.g. to close an appeal.
-    clock: the moment, in UTC.  lease: after this long without a sign of life an item goes to somebody else.
+    clock: the moment, in UTC.  lease: after this long without a heartbeat an item goes to somebody else.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class ReviewQueue:
             banks.put_bank(ALLOWED_BANK, "zhentu")
 
     def claim(self, reviewer: str, filters: Filters | None = None, count: int = 2) -> tuple[ReviewItem, ...]:
-        """Lease up to `count` items to a reviewer, those already leased to them first; leases begin anew.
+        """Lease up to `count` items to a reviewer, those already leased to them first; their leases are renewed.
 
         Two reviewers never hold the same item. An item that was skipped, or that the reviewer may not decide because
-        they decided it before, does not come.
+        they decided it before, is not offered.
         """
         filters, moment = filters or Filters(), self._clock()
         count = max(1, min(count, _MOST))
@@ -97,8 +97,8 @@ class ReviewQueue:
                 if held:
                     query = query.where(_table.item_id.not_in(held))
                 if self.database.dialect == "postgresql":
-                    # Others' rows are stepped over. As a CTE, because a plain subquery may be run more than once, which
-                    # leases too many; SQLite, with one writer at a time, needs neither.
+                    # Rows that others hold are skipped. A CTE, because a plain subquery may run more than once and then
+                    # lease too many; SQLite, with one writer at a time, needs neither.
                     query = select(query.with_for_update(skip_locked=True).cte("picked").c.item_id)
                 taken = connection.execute(
                     update(review_items)
@@ -114,7 +114,7 @@ class ReviewQueue:
         return tuple(claimed)
 
     def renew(self, reviewer: str) -> int:
-        """A sign of life: the leases of a reviewer begin anew; how many there are."""
+        """Heartbeat: renew a reviewer's leases; returns how many there are."""
         moment = self._clock()
         with self.database.begin() as connection:
             renewed = connection.execute(
@@ -130,7 +130,7 @@ class ReviewQueue:
         """Decide one item that this reviewer holds. The same decision sent twice is kept once.
 
         category: for UPHOLD, which label it is; empty = the item's own. Overturned pictures enter the bank `allowed`.
-        Raises ReviewConflict when somebody else holds or decided it, NotFound, UsageError.
+        Raises ReviewConflict if somebody else holds or decided it, NotFound, UsageError.
         """
         _check(outcome, category, note)
         with self.database.begin() as connection:
@@ -142,9 +142,9 @@ class ReviewQueue:
     def decide_group(
         self, group_id: str, reviewer: str, outcome: ReviewOutcome, category: str = "", note: str = ""
     ) -> tuple[ReviewDecision, ...]:
-        """Decide every open near-duplicate of a group at once, but for those other reviewers hold.
+        """Decide every open near-duplicate of a group at once, except those that other reviewers hold.
 
-        Raises ReviewConflict when there is none left to decide.
+        Raises ReviewConflict if there is none left to decide.
         """
         _check(outcome, category, note)
         with self.database.begin() as connection:
@@ -158,7 +158,7 @@ class ReviewQueue:
             return tuple(self._decide(connection, item, reviewer, outcome, category, note, together) for item in found)
 
     def skip(self, item_id: str, reviewer: str) -> None:
-        """Give an item back undecided; it does not come again to this reviewer for half an hour."""
+        """Give an item back undecided; it is not offered to this reviewer again for half an hour."""
         moment = self._clock()
         with self.database.begin() as connection:
             given = connection.execute(
@@ -174,7 +174,7 @@ class ReviewQueue:
             audit.append(connection, reviewer, "item.skip", f"item:{item_id}", {})
 
     def close(self, item_id: str, why: str) -> None:
-        """Take an item out of the queue undecided, because nothing can be shown of it any more."""
+        """Remove an item from the queue undecided, because it can no longer be shown."""
         with self.database.begin() as connection:
             connection.execute(
                 update(review_items)
@@ -186,7 +186,7 @@ class ReviewQueue:
     def undo(self, reviewer: str) -> tuple[ReviewDecision, ...]:
         """Take back this reviewer's last decision, with its whole group, within an hour; the items are theirs again.
 
-        Raises ReviewConflict when there is nothing to take back.
+        Raises ReviewConflict if there is nothing to take back.
         """
         moment = self._clock()
         mine = (review_decisions.c.reviewer == reviewer, review_decisions.c.undone_at.is_(None))
@@ -236,7 +236,7 @@ class ReviewQueue:
             return tuple(decision_of(row) for row in connection.execute(query.order_by(columns.decided_at)))
 
     def seller(self, seller_id: str, tenant: str) -> SellerHistory:
-        """What is known of a tenant's seller."""
+        """What is known about a tenant's seller."""
         theirs = (_table.tenant == tenant, _table.seller_id == seller_id)
         with self.database.begin() as connection:
             screened = select(func.count()).select_from(records)
@@ -259,7 +259,7 @@ class ReviewQueue:
             )
 
     def counts(self, filters: Filters | None = None) -> QueueCounts:
-        """How much there is to do under the filters; appeals are counted as a whole, or those of a tenant."""
+        """How much there is to do under the filters; appeals are counted for all tenants, or for one."""
         moment = self._clock()
         with self.database.begin() as connection:
 
@@ -283,7 +283,7 @@ class ReviewQueue:
     def _take(
         self, connection: Connection, item_ids: list[str], reviewer: str, also_free: bool = False
     ) -> list[ReviewItem]:
-        """Mark items as decided where this reviewer may decide them; the others are not among what is given back."""
+        """Mark items as decided if this reviewer may decide them; returns only those."""
         moment = self._clock()
         held: ColumnElement[bool] = _table.leased_by == reviewer
         if also_free:
@@ -350,7 +350,7 @@ class ReviewQueue:
     def _allow(
         self, connection: Connection, item: ReviewItem, reviewer: str, decision_id: str, with_look: bool
     ) -> int | None:
-        """The honest picture is not stopped again: its bytes; its look too where a reviewer confirmed the group."""
+        """Let an honest picture pass from now on: its bytes, and its look if a reviewer confirmed the group."""
         row = connection.execute(select(_table.pdq, _table.colour).where(_table.item_id == item.item_id)).one()
         look = with_look and row.pdq is not None
         entry = NewEntry(
@@ -364,7 +364,7 @@ class ReviewQueue:
         return next(iter(add_entries(connection, ALLOWED_BANK.name, [entry], reviewer)), None)
 
     def _why_not(self, connection: Connection, item_id: str, reviewer: str, outcome: ReviewOutcome) -> ReviewDecision:
-        """The decision again where the same one was sent twice; else why it cannot be taken."""
+        """The same decision if it was sent twice; otherwise raises why it cannot be taken."""
         item = self._get(connection, item_id)
         columns = review_decisions.c
         query = select(review_decisions).where(columns.item_id == item_id, columns.undone_at.is_(None))
@@ -372,10 +372,10 @@ class ReviewQueue:
         if row is not None and row.reviewer == reviewer and row.outcome == outcome.value:
             return decision_of(row)
         if row is not None:
-            raise ReviewConflict("the item was decided already; go on with the next one")
+            raise ReviewConflict("the item has already been decided; go on with the next one")
         if reviewer in item.not_by:
-            raise ReviewConflict("you decided this picture before; somebody else must look at it now")
-        raise ReviewConflict("your lease has run out and the item went to somebody else; go on with the next one")
+            raise ReviewConflict("you decided this picture before; somebody else must review it now")
+        raise ReviewConflict("your lease has expired and the item went to somebody else; go on with the next one")
 
     def _get(self, connection: Connection, item_id: str) -> ReviewItem:
         row = connection.execute(select(review_items).where(_table.item_id == item_id)).first()

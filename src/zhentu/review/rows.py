@@ -15,7 +15,7 @@ _table = review_items.c
 
 
 def matching(filters: Filters) -> Iterator[ColumnElement[bool]]:
-    """What is open and passes the filters."""
+    """Conditions for open items that pass the filters."""
     yield _table.decided_at.is_(None)
     for column, value in (
         (_table.category, filters.category),
@@ -35,7 +35,7 @@ def matching(filters: Filters) -> Iterator[ColumnElement[bool]]:
 
 
 def order_by(order: Order) -> tuple[ColumnElement[Any], ...]:
-    """What ORDER BY takes; ties go to the older item."""
+    """The ORDER BY terms; ties go to the older item."""
     leading = {
         Order.PRIORITY: (_table.priority.desc(),),
         Order.OLDEST: (),
@@ -47,7 +47,7 @@ def order_by(order: Order) -> tuple[ColumnElement[Any], ...]:
 
 
 def place_of(item: ReviewItem, order: Order) -> tuple[object, ...]:
-    """The same order for rows at hand: RETURNING promises none."""
+    """The same order for rows in memory: RETURNING promises none."""
     leading = {
         Order.PRIORITY: -item.priority,
         Order.OLDEST: 0.0,

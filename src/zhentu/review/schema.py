@@ -1,4 +1,4 @@
-"""The tables of review. Decisions are never deleted: an undone one keeps when it was undone."""
+"""The tables of review. Decisions are never deleted: an undone one records when it was undone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ review_items = Table(
     Column("due_at", DateTime(timezone=True), nullable=True),
     Column("leased_by", Text, nullable=False),
     Column("leased_until", DateTime(timezone=True), nullable=True),
-    Column("not_by", Text, nullable=False),  # reviewers who may not decide it, one a line between line feeds
+    Column("not_by", Text, nullable=False),  # reviewers who may not decide it, one per line between line feeds
     Column("decided_at", DateTime(timezone=True), nullable=True),
     tenant_column(),
     UniqueConstraint("record_id", "kind", name="review_items_once"),
@@ -64,7 +64,7 @@ review_skips = Table(
     Column("skipped_at", DateTime(timezone=True), nullable=False),
 )
 
-# One row: how far records were looked through. Its lock puts those who fill the queue in line.
+# One row: how far records were read. Its lock serialises those that fill the queue.
 review_cursor = Table(
     "review_cursor",
     metadata,
@@ -80,8 +80,8 @@ appeals = Table(
     Column("item_id", String(36), nullable=False, index=True),
     Column("seller_id", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("reference_sha256", Text, nullable=False),  # one a line
-    Column("comparison", Text, nullable=False),  # JSON; empty when none was run
+    Column("reference_sha256", Text, nullable=False),  # one per line
+    Column("comparison", Text, nullable=False),  # JSON; empty if none was run
     Column("callback_url", Text, nullable=False),
     Column("state", String(10), nullable=False, index=True),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -91,7 +91,7 @@ appeals = Table(
     tenant_column(),
 )
 
-# Photos that came with an appeal, re-encoded: what the seller sent is never kept as it came.
+# Photos that came with an appeal, re-encoded: the seller's original file is never kept.
 reference_pictures = Table(
     "reference_pictures",
     metadata,

@@ -1,4 +1,4 @@
-"""Who sits at the page: signed in with an API key of role review or admin, or named by a reverse proxy."""
+"""Who uses the page: signed in with an API key of role review or admin, or named by a reverse proxy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """Who is signed in. csrf: what every change must carry along."""
+    """Who is signed in. csrf: the token that every change must carry."""
 
     name: str
     role: Role
@@ -37,7 +37,7 @@ class ProxySignIn:
     """Sign-in by a reverse proxy; such a person has the role review.
 
     header: holds the person's name.  networks: addresses of the proxy; nobody else's header counts.  secret: what
-    the proxy sends besides, where several programs share its address; empty = its address alone is enough.
+    the proxy also sends, if several programs share its address; empty = its address alone is enough.
     """
 
     header: str
@@ -45,7 +45,7 @@ class ProxySignIn:
     secret: str = ""
 
     def name(self, value: str, peer: str, secret: str = "") -> str:
-        """The person a proxy vouches for; empty where the request did not come from the proxy."""
+        """The person a proxy vouches for; empty if the request did not come from the proxy."""
         try:
             address = ipaddress.ip_address(peer)
         except ValueError:
@@ -87,7 +87,7 @@ class Sessions:
         return secret
 
     def vouched(self, name: str) -> Reviewer:
-        """The session of a person whom a proxy vouches for, begun where there is none."""
+        """The session of a person whom a proxy vouches for, started if there is none."""
         moment = self._clock()
         columns = review_sessions.c
         with self._database.begin() as connection:
@@ -110,7 +110,7 @@ class Sessions:
             return Reviewer(name, Role.REVIEW, csrf)
 
     def find(self, secret: str) -> Reviewer | None:
-        """Who a cookie stands for, None when it is none, is over, or its key was revoked."""
+        """The session of a cookie, None if it is invalid or expired or its key was revoked."""
         if not secret:
             return None
         query = select(review_sessions).where(review_sessions.c.token_sha256 == _digest(secret))
@@ -134,5 +134,5 @@ def _digest(secret: str) -> str:
 
 
 def _printable(name: str) -> str:
-    """Names stand one a line in `not_by`."""
+    """Check a name: `not_by` holds one per line."""
     return "".join(character for character in name if character.isprintable())

@@ -1,6 +1,6 @@
-"""The statement of reasons of a decision, as JSON that stands for itself.
+"""The statement of reasons for a decision, as self-contained JSON.
 
-After what Article 17 of the EU's Digital Services Act asks of one: the facts, whether means were automated, the ground,
+It follows Article 17 of the EU's Digital Services Act: the facts, whether automated means were used, the ground,
 what was decided and where to turn. Chinese and English side by side.
 """
 
@@ -27,13 +27,13 @@ _OUTCOMES: dict[ReviewOutcome, Words] = {
     ),
 }
 _REDRESS = Words(
-    "You may appeal once, with photos of the real goods; another reviewer than the first decides.",
+    "You may appeal once, with photos of the real goods; a reviewer other than the first decides.",
     "您可以凭商品实拍图提出一次申诉，由另一位审核人员处理。",
 )
 
 
 def statement_of(record: Record, queue: ReviewQueue, appeals: Appeals) -> dict[str, Any]:
-    """Everything a seller is owed about a record: JSON-ready. No reviewer is named."""
+    """Everything a seller is entitled to know about a record, ready for JSON. No reviewer is named."""
     decisions = queue.decisions_for(record.record_id)
     made = appeals.of_record(record.record_id)
     decision, verdict = record.decision, record.verdict

@@ -1,4 +1,4 @@
-"""The sample pictures, and what is true of each: `samples.yaml` beside them says it, ORIGIN.md where they come from."""
+"""The sample pictures and the truth about each, from `samples.yaml` beside them; ORIGIN.md names their sources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zhentu.types import Category
 class Sample:
     """One sample picture.
 
-    truth: the category it belongs to, None where it is genuine.  en, zh: what it is and how it was made.
+    truth: the category it belongs to, None if it is genuine.  en, zh: what it is and how it was made.
     goods: the goods category to check it in.  reference: the sample that shows the real goods; both may be empty.
     front: whether the front page offers it.
     """
@@ -48,12 +48,12 @@ def samples() -> tuple[Sample, ...]:
 
 
 def sample_of(name: str) -> Sample | None:
-    """The sample of a file name, None where it is none."""
+    """The sample of a file name, None if it is none."""
     return next((each for each in samples() if each.name == name), None)
 
 
 def read_sample(name: str) -> bytes:
-    """The bytes of a sample. Raises KeyError for a name that is none."""
+    """The bytes of a sample. Raises KeyError for an unknown name."""
     if sample_of(name) is None:
         raise KeyError(name)
     return (files("zhentu.samples") / name).read_bytes()

@@ -1,4 +1,4 @@
-"""Settings of a process: `groups` says what there is, `reading` where the values come from."""
+"""Settings of a process: `groups` defines them, `reading` reads their values."""
 
 from __future__ import annotations
 

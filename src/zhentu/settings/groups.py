@@ -1,4 +1,4 @@
-"""Every setting in its group, with its type, its default and what it is for.
+"""Every setting in its group, with its type, default and purpose.
 
 A setting has a path, such as `gate.port`. Its environment variable is ZHENTU_ and the path in capitals, with "_" for
 ".": ZHENTU_GATE_PORT. In a YAML file groups are mappings. The docstring under a setting is its documentation:
@@ -47,13 +47,13 @@ class LogLevel(StrEnum):
 
 
 class Group(BaseModel):
-    """Settings that belong together; the docstring under each is its documentation."""
+    """A group of settings; the docstring under each is its documentation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class StoreSettings(Group):
-    """Where records, and what belongs to them, are kept."""
+    """Where records and what belongs to them are kept."""
 
     url: str | None = None
     """SQLAlchemy URL of the record store; none = SQLite in `data_dir`."""
@@ -64,7 +64,7 @@ class StoreSettings(Group):
     pictures: str | None = None
     """fsspec URL where screened pictures are kept, for heatmaps and review; none = they are not kept."""
     retention_days: Annotated[int, Field(ge=1)] | None = None
-    """Age in days beyond which `zhentu records prune` deletes records; none = the command must be told."""
+    """Age in days beyond which `zhentu records prune` deletes records; none = the command must be given it."""
 
 
 class ModelSettings(Group):
@@ -77,11 +77,11 @@ class ModelSettings(Group):
     runtime: Runtime = Runtime.ONNXRUNTIME
     """What calculates: `onnxruntime`, `openvino` (`zhentu[fast]`), `cuda`, `tensorrt`; see `zhentu model bench`."""
     shadow: str | None = None
-    """`name@version` of a second model: the gate records where it disagrees and acts on nothing it says."""
+    """`name@version` of a shadow model: the gate records where it disagrees but never acts on it."""
 
 
 class DecodeSettings(Group):
-    """Limits of what is decoded; a picture beyond them is refused by name."""
+    """Limits on what is decoded; pictures beyond them are refused with a named error."""
 
     max_bytes: Annotated[int, Field(ge=1024)] = 30 * 1024 * 1024
     """Size of a file in bytes."""
@@ -113,7 +113,7 @@ class GateSettings(Group):
     single_tenant: bool = True
     """Refuse keys of any tenant but `default`; false = keys may belong to tenants, who do not see each other's rows."""
     allowed_hosts: Annotated[frozenset[str], Listed] = frozenset()
-    """Host names the gate answers to, besides this machine's own in open mode; empty = any, unless in open mode."""
+    """Host names the gate answers to, besides this machine's own in open mode; empty = any, except in open mode."""
     deadline_s: Annotated[float, Field(gt=0)] = 10.0
     """Seconds a request may take."""
     queue_size: Annotated[int, Field(ge=1)] = 64
@@ -133,7 +133,7 @@ class GateSettings(Group):
     decode_bytes: Annotated[int, Field(ge=1024 * 1024)] = 768 * 1024 * 1024
     """Memory for pictures that are being decoded at the same time."""
     reload_s: Annotated[float, Field(gt=0)] = 2.0
-    """Seconds between two looks at the policy file and the choice of model."""
+    """Seconds between two checks of the policy file and the choice of model."""
 
 
 class FetchSettings(Group):
@@ -142,7 +142,7 @@ class FetchSettings(Group):
     ports: Annotated[frozenset[Annotated[int, Field(ge=1, le=65535)]], Listed] = frozenset({80, 443})
     """Ports that may be called."""
     allow: Annotated[tuple[IPvAnyNetwork, ...], Listed] = ()
-    """Networks (CIDR) excepted from the guard against private addresses."""
+    """Networks (CIDR) exempt from the guard against private addresses."""
     timeout_s: Annotated[float, Field(gt=0)] = 5.0
     """Seconds for a whole fetch, redirects included."""
 
@@ -155,22 +155,22 @@ class WebhookSettings(Group):
     secret: SecretStr | None = None
     """Signs the messages: `whsec_` and the base64 of 24 to 64 bytes."""
     actions: Annotated[frozenset[Action], Listed] = frozenset({Action.REVIEW, Action.BLOCK})
-    """Which actions are told."""
+    """Which actions are reported."""
 
 
 class ReviewSettings(Group):
     """The review queue and its page."""
 
     pictures: Annotated[tuple[Path, ...], Listed] = ()
-    """Folders under which the paths of records lie; no file outside of them is opened."""
+    """Folders that contain the paths of records; no file outside of them is opened."""
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the pictures that passed which somebody looks at all the same."""
+    """Share of passed pictures that are reviewed anyway."""
     second_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Share of the decisions which a second person looks at."""
+    """Share of decisions that a second person reviews."""
     proxy_header: str | None = None
-    """Header in which a reverse proxy names who is signed in."""
+    """Header in which a reverse proxy names the signed-in person."""
     proxy_networks: Annotated[tuple[IPvAnyNetwork, ...], Listed] = ()
-    """Networks (CIDR) the proxy is in; from elsewhere the header is ignored."""
+    """Networks (CIDR) of the proxy; from elsewhere the header is ignored."""
     proxy_secret: SecretStr | None = None
     """What the proxy must also send, in X-Zhentu-Proxy-Secret; none = its address is enough."""
 
@@ -190,11 +190,11 @@ class LabelSettings(Group):
     propagator: Annotated[str, Field(pattern=_CODE, max_length=128)] = ""
     """ContentPropagator: the platform's code. No label can be written without it."""
     producer: Annotated[str, Field(pattern=_CODE, max_length=128)] = ""
-    """ContentProducer, written where a file names none."""
+    """ContentProducer, written if a file names none."""
     producer_states: Annotated[frozenset[AiState], BeforeValidator(_digits)] = frozenset({AiState.IS})
     """States of the label for which `producer` is written: 1 is, 2 possibly, 3 suspected; several as `13`."""
     replace_propagator: bool = False
-    """Write over the code of another platform."""
+    """Overwrite another platform's code."""
     visible: bool = True
     """Paint the visible label."""
     language: LabelLanguage = LabelLanguage.ZH
@@ -206,14 +206,14 @@ class LabelSettings(Group):
 
 
 class C2paSettings(Group):
-    """Content Credentials (C2PA): whom to believe, and how to sign."""
+    """Content Credentials (C2PA): whom to trust, and how to sign."""
 
     trust_anchors: Path | None = None
-    """PEM file of authorities that are believed, or a folder of `.pem` files; none = every valid signer is."""
+    """PEM file of trusted authorities, or a folder of `.pem` files; none = every valid signer is trusted."""
     allowed_list: Path | None = None
-    """Single signers that are believed: PEM, or base64 of the certificate's sha256, one a line."""
+    """Individually trusted signers: PEM, or base64 of the certificate's sha256, one per line."""
     certificates: Path | None = None
-    """PEM file of the signing certificate and its chain; with `key`, pictures are signed anew when labelled."""
+    """PEM file of the signing certificate and its chain; with `key`, pictures are re-signed when labelled."""
     key: Path | None = None
     """PEM file of the signing key (PKCS#8)."""
     algorithm: SigningAlgorithm = SigningAlgorithm.ES256
@@ -221,20 +221,20 @@ class C2paSettings(Group):
 
 
 class Settings(Group):
-    """What every part of zhentu shares."""
+    """Settings that every part of zhentu shares."""
 
-    data_dir: Path = Field(default_factory=lambda: data_dir({}))
+    data_dir: Path = Field(default_factory=lambda: data_dir(os.environ))
     """Folder of the default store, jobs and spool; by default `zhentu` in $XDG_DATA_HOME or in ~/.local/share."""
     policy_path: Path | None = None
     """The policy; none = the one shipped with the package."""
     jobs_dir: Path | None = None
     """Where scans keep their progress; none = `jobs` in `data_dir`."""
     generator_table: Path | None = None
-    """YAML file with more rows of what generators write into files, besides the shipped ones."""
+    """YAML file with more rows of what generators write into files, in addition to the shipped ones."""
     notices_dir: Path | None = None
     """Folder of texts that replace shipped ones: `notices.zh.yaml`, `notices.en.yaml`, `notice.html.j2`."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Pictures worked on at the same time; 0 = one a core."""
+    """Pictures processed at the same time; 0 = one per core."""
     log_level: LogLevel = LogLevel.INFO
     """The least severe messages that are logged."""
     store: StoreSettings = StoreSettings()
@@ -289,14 +289,14 @@ def variable(path: str) -> str:
 
 
 def data_dir(environment: Mapping[str, str]) -> Path:
-    """The folder of this user's data as the XDG base directories have it."""
+    """The folder of this user's data, as the XDG base directory specification says."""
     given = environment.get("XDG_DATA_HOME")
     home = Path(environment["HOME"]) if environment.get("HOME") else Path.home()
     return (Path(given) if given else home / ".local" / "share") / "zhentu"
 
 
 def nested(values: Mapping[str, object], onto: dict[str, object]) -> dict[str, object]:
-    """Values by path as groups, over those of `onto`, which changes."""
+    """Merge values by path into the groups of `onto`, which is modified."""
     for path, value in values.items():
         group, _, name = path.rpartition(".")
         inner = onto.setdefault(group, {}) if group else onto

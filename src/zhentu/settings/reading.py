@@ -61,7 +61,7 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
 
 
 def _chosen(given: Mapping[str, object], where: str, problems: list[str]) -> dict[str, object]:
-    """Values by path, of settings given by path, variable or former name; others become problems."""
+    """Values by path for settings given by path, variable or former name; unknown ones become problems."""
     known = {path: path for path in setting_paths()} | {path.replace(".", "_"): path for path in setting_paths()}
     values: dict[str, object] = {}
     sources: dict[str, str] = {}
@@ -78,7 +78,7 @@ def _chosen(given: Mapping[str, object], where: str, problems: list[str]) -> dic
             problems.append(f"'{name}' and '{sources[path]}'{where} are the same setting; give one of them")
         if key not in known:
             current = variable(path) if from_environment else path
-            _log.warning("%s%s is now called %s; the former name goes with version 1.0", name, where, current)
+            _log.warning("%s%s is now called %s; the former name will be removed in version 1.0", name, where, current)
         values[path], sources[path] = value, name
     return values
 

@@ -1,4 +1,4 @@
-"""The words of the house: `enums` says what a word may be; `values` and `screening` cross folder borders.
+"""The terms of the code base: `enums` lists their values; `values` and `screening` cross package borders.
 
 Pure: NumPy and the standard library only. Every value is immutable.
 """

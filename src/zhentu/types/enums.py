@@ -1,4 +1,4 @@
-"""The enumerations of the house: what a word may be."""
+"""The enumerations of the code base."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 
 
 class Category(StrEnum):
-    """What can be wrong with a picture, and `ai_generated`, which is no offence by itself but must be labelled.
+    """What can be wrong with a picture, and `ai_generated`, which is not an offence by itself but must be labelled.
 
     The first four are Taobao's forgery categories (2025-03-27).
     """
@@ -142,7 +142,7 @@ class MessageState(StrEnum):
 
 
 class Role(StrEnum):
-    """What an API key, or a person signed in with one, may do; each role may do what stands before it."""
+    """What an API key, or a person signed in with one, may do; each role includes those before it."""
 
     SCREEN = "screen"
     REVIEW = "review"
@@ -202,9 +202,9 @@ class ReasonKind(StrEnum):
 
 
 class Question(StrEnum):
-    """What is asked of two pictures of goods, one thing at a time, in the order of the comparison's outputs."""
+    """The questions about two pictures of goods, in the order of the comparison's outputs."""
 
-    PRODUCT = "product"  # other goods altogether, rather than these goods altered
+    PRODUCT = "product"  # other goods altogether, rather than the same goods altered
     COLOUR = "colour"  # white balance allowed for
     TEXTURE = "texture"  # material: gloss, weave, relief
     PRINT = "print"  # print or pattern
@@ -212,7 +212,7 @@ class Question(StrEnum):
 
 
 class Answer(StrEnum):
-    """What the comparison can say to a question."""
+    """The comparison's possible answers to a question."""
 
     SAME = "same"
     DIFFERS = "differs"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class PictureFile:
-    """A picture's bytes as they came, with the sha256 (lowercase hex) that was computed once, where they came in."""
+    """A picture's original bytes with their sha256 (lowercase hex), computed once when they arrived."""
 
     payload: bytes
     sha256: str
@@ -24,7 +24,7 @@ class PictureFile:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame of an animation, or a page of a file. index: from 0, of `total`.  shown_s: seconds, 0 where not timed.
+    """A frame of an animation, or a page of a file. index: from 0, of `total`.  shown_s: seconds, 0 if not timed.
 
     main: it stands for what is shown longest.
     """
@@ -46,7 +46,7 @@ class Picture:
     rgb: uint8 array of shape (height, width, 3), sRGB, upright (EXIF orientation applied), alpha composed on white.
     sha256: lowercase hex of the original bytes.  format: "JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "MPO".
     notes: facts about decoding worth recording, e.g. "alpha composed on white", "first of several frames".
-    frame: which one of an animation or a multi-page file it is; None where there is but one picture.
+    frame: which one of an animation or a multi-page file it is; None if there is only one picture.
     """
 
     rgb: npt.NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""What is asked about a picture, what comes of it, and what is kept."""
+"""An inquiry about a picture, its outcome, and what is kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Record:
     """One screening, append-only. A decision can be explained from it alone.
 
     record_id: UUIDv7-like sortable identifier.  path: as the caller named the picture.
-    verdict: None where the model was not asked (mode off).  latency_ms: decode + provenance + detector + policy.
+    verdict: None if the model was not asked (mode off).  latency_ms: decode + provenance + detector + policy.
     """
 
     record_id: str
@@ -49,9 +49,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class EarlierVerdict:
-    """What a model said of the same bytes before, so that it is not asked again.
+    """A model's earlier verdict on the same bytes, so that it is not asked again.
 
-    record_id: where it stands; empty where that is another tenant's.
+    record_id: where it is recorded; empty if that record is another tenant's.
     thresholds: those shipped with the model that spoke, for the policy in force.
     """
 
@@ -84,9 +84,9 @@ class Inquiry:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What came of an inquiry; whoever needs more than the record reads it here, nothing is decoded or hashed again.
+    """The outcome of an inquiry. It holds more than the record, so that nothing is decoded or hashed again.
 
-    fingerprint: None where screening is switched off.  hits: entries of banks it matches.
+    fingerprint: None if screening is switched off.  hits: entries of banks it matches.
     compared: references the picture was compared with.
     """
 

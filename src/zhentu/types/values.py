@@ -1,4 +1,4 @@
-"""The frozen values that cross folder borders; arrays inside are treated as read-only."""
+"""The frozen values that cross package borders; arrays in them are treated as read-only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from zhentu.types.enums import (
 )
 from zhentu.types.pictures import Frame
 
-DEFAULT_TENANT = "default"  # the house itself: who runs the gate, and everybody where there is but one tenant
+DEFAULT_TENANT = "default"  # the operator of the gate, and everybody if there is only one tenant
 LEAST_QUALITY = 50  # of 100: PDQ hashes of flatter pictures match at random and are discarded
 
 
@@ -38,11 +38,11 @@ class Evidence:
 
     kind, name: what was found, e.g. PROVENANCE / "iptc_digital_source_type"; `name` is a stable snake_case identifier.
     detail: the fact in plain English, safe to show (printable, at most 300 characters).
-    location: where it stood, e.g. "XMP", "PNG tEXt:parameters", "EXIF UserComment"; empty when it has no place.
+    location: where it was found, e.g. "XMP", "PNG tEXt:parameters", "EXIF UserComment"; empty when it has no place.
     trust: how far it can be trusted.
     ai_state: what it says about AI generation; None when it says nothing (e.g. camera EXIF).
     score: a calibrated probability in [0, 1] for MODEL and REFERENCE evidence, else None.
-    category: which of the five it speaks of; None where it speaks of none, or of all.
+    category: which of the five it is about; None if it is about none, or all.
     """
 
     kind: EvidenceKind
@@ -61,8 +61,8 @@ class Listing:
 
     goods: goods category such as "apparel"; selects policy thresholds (`category:goods`).
     declared_ai: the uploader's own declaration; None when not asked.
-    declared_attributes: what the seller says of the goods, e.g. {"material": "cotton"}; at most 64 short texts.
-    tenant: whose ids these are, by the key that asked; no caller says it of itself.
+    declared_attributes: what the seller says about the goods, e.g. {"material": "cotton"}; at most 64 short texts.
+    tenant: whose ids these are, by the key that asked; callers cannot choose it.
     """
 
     listing_id: str = ""
@@ -75,7 +75,7 @@ class Listing:
 
     @property
     def seller(self) -> str:
-        """The seller among those of all tenants: "S-7" of the house, "shop-a/S-7" of another; empty where unknown."""
+        """The seller among those of all tenants: "S-7" of the operator, "shop-a/S-7" of a tenant; empty if unknown."""
         return seller_of(self.tenant, self.seller_id)
 
 
@@ -95,7 +95,7 @@ class Fingerprint:
 
     @property
     def usable(self) -> bool:
-        """Whether the look can be compared at all."""
+        """Whether the hash can be compared at all."""
         return self.quality >= LEAST_QUALITY
 
 
@@ -155,7 +155,7 @@ class Scores:
 class Heatmap:
     """Where the model looked: float32 array in [0, 1], shape (rows, columns), covering the whole picture."""
 
-    # Records are validated by pydantic, which is told here that an array is an array; the type stays free of it.
+    # Records are validated by pydantic, which is told here what an array is; the type itself does not depend on it.
     __pydantic_config__: ClassVar[dict[str, bool]] = {"arbitrary_types_allowed": True}
 
     grid: npt.NDArray[np.float32]
@@ -173,13 +173,13 @@ class QuestionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A picture against reference pictures of the same listing; the most similar reference speaks.
+    """A picture against reference pictures of the same listing; the most similar reference counts.
 
     score: calibrated probability in [0, 1] that the picture shows other goods (material, texture, pattern, colour or
     construction) than that reference.  similarity: in [0, 1], how well its places are found there again.
     answer, answers: the same as a word, and question by question.  agreeing: how many of the `compared` references show
     the same goods.  goods_found: whether the goods were found in both; otherwise a whole picture stood for them.
-    difference, reference_difference: where in the picture and in the reference nothing alike was found in the other.
+    difference, reference_difference: where in the picture and in the reference nothing similar was found in the other.
     """
 
     score: float
@@ -208,7 +208,7 @@ class Verdict:
     """What the model says about one picture.
 
     prior: the shares of pictures at which the scores are read, by category; those left out are the model's own.
-    frame: which frame it speaks of, where the picture has several: the one that came out worst of `frames_seen`.
+    frame: which frame it is about, if the picture has several: the worst of `frames_seen`.
     crops_seen: native crops that were looked at; 0 = the look at the whole picture settled it.
     """
 
@@ -224,7 +224,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a decision was taken, in words a seller understands.
+    """Why a decision was made, in words that a seller understands.
 
     code: stable identifier for callers, e.g. "score_material_mismatch"; kind and category say the same as types.
     score and threshold are set when the reason is a score that passed a threshold.
@@ -244,7 +244,7 @@ class Reason:
 class Threshold:
     """The score in [0, 1] from which an action is asked for. basis: which score of the category, see `Basis`.
 
-    profile: whose threshold it is; None where it is a number of the policy or of a model without profiles.
+    profile: whose threshold it is; None if it is a number of the policy or of a model without profiles.
     """
 
     category: Category
@@ -261,7 +261,7 @@ class Decision:
     action: what the policy asks for.  applied: what is in force (`allow` in shadow mode and off).
     ai_state: the labelling state owed under the measures, None when no AI label is owed.
     thresholds: every threshold that was consulted, as used for this goods category.
-    profile: whose thresholds the word `model` stood for; None where the policy names numbers alone, or the model that
+    profile: whose thresholds the word `model` stood for; None if the policy names numbers alone, or the model that
     spoke ships no profiles.
     """
 

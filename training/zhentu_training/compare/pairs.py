@@ -48,7 +48,7 @@ class Framing:
 
 
 def matted(path: Path, finder: GoodsFinder) -> Matted | None:
-    """Goods with their matte from a picture file, None where the matte cannot be trusted."""
+    """Goods with their matte from a picture file, None if the matte cannot be trusted."""
     rgba = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if rgba is not None and rgba.ndim == 3 and rgba.shape[2] == 4:
         rgb, matte = np.asarray(cv2.cvtColor(rgba, cv2.COLOR_BGRA2RGB)), np.asarray(rgba[..., 3] / np.float32(255))
@@ -185,7 +185,7 @@ def reinvented(goods: Matted, rng: np.random.Generator) -> np.ndarray:
 
 
 def altered(goods: Matted, kind: str, materials: Materials, rng: np.random.Generator) -> Matted | None:
-    """The goods after one of ALTERED, None where it does not fit them."""
+    """The goods after one of ALTERED, None if it does not fit them."""
     try:
         if kind == "recoloured":
             return Matted(recoloured(goods.rgb, rng), goods.matte)

@@ -133,7 +133,7 @@ def _real_units(views: Path) -> Iterator[Unit]:
 
 
 def sights_of(unit: Unit, finder: GoodsFinder, encoder: TokenEncoder, materials: Materials, seed: int) -> list[Sight]:
-    """All pictures of a unit, looked at; empty where the goods of a made unit cannot be trusted."""
+    """All pictures of a unit, looked at; empty if the goods of a made unit cannot be trusted."""
     if unit.made:
         goods = matted(unit.files[0], finder)
         shown = [] if goods is None else list(_made(unit, goods, materials, seed))

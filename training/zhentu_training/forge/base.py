@@ -44,7 +44,7 @@ class Materials:
     scenes: Sequence[Path] = ()
 
     def texture(self, rng: np.random.Generator) -> np.ndarray:
-        """A swatch, uint8 RGB. Raises NotApplicable when there is none."""
+        """A swatch, uint8 RGB. Raises NotApplicable if there is none."""
         return _rgb(self._draw(self.textures, rng, "textures"))
 
     def scene(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:

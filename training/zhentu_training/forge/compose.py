@@ -20,7 +20,7 @@ class Goods:
 
 
 def cut_goods(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Goods:
-    """The picture's own goods, or given ones with a real matte. Raises NotApplicable when neither is there."""
+    """The picture's own goods, or given ones with a real matte. Raises NotApplicable if neither is there."""
     if mask is None or (materials.cutouts and draw.of("goods").chance("given")):
         rgb, mask = materials.cutout(draw.rng)
     ys, xs = np.nonzero(mask > 0.5)

@@ -91,7 +91,7 @@ def forge_some(rgb: np.ndarray, plan: Plan, rng: np.random.Generator) -> Iterato
 
 
 def forge_file(path: Path, plan: Plan) -> list[Written]:
-    """Forge one picture file. Raises PictureError when it cannot be read."""
+    """Forge one picture file. Raises PictureError if it cannot be read."""
     payload = path.read_bytes()
     stem = stem_of(payload)
     rng = np.random.default_rng([plan.seed, zlib.crc32(stem.encode())])

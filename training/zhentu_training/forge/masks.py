@@ -11,7 +11,7 @@ _PLAIN_GROUND = 9.0  # deviation in grey levels of the border of a picture on pl
 
 
 def foreground_mask(rgb: np.ndarray) -> np.ndarray | None:
-    """float32 (H, W) in [0, 1], or None where no trustworthy mask is found."""
+    """float32 (H, W) in [0, 1], or None if no trustworthy mask is found."""
     height, width = rgb.shape[:2]
     scale = min(_WORK_SIDE / max(height, width), 1.0)
     small = cv2.resize(rgb, (max(round(width * scale), 8), max(round(height * scale), 8)), interpolation=cv2.INTER_AREA)

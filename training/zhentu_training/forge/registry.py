@@ -38,7 +38,7 @@ def forge(
     """Forge uint8 RGB (H, W, 3) by recipe name; the same arguments give the same bits.
 
     mask: float32 (H, W) foreground of the goods, see `masks.foreground_mask`.  sections: see `draws.load_sections`.
-    Raises NotApplicable where the recipe does not fit the picture, KeyError for an unknown recipe.
+    Raises NotApplicable if the recipe does not fit the picture, KeyError for an unknown recipe.
     """
     if min(rgb.shape[:2]) < MIN_SIDE:
         raise NotApplicable(f"the picture is under {MIN_SIDE} pixels")

@@ -96,7 +96,7 @@ def round_trip(model: TinyAutoencoder, rgb: np.ndarray, latent_noise: float, see
 
 @lru_cache(maxsize=len(KINDS))
 def load_tiny(kind: str, folder: Path | None = None) -> TinyAutoencoder | None:
-    """The trained autoencoder of this kind, None where it has not been trained."""
+    """The trained autoencoder of this kind, None if it has not been trained."""
     path = (folder or Path(os.environ.get("ZHENTU_TRAINING_TINY", "runs/tiny"))) / f"{kind}.pt"
     if not path.is_file():
         return None

@@ -66,7 +66,7 @@ def look_batch(data: Pictures, rows: Tensor, look: str, plan: Plan) -> Batch:
 
 
 def _truth(data: Pictures, rows: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """What is known of the outputs (B, 5), and of places (B, n), of views that show these masks (B, h, w).
+    """What is known about the outputs (B, 5), and of places (B, n), of views that show these masks (B, h, w).
 
     Places: forged by the mask; everywhere where a generator made it all; nowhere where nothing was forged.
     """

@@ -105,7 +105,7 @@ def unpack(shards: Path, work: Path) -> int:
 
 
 def _mask_places(shard: Mapping[str, Columns], first: int) -> Columns:
-    """Which mask is each picture's, where this shard's masks begin at `first`; nought = none."""
+    """Which mask is each picture's, where this shard's masks begin at `first`; zero = none."""
     at = np.zeros(len(shard["number"]), np.int64)
     at[shard["masked"]] = first + np.arange(len(shard["masked"]))
     return at

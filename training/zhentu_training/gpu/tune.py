@@ -120,7 +120,7 @@ def job_of(text: str, settings: Sequence[str]) -> Job:
 
 
 def problem_of(jobs: Sequence[Job], data: Pictures, taef2: Path | None) -> str:
-    """Why the jobs cannot be done; empty where they can."""
+    """Why the jobs cannot be done; empty if they can."""
     there = sorted({int(each) for each in data.fold})
     for job in jobs:
         if missing := sorted({*job.folds} - {*there}):

@@ -1,1 +1,1 @@
-"""The front page of an open gate: drop a picture, see what is said of it. Server-rendered, a small script."""
+"""The front page of an open gate: drop a picture, see what zhentu says. Server-rendered, with a small script."""

@@ -1,4 +1,4 @@
-"""`/` of an open gate: the page, its check of one picture, and the samples. What it checks is forgotten at once."""
+"""`/` of an open gate: the page, its check of one picture, and the samples. Checked pictures are forgotten at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ router = APIRouter(include_in_schema=False)
 
 _SIDE = 880  # pixels of the longer side of what is shown
 _QUALITY = 86
-# The page shows pictures out of its own memory (blob:); nothing else comes from, or goes, anywhere but here.
+# The page shows pictures from its own memory (blob:); nothing else is loaded from, or sent to, any other origin.
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -54,7 +54,7 @@ def visited(request: Request, gate: TheGate, desk: Annotated[Desk, Depends(desk_
     Raises NotFound behind keys, Unauthenticated without the token, Forbidden for other sites' pages.
     """
     if not gate.settings.gate.open:
-        raise NotFound("the front page is there in open mode only; behind keys people work at /review")
+        raise NotFound("the front page exists in open mode only; with keys, sign in at /review")
     own_site(request)
     desk.reviewer(request)
     return gate
@@ -75,7 +75,7 @@ class Tried:
 def front(request: Request, gate: TheGate, desk: Annotated[Desk, Depends(desk_of)], token: str = "") -> Response:
     """The page. token: from the address that `zhentu serve` prints; it becomes a cookie and leaves the address.
 
-    Behind keys, and without the token, the way to where people sign in.
+    With keys, or without the token, a redirect to the sign-in page.
     """
     if not gate.settings.gate.open:
         return RedirectResponse("/review", 303, HEADERS)
@@ -122,7 +122,7 @@ async def try_one(request: Request, gate: OpenGate) -> JSONResponse:
 
 @router.post("/try/label")
 async def label_one(request: Request, gate: OpenGate) -> Response:
-    """Category one picture as `POST /v1/labels/apply` does; a gate without a platform's code writes TRIAL_CODE."""
+    """Label one picture as `POST /v1/labels/apply` does; a gate without a platform's code writes TRIAL_CODE."""
     gate.capacity.admit()
     payload, given = await read_picture(request, gate.settings.decode.max_bytes, frozenset({"state"}))
     if given.get("state") not in STATES:
@@ -149,7 +149,7 @@ def static(name: str) -> Response:
 
 
 async def _inquiry(gate: Gate, submission: Submission, hold: Hold) -> Inquiry:
-    """What is asked, with the bytes behind every URL. Raises FetchError, FetchRefused, PictureError, Overloaded."""
+    """The inquiry, with the bytes behind every URL. Raises FetchError, FetchRefused, PictureError, Overloaded."""
     file = None if submission.payload is None else PictureFile.of(submission.payload)
     sent = tuple(PictureFile.of(each) for each in submission.references)
     file, fetched = await gate.service.fetched(submission, file, "", hold)

@@ -1,4 +1,4 @@
-"""What the front page shows: itself, one picture that was checked, one that could not be."""
+"""What the front page shows: itself, a picture that was checked, and one that could not be."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from zhentu.review.web.language import LANGUAGES
 from zhentu.review.web.views import Bar, bars_of
 from zhentu.samples import Sample, sample_of, samples
 from zhentu.settings import Settings
-from zhentu.types import Category, Evidence, EvidenceKind, Mode, Record
+from zhentu.types import Category, Evidence, EvidenceKind, Mode, ModelRef, Record
 
 MOST_AT_ONCE = 100
-TRIAL_CODE = "ZHENTU-TRIAL"  # stands for the platform in labels of a gate that was told no code
+TRIAL_CODE = "ZHENTU-TRIAL"  # stands for the platform in labels while no code is set
+_INT8 = "-int8"  # how `zhentu_training.quantize` ends the names of 8-bit models
 _OF_THE_FILE = (EvidenceKind.PROVENANCE, EvidenceKind.DECLARATION)
 
 
 @dataclass(frozen=True, slots=True)
 class TriedView:
-    """Everything shown of one picture. state: the label owed and in force; None where there is none.
+    """Everything shown of one picture. state: the label owed and in force; None if there is none.
 
-    strongest: the category whose heatmap is shown first.  trial_code: what labels name in place of a platform.
-    curl: a command line that checks the same.
+    strongest: the category whose heatmap is shown first.  trial_code: what labels name instead of a platform.
+    curl: a command line that checks the same.  model: which model spoke; None if none was asked.
     """
 
     record: Record
@@ -46,6 +47,7 @@ class TriedView:
     trial_code: str
     curl: str
     sample: Sample | None
+    model: Words | None
 
 
 def render_page(settings: Settings, policy: Policy, language: str) -> str:
@@ -79,8 +81,16 @@ def render_tried(record: Record, given: Submission, address: str, settings: Sett
         trial_code="" if settings.label.propagator else TRIAL_CODE,
         curl=curl_of(record, given, address, settings.label.propagator),
         sample=sample_of(given.name),
+        model=model_words(verdict.model) if verdict else None,
     )
     return _render("tried.html.j2", language, view=view)
+
+
+def model_words(model: ModelRef) -> Words:
+    """A model's name for visitors: "zhentu 0.4.0, 8-bit" for zhentu-int8@0.4.0."""
+    name = model.name.removesuffix(_INT8)
+    plain = f"{name} {model.version}"
+    return Words(plain, plain) if name == model.name else Words(f"{plain}, 8-bit", f"{plain}，8 位")
 
 
 def render_problem(error: ZhentuError) -> dict[str, str]:
@@ -89,7 +99,7 @@ def render_problem(error: ZhentuError) -> dict[str, str]:
 
 
 def curl_of(record: Record, given: Submission, address: str, propagator: str) -> str:
-    """The command line that asks the gate the same, and the one that labels where a label is owed."""
+    """The command line that asks the gate the same, and the one that labels if a label is owed."""
     name = Path(given.name).name or "picture.jpg"
     parts = [f"url={given.url}" if given.url else f"picture=@{name}"]
     parts += [f"goods={given.listing.goods}"] if given.listing.goods else []

@@ -29,7 +29,7 @@ PAGE: dict[str, Words] = {
     "remove": Words("Remove", "移除"),
     "samples": Words("Or click a sample", "或点击示例图片"),
     "samples_hint": Words(
-        "Some are caught, some are missed: nothing is chosen to please.", "有的会被识别，有的会漏检：并未刻意挑选。"
+        "Some are caught, some are missed; they were not picked to impress.", "有的会被识别，有的会漏检：并未刻意挑选。"
     ),
     "worst_frame": Words(
         "The scores are those of frame {number} of {total}, the worst of {seen} frames looked at.",
@@ -55,7 +55,7 @@ PAGE: dict[str, Words] = {
         "The gate did not answer. Is `zhentu serve` still running?", "服务无响应。zhentu serve 是否仍在运行？"
     ),
     "lost_session": Words(
-        "The gate was started anew. Open the address it printed once more.", "服务已重新启动，请重新打开其显示的网址。"
+        "The gate was restarted. Open the address it printed again.", "服务已重新启动，请重新打开其显示的网址。"
     ),
     "failed": Words("Not checked", "未能检测"),
     "picture": Words("The picture as zhentu sees it", "zhentu 所见的图片"),
@@ -73,7 +73,7 @@ PAGE: dict[str, Words] = {
     "not_asked": Words("The model was not asked.", "未使用模型。"),
     "provenance": Words("What the file says of itself", "文件自身的信息"),
     "no_provenance": Words(
-        "Nothing about AI or a camera. That alone says nothing: metadata are easily lost.",
+        "Nothing about AI or a camera. That alone proves nothing: metadata is easily lost.",
         "没有关于 AI 或相机的信息。这本身不说明问题：元数据很容易丢失。",
     ),
     "evidence": Words("All other evidence", "其他证据"),
@@ -88,7 +88,7 @@ PAGE: dict[str, Words] = {
         "标识中的平台代码为 {code}；请将 ZHENTU_LABEL_PROPAGATOR 设为您的平台代码。",
     ),
     "labelled": Words("Labelled", "已加标识"),
-    "unchanged": Words("The picture carried this label already", "图片已带有该标识"),
+    "unchanged": Words("The picture already carried this label", "图片已带有该标识"),
     "keep": Words("Keep a record", "保存记录"),
     "keep_hint": Words(
         "Writes the decision into this machine's store, and into the review queue where the policy says review.",
@@ -124,7 +124,7 @@ PROBLEMS: dict[str, Words] = {
     "picture_too_small": Words("The picture is too small.", "图片过小。"),
     "picture_truncated": Words("The file ends before the picture does.", "文件不完整，图片被截断。"),
     "picture_corrupt": Words("The picture is broken.", "图片已损坏。"),
-    "unsupported_format": Words("This is not a picture zhentu reads.", "这不是 zhentu 支持的图片格式。"),
+    "unsupported_format": Words("This is not a picture that zhentu can read.", "这不是 zhentu 支持的图片格式。"),
     "fetch_failed": Words("The address gave no picture.", "无法从该网址获取图片。"),
     "fetch_refused": Words("zhentu does not go to this address.", "zhentu 不访问该网址。"),
     "body_too_large": Words("That is too much at once.", "一次发送的内容过多。"),

@@ -1,4 +1,4 @@
-"""What is in force, and how to change it while the gate runs."""
+"""What is in force, and how to change it at run time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _answer(gate: Gate) -> InForceAnswer:
     active, shadow = gate.active.screener, gate.active.shadow
     return InForceAnswer(
         model=str(active.detector.entry.ref),
-        shadow_model=str(shadow.entry.ref) if shadow else "",
+        shadow_model=str(shadow.detector.entry.ref) if shadow else "",
         policy=active.policy.version,
         policy_sha256=active.policy.sha256,
         mode=active.policy.mode.value,

@@ -1,4 +1,4 @@
-"""`/docs`: the API for people to read. Made here, without any script: nothing is loaded from a third party."""
+"""`/docs`: the API for people to read. Rendered here without scripts: nothing is loaded from a third party."""
 
 from __future__ import annotations
 

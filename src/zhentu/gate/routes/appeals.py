@@ -23,7 +23,7 @@ router = APIRouter(tags=["appeals"])
 
 
 class ComparisonAnswer(BaseModel):
-    """What the comparison with the seller's photos said; `not_run` says why there was none."""
+    """What the comparison with the seller's photos found; `not_run` says why there was none."""
 
     mismatch: float | None = None
     similarity: float | None = None
@@ -93,7 +93,7 @@ async def appeal(
 async def appeals(
     desk: TheDesk, caller: Reviews, state: Annotated[str, Query(pattern="^(open|upheld|overturned)?$")] = ""
 ) -> list[AppealAnswer]:
-    """Appeals of every tenant, what is due first first."""
+    """Appeals of every tenant, in the order they are due."""
     found = await asyncio.to_thread(desk.appeals.list, state)
     return [AppealAnswer.model_validate_json(appeal_json(each)) for each in found]
 

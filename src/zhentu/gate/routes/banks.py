@@ -32,10 +32,12 @@ class BankSettings(BaseModel):
     """A bank's settings."""
 
     kind: BankKind
-    threshold: int = Field(MATCH_DISTANCE, strict=True, description="Most PDQ bits that may differ, 0 to 31.")
-    colour_limit: float = Field(COLOUR_LIMIT, strict=True, description="Most colour distance of a copy, 0 to 1.")
+    threshold: int = Field(MATCH_DISTANCE, strict=True, description="At most this many PDQ bits may differ, 0 to 31.")
+    colour_limit: float = Field(
+        COLOUR_LIMIT, strict=True, description="At most this colour distance for a copy, 0 to 1."
+    )
     enabled_ratio: float = Field(
-        1.0, strict=True, description="Share of pictures the bank is asked about, stable per picture."
+        1.0, strict=True, description="Share of pictures that are looked up in the bank, stable per picture."
     )
     brand: str = ""
     owners: list[str] = Field([], description="Sellers who may use a brand's originals.")
@@ -63,14 +65,14 @@ class MatchAnswer(BaseModel):
 
 
 class AddedAnswer(BaseModel):
-    """What was added; entries the bank held already are passed over."""
+    """What was added; entries that the bank already holds are passed over."""
 
     entry_ids: list[int]
     problems: list[str] = []
 
 
 class DryRunAnswer(BaseModel):
-    """What an entry would have hit among the pictures seen."""
+    """What an entry would have matched among the pictures seen."""
 
     looked_at: int
     exact: int
@@ -109,12 +111,12 @@ async def add(
     note: Annotated[str, Form(max_length=300)] = "",
     expires_at: Annotated[datetime | None, Form()] = None,
 ) -> AddedAnswer:
-    """Add a picture to a bank. Of a brand's originals a re-encoded picture is kept, of others the fingerprint alone."""
+    """Add a picture to a bank. For a brand's originals a re-encoded picture is kept, otherwise only the fingerprint."""
     payload, screener = await picture.read(), gate.active.screener
 
     def work(ticket: Ticket) -> tuple[int, ...]:
         added: list[int] = []
-        for frame in screener.decoder.frames(payload, screener.limits):  # every one that screening would look at
+        for frame in screener.decoder.frames(payload, screener.limits):  # every frame that screening would look at
             ticket.check()
             entry = NewEntry.of(fingerprint_of(frame), source or caller.name, seller_id, note, expires_at)
             added += add_picture(desk.banks, name, frame, caller.name, entry)
@@ -173,7 +175,7 @@ async def lookup(
 
 @router.post("/v1/banks/{name}/dry-run", responses=documented(errors.UnsupportedFormat, errors.PictureTruncated))
 async def dry_run(name: str, picture: Picture, gate: TheGate, desk: TheDesk, caller: Reviews) -> DryRunAnswer:
-    """What an entry would have hit among the pictures seen; nothing is added."""
+    """What an entry would have matched among the pictures seen; nothing is added."""
     entry = NewEntry.of(await _print(gate, picture), "dry run")
     bank = await asyncio.to_thread(desk.banks.store.bank, name)
     run = await asyncio.to_thread(desk.banks.dry_run, entry, bank)

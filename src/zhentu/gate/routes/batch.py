@@ -1,4 +1,4 @@
-"""`POST /v1/screen/batch`: many pictures, one answer, each decided by itself."""
+"""`POST /v1/screen/batch`: many pictures, one answer, each picture decided on its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORM: dict[str, Any] = {
         "picture": {"type": "array", "items": BINARY, "minItems": 1, "maxItems": 64},
         "listings": {
             "type": "string",
-            "description": "JSON array of listings, one a picture, in the same order.",
+            "description": "JSON array of listings, one per picture, in the same order.",
             "contentMediaType": "application/json",
             "contentSchema": {"type": "array", "items": ListingFields.model_json_schema()},
         },
@@ -63,7 +63,7 @@ async def screen_batch(
 
 
 async def _screen_all(gate: Gate, batch: Batch, caller: Caller, key: str | None, hold: Hold) -> list[ItemAnswer]:
-    # One batch may fill the threads and no more, so that single pictures are not kept waiting behind it.
+    # One batch may fill the threads but not the queue, so that single pictures do not wait behind it.
     places = asyncio.Semaphore(gate.settings.worker_count)
 
     async def one(position: int, submission: Submission) -> ItemAnswer:

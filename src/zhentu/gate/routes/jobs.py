@@ -31,7 +31,7 @@ _FORM = FORM | {"properties": FORM["properties"] | {"callback_url": _CALLBACK}}
     openapi_extra={"requestBody": batch_body(_FORM)},
 )
 async def create_job(request: Request, gate: TheGate, caller: Screens) -> JobAnswer:
-    """Accept up to 64 pictures to be screened when there is room; they survive a restart of the gate."""
+    """Accept up to 64 pictures to be screened when there is capacity; they survive a restart of the gate."""
     batch = await read_batch(request, gate.settings.decode.max_bytes, gate.settings.gate.batch_size)
     if batch.callback_url and gate.settings.webhook.secret is None:
         raise UsageError("callback_url: this gate has no secret to sign callbacks with; set ZHENTU_WEBHOOK_SECRET")
@@ -48,7 +48,7 @@ async def create_job(request: Request, gate: TheGate, caller: Screens) -> JobAns
 
 @router.get("/v1/jobs/{job_id}", responses=documented(errors.NotFound))
 async def job(job_id: Identifier, gate: TheGate, caller: Screens) -> JobAnswer:
-    """What became of a job's pictures so far."""
+    """What has become of a job's pictures so far."""
 
     def read() -> JobAnswer:
         status = gate.jobs.status(job_id, caller.sees)

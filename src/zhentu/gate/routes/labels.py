@@ -82,7 +82,7 @@ class ImplicitAnswer(BaseModel):
 
 
 class ExplicitAnswer(BaseModel):
-    """A visible label by zhentu, told of in metadata and found in the pixels."""
+    """A visible label by zhentu, noted in the metadata and found in the pixels."""
 
     text: list[str]
     state: int
@@ -99,7 +99,8 @@ class CredentialAnswer(BaseModel):
     )
     integrity: str = Field(examples=["holds"], description="Do signature and hashes hold: holds, broken, unknown.")
     certificate: str = Field(
-        examples=["valid"], description="Was it good when it signed: valid, outside its dates, unfit, revoked, unknown."
+        examples=["valid"],
+        description="Was the certificate good when it signed: valid, outside its dates, unfit, revoked, unknown.",
     )
     trust: str = Field(examples=["listed"], description="Is the signer on a list: listed, unlisted, not asked.")
     source_type: str
@@ -163,7 +164,7 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
     openapi_extra=_body(_FIELDS),
 )
 async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
-    """Give the picture back with its labels; one that owes none, or has them, comes back byte for byte."""
+    """Return the picture with its labels; one that needs none, or already has them, comes back byte for byte."""
     gate.capacity.admit()
     payload, given = await read_picture(request, gate.settings.decode.max_bytes, frozenset(_FIELDS))
     record_id, state = given.get("record_id", ""), given.get("state", "")
@@ -228,7 +229,7 @@ def _spec(gate: Gate, record_id: str, visible: bool | None) -> LabelSpec:
 
 
 def _owed(record: Record, payload: bytes) -> AiState | None:
-    """The state a record calls for. Raises UsageError unless it is about this picture, labelled or not."""
+    """The label state that a record calls for. Raises UsageError unless it is about this picture, labelled or not."""
     if hashlib.sha256(payload).hexdigest() != record.picture_sha256:
         labels = existing_labels(read_metadata(payload, record.picture_format))
         if all(label.get("PropagateID") != record.record_id for label in labels):

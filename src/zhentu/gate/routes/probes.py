@@ -1,4 +1,4 @@
-"""Probes and metrics: they need no key and touch no queue."""
+"""Probes and metrics: they need no key and bypass the queue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ router = APIRouter(tags=["operation"])
 
 @router.get("/livez")
 async def livez() -> AliveAnswer:
-    """Whether the process answers. Ready and alive are two questions: a gate without its store must not be killed."""
+    """Whether the process answers. Readiness is a separate question: a gate without its store must not be killed."""
     return AliveAnswer(status="alive")
 
 

@@ -1,4 +1,4 @@
-"""Decisions taken before, explained from their records alone."""
+"""Earlier decisions, explained from their records alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PNG: dict[int | str, dict[str, Any]] = {
 
 @router.get("/v1/records/{record_id}", responses=documented(errors.RecordNotFound))
 async def record(record_id: RecordId, gate: TheGate, caller: Screens) -> ScreenAnswer:
-    """A decision taken before."""
+    """An earlier decision."""
     return answer_of(await asyncio.to_thread(gate.record, record_id, caller))
 
 
@@ -42,7 +42,7 @@ async def heatmap(
     record_id: RecordId,
     gate: TheGate,
     caller: Screens,
-    category: Annotated[Category | None, Query(description="Of what; the strongest one by default.")] = None,
+    category: Annotated[Category | None, Query(description="For which category; the strongest one by default.")] = None,
 ) -> Response:
     """Where the model in force looked, over the picture. Needs the picture to be kept (setting `store.pictures`)."""
     gate.capacity.admit()
@@ -50,17 +50,17 @@ async def heatmap(
         await asyncio.to_thread(gate.pictures.get, "", "")  # says which setting is missing
     found = await asyncio.to_thread(gate.record, record_id, caller)
     screener = gate.active.screener
-    detector, limits = screener.detector, screener.limits
+    limits = screener.limits
     frame = found.verdict.frame if found.verdict else None
 
     def work(ticket: Ticket) -> bytes:
         picture = screener.decoder.frame(gate.pictures.get(found.picture_sha256, found.tenant), frame, limits)
         ticket.check()
-        verdict = detector.detect(picture, with_heatmaps=True)
+        verdict = screener.ask_model(picture, with_heatmaps=True)
         if not verdict.heatmaps:
             raise NotFound(f"the model {verdict.model} gives no heatmaps")
         wanted = category or max((each.category for each in verdict.heatmaps), key=verdict.scores.of)
         return render(picture, next(each for each in verdict.heatmaps if each.category is wanted))
 
     picture = await unless_gone(request, gate.capacity.run(work))
-    return Response(picture, media_type="image/png", headers={"X-Zhentu-Model": str(detector.entry.ref)})
+    return Response(picture, media_type="image/png", headers={"X-Zhentu-Model": str(screener.detector.entry.ref)})

@@ -89,7 +89,7 @@ async def screen(
     Send the picture as a form (`multipart/form-data`), as the raw body (`image/*`, the listing's fields in the query),
     or as a URL (`application/json`). The same picture, listing and versions give the same record.
     """
-    gate.capacity.admit()  # a full gate says so before it reads the body
+    gate.capacity.admit()  # a full gate refuses before it reads the body
     submission = await read_submission(request, gate.settings.decode.max_bytes)
     work = gate.service.screen(submission, caller.tenant, caller.key_id, idempotency_key or "", hold=hold_of(request))
     screened = await unless_gone(request, work)

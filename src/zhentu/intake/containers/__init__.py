@@ -1,4 +1,4 @@
-"""Where metadata stands in each picture format: bounded walkers that copy nothing they do not hand out."""
+"""Where metadata is in each picture format: bounded walkers that copy only what they return."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 MAX_BODY = 1024 * 1024  # bytes of one block that are looked at
 MAX_TOTAL = 8 * MAX_BODY  # bytes of all blocks together
-MAX_BLOCKS = 256  # blocks handed out
+MAX_BLOCKS = 256  # blocks returned
 MAX_STEPS = 200_000  # segments, chunks or sub-blocks walked over
 
 

@@ -37,7 +37,7 @@ def blocks(payload: bytes) -> Iterator[Block]:
 
 
 def colour_coding(payload: bytes) -> ColourCoding | None:
-    """How the pictures' values are coded, None where the file does not say."""
+    """How the pictures' values are coded, None if the file does not say."""
     for box in _properties(payload, b"colr"):
         if payload[box.body : box.body + 4] == b"nclx" and box.end - box.body >= 10:
             return ColourCoding(*struct.unpack_from(">HHH", payload, box.body + 4))
@@ -45,7 +45,7 @@ def colour_coding(payload: bytes) -> ColourCoding | None:
 
 
 def bit_depth(payload: bytes) -> int:
-    """Bits of a channel of the pictures, by AV1's configuration (av1C); 0 where the file does not say."""
+    """Bits per channel, from AV1's configuration (av1C); 0 if the file does not say."""
     flags = [payload[box.body + 2] for box in _properties(payload, b"av1C") if box.end - box.body > 2]
     return max((12 if each & 0x20 else 10 if each & 0x40 else 8 for each in flags), default=0)
 
@@ -98,7 +98,7 @@ def _items(payload: bytes, meta: _Box) -> Iterator[Block]:
                 yield _exif(body, start, stop)
             else:
                 yield Block(BlockKind.XMP, start, stop, body)
-    except struct.error:  # a table that ends early; what was read before counts
+    except struct.error:  # a table that ends early; keep what was read
         return
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from zhentu.intake.containers.block import MAX_BLOCKS, MAX_BODY, MAX_STEPS, Block, BlockKind
 
 XMP_APPLICATION = b"XMP DataXMP"
-# Read as sub-block lengths from any place, these bytes lead to a zero, and the zero behind it ends the extension.
+# Read as sub-block lengths from any position, these bytes lead to a zero, and the zero after it ends the extension.
 MAGIC_TRAILER = b"\x01" + bytes(range(255, -1, -1))
 
 
@@ -42,13 +42,13 @@ def blocks(payload: bytes) -> Iterator[Block]:
 
 
 def first_block(payload: bytes) -> int:
-    """Where the blocks begin: behind the screen descriptor and the global colour table."""
+    """Where the blocks begin: after the screen descriptor and the global colour table."""
     flags = payload[10] if len(payload) > 10 else 0
     return 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
 
 
 def first_picture(payload: bytes) -> int:
-    """Where the first picture, or the control extension before it, stands; the loop extension stays in front."""
+    """Start of the first picture, or of the control extension before it; the loop extension stays in front."""
     position = first_block(payload)
     for _ in range(MAX_BLOCKS):
         if payload[position : position + 1] != b"\x21" or payload[position + 1 : position + 2] == b"\xf9":

@@ -1,7 +1,8 @@
-"""JPEG marker segments before the first scan (ITU-T T.81; XMP specification part 3; C2PA: JUMBF in APP11)."""
+"""JPEG markers: metadata segments and scans (ITU-T T.81; XMP specification part 3; C2PA: JUMBF in APP11)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from zhentu.intake.containers.block import MAX_STEPS, Block, BlockKind
@@ -12,10 +13,11 @@ EXIF_HEADER = b"Exif\x00\x00"
 _PHOTOSHOP_HEADER = b"Photoshop 3.0\x00"
 _SCAN, _END, _COMMENT, _JUMBF = 0xDA, 0xD9, 0xFE, 0xEB
 _BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # only these end entropy-coded data
 
 
 def blocks(payload: bytes) -> Iterator[Block]:
-    """Application and comment segments, in file order."""
+    """The application and comment segments before the first scan, in file order."""
     position = 2
     for _ in range(MAX_STEPS):
         start = position
@@ -36,6 +38,31 @@ def blocks(payload: bytes) -> Iterator[Block]:
         if 0xE0 <= marker <= 0xEF or marker == _COMMENT:
             yield _block(marker, start, end, payload[position + 4 : end])
         position = end
+
+
+def scan_count(payload: bytes) -> int:
+    """The number of scans of the first picture in a file; each is a pass of the decoder over all its pixels."""
+    scans, position = 0, 2
+    while position + 4 <= len(payload):
+        if payload[position] != 0xFF:
+            found = _MARKER.search(payload, position)
+            if found is None:
+                break
+            position = found.start()
+        marker = payload[position + 1]
+        if marker == _END:
+            break
+        if marker in _BARE or marker == 0xFF:
+            position += 1 if marker == 0xFF else 2
+            continue
+        position += 2 + int.from_bytes(payload[position + 2 : position + 4], "big")
+        if marker == _SCAN:
+            scans += 1
+            found = _MARKER.search(payload, position)
+            if found is None:
+                break
+            position = found.start()
+    return scans
 
 
 def _block(marker: int, start: int, end: int, body: bytes) -> Block:

@@ -34,7 +34,7 @@ def blocks(payload: bytes) -> Iterator[Block]:
 
 
 def colour_coding(payload: bytes) -> ColourCoding | None:
-    """How the values are coded, None where the file does not say."""
+    """How the values are coded, None if the file does not say."""
     for kind, start, end in chunks(payload):
         if kind == b"cICP" and end - start >= 15:
             return ColourCoding(payload[start + 8], payload[start + 9], payload[start + 10])
@@ -47,7 +47,7 @@ def lightened(payload: bytes) -> tuple[bytes, bytes]:
     """The file without compressed chunks that Pillow refuses (1 MiB when inflated), and the ICC profile among them.
 
     Pixels need none of them but the profile, which is read up to MAX_INFLATED; a larger one is left out. At most
-    MAX_TOTAL bytes are inflated. The very bytes come back where there is nothing to leave out.
+    MAX_TOTAL bytes are inflated. The same bytes are returned if there is nothing to leave out.
     """
     left, profile, parts, position = MAX_TOTAL, b"", [], 0
     for kind, start, end in chunks(payload):
@@ -67,13 +67,13 @@ def lightened(payload: bytes) -> tuple[bytes, bytes]:
 
 
 def _packed(kind: bytes, body: bytes) -> bytes | None:
-    """The compressed bytes of a chunk, None when it is not compressed."""
+    """The compressed bytes of a chunk, None if it is not compressed."""
     _, _, rest = body.partition(b"\x00")
     if kind != b"iTXt":
         return rest[1:]
     if rest[:1] != b"\x01":
         return None
-    return rest[2:].partition(b"\x00")[2].partition(b"\x00")[2]  # behind language tag and translated keyword
+    return rest[2:].partition(b"\x00")[2].partition(b"\x00")[2]  # after language tag and translated keyword
 
 
 def chunks(payload: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -140,6 +140,6 @@ def _raw_profile(block: Block, kind: BlockKind) -> Block:
 
 def _inflate(body: bytes, most: int) -> bytes:
     try:
-        return zlib.decompressobj().decompress(body, most)  # a bomb is cut, never unpacked
+        return zlib.decompressobj().decompress(body, most)  # a bomb is cut off, never fully unpacked
     except zlib.error:
         return b""

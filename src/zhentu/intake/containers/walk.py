@@ -1,4 +1,4 @@
-"""One entry for all formats."""
+"""One entry point for all formats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def walk(payload: bytes, picture_format: str) -> tuple[Block, ...]:
     total = 0
     for block in walker(payload) if walker else ():
         found.append(block)
-        total += 0 if block.body is payload else len(block.body)  # a whole TIFF is handed out uncopied
+        total += 0 if block.body is payload else len(block.body)  # a whole TIFF is returned uncopied
         if len(found) >= MAX_BLOCKS or total > MAX_TOTAL:
             break
     return tuple(found)

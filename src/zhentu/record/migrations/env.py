@@ -6,6 +6,6 @@ from alembic import context
 
 context.configure(
     connection=context.config.attributes["connection"],
-    transactional_ddl=False,  # migrate.py holds one transaction, and the lock, around all of them
+    transactional_ddl=False,  # migrate.py wraps all of them in one transaction and the lock
 )
 context.run_migrations()

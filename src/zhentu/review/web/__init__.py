@@ -1,1 +1,1 @@
-"""The people's page and its API: server-rendered, a little JavaScript, no build step."""
+"""The review page and its API: server-rendered, with a little JavaScript and no build step."""

@@ -1,4 +1,4 @@
-"""What the page works with: built once, by bootstrap, and handed to every request."""
+"""What the review page works with: built once by bootstrap and passed to every request."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from zhentu.types import Role
 
 COOKIE = "zhentu_review"
 PROXY_SECRET = "x-zhentu-proxy-secret"  # noqa: S105 - the name of a header
-_KEPT = 96  # previews and heatmaps kept encoded, some 200 kB each
+_KEPT = 96  # encoded previews and heatmaps that are cached, some 200 kB each
 
 
 class PictureCache:
-    """The last encoded pictures: a reviewer's browser asks for the same ones within seconds."""
+    """A cache of encoded pictures: a reviewer's browser asks for the same ones within seconds."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
-        """The bytes kept under a key, made where there are none."""
+        """The bytes cached under a key, made if there are none."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -50,7 +50,7 @@ class PictureCache:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything a request needs. open_token: in open mode, what lets a browser in as admin; empty with keys."""
+    """Everything a request needs. open_token: lets a browser in as admin in open mode; empty with keys."""
 
     store: RecordStore
     queue: ReviewQueue
@@ -65,13 +65,13 @@ class Desk:
     kept: PictureCache = field(default_factory=PictureCache)
 
     def reviewer(self, request: Request) -> Reviewer:
-        """Who asks. Raises Unauthenticated where nobody is signed in."""
+        """Who is asking. Raises Unauthenticated if nobody is signed in."""
         if self.open_token:
             if hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._derived("cookie").encode()):
                 return Reviewer("open", Role.ADMIN, self._derived("csrf"))
             raise Unauthenticated("sign in with the token that `zhentu serve` printed")
         if self.proxy is not None:
-            # The address of the connection itself: nothing that a header says of where it came from.
+            # The address of the connection itself; headers about its origin are not believed.
             peer = request.client.host if request.client else ""
             secret = request.headers.get(PROXY_SECRET, "")
             name = self.proxy.name(request.headers.get(self.proxy.header, ""), peer, secret)
@@ -83,7 +83,7 @@ class Desk:
         return found
 
     def sign_in(self, key: str) -> str:
-        """What goes into the cookie for a key, or for the open mode's token. Raises Unauthenticated, Forbidden."""
+        """The cookie's value for a key, or for the open mode's token. Raises Unauthenticated, Forbidden."""
         if not self.open_token:
             return self.sessions.sign_in(key)
         if not hmac.compare_digest(key.strip().encode(), self.open_token.encode()):
@@ -94,7 +94,7 @@ class Desk:
         return hmac.digest(self.open_token.encode(), purpose.encode(), "sha256").hex()
 
     def changing(self, request: Request, csrf: str = "") -> Reviewer:
-        """Who asks for a change, which must come from our own page. Raises Unauthenticated, Forbidden.
+        """Who asks for a change; the request must come from our own page. Raises Unauthenticated, Forbidden.
 
         csrf: from a form; scripts send it as X-CSRF-Token.
         """
@@ -102,12 +102,12 @@ class Desk:
         own_site(request)
         given = csrf or request.headers.get("x-csrf-token", "")
         if not hmac.compare_digest(given.encode(), found.csrf.encode()):
-            raise Forbidden("the page is out of date; load it again")
+            raise Forbidden("the page is out of date; reload it")
         return found
 
 
 def own_site(request: Request) -> None:
-    """Refuse what another site's page sends. Raises Forbidden.
+    """Refuse requests from another site's page. Raises Forbidden.
 
     A browser says where a request comes from in Sec-Fetch-Site, which no page can set, or at least in Origin.
     """

@@ -1,4 +1,4 @@
-"""In which language people are answered: their choice, else their browser's. One choice for every page."""
+"""The language of answers to people: their choice, else their browser's. One choice applies to every page."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def language_of(request: Request) -> str:
 
 
 def changed_to(language: str, request: Request) -> RedirectResponse:
-    """Remember a choice and go back where it was made. Raises NotFound for a language there is not."""
+    """Remember a choice and return to the page where it was made. Raises NotFound for an unknown language."""
     if language not in LANGUAGES:
         raise NotFound(f"language {language[:40]!r}: there are {', '.join(LANGUAGES)}")
     back = urlsplit(request.headers.get("referer", ""))
-    # Only a path of our own pages: nobody is sent elsewhere from here.
+    # Only a path of our own pages: no open redirect.
     own = back.path == "/" or back.path == "/review" or back.path.startswith("/review/")
     target = back.path if own else "/review"
     answer = RedirectResponse(f"{target}?{back.query}" if back.query and own else target, 303)

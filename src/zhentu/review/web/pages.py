@@ -57,7 +57,7 @@ Here = Annotated[Desk, Depends(desk_of)]
 
 
 class Verdict(BaseModel):
-    """What the page sends for a decision. group: decide every near-duplicate too."""
+    """What the page sends for a decision. group: also decide every near-duplicate."""
 
     outcome: ReviewOutcome
     category: str = ""
@@ -67,7 +67,7 @@ class Verdict(BaseModel):
 
 @router.get("", response_class=HTMLResponse)
 def page(request: Request, desk: Here) -> Response:
-    """The page itself; items are fetched by its script, so that the next one is there before it is asked for."""
+    """The page itself; its script prefetches the next item."""
     try:
         reviewer = desk.reviewer(request)
     except Unauthenticated:
@@ -81,7 +81,7 @@ def page(request: Request, desk: Here) -> Response:
 
 @router.get("/sign-in", response_class=HTMLResponse)
 def sign_in_page(request: Request, desk: Here, token: str = "") -> Response:
-    """Where a key is asked for. token: of open mode, from the address that `zhentu serve` prints."""
+    """The sign-in page. token: of open mode, from the address that `zhentu serve` prints."""
     if token and desk.open_token:
         return begun(request, desk, token, "/review")
     return _html(request, "sign_in.html.j2", problem="")
@@ -89,19 +89,19 @@ def sign_in_page(request: Request, desk: Here, token: str = "") -> Response:
 
 @router.post("/sign-in")
 def sign_in(request: Request, desk: Here, key: Annotated[str, Form()] = "") -> Response:
-    """Take a key, give a session."""
+    """Exchange a key for a session."""
     own_site(request)
     return begun(request, desk, key, "/review")
 
 
 def begun(request: Request, desk: Desk, key: str, target: str) -> Response:
-    """A session for a key, and the way to `target`; the page that asks again where the key is wrong."""
+    """A session for a key and a redirect to `target`; the sign-in page again if the key is wrong."""
     try:
         secret = desk.sign_in(key)
     except ZhentuError as error:
         return _html(request, "sign_in.html.j2", status=error.http_status, problem=str(error))
     answer = RedirectResponse(target, 303, _HEADERS)
-    # Behind a proxy that ends TLS only the browser knows: it sends the page's origin with the form.
+    # Behind a proxy that terminates TLS only the browser knows: it sends the page's origin with the form.
     secure = "https" in (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
     answer.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="strict", secure=secure)
     return answer
@@ -127,7 +127,7 @@ def speak(request: Request, language: str) -> Response:
 
 @router.get("/items")
 def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
-    """Lease the next items and give them as fragments of the page."""
+    """Lease the next items and return them as fragments of the page."""
     reviewer = desk.reviewer(request)
     own_site(request)
     filters, count = _filters(request), min(count, 4)
@@ -140,7 +140,9 @@ def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
         fragments = [fragment for item in claimed if (fragment := _fragment(desk, item, language)) is not None]
         if len(fragments) == len(claimed):
             break
-        claimed = desk.queue.claim(reviewer.name, filters, count)  # what could not be shown is closed: others come
+        claimed = desk.queue.claim(
+            reviewer.name, filters, count
+        )  # items that could not be shown are closed, and others take their place
     counts = desk.queue.counts(filters)
     answer = {
         "items": fragments,
@@ -149,12 +151,12 @@ def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
         "appeals": counts.appeals_open,
         "overdue": counts.appeals_overdue,
     }
-    # New records come in behind the answer, so that nobody waits for their pictures to be decoded.
+    # New records are taken in after the answer, so that nobody waits for their pictures to be decoded.
     return JSONResponse(answer, headers=_HEADERS, background=BackgroundTask(desk.filler.fill, steps=1))
 
 
 def _fragment(desk: Desk, item: ReviewItem, language: str) -> dict[str, str] | None:
-    """An item as the page takes it; None where nothing can be shown of it, and it is closed."""
+    """An item as the page needs it; None if it cannot be shown, and it is closed."""
     try:
         html = render("item.html.j2", language, view=view_of(desk, item))
     except RecordNotFound:
@@ -196,13 +198,13 @@ def undo(request: Request, desk: Here) -> JSONResponse:
 
 @router.post("/renew")
 def renew(request: Request, desk: Here) -> JSONResponse:
-    """A sign of life."""
+    """Renew the reviewer's leases."""
     return JSONResponse({"renewed": desk.queue.renew(desk.changing(request).name)}, headers=_HEADERS)
 
 
 @router.get("/items/{item_id}/preview.jpg")
 def preview(request: Request, desk: Here, item_id: str, small: bool = False) -> Response:
-    """The picture, encoded anew."""
+    """The picture, re-encoded."""
     item = _seen(request, desk, item_id)
     record = desk.store.get(item.record_id)
     key = (item.picture_sha256, "small" if small else "large")
@@ -212,7 +214,7 @@ def preview(request: Request, desk: Here, item_id: str, small: bool = False) -> 
 
 @router.get("/items/{item_id}/heatmap.jpg")
 def heatmap(request: Request, desk: Here, item_id: str, category: Category) -> Response:
-    """Where the model saw a category."""
+    """A heatmap of where the model saw a category."""
     item = _seen(request, desk, item_id)
     record = desk.store.get(item.record_id)
     return _picture(
@@ -242,7 +244,7 @@ def brand_original(request: Request, desk: Here, item_id: str) -> Response:
 
 @router.get("/items/{item_id}/unlike/{side}.jpg")
 def unlike_places(request: Request, desk: Here, item_id: str, side: Side) -> Response:
-    """The picture, or the closest of its references, warm where nothing alike was found in the other."""
+    """The picture or its closest reference, warm where nothing similar was found in the other."""
     item = _seen(request, desk, item_id)
     key = (item.item_id, f"unlike {side.value}")
     return _picture(lambda: desk.kept.get(key, lambda: unlike(desk, item, side)))
@@ -257,7 +259,7 @@ def statement(request: Request, desk: Here, item_id: str) -> JSONResponse:
 
 @router.get("/appeals", response_class=HTMLResponse)
 def appeals_page(request: Request, desk: Here) -> Response:
-    """Every appeal, what is due first first."""
+    """Every appeal, in the order they are due."""
     reviewer = _signed_in(request, desk)
     if isinstance(reviewer, Response):
         return reviewer
@@ -295,7 +297,7 @@ def _signed_in(request: Request, desk: Desk) -> Reviewer | Response:
 
 
 def _picture(make: Callable[[], bytes]) -> Response:
-    """A picture, or a 404 that the page turns into words."""
+    """A picture, or a 404 that the page explains."""
     try:
         content = make()
     except (PictureNotFound, PictureError, NotFound) as error:
@@ -305,7 +307,7 @@ def _picture(make: Callable[[], bytes]) -> Response:
 
 
 def _filters(request: Request) -> Filters:
-    """Filters of a query. Raises UsageError for what is none."""
+    """The filters of a query. Raises UsageError for invalid ones."""
     query = request.query_params
     try:
         return Filters(
@@ -325,7 +327,7 @@ def _filters(request: Request) -> Filters:
 
 
 def _empty(desk: Desk, filters: Filters, counts: QueueCounts, language: str) -> str:
-    """What stands on an empty desk."""
+    """What is shown when no item comes."""
     everything = desk.queue.counts()
     screened = any(desk.store.counts_by_action().values())
     words = what_next(filters, counts, everything, screened)

@@ -52,7 +52,7 @@ class PrecisionPlot:
 
 
 def daily_plot(found: Statistics) -> DailyPlot:
-    """Decisions by day, what stood and what was overturned."""
+    """Decisions by day: upheld and overturned."""
     most = max((kept + overturned for _, kept, overturned in found.daily), default=0)
     step, scale = WIDTH / max(len(found.daily), 1), HEIGHT / max(most, 1)
     columns = tuple(

@@ -1,4 +1,4 @@
-"""A picture beside its closest reference, both warm where nothing alike was found in the other."""
+"""A picture beside its closest reference, both warm where nothing similar was found in the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zhentu.types import Heatmap, Picture, Record
 
 
 class Side(StrEnum):
-    """Which of the two."""
+    """Which of the two pictures."""
 
     PICTURE = "picture"
     REFERENCE = "reference"
@@ -47,5 +47,5 @@ def _references(desk: Desk, item: ReviewItem, record: Record) -> list[Picture]:
 
 
 def _warm(picture: Picture, heatmap: Heatmap | None) -> bytes:
-    """The picture with the heatmap over it; as it is where the comparison gave none for this side."""
+    """The picture with the heatmap over it; unchanged if the comparison gave none for this side."""
     return as_jpeg(overlay(picture, heatmap, PREVIEW_SIDE) if heatmap else fitted(picture.rgb, PREVIEW_SIDE))

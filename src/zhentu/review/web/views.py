@@ -1,4 +1,4 @@
-"""What the templates show of an item."""
+"""What the templates show for an item."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zhentu.review.web.words import ACTIONS, APPEAL_STATES, COPIES, KEYS, KINDS,
 from zhentu.types import CATEGORIES, Answer, BankKind, Basis, Category, Question, Reason, Record
 
 _GROUP_SHOWN = 12
-_GRAVE = 0.5  # a score above this is drawn as grave where no threshold stands
+_GRAVE = 0.5  # a score above this is drawn as grave if there is no threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonView:
-    """What the comparison with the seller's photos, or with a brand original, said.
+    """The comparison with the seller's photos or with a brand original.
 
     differs: which questions, by name.  agreeing, compared: how many photos show the same goods, of how many.
     """
@@ -66,7 +66,7 @@ class BrandCopy:
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """Everything the page shows of one item."""
+    """Everything the page shows for one item."""
 
     item: ReviewItem
     record: Record
@@ -101,7 +101,7 @@ def view_of(desk: Desk, item: ReviewItem) -> ItemView:
         desk.queue.seller(item.seller_id, item.tenant),
         tuple(group[:_GROUP_SHOWN]),
         sum(each.decided_at is None for each in group),
-        # A second opinion is worth something only where the first one is not seen.
+        # A second opinion is worth something only if the first one is not seen.
         () if item.kind is ItemKind.SECOND else desk.queue.decisions_for(item.record_id),
         appeal,
         _comparison(appeal),
@@ -112,7 +112,7 @@ def view_of(desk: Desk, item: ReviewItem) -> ItemView:
 
 
 def bars_of(record: Record) -> tuple[Bar, ...]:
-    """The five scores and `any of the five`, each with the thresholds it was held against."""
+    """The five scores and `any of the five`, each with the thresholds it was compared with."""
     if record.verdict is None:
         return ()
     scores = record.verdict.scores
@@ -185,7 +185,7 @@ def _comparison(appeal: Appeal | None) -> ComparisonView | None:
     said = json.loads(appeal.comparison)
     if said.get("not_run"):
         return ComparisonView(None, None, said["not_run"])
-    answer = Answer(said["answer"]) if said.get("answer") else None  # appeals of zhentu 0.2 have none
+    answer = Answer(said["answer"]) if said.get("answer") else None  # appeals from zhentu 0.2 have none
     differs = [Question(each) for each in said.get("differs", ())]
     view = _view_of(said.get("mismatch"), said.get("similarity"), answer, differs)
     return replace(view, agreeing=said.get("agreeing", 0), compared=said.get("compared", 0))

@@ -82,10 +82,10 @@ PAGE: dict[str, Words] = {
     "similarity": Words("similarity", "相似度"),
     "unlike": Words("Where they differ, side by side", "并排查看差异位置"),
     "unlike_picture": Words(
-        "The picture, warm where the reference shows nothing alike", "图片：暖色处在参考图中无对应"
+        "The picture, warm where the reference shows nothing similar", "图片：暖色处在参考图中无对应"
     ),
     "unlike_reference": Words(
-        "The reference, warm where the picture shows nothing alike", "参考图：暖色处在图片中无对应"
+        "The reference, warm where the picture shows nothing similar", "参考图：暖色处在图片中无对应"
     ),
     "differs": Words("differs", "差异"),
     "agree": Words("photos agree", "张相符"),

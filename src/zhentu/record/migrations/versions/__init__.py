@@ -1,1 +1,1 @@
-"""One file a revision; see the package above for naming."""
+"""One file per revision; see the package above for naming."""

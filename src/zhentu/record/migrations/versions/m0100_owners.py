@@ -1,4 +1,4 @@
-"""Whose jobs and messages these are, so that places for deliveries can be shared out by owner and host."""
+"""Owners of jobs and messages, so that deliveries can be limited by owner and host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the columns; what waits already has no owner and no known host, and is delivered all the same."""
+    """Add the columns; waiting messages have no owner and no known host, and are still delivered."""
     op.add_column("jobs", sa.Column("owner", sa.String(40), nullable=False, server_default=""))
     op.add_column("outbox", sa.Column("owner", sa.Text, nullable=False, server_default=""))
     op.add_column("outbox", sa.Column("host", sa.Text, nullable=False, server_default=""))

@@ -1,4 +1,4 @@
-"""Whose rows these are: what is there belongs to the tenant `default`, who runs the gate."""
+"""Tenants of rows: existing ones belong to the tenant `default`, who runs the gate."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the columns. No row is rewritten: records are append-only, and a default is all that old ones need."""
+    """Add the columns. No row is rewritten: records are append-only, and old ones need only the default."""
     for table in ("review_items", "appeals"):
         op.add_column(table, sa.Column("tenant", sa.String(63), nullable=False, server_default="default"))
