@@ -1,11 +1,11 @@
-"""What the frozen encoder says of every picture, on every road and with both looks, in shards that outlive a kill.
+"""The frozen encoder's features of every picture, on every road and with both looks, in shards that survive a kill.
 
     python -m zhentu_training.features --manifest runs/set/manifest.csv --features runs/features
     python -m zhentu_training.features --manifest runs/set/manifest.csv --part 0/2   # one of two processes
 
-A shard lies at FEATURES/<road>/<look>/<name>.npz: `names`, the pictures' paths, and `feats`, float16 (n, blocks, 3, D):
-class token, mean and spread of the patch tokens after each block. A picture's crops are averaged. Pictures that lie in
-any shard are not looked at again, whoever wrote it.
+A shard is at FEATURES/<road>/<look>/<name>.npz: `names`, the pictures' paths, and `feats`, float16 (n, blocks, 3, D):
+class token, mean and spread of the patch tokens after each block. A picture's crops are averaged. Pictures in
+any shard are not processed again, whoever wrote it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def encoder_graph(spec: TrainSpec, path: Path) -> Path:
         external_data=False,
         verbose=False,
     )
-    # The served weights, so that the heads learn from what they will be given.
+    # The served weights, so that the heads learn from what they will see.
     onnx.save(pack(onnx.load(str(path))), str(path))
     return path
 
@@ -118,7 +118,7 @@ def open_encoder(path: Path) -> Encode:
 def extract(
     paths: Sequence[Path], road: str, folder: Path, encode: Encode, spec: ViewSpec, part: tuple[int, int] = (0, 1)
 ) -> list[Path]:
-    """Look at every picture that is in no shard yet; returns the unreadable ones. part (k, n): each n-th shard."""
+    """Process every picture that is not in a shard yet; returns the unreadable ones. part (k, n): each n-th shard."""
     known = set(read_names(folder, road))
     waiting = [path for path in dict.fromkeys(paths) if str(path) not in known]
     shards = [waiting[start : start + _SHARD] for start in range(0, len(waiting), _SHARD)]

@@ -1,10 +1,10 @@
-"""fp32 graph -> int8 graph beside it in the manifest; refuses to write when it loses too much.
+"""fp32 graph -> int8 graph beside it in the manifest; refuses to write if it loses too much.
 
     python -m zhentu_training.quantize --run runs/reference --models models
 
-Integer weights as the fp32 file already keeps them, activations quantised token by token as they come, because a few
-tokens of a transformer are a hundred times larger than the others. What it costs is measured, and golden scores are
-made, by the graph itself where the processor has 8-bit products, else by an emulation in floating point
+Integer weights as the fp32 file already keeps them, activations quantised token by token on the fly, because a few
+tokens of a transformer are a hundred times larger than the others. Its loss is measured, and golden scores are
+made, by the graph itself if the processor has 8-bit products, otherwise by an emulation in floating point
 (`pack.emulated`): without them sums overflow.
 """
 
@@ -144,7 +144,7 @@ def quantize(models: Path, name: str, run: Path, count: int) -> tuple[ModelEntry
         else:
             emulated_graph(path, same)
         found = compare(entry, models / entry.file, same, run, spec, count)
-        # Losses that are no numbers (no AI-made pictures to rank) are no small losses.
+        # Losses that are not numbers (no AI-made pictures to rank) are not small losses.
         if not (found.losses[0] <= LARGEST_AUC_LOSS and found.losses[1] <= LARGEST_RECALL_LOSS):
             raise UsageError(
                 f"{found}; {LARGEST_AUC_LOSS} and {LARGEST_RECALL_LOSS} are allowed (nan: cannot be told): "
