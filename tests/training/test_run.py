@@ -80,7 +80,7 @@ def test_a_killed_run_goes_on_and_a_second_model_is_compared_with_the_first(tmp_
     ("options", "said"),
     [
         (["--config", "nowhere.yaml"], "nowhere.yaml: is not there"),
-        (["--name", "Mine!"], "is no name of a model"),
+        (["--name", "Mine!"], "is not a valid model name"),
         (["--name", "mine-int8"], "without -int8"),
         (["--recipes", "gloss"], "unknown recipes gloss"),
     ],

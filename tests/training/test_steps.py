@@ -98,5 +98,5 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
     (tmp_path / "steps").mkdir()
     with (tmp_path / "steps" / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="another run works in this folder"):
+        with pytest.raises(UsageError, match="another run is working in this folder"):
             Line(tmp_path).run()

@@ -90,7 +90,7 @@ def test_what_cannot_be_judged_or_read_ends_with_a_sentence(tmp_path: Path) -> N
     samples = [genuine(NAMES[0], "a"), genuine(NAMES[1], "b"), replace(genuine(NAMES[2], "c"), labels=AI)]
     with pytest.raises(UsageError, match="1 forged or AI-made"):
         taken(samples, tmp_path / "out")
-    with pytest.raises(UsageError, match=r"1 files are not there: .*gone.jpg"):
+    with pytest.raises(UsageError, match=r"1 files are missing: .*gone.jpg"):
         contents_of([genuine("", "a", tmp_path / "gone.jpg")])
 
 

@@ -1,11 +1,11 @@
-"""What a GPU tuned, as the run folder that locate, export, quantize and evaluate read.
+"""Turn what a GPU tuned into the run folder that locate, export, quantize and evaluate read.
 
     python -m zhentu_training.adopt --tuned HOME --shards runs/carry --manifest runs/set/manifest.csv --run runs/tuned
 
 HOME holds what `zhentu_training.gpu.tune` wrote: plan.json, weights-*.npz and rest.npz of the run on all pictures, and
-a file a fold of the same design. The encoder is taken `--share` of the way from the frozen one to the tuned one: half
-way kept what CLIP knows of strangers and most of what tuning added (WiSE-FT, Wortsman et al. 2022). Fusion, calibration
-and thresholds are fitted on what the folds' models, half way too, said of sources they never saw.
+a file per fold of the same design. The encoder is taken `--share` of the way from the frozen one to the tuned one: half
+way kept what CLIP knows about strangers and most of what tuning added (WiSE-FT, Wortsman et al. 2022). Fusion,
+calibration and thresholds are fitted on what the folds' models, also half way, said about sources they never saw.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def heads_of(tuned: Mapping[str, np.ndarray]) -> list[FittedHead]:
 
 def judged_folds(folder: Path, kind: str) -> dict[str, np.ndarray]:
     """Logits (3 views, 5) that the folds' models gave, by the name of the picture. kind: plain | tuned | blend."""
-    design = json.loads((folder / PLAN).read_text(encoding="utf-8"))["name"]  # others may lie beside it
+    design = json.loads((folder / PLAN).read_text(encoding="utf-8"))["name"]  # other files may be beside it
     found: dict[str, np.ndarray] = {}
     for path in sorted(folder.glob(f"{design}-[0-9]*.npz")):
         with np.load(path) as fold:
@@ -119,7 +119,7 @@ def adopt(folder: Path, shards: Path, samples: Sequence[Sample], spec: TrainSpec
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read what came back, write the run folder."""
+    """Read what came back and write the run folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tuned", type=Path, required=True, help="what zhentu_training.gpu.tune wrote")
     parser.add_argument("--shards", type=Path, required=True, help="of zhentu_training.carry")

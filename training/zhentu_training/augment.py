@@ -33,7 +33,7 @@ class ChainSpec:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One draw of the chain; calling it on several pictures of one size treats them alike."""
+    """One draw of the chain; it treats all pictures of one size in the same way."""
 
     spec: ChainSpec
     seed: int

@@ -23,8 +23,8 @@ from zhentu_training.figures import alike, quantile
 _RIDGE = 1e-4
 _SOFTEST = 1e-3  # the smallest slope: more suspicion never lowers a score
 _LEAST_SOURCE = 40  # genuine pictures of a source whose own false alarms are held down
-_UNTAUGHT = -6.0  # log-odds of an output that no picture taught
-_LIFTED_FURTHER = 1e-3  # share of genuine pictures whose crops may lift a score further than is allowed for
+_UNTAUGHT = -6.0  # log-odds of an output without training pictures
+_LIFTED_FURTHER = 1e-3  # share of genuine pictures whose crops may lift a score further than allowed
 # Log-odds of ai_generated. At none 83 % of genuine pictures are settled and the AUC falls by 0.008 (what is settled is
 # ranked by one look), at 0.5 / 1 / 1.5 / 2 it is 72 / 60 / 45 / 30 % and 0.0048 / 0.0019 / 0.0007 / 0.0002.
 _MARGIN = 1.0
@@ -55,7 +55,8 @@ def fit_fusion(
 ) -> Fusion:
     """Looks (n, 2, 5), targets and weights (n, 5). share: of the crops in the sum, None = fitted.
 
-    priors: of each output (5,). An output that nobody taught says no, or it would always be the highest of the five.
+    priors: of each output (5,). An output without training pictures says no; otherwise it would always be the highest
+    of the five.
     """
     found = np.zeros((targets.shape[1], 2))
     slopes, intercepts = np.ones(len(found)), np.zeros(len(found))
@@ -111,7 +112,7 @@ def held_out(
     said = np.zeros((len(looks), targets.shape[1]))
     for each in np.unique(fold):
         inside = fold == each
-        rest = ~inside if (~inside).any() else inside  # one fold alone cannot be left out
+        rest = ~inside if (~inside).any() else inside  # a single fold cannot be left out
         said[inside] = fit_fusion(looks[rest], targets[rest], weights[rest], share, priors).probabilities(looks[inside])
     return said
 
@@ -123,7 +124,7 @@ def first_look(
     source: np.ndarray,
     profiles: Mapping[Profile, ProfilePoints],
 ) -> FirstLook:
-    """Under what the whole look alone settles a picture: no crop could lift it over any profile's lowest threshold.
+    """Limits under which the whole look settles a picture: no crop could lift it over any lowest threshold.
 
     looks: logits out of fold (n, 2, 5).  genuine (n,) bool, source (n,): whose crops say how far crops lift, all but
     one in a thousand.  A settled picture is read as if its crops had said what crops of such pictures say in the mean.
@@ -188,12 +189,12 @@ def profile_points(
 
 
 def _rate(over: np.ndarray, weight: np.ndarray) -> float:
-    """Weighted share of rows of which any column is over its threshold."""
+    """Weighted share of rows with any column over its threshold."""
     return round(float(min((over.any(1) * weight).sum(), 1.0)), 5)
 
 
 def _within(clean: np.ndarray, even: np.ndarray, source: np.ndarray, allowed: float, worst: float) -> np.ndarray:
-    """Thresholds of these columns, one quantile of each, that together let through `allowed` of the genuine at most.
+    """Thresholds of these columns, at one quantile of each, that together act on at most `allowed` of the genuine.
 
     worst: what they let through of any one source of 40 pictures or more.
     """

@@ -1,11 +1,11 @@
-"""Pictures packed for a machine with a GPU: small shards, each picture as it would come by the web and one native crop.
+"""Pictures packed for a machine with a GPU: small shards of web copies with one native crop each.
 
     python -m zhentu_training.carry --manifest runs/set/manifest.csv --out runs/carry --limit 160 220
 
-A machine that is lent for minutes is fed through a narrow door: shards of under 60 MiB. Each holds, a picture: the
+A machine that is lent for minutes has little bandwidth: shards are under 60 MiB. Each holds, per picture: the
 web copy's own JPEG (long side 512, quality 88), from which the whole look and the web crops are cut, and the window
 around the native crop as JPEG 95 without chroma subsampling. `zhentu_training.gpu` reads them with torch and OpenCV
-alone, so that nothing else of the project need be installed there.
+alone, so that nothing else needs to be installed there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SHARD_BYTES = 56 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parcel:
-    """One picture as it travels.
+    """One picture as packed.
 
     web, crop: JPEG bytes.  web_box, crop_box: left and top of the serving crop in the web copy, in the crop's window.
     native: left, top, width, height of the crop's window as shares of the picture.
@@ -99,7 +99,7 @@ def _jpeg(rgb: np.ndarray, quality: int, sampling: int = cv2.IMWRITE_JPEG_SAMPLI
 
 
 def limited(samples: Sequence[Sample], genuine: int, made: int) -> list[Sample]:
-    """At most so many genuine and AI-made pictures of a source, in the order given; edits and own forgeries all."""
+    """At most this many genuine and AI-made pictures of a source, in the order given; all edits and own forgeries."""
     taken: Counter[tuple[str, bool]] = Counter()
     chosen = []
     paired = {sample.pair for sample in samples if sample.pair}
@@ -116,7 +116,7 @@ def limited(samples: Sequence[Sample], genuine: int, made: int) -> list[Sample]:
 def write_shards(
     samples: Sequence[Sample], fold: np.ndarray, spec: TrainSpec, out: Path, workers: int
 ) -> Iterator[Path]:
-    """Write the parcels in shards no larger than a call may carry; yields each file when it is whole."""
+    """Write the parcels in shards no larger than a call may carry; yields each file when it is complete."""
     place = {sample.path: k for k, sample in enumerate(samples)}
     kept: list[tuple[int, Parcel]] = []
     size = number = 0
@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     fold = folds_for(samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
     for path in write_shards(samples, fold, spec, arguments.out, arguments.workers):
         print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", flush=True)
-    # The other machine needs no package: the frozen encoder travels too.
+    # The other machine needs no package: the frozen encoder is sent, too.
     write_encoder(
         {k: v.numpy() for k, v in build_backbone(spec.backbone).state_dict().items()}, arguments.out / ENCODER
     )

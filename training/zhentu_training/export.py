@@ -1,4 +1,4 @@
-"""Fitted heads -> one ONNX graph and its manifest entry; refuses to write when torch and ONNX Runtime disagree.
+"""Fitted heads -> one ONNX graph and its manifest entry; refuses to write if torch and ONNX Runtime disagree.
 
     python -m zhentu_training.export --run runs/reference --models models
 
@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--pictures", type=Path, help="more picture files for the parity check")
-    parser.add_argument("--alone", action="store_true", help="previous detection models leave the folder")
+    parser.add_argument("--alone", action="store_true", help="remove previous detection models from the folder")
     arguments = parser.parse_args(argv)
     spec = load_spec(arguments.run / "train.yaml")
     model = assemble(arguments.run, spec)
@@ -187,7 +187,7 @@ def golden_of(detector: Detector) -> tuple[Golden, ...]:
 def add_to_manifest(folder: Path, entry: ModelEntry, alone: bool = False) -> None:
     """Add an entry, or replace the one of its name and version, and make it the active one.
 
-    alone: other detection models leave the folder, their graphs with them; what they share with others stays.
+    alone: remove other detection models and their graphs from the folder; files shared with others stay.
     """
     manifest = Manifest(schema=1, active=str(entry.ref), models=(entry,))
     if (folder / MANIFEST).is_file():

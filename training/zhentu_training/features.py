@@ -1,11 +1,11 @@
-"""What the frozen encoder says of every picture, on every road and with both looks, in shards that outlive a kill.
+"""The frozen encoder's features of every picture, on every road and with both looks, in shards that survive a kill.
 
     python -m zhentu_training.features --manifest runs/set/manifest.csv --features runs/features
     python -m zhentu_training.features --manifest runs/set/manifest.csv --part 0/2   # one of two processes
 
-A shard lies at FEATURES/<road>/<look>/<name>.npz: `names`, the pictures' paths, and `feats`, float16 (n, blocks, 3, D):
-class token, mean and spread of the patch tokens after each block. A picture's crops are averaged. Pictures that lie in
-any shard are not looked at again, whoever wrote it.
+A shard is at FEATURES/<road>/<look>/<name>.npz: `names`, the pictures' paths, and `feats`, float16 (n, blocks, 3, D):
+class token, mean and spread of the patch tokens after each block. A picture's crops are averaged. Pictures in
+any shard are not processed again, whoever wrote it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def encoder_graph(spec: TrainSpec, path: Path) -> Path:
         external_data=False,
         verbose=False,
     )
-    # The served weights, so that the heads learn from what they will be given.
+    # The served weights, so that the heads learn from what they will see.
     onnx.save(pack(onnx.load(str(path))), str(path))
     return path
 

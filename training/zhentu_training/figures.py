@@ -1,4 +1,4 @@
-"""Figures of scored pictures: scores and truth in, numbers out. Weights let every source speak alike."""
+"""Figures of scored pictures: scores and truth in, numbers out. Weights let every source count equally."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit what is shipped: the heads on all pictures; fusion, calibration and thresholds on held-out scores.
+"""Fit the shipped model: the heads on all pictures; fusion, calibration and thresholds on held-out scores.
 
     python -m zhentu_training.fit --manifest runs/set/manifest.csv --features runs/features --run runs/reference
     python -m zhentu_training.fit --manifest NEW.csv --run runs/tuned --config configs/tune.yaml --start-from models

@@ -1,4 +1,4 @@
-"""Pictures as people have them, a folder a category or a table, as rows of the training manifest."""
+"""Pictures as people have them, in folders by category or in a table, as rows of the training manifest."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _from_folders(where: Path) -> list[Sample]:
 
 def _sample(path: Path, folder: Path, labels: frozenset[Category]) -> Sample:
     below = path.relative_to(folder).parts
-    # An AI picture of which nobody said more may mislead or not: the four are unknown.
+    # An AI picture without further labels may or may not mislead: the four are unknown.
     known = labels if labels == {Category.AI_GENERATED} else frozenset(CATEGORIES)
     return Sample(
         path=path,

@@ -1,7 +1,7 @@
 """Which pictures are judged together: a source, its siblings and its duplicates are never on both sides of a fold.
 
-A figure predicts strangers only when the judged sources are strange to the heads. Sources of one owner or one brand
-share pictures and habits (`configs/siblings.yaml`); pictures that look the same share more (PDQ).
+A figure predicts performance on strangers only if the heads have not seen the judged sources. Sources of one owner or
+one brand share pictures and habits (`configs/siblings.yaml`); pictures that look the same share more (PDQ).
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ def fit_head(  # noqa: PLR0913 - data, design, and what is tuned from
 
     loss = weighted cross entropy + ridge * |weights on standardised features|^2.
 
-    anchor: another head, towards which the ridge draws instead of towards zero: what the pictures at hand say nothing
-    about stays as it was. An output of which they show one class alone stays wholly so. reminded: bool (n,), rows whose
+    anchor: another head, towards which the ridge draws instead of towards zero: what the pictures at hand do not
+    cover stays as it was. An output of which they show only one class stays unchanged. reminded: bool (n,), rows whose
     target is not their label but what the anchor says of them (Li & Hoiem 2016, "Learning without Forgetting"): a few
     old pictures keep a head in place; their labels would be learnt by heart.
     """
@@ -111,7 +111,7 @@ def fit_head(  # noqa: PLR0913 - data, design, and what is tuned from
 
 
 def _of_both_classes(targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weights, 0 throughout for an output of which one class alone is there."""
+    """Weights, all 0 for an output with only one class present."""
     sides = [targets > 0, targets <= 0]
     both = np.all([((weights > 0) & side).any(0) for side in sides], axis=0)
     return (weights * both).astype(np.float32)

@@ -1,9 +1,9 @@
-"""Big matrices as 8-bit integers in one file that several graphs share.
+"""Large matrices as 8-bit integers in one file that several graphs share.
 
-A transformer's weights are most of a model. They are kept once, as int8 with one scale an output channel, in an ONNX
+A transformer's weights are most of a model. They are kept once, as int8 with one scale per output channel, in an ONNX
 external-data file; every graph that needs them (fp32, int8, comparison) names that file. In an fp32 graph they are
 brought back to floating point when the session loads (constant folding), so that arithmetic and speed are those of
-floating point; in an int8 graph they are used as they are, with activations quantised as they come.
+floating point; in an int8 graph they are used directly, with activations quantised on the fly.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def pack(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def to_integer_products(model: onnx.ModelProto, kept: int = 0) -> onnx.ModelProto:
-    """Let a packed graph multiply integers; activations are quantised as they come, each row (token) by itself.
+    """Let a packed graph multiply integers; activations are quantised on the fly, each row (token) by itself.
 
     A few of a transformer's tokens are far larger than all others; with one step for a whole tensor (ONNX's
     DynamicQuantizeLinear) they take the 8 bits from the rest. A row's values lie symmetrically around 128 in uint8, the

@@ -1,4 +1,4 @@
-"""Whether heatmaps point: the serving detector on forgeries with masks, of products that the places' head never saw."""
+"""Whether heatmaps point: the serving detector on forgeries with masks, of products the places' head never saw."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def point(samples: Sequence[Sample], detector: Detector) -> Pointing:
         if not inside.any() or inside.mean() > _LARGEST:
             continue
         flat.append(np.ptp(grid) < 1e-6)
-        # A tie is no hit: a map that says "everywhere" points nowhere.
+        # A tie is not a hit: a map that says "everywhere" points nowhere.
         hits.append(bool(inside.ravel()[grid.argmax()]) and not flat[-1])
         areas.append(auc(grid.ravel(), inside.ravel()))
     if not hits:

@@ -2,7 +2,7 @@
 
     python -m zhentu_training.prepare --pictures ../shared/data --out runs/set --per-picture 3
 
-A run that was stopped goes on where it was; how forgeries are made and written stands in `forge/line.py`.
+A stopped run continues where it was; how forgeries are made and written is in `forge/line.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far a step is: a bar of its own, or one line of the view that `python -m zhentu_training run` shows."""
+"""The progress of a step: its own bar, or one line of the view that `python -m zhentu_training run` shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN_BY: ContextVar[Show | None] = ContextVar("shown_by", default=None)
 
 
 def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "it") -> Iterator[T]:
-    """The items one by one, while whoever looks is told how many are done. total: where `items` has no length."""
+    """The items one by one, reporting how many are done. total: where `items` has no length."""
     show = _SHOWN_BY.get()
     if show is None:
         yield from tqdm(items, total=total, desc=what, unit=unit, mininterval=5, disable=None)

@@ -1,10 +1,10 @@
-"""fp32 graph -> int8 graph beside it in the manifest; refuses to write when it loses too much.
+"""fp32 graph -> int8 graph beside it in the manifest; refuses to write if it loses too much.
 
     python -m zhentu_training.quantize --run runs/reference --models models
 
-Integer weights as the fp32 file already keeps them, activations quantised token by token as they come, because a few
-tokens of a transformer are a hundred times larger than the others. What it costs is measured, and golden scores are
-made, by the graph itself where the processor has 8-bit products, else by an emulation in floating point
+Integer weights as the fp32 file already keeps them, activations quantised token by token on the fly, because a few
+tokens of a transformer are a hundred times larger than the others. Its loss is measured, and golden scores are
+made, by the graph itself if the processor has 8-bit products, otherwise by an emulation in floating point
 (`pack.emulated`): without them sums overflow.
 """
 

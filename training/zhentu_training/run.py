@@ -4,8 +4,8 @@
 
 FOLDER holds genuine/, ai/ and, where there are such pictures, material_mismatch/, exaggerated_effect/,
 scene_distortion/, cutout_artifact/; a folder in one of those is a source. MANIFEST is a CSV or Parquet file with the
-columns path, labels, source, split, or the export of `zhentu review export`. A run that was killed goes on where it was
-when the same command is given again.
+columns path, labels, source, split, or the export of `zhentu review export`. A run that was killed continues when the
+same command is given again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _SHEET = "heatmaps.jpg"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a run is asked for. against: the models folder in force, None if there is none."""
+    """What a run should do. against: the models folder in force, None if there is none."""
 
     out: Path
     spec: TrainSpec
@@ -90,13 +90,13 @@ class Call:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run what is not done yet, and say how the model is promoted. Raises ZhentuError."""
+    """Run what is not done yet, and print how to promote the model. Raises ZhentuError."""
     parser = argparse.ArgumentParser(
         prog="python -m zhentu_training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     run = parser.add_subparsers(dest="what", required=True).add_parser("run", help="the whole line, resumable")
     run.add_argument("--pictures", type=Path, required=True, help="a folder of labelled folders, or a manifest")
-    run.add_argument("--out", type=Path, required=True, help="everything is kept there; one folder a model")
+    run.add_argument("--out", type=Path, required=True, help="everything is kept there; one folder per model")
     run.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     run.add_argument("--name", help="of the model; default: the name of --out")
     run.add_argument("--designs", type=Path, help="compare these designs too, e.g. configs/designs.yaml")
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _read(pictures: Path) -> list[Sample]:
     if not pictures.exists():
-        raise UsageError(f"{pictures}: is not there; name a folder of labelled folders, or a manifest")
+        raise UsageError(f"{pictures}: does not exist; name a folder of labelled folders, or a manifest")
     try:
         return read_pictures(pictures)
     except ValueError as error:  # a manifest that cannot be read says why
@@ -129,7 +129,7 @@ def _call(arguments: argparse.Namespace) -> Call:
     out = arguments.out
     name = arguments.name or re.sub(r"[^a-z0-9._]+", "-", out.resolve().name.lower()).strip("-._")
     if not _NAME.fullmatch(name) or name.endswith("-int8"):
-        raise UsageError(f"{name!r} is no name of a model; give --name of a-z, 0-9 and single '-', without -int8")
+        raise UsageError(f"{name!r} is not a valid model name; give --name of a-z, 0-9 and single '-', without -int8")
     if not arguments.config.is_file():
         raise UsageError(f"{arguments.config}: is not there; give --config (the repository has configs/train.yaml)")
     try:
@@ -269,7 +269,7 @@ def _report(call: Call) -> None:
     """The comparison, and the one command that promotes the model."""
     compared = call.models / evaluate.COMPARISON
     if call.against is None:
-        print("\nNo model is in force (--against), there is nothing to compare with.")
+        print("\nNo model is in force (--against), so there is nothing to compare with.")
     elif compared.is_file():
         print(
             f"\nOn pictures whose sources its judging heads had not seen, against {Manifest.load(call.against).active}:"

@@ -1,4 +1,4 @@
-"""Heads of a shipped model, read back out of its ONNX graph, so that a platform tunes on what it has.
+"""Heads of a shipped model, read back from its ONNX graph, so that a platform can tune them on its own pictures.
 
 The graph holds everything that was fitted; what it does not hold, the frozen transformer, comes from its package.
 """
@@ -77,7 +77,7 @@ def shipped_places(folder: Path) -> dict[str, np.ndarray]:
 
 def _entry(folder: Path) -> ModelEntry:
     if not (folder / MANIFEST).is_file():
-        raise UsageError(f"{folder}: is no models folder (no {MANIFEST})")
+        raise UsageError(f"{folder}: is not a models folder (no {MANIFEST})")
     manifest = Manifest.load(folder)
     entry = manifest.entry(manifest.active)
     # An int8 graph keeps the heads in floating point, but the fp32 one is what was fitted.

@@ -1,7 +1,7 @@
-"""Steps one after the other, each done once: a killed run goes on at the step where it was.
+"""Steps in order, each done once: a killed run continues at the step where it stopped.
 
-What a step made counts when its record is there, which is written last and in one piece, and when the record's key is
-the one that the step's inputs have now: settings, the release, and the keys of all steps before it.
+A step counts as done if its record exists, which is written last and atomically, and if the record's key matches the
+step's present inputs: settings, the release, and the keys of all earlier steps.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Step:
 
 
 def run_steps(steps: Sequence[Step], inputs: str, folder: Path) -> dict[str, str]:
-    """Do what is not done yet; returns what each step said. inputs: digest of what the first step reads.
+    """Do what is not done yet; returns each step's message. inputs: digest of what the first step reads.
 
     Records and what the steps print are kept in `folder`. Raises UsageError if a step refuses, or when another run
     works there.
@@ -85,7 +85,7 @@ def _alone(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(
-                f"{folder.parent}: another run works in this folder; wait for it or name another"
+                f"{folder.parent}: another run is working in this folder; wait for it or name another"
             ) from error
         yield
 

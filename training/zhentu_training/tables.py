@@ -1,4 +1,4 @@
-"""The tables of the model card: what heads that never saw a picture's source said of it, counted."""
+"""The tables of the model card, from heads that never saw a picture's source."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Scored:
 
     @property
     def roads(self) -> list[str]:
-        """The roads there are."""
+        """All roads."""
         return list(dict.fromkeys(self.road))
 
 

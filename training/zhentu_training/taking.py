@@ -1,7 +1,7 @@
-"""What people bring, as the set that training reads: readable, each look once, of sources that can be left out.
+"""People's own pictures as a training set: readable, each look once, from sources that can be left out.
 
-Pictures are linked under the names of their contents, because features are kept by path: a picture that is changed in
-place is another picture.
+Pictures are linked under names of their contents, because features are kept by path: a picture that is changed in
+place becomes a different picture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def contents_of(samples: Sequence[Sample]) -> dict[Path, str]:
     paths = {path for sample in samples for path in (sample.path, sample.pair, sample.mask) if path is not None}
     missing = [str(path) for path in sorted(paths) if not path.is_file()]
     if missing:
-        raise UsageError(f"{len(missing)} files are not there: {', '.join(missing[:_NAMED])}")
+        raise UsageError(f"{len(missing)} files are missing: {', '.join(missing[:_NAMED])}")
     return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
 
 

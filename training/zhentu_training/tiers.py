@@ -1,4 +1,4 @@
-"""The three roads a picture may have come before it is judged; both classes take the same one."""
+"""The three roads on which a picture may have come; both classes take the same one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def shrunk(rgb: np.ndarray, long_side: int) -> np.ndarray:
-    """A picture with its long side at most so many pixels, by area averaging; no side under 32."""
+    """A picture with its long side at most this many pixels, by area averaging; no side under 32."""
     scale = min(long_side / max(rgb.shape[:2]), 1.0)
     size = (max(round(rgb.shape[1] * scale), 32), max(round(rgb.shape[0] * scale), 32))
     return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)

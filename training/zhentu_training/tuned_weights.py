@@ -1,7 +1,7 @@
-"""The tuned image encoder: out of the shipped model, or out of what `zhentu_training.adopt` wrote.
+"""The tuned image encoder, from the shipped model or from what `zhentu_training.adopt` wrote.
 
-A platform that retrains the heads needs no other download than `models/`: the graph holds the encoder, its big matrices
-as int8 with a step a channel.
+A platform that retrains the heads needs no other download than `models/`: the graph holds the encoder, its large
+matrices as int8 with a step per channel.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def read_encoder(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_encoder(arrays: Mapping[str, np.ndarray], path: Path, levels: int = 127) -> None:
-    """Keep an encoder as it will be served: matrices of blocks as int8 with a step a channel, all else float32."""
+    """Keep an encoder as it will be served: matrices of blocks as int8 with a step per channel, all else float32."""
     kept: dict[str, np.ndarray] = {}
     for name, value in arrays.items():
         if name.startswith("blocks.") and value.ndim == 2:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zhentu.detect.figures import NAMES
 from zhentu.detect.questions import ANSWERED
 
-_CAP = 3.0  # deviations; beyond them a figure says no more
+_CAP = 3.0  # deviations; larger values carry no more information
 RIDGE = 1.0  # scikit-learn's C: best of ten by cross-fitting, the table stands in DECISIONS.md
 
 

@@ -1,4 +1,4 @@
-"""What the goods finder is worth: masks against real mattes, and how often it cannot tell, by kind of picture.
+"""The goods finder evaluated: masks against real mattes, and how often it cannot tell, by kind of picture.
 
 python -m zhentu_training.compare.judge_finder --pictures ../shared/data --count 100
 """

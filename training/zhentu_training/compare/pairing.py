@@ -1,4 +1,4 @@
-"""Which sights are held against which, and what is true of each pair."""
+"""Which sights are paired, and the truth about each pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the comparison is worth on products it never saw, kind by kind, beside the plain baseline."""
+"""The comparison evaluated on products it never saw, kind by kind, beside the plain baseline."""
 
 from __future__ import annotations
 

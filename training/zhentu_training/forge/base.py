@@ -1,4 +1,4 @@
-"""What every recipe takes and gives."""
+"""What every recipe takes and returns."""
 
 from __future__ import annotations
 
@@ -102,14 +102,14 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
 
 
 def goods_mask(mask: np.ndarray | None) -> np.ndarray:
-    """The foreground mask, or NotApplicable where none good enough was found."""
+    """The foreground mask, or NotApplicable if none is good enough."""
     if mask is None:
         raise NotApplicable("no usable foreground mask")
     return mask
 
 
 def changed_share(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
-    """Mean absolute change inside the mask, in grey levels: forgeries nobody could see are dropped."""
+    """Mean absolute change inside the mask, in grey levels: invisible forgeries are dropped."""
     weight = mask[..., None]
     return float((np.abs(after.astype(np.float32) - before) * weight).sum() / (3 * max(weight.sum(), 1)))
 

@@ -65,7 +65,7 @@ def tone_map(rgb: np.ndarray, strength: float, draw: Draws) -> np.ndarray:
 
 
 def saturate(rgb: np.ndarray, strength: float, draw: Draws) -> np.ndarray:
-    """Colours no dye has."""
+    """Colours that no dye has."""
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
     lab[..., 1:] = 128 + (lab[..., 1:] - 128) * (1 + strength * draw.uniform("gain"))
     return cv2.cvtColor(to_uint8(lab), cv2.COLOR_LAB2RGB)

@@ -19,7 +19,7 @@ from zhentu_training.forge.base import (
 )
 from zhentu_training.forge.draws import Draws
 
-_LEAST_CHANGE = 4.0  # grey levels; below it nobody would be misled
+_LEAST_CHANGE = 4.0  # grey levels; below it nobody is misled
 
 
 def _finish(rgb: np.ndarray, changed: np.ndarray, mask: np.ndarray, recipe: str) -> Forgery:

@@ -1,4 +1,4 @@
-"""Hard negatives: what honest shops do all day and must not be punished for. No labels; the mask is empty."""
+"""Hard negatives: what honest shops do every day and must not be punished for. No labels; the mask is empty."""
 
 from __future__ import annotations
 

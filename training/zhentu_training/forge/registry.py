@@ -1,4 +1,4 @@
-"""Every recipe by name, and the one door through which pictures are forged."""
+"""Every recipe by name, and the single entry point for forging."""
 
 from __future__ import annotations
 

@@ -71,13 +71,13 @@ def bent(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Mater
     )
     region = (near > 0.02).astype(np.float32)
     if changed_share(rgb, forged, region) < 5:
-        raise NotApplicable("nothing there to bend")
+        raise NotApplicable("there is nothing to bend")
     forged = blend(rgb, forged, region)
     return Forgery(forged, region, _SCENE, "scene.bent")
 
 
 def new_ground(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
-    """The goods keep their place and every pixel; another world stands behind them."""
+    """The goods keep their place and every pixel; the scene behind them is replaced."""
     mask = goods_mask(mask)
     height, width = rgb.shape[:2]
     ground = materials.scene(draw.rng, height, width)

@@ -95,7 +95,7 @@ class Taef2(nn.Module):
 
 @lru_cache(maxsize=1)
 def load_taef2(folder: Path | None = None) -> Taef2 | None:
-    """The autoencoder from `folder`, or from `$ZHENTU_TRAINING_TAEF2`; None when the weights are not there."""
+    """The autoencoder from `folder`, or from `$ZHENTU_TRAINING_TAEF2`; None if the weights are missing."""
     where = folder or Path(os.environ.get("ZHENTU_TRAINING_TAEF2", "../shared/weights"))
     encoder, decoder = where / "taef2_encoder.pth", where / "taef2_decoder.pth"
     return Taef2(encoder, decoder) if encoder.is_file() and decoder.is_file() else None

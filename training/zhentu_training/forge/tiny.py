@@ -1,4 +1,4 @@
-"""Tiny autoencoders of the project's own, one for each common way of up-sampling.
+"""The project's own tiny autoencoders, one for each common way of up-sampling.
 
     python -m zhentu_training.forge.tiny --pictures ../shared/data/train/genuine --out runs/tiny
 
@@ -140,7 +140,7 @@ def _pixels(path: Path) -> np.ndarray:
 
 
 def main() -> None:
-    """Train every kind that is not there yet."""
+    """Train every kind that does not exist yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True, help="folder of genuine pictures")
     parser.add_argument("--out", type=Path, default=Path("runs/tiny"))

@@ -1,4 +1,4 @@
-"""Up-scaling generators that PyPI wheels carry as ncnn files, run on the CPU: Real-ESRGAN, waifu2x, Real-CUGAN.
+"""Up-scaling generators that PyPI wheels contain as ncnn files, run on the CPU: Real-ESRGAN, waifu2x, Real-CUGAN.
 
 Downscale and restore: the weave, the print and the gloss come back invented by a real generative network. The three
 families up-sample in different ways (nearest neighbour + convolution, transposed convolution, U-Net), so that a
@@ -19,7 +19,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Upscaler:
-    """Where a network lies in its wheel and how it is asked. border: input pixels a side that the network eats."""
+    """Where a network is in its wheel and how it is called. border: input pixels per side that the network consumes."""
 
     package: str
     files: str  # below the package, without .param and .bin
@@ -40,7 +40,7 @@ UPSCALERS = {
 
 
 def installed() -> tuple[str, ...]:
-    """Names of the networks whose wheels are there; empty without ncnn."""
+    """Names of the networks whose wheels are installed; empty without ncnn."""
     return tuple(name for name in UPSCALERS if _files(name)) if find_spec("ncnn") else ()
 
 

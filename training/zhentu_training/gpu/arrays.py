@@ -1,4 +1,4 @@
-"""An encoder's arrays as they travel: big matrices as small integers with a step a channel, all else float32."""
+"""An encoder's arrays as they travel: big matrices as small integers with a step per channel, all else float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to pictures on their way, whoever made them: tone, blur, noise, covered corners, JPEG; on the device."""
+"""What happens to pictures on their way, of any class: tone, blur, noise, covered corners, JPEG; on the device."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DCT = torch.cos((2 * _K[None] + 1) * _K[:, None] * math.pi / 16) * torch.where(
 
 
 def through_jpeg(x: Tensor, quality: Tensor) -> Tensor:
-    """Views (B, 3, side, side) in [0, 255] compressed at a quality each (B,), chroma halved. side: a multiple of 16."""
+    """Views (B, 3, side, side) in [0, 255] compressed at qualities (B,), chroma halved. side: a multiple of 16."""
     r, g, b = x.unbind(1)
     y = 0.299 * r + 0.587 * g + 0.114 * b
     chroma = torch.stack([(b - y) * 0.564, (r - y) * 0.713], 1)
@@ -72,7 +72,7 @@ def _some(x: Tensor, share: float) -> Tensor:
 
 
 def _uniform(x: Tensor, low: float, high: float, channels: int = 1) -> Tensor:
-    """A draw a view (B, channels, 1, 1)."""
+    """One draw per view (B, channels, 1, 1)."""
     return torch.rand(len(x), channels, 1, 1, device=x.device) * (high - low) + low
 
 

@@ -1,4 +1,4 @@
-"""What a model says of serving's views, and a line of figures about it."""
+"""A model's outputs on serving's views, and a line of figures about them."""
 
 from __future__ import annotations
 

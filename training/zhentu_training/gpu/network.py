@@ -1,4 +1,4 @@
-"""What is tuned: a vision transformer, a linear head and a places' head a look, and products as they are served."""
+"""What is tuned: a vision transformer, a linear head and a places' head per look, with products as served."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rounded(x: Tensor) -> Tensor:
 
 
 class IntegerLinear(nn.Linear):
-    """A linear layer that can multiply as the served graph does: 8-bit activations a view, 7-bit weights a channel."""
+    """A linear layer that can multiply as the served graph does: 8-bit activations, 7-bit weights per channel."""
 
     integers = False
 
@@ -56,7 +56,7 @@ class IntegerLinear(nn.Linear):
 
 
 class Model(nn.Module):
-    """Encoder, a linear head and a places' head a look. Features are standardised by fixed figures.
+    """Encoder, with a linear head and a places' head per look. Features are standardised by fixed figures.
 
     weights: `encoder.npz`; None = random.
     """

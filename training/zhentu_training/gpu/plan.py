@@ -1,4 +1,4 @@
-"""How one run is made, and the sizes that `zhentu_training.carry` and the run agree on."""
+"""The design of a run, and the sizes that `zhentu_training.carry` and the run agree on."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ PLANS: Mapping[str, Plan] = {
     "gentle": Plan(rate=7e-6),
     # Fold 0 alone, with 8-bit products: 0.9452, 0.03 below the frozen encoder.
     "pairs": Plan(reconstructed=0.25),
-    # No figure of these was kept.
+    # No figures of these were kept.
     "full6": Plan(depth=6),
     "bold": Plan(rate=5e-5),
-    # Whether everything runs, in seconds on a CPU; says nothing of pictures.
+    # Checks that everything runs, in seconds on a CPU; says nothing about quality.
     "tiny": Plan(backbone="test_vit", side=160, depth=3, steps=2, batch=8),
 }
 

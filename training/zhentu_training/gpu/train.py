@@ -62,7 +62,7 @@ def tuned(
 
 
 def parameter_groups(model: Model, plan: Plan) -> list[dict[str, Any]]:
-    """Of AdamW, a group a parameter: blocks towards the input move less, and nothing but matrices decays."""
+    """For AdamW, one group per parameter: blocks towards the input move less, and nothing but matrices decays."""
     groups = []
     for name, parameter in model.named_parameters():
         if name.startswith(("heads", "places")):
@@ -82,7 +82,7 @@ def rate_at(step: int, steps: int) -> float:
 
 
 def drawn(data: Pictures, draw: Draw, plan: Plan, reconstruct: Reconstruction | None) -> list[Batch]:
-    """A batch a look."""
+    """One batch per look."""
     batches = []
     for look in LOOKS:
         rows = torch.from_numpy(draw.rows(plan.batch // 2)).to(data.device)
@@ -94,7 +94,7 @@ def drawn(data: Pictures, draw: Draw, plan: Plan, reconstruct: Reconstruction | 
 
 
 def loss_of(model: Model, batches: Sequence[Batch]) -> Tensor:
-    """Cross entropy of the known outputs and of the places, over a batch a look."""
+    """Cross entropy of the known outputs and of the places, over one batch per look."""
     device = batches[0].views.device
     weight = torch.tensor(_OUTPUTS, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):

@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """work: what `ready` wrote.  out: what goes home.  taef2: the tiny autoencoder's weights."""
+    """work: what `ready` wrote.  out: what is sent back.  taef2: the tiny autoencoder's weights."""
 
     work: Path
     out: Path
@@ -55,7 +55,7 @@ class Folders:
 
 
 def ready(shards: Path, work: Path) -> None:
-    """Decode the shards, and put the encoder beside them; what was kept of other shards goes."""
+    """Decode the shards and put the encoder beside them; data from other shards is removed."""
     begin = time.monotonic()
     count = unpack(shards, work)
     shutil.copyfile(shards / ENCODER, work / ENCODER)
@@ -113,7 +113,7 @@ def job_of(text: str, settings: Sequence[str]) -> Job:
     """design:fold,fold,...,final. Raises ValueError."""
     name, _, folds = text.partition(":")
     if name not in PLANS:
-        raise ValueError(f"{name}: no such design, there are {', '.join(PLANS)}")
+        raise ValueError(f"{name}: no such design; there are {', '.join(PLANS)}")
     parts = folds.split(",")
     numbers = tuple(int(each) for each in parts if each != FINAL)
     return Job(name, changed(PLANS[name], settings), numbers, FINAL in parts)
@@ -151,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     second = steps.add_parser("run", help="train and score")
     second.add_argument("jobs", nargs="+", help="design:fold,fold,...; final = on everything")
     second.add_argument("--out", type=Path, required=True)
-    second.add_argument("--set", action="append", default=[], help="name=value, of every plan; may be given again")
+    second.add_argument("--set", action="append", default=[], help="name=value, for every plan; may be repeated")
     second.add_argument("--taef2", type=Path, help="folder of taef2_encoder.pth and taef2_decoder.pth, for pairs")
     second.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for each in (first, second):

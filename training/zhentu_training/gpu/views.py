@@ -1,4 +1,4 @@
-"""Views cut out of pictures on the device: as serving has them, or moved about; and their masks.
+"""Views cut out of pictures on the device, as in serving or randomly moved, and their masks.
 
 The counterpart of `zhentu.detect.views`, batch by batch in torch; tests hold them together.
 """
@@ -83,7 +83,7 @@ def served(data: Pictures, rows: Tensor, view: str, side: int) -> Tensor:
 
 
 def drawn_windows(size: Tensor, window: Tensor, whole: bool, side: int) -> Tensor:
-    """Windows (B, 4) moved about at random: half of them stay as serving has them."""
+    """Windows (B, 4) moved at random; half of them stay as in serving."""
     count, device = len(size), size.device
 
     def uniform(columns: int) -> Tensor:
