@@ -10,9 +10,12 @@
 - ray: the same command with `--engine ray`, on a cluster of one node a core on this machine (with `--ray`).
 - plain_ray: `plain_ray_data.py` on the same cluster, its start included too.
 
-Beside the clock, the processor seconds of each are taken (`cpu`): on a machine that others load they say more.
-All take turns over slices of the pictures, so that a noisy machine disturbs all alike. For commands the time of the
-same command over one picture is also taken, once: `net` rates are without it.
+With `--memory` one more scan of a slice is watched: the most resident memory, with pages that its processes share
+counted once.
+
+Beside the clock, the processor seconds of each are taken (`cpu`): on a machine that others load they say more. All
+take turns over slices of the pictures, so that a noisy machine disturbs all alike. For commands the time of the same
+command over one picture is also taken, once: `net` rates are without it.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scanning import ROOT, cpu_seconds, environment, scan_command
+from scanning import ROOT, cpu_seconds, environment, scan_command, watch
 
 from zhentu.bootstrap.screener import build_screener
 from zhentu.detect.detector import Detector
@@ -142,6 +145,14 @@ def scan(paths: list[Path], *options: str) -> Cost:
     return cost
 
 
+def memory(paths: list[Path]) -> dict[str, float]:
+    """MiB that a scan of `paths` takes at the most."""
+    with linked(paths) as place:
+        command = scan_command(str(place / "slice"), "--output", str(place / "rows.csv"), "--no-resume")
+        watched = watch(command, environment(place))
+    return {"parent": round(watched.parent_mb), "shared_once": round(watched.shared_once_mb)}
+
+
 def plain_ray(paths: list[Path], address: str) -> Cost:
     """Cost of the plain Ray Data script over a folder of links to `paths`."""
     with linked(paths) as place:
@@ -239,11 +250,14 @@ def main() -> None:
     parser.add_argument("--slice", type=int, default=500, help="pictures per turn of the scan")
     parser.add_argument("--plain", type=int, default=100, help="of them for the plain script and the limit")
     parser.add_argument("--ray", action="store_true", help="also measure Ray, on a cluster of this machine's cores")
+    parser.add_argument("--memory", action="store_true", help="also watch the memory of a scan")
     parser.add_argument("--output", type=Path, help="write the figures here as JSON")
     arguments = parser.parse_args()
     paths = make_pictures(arguments.pictures, arguments.folder, arguments.count)
     with ray_cluster() if arguments.ray else nullcontext("") as address:
         figures = measure(paths, arguments.slice, arguments.plain, address)
+    if arguments.memory:
+        figures["memory_mib"] = memory(paths[: arguments.slice])
     text = json.dumps(figures, indent=1)
     print(text)
     if arguments.output:

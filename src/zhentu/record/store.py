@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from zhentu.errors import IdempotencyConflict, RecordNotFound, StoreError
@@ -16,6 +16,19 @@ from zhentu.record.job_store import Job, write_job
 from zhentu.record.outbox import Message, write_messages
 from zhentu.record.schema import claims, records
 from zhentu.types import Action, Record, Verdict
+
+# Made once: every request asks them, and making them costs as much as asking.
+_ANSWERED = (
+    select(claims.c.claim, claims.c.request_sha256, records.c.body)
+    .join(records, records.c.record_id == claims.c.record_id)
+    .where(claims.c.claim.in_(bindparam("claims", expanding=True)))
+)
+_VERDICT = (
+    select(records.c.body)
+    .where(records.c.picture_sha256 == bindparam("sha256"), records.c.model_sha256 == bindparam("model"))
+    .order_by(records.c.record_id.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +124,9 @@ class RecordStore:
         """
         if not made:
             return None
-        query = (
-            select(claims.c.claim, claims.c.request_sha256, records.c.body)
-            .join(records, records.c.record_id == claims.c.record_id)
-            .where(claims.c.claim.in_([each.claim for each in made]))
-        )
         with self.database.begin() as connection:
-            found = {row.claim: row for row in connection.execute(query)}
+            rows = connection.execute(_ANSWERED, {"claims": [each.claim for each in made]})
+            found = {row.claim: row for row in rows}
         asked = {each.claim: each.request_sha256 for each in made}
         for claim, row in found.items():
             if row.request_sha256 != asked[claim]:
@@ -136,9 +145,8 @@ class RecordStore:
 
         Scores are the same whoever sent the bytes; the record id is empty if the record is another tenant's.
         """
-        query = select(records.c.body).where(records.c.picture_sha256 == sha256, records.c.model_sha256 == model_sha256)
         with self.database.begin() as connection:
-            body = connection.execute(query.order_by(records.c.record_id.desc()).limit(1)).scalar()
+            body = connection.execute(_VERDICT, {"sha256": sha256, "model": model_sha256}).scalar()
         if body is None:
             return None
         record = decode_record(body)
