@@ -19,7 +19,7 @@ from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import Answer, Picture
-from zhentu_training.compare import pairs, sights
+from zhentu_training.compare import pairs, sheet, sights
 from zhentu_training.compare.designs import choose
 from zhentu_training.compare.encoder import Encoder
 from zhentu_training.compare.ensemble import Tree, graph_of, tree_node
@@ -255,8 +255,22 @@ def test_the_tables_replace_those_in_the_card_and_the_detectors_card_keeps_them(
     written = "# Card\n\n## Known limits\n\n- some\n\n## Comparison with references: zhentu-compare 1.1.0\n\nsecond\n"
     assert card.read_text(encoding="utf-8") == written
     card.write_text(written + "\n## After\n", encoding="utf-8")
+    (tmp_path / "comparison.png").write_bytes(b"")
     into_card(card, "zhentu-compare 1.2.0", "third")
-    assert card.read_text(encoding="utf-8").endswith("1.2.0\n\nthird\n\n## After\n")
+    assert card.read_text(encoding="utf-8").endswith("failures](comparison.png)\n\n## After\n")
+
+
+def test_a_sheet_shows_failures_last_and_kinds_in_turn(comparer: Comparer, sample: dict[str, Picture]) -> None:
+    cup, found = sample["cup"], comparer.compare(sample["cup"], [sample["cat"]])
+    said = [(kind, answer) for kind in ("match", "recoloured") for answer in Answer for _ in range(9)]
+    every = [sheet.Case(f"genuine_{k}", kind, cup, sample["cat"], replace(found, answer=answer))
+             for k, (kind, answer) in enumerate(said)]  # fmt: skip
+    shown = sheet.chosen(every)
+    assert [case.failed for case in shown] == [False] * 8 + [True] * 4
+    assert [case.kind for case in shown].count("match") == 6
+    drawn = sheet.sheet_of(shown)
+    assert drawn.shape[0] // 6 * 6 == drawn.shape[0]
+    assert drawn.std() > 20
 
 
 def test_copies_are_of_groups_that_fit_and_match_themselves(seen) -> None:

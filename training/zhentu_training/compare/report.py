@@ -16,6 +16,7 @@ from zhentu_training.compare.pairing import KINDS, Pair
 from zhentu_training.compare.sights import Sight
 
 _ROUNDS = 200
+SHEET = "comparison.png"  # what `compare.sheet` draws, beside the card
 
 
 def baselines(sights: Sequence[Sight], pairs: Sequence[Pair]) -> Mapping[str, np.ndarray]:
@@ -99,6 +100,8 @@ def into_card(card: Path, title: str, text: str) -> None:
     end = before.find("\n## ", start + 1)
     after = "" if end < 0 else before[end:]
     section = f"{COMPARISON_SECTION}: {title}\n\n{text.strip()}\n"
+    if card.with_name(SHEET).is_file():
+        section += f"\n![Twelve comparisons of samples with both heatmaps, four of them failures]({SHEET})\n"
     card.write_text(before[:start].rstrip("\n") + "\n\n" + section + after, encoding="utf-8")
 
 
