@@ -98,8 +98,10 @@ def _row(case: Case) -> np.ndarray:
     tiles = []
     for picture, heatmap in ((case.picture, found.difference), (case.reference, found.reference_difference)):
         tiles.append(_tile(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR)))
-        drawn = np.frombuffer(render(picture, heatmap), np.uint8) if heatmap is not None else None
-        tiles.append(tiles[-1] if drawn is None else _tile(cv2.imdecode(drawn, cv2.IMREAD_COLOR)))
+        drawn = None
+        if heatmap is not None:
+            drawn = cv2.imdecode(np.frombuffer(render(picture, heatmap), np.uint8), cv2.IMREAD_COLOR)
+        tiles.append(tiles[-1] if drawn is None else _tile(drawn))
     caption = np.full((_CAPTION, 4 * _TILE, 3), 235 if not case.failed else (205, 205, 255), np.uint8)
     differing = ", ".join(found.differing) or "-"
     first = f"{case.name.split('_')[1]}, {case.kind}: {'FAILED, ' if case.failed else ''}says {found.answer.value}"
