@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from zhentu.bootstrap.models import find_model
@@ -68,6 +69,20 @@ def test_every_answer_and_question_is_said_in_both_languages(monkeypatch: pytest
         assert name.en in said.stdout
         assert name.zh in said.stdout
     assert "whole pictures" not in said.stdout
+    assert "references agree" not in said.stdout  # beside "cannot tell", none of them does
+    assert "0 of 1 references surely show the same goods · 1 张参考图中 0 张确认相符" in said.stdout
+
+
+def test_a_copy_of_a_picture_shows_the_same_goods_in_every_question(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.jpg"
+    for name in ("cup", "cat", "bricks", "motorcycle"):
+        original = samples_folder() / f"genuine_{name}.jpg"
+        Image.open(original).convert("RGB").save(copy, quality=75)
+        for picture in (original, copy):
+            said = CliRunner().invoke(app, ["compare", str(picture), "-r", str(original), "--json"])
+            stated = json.loads(said.stdout)
+            assert {stated["answer"], *(each["answer"] for each in stated["answers"].values())} == {"same"}
+            assert stated["agreeing"] == 1
 
 
 def test_other_goods_exit_with_1_only_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

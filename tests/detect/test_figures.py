@@ -104,7 +104,7 @@ def test_a_print_added_to_goods_that_align_is_found_where_it_is(cup: RGB) -> Non
     clean, altered = look(on_ground(cup)), look(on_ground(printed))
     same, differs = figures(clean, look(on_ground(cup, tint=(0.97, 0.97, 0.97)))), figures(clean, altered)
     assert differs["aligned"] == 1
-    assert differs["aligned.own_worst"] > 3 * same["aligned.own_worst"]
+    assert differs["aligned.spot_top"] > 3 * same["aligned.spot_top"]
     unlike = measure(altered, clean).unlike
     row, column = np.unravel_index(int(unlike.argmax()), unlike.shape)
     assert abs(column - 150 / 240 * PLACES) < 2.5

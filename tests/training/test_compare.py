@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
 from skimage import data
@@ -18,12 +19,15 @@ from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import Answer, Picture
-from zhentu_training.compare import pairs, sights
+from zhentu_training.compare import pairs, sheet, sights
+from zhentu_training.compare.designs import choose
 from zhentu_training.compare.encoder import Encoder
+from zhentu_training.compare.ensemble import Tree, graph_of, tree_node
 from zhentu_training.compare.export import Fitted, export
-from zhentu_training.compare.heads import Heads, fit, logits_of
-from zhentu_training.compare.pairing import KINDS, UNKNOWN, pairs_of
-from zhentu_training.compare.train import calibrated, centres, figures_of, level, levels, looks_of
+from zhentu_training.compare.heads import MEMBERS, Heads, Mixture, fit
+from zhentu_training.compare.pairing import KINDS, UNKNOWN, Pair, copies_of, pairs_of
+from zhentu_training.compare.report import into_card
+from zhentu_training.compare.train import calibrated, centres, figures_of, level, levels, looks_of, truths_of
 from zhentu_training.export import add_to_manifest
 from zhentu_training.forge.base import Materials
 from zhentu_training.model import BackboneSpec
@@ -79,9 +83,19 @@ def seen(tmp_path_factory: pytest.TempPathFactory, finder: GoodsFinder, encode: 
     return found + sights.sights_of(real, finder, encode, Materials(), seed=3)
 
 
+def heads_on(figures: int) -> tuple[Heads, Mixture]:
+    """Heads of all members on noise, of which the first figure tells the truth."""
+    rng = np.random.default_rng(2)
+    drawn = rng.standard_normal((300, figures)).astype(np.float32)
+    truth = np.repeat((drawn[:, :1] > 0).astype(int), len(ANSWERED), 1)
+    truth[:, 1] = UNKNOWN
+    weight = np.ones((len(MEMBERS), len(ANSWERED)))
+    return fit(drawn, truth, np.ones(300)), Mixture(weight, np.full_like(weight, 0.1))
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models with a comparison of random weights."""
+    """A folder of models with a comparison of random weights, its heads fitted on noise."""
     torch.manual_seed(4)
     folder = tmp_path_factory.mktemp("models")
     manifest = Manifest.load(models_folder())
@@ -92,7 +106,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoder = Encoder(TINY, BLOCKS)
     width = encoder.backbone.embed_dim
     fitted = Fitted(
-        Heads().eval(), torch.zeros(3, width), torch.zeros(3, width), dict.fromkeys(ANSWERED, Platt(1.0, 0.0)),
+        *heads_on(len(NAMES)), torch.zeros(3, width), torch.zeros(3, width), dict.fromkeys(ANSWERED, Platt(1.0, 0.0)),
         dict.fromkeys(ANSWERED, QuestionLevels(0.4, 0.6)), 0.6, TrainingData("d", 1, 1),
     )  # fmt: skip
     export(fitted, "0.0.1", "2026-11-26", folder, encoder)
@@ -185,11 +199,85 @@ def test_heads_learn_what_is_there_and_leave_unknown_answers_alone() -> None:
     figures = rng.standard_normal((600, 8)).astype(np.float32)
     truth = np.full((600, len(ANSWERED)), UNKNOWN)
     truth[:, 0], truth[:300, 2] = figures[:, 0] > 0, figures[:300, 3] > 0
-    heads = fit(figures, truth, np.ones(600))
-    found = logits_of(heads, figures)
-    assert ((found[:, 0] > 0) == (figures[:, 0] > 0)).mean() > 0.9
-    assert ((found[300:, 2] > 0) == (figures[300:, 3] > 0)).mean() > 0.85
-    assert np.all(found[:, 1] == 0)  # of which nothing is known
+    for found in fit(figures, truth, np.ones(600)).members(figures):
+        assert ((found[:, 0] > 0) == (figures[:, 0] > 0)).mean() > 0.9
+        assert ((found[300:, 2] > 0) == (figures[300:, 3] > 0)).mean() > 0.85
+        assert np.all(found[:, 1] == 0)  # of which nothing is known
+
+
+@pytest.mark.parametrize("left_out", [None, *range(len(MEMBERS))])
+def test_the_graph_of_the_heads_says_what_scikit_learn_says(left_out: int | None) -> None:
+    heads, mixture = heads_on(12)
+    if left_out is not None:
+        mixture.weight[left_out] = 0
+    asked = np.random.default_rng(5).standard_normal((700, 12)).astype(np.float32)
+    # Figures right on a threshold must go the same way in both.
+    tree = heads.forests[0].estimators_[0].tree_
+    asked[:50, tree.feature[0]] = np.float32(tree.threshold[0])
+    session = ort.InferenceSession(heads.graph(mixture).SerializeToString(), providers=["CPUExecutionProvider"])
+    (served,) = session.run(("logits",), {"figures": asked})
+    assert np.allclose(served, heads.logits(asked, mixture), atol=1e-4)
+    assert np.ptp(served[:, 0]) > 1
+
+
+def test_a_tree_of_one_leaf_and_thresholds_between_floats_are_served_exactly() -> None:
+    leaf = Tree(1, np.array([-1]), np.array([-1]), np.array([-2]), np.array([-2.0]), np.array([0.25]))
+    at = np.nextafter(np.float32(0.1), np.float32(1))
+    edge = float(np.float32(0.1)) + (float(at) - float(np.float32(0.1))) * 0.9  # nearer to the float above
+    branch = Tree(0, np.array([1, -1, -1]), np.array([2, -1, -1]), np.zeros(3, int), np.array([edge, -2, -2]),
+                  np.array([0, 1.0, 2.0]))  # fmt: skip
+    model = graph_of([tree_node([leaf, branch], 2, "logits", "figures")], [], 1, 2)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (served,) = session.run(None, {"figures": np.array([[0.1], [at]], np.float32)})
+    assert served.tolist() == [[1.0, 0.25], [2.0, 0.25]]
+
+
+def test_each_output_gets_the_design_that_tells_it_best() -> None:
+    rng = np.random.default_rng(3)
+    kinds = ["match", "recoloured", "construction", "look-alike"] * 200
+    pairs_told = [Pair(0, 1, kind, "s", "train", "g") for kind in kinds]
+    truth = truths_of(pairs_told)
+    members = rng.standard_normal((len(MEMBERS), len(kinds), len(ANSWERED))) * np.array([1, 5, 9])[:, None, None]
+    members[0, :, 0] += 4 * truth[:, 0]
+    members[2, :, 2] += 36 * (truth[:, 2] == 1)
+    mixture, table = choose(members, truth, pairs_told)
+    assert mixture.weight[:, 0].argmax() == 0
+    assert mixture.weight[1:, 0].tolist() == [0, 0]
+    assert mixture.weight[:2, 2].tolist() == [0, 0]
+    assert table.set_index("design")["mismatch"].idxmax() == "ridge"
+
+
+def test_the_tables_replace_those_in_the_card_and_the_detectors_card_keeps_them(tmp_path: Path) -> None:
+    card = tmp_path / "CARD.md"
+    card.write_text("# Card\n\n## Known limits\n\n- some\n", encoding="utf-8")
+    for text in ("first", "second\n"):
+        into_card(card, "zhentu-compare 1.1.0", text)
+    written = "# Card\n\n## Known limits\n\n- some\n\n## Comparison with references: zhentu-compare 1.1.0\n\nsecond\n"
+    assert card.read_text(encoding="utf-8") == written
+    card.write_text(written + "\n## After\n", encoding="utf-8")
+    (tmp_path / "comparison.png").write_bytes(b"")
+    into_card(card, "zhentu-compare 1.2.0", "third")
+    assert card.read_text(encoding="utf-8").endswith("failures](comparison.png)\n\n## After\n")
+
+
+def test_a_sheet_shows_failures_last_and_kinds_in_turn(comparer: Comparer, sample: dict[str, Picture]) -> None:
+    cup, found = sample["cup"], comparer.compare(sample["cup"], [sample["cat"]])
+    said = [(kind, answer) for kind in ("match", "recoloured") for answer in Answer for _ in range(9)]
+    every = [sheet.Case(f"genuine_{k}", kind, cup, sample["cat"], replace(found, answer=answer))
+             for k, (kind, answer) in enumerate(said)]  # fmt: skip
+    shown = sheet.chosen(every)
+    assert [case.failed for case in shown] == [False] * 8 + [True] * 4
+    assert [case.kind for case in shown].count("match") == 6
+    drawn = sheet.sheet_of(shown)
+    assert drawn.shape[0] // 6 * 6 == drawn.shape[0]
+    assert drawn.std() > 20
+
+
+def test_copies_are_of_groups_that_fit_and_match_themselves(seen) -> None:
+    found = copies_of(seen)
+    assert [(seen[pair.first].group, pair.first == pair.second, pair.mismatch) for pair in found] == [
+        ("p", True, False)
+    ]
 
 
 def test_calibration_and_levels_keep_their_promise_on_matches() -> None:
@@ -222,7 +310,7 @@ def test_the_most_similar_reference_speaks_and_agreement_is_counted(
     assert both.score == pytest.approx(min(alone), abs=1e-5)
     assert both.reference_sha256 == sample[("cup", "cat")[int(np.argmin(alone))]].sha256
     assert both.compared == 2
-    assert both.agreeing == sum(score < comparer.thresholds[0].value for score in alone)
+    assert both.agreeing == sum(score <= 0.4 for score in alone)
     assert [each.question for each in both.answers] == list(QUESTIONS)
     for each in both.answers:
         assert each.answer is (

@@ -42,6 +42,7 @@ classes take the same road.
 scores, sources weighted alike. No score blocks: with so few genuine pictures one in a thousand cannot be promised.
 """
 
+COMPARISON_SECTION = "## Comparison with references"
 _TAIL = """
 ## Known limits
 
@@ -101,7 +102,17 @@ def write_card(path: Path, entry: ModelEntry, figures: Figures, run: Path) -> No
             'of the maps say "everywhere".\n'
         )
     text += f"\n## Training sources\n\nThe forgeries were made from the genuine ones.\n\n{markdown(figures.trained_on)}"
-    path.write_text(text + _TAIL, encoding="utf-8")
+    path.write_text(text + _TAIL + _comparison_of(path), encoding="utf-8")
+
+
+def _comparison_of(path: Path) -> str:
+    """What `compare.train` wrote into the card that stands there: the detector's figures do not touch it."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    start = text.find(COMPARISON_SECTION)
+    if start < 0:
+        return ""
+    end = text.find("\n## ", start + 1)
+    return "\n" + (text[start:] if end < 0 else text[start:end])
 
 
 def _read_by(look: LookSpec) -> str:

@@ -81,7 +81,12 @@ def _say(out: Console, picture: Path, closest: Path, found: Comparison, limit: f
     out.print(f"{picture} shows", styled(*_SAID[found.answer]), soft_wrap=True)
     out.print(
         f"mismatch {found.score:.3f} (limit {limit:.3f}), similarity {found.similarity:.2f}, closest reference "
-        f"{closest}; {found.agreeing} of {found.compared} references agree; {found.model}",
+        f"{closest}; {found.model}",
+        soft_wrap=True,
+    )
+    out.print(
+        f"{found.agreeing} of {found.compared} references surely show the same goods · "
+        f"{found.compared} 张参考图中 {found.agreeing} 张确认相符",
         soft_wrap=True,
     )
     for each in found.answers:

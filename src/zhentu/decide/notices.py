@@ -200,9 +200,9 @@ def comparison_words(action: str, comparison: Comparison, threshold: float) -> W
     got, limit = _figures(comparison.score, threshold)
     return Words(
         f"The goods look unlike the reference pictures (score {got}, limit {limit}; "
-        f"{comparison.agreeing} of {comparison.compared} agree). {seen.en} {after.en}",
+        f"{comparison.agreeing} of {comparison.compared} surely show the same goods). {seen.en} {after.en}",
         f"图中商品与参考图片不符（得分 {got}，阈值 {limit}；{comparison.compared} 张参考图中 "
-        f"{comparison.agreeing} 张相符）。{seen.zh}{after.zh}",
+        f"{comparison.agreeing} 张确认相符）。{seen.zh}{after.zh}",
     )
 
 

@@ -84,7 +84,6 @@ class Comparer:
         measured = [measure(own, look) for look in looks]
         scores = self._scores(measured)
         best = int(np.argmin(scores[:, 0]))
-        threshold = self._entry.review_threshold
         return Comparison(
             score=float(scores[best, 0]),
             similarity=float(np.clip(measured[best].figures[_SIMILARITY], 0, 1)),
@@ -96,7 +95,7 @@ class Comparer:
                 QuestionAnswer(question, self._answer(question.value, score), score)
                 for question, score in zip(QUESTIONS, scores[best, 1:].tolist(), strict=True)
             ),
-            agreeing=int((scores[:, 0] < threshold).sum()),
+            agreeing=sum(self._answer("mismatch", float(score)) is Answer.SAME for score in scores[:, 0]),
             compared=len(references),
             goods_found=own.found and looks[best].found,
             reference_difference=over_picture(measured[best].unlike_back, looks[best].canvas, references[best]),

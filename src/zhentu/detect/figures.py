@@ -6,19 +6,17 @@ so there is no room in the heads to learn goods by heart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from zhentu.detect.canvas import PLACES, SIDE, Canvas, FloatArray, Points, lab_of
+from zhentu.detect.aligned import ALIGNED_NAMES, aligned
+from zhentu.detect.canvas import PLACES, FloatArray
 from zhentu.detect.look import Look
 from zhentu.detect.surface import BANDS, PATTERN_SCALES, Palette, Surface
 
-_LEAST_INLIERS = 12
-_RATIO = 0.85  # of best to second-best distance (Lowe 2004)
 _INSIDE = 0.25  # of the heaviest place's weight: from there on a place counts as goods
 
 Places = npt.NDArray[np.intp]
@@ -56,7 +54,9 @@ def measure(first: Look, second: Look) -> Measured:
         **_colour(first, second),
         **_texture(first, second),
         **_matched(first.surface, second.surface, weights, matches),
-        **_aligned(first.canvas, second.canvas),
+        **_octaves(first.surface, second.surface, weights, matches),
+        **_shape(first.canvas.mask, second.canvas.mask),
+        **aligned(first, second),
         "found.both": float(first.found and second.found),
         "found.none": float(not (first.found or second.found)),
     }
@@ -82,12 +82,14 @@ def _places(
         there, back = _best(likeness, inside)
         means = float(there @ weights[0]), float(back @ weights[1])
         worst = _quantile(there, weights[0], 0.1), _quantile(back, weights[1], 0.1)
+        last = _quantile(there, weights[0], 0.02), _quantile(back, weights[1], 0.02)
         sums = weights[0] @ a, weights[1] @ b
         figures |= {
             f"place{block}.mean": sum(means) / 2,
             f"place{block}.least": min(means),
             f"place{block}.worst": sum(worst) / 2,
             f"place{block}.worst_least": min(worst),
+            f"place{block}.last": min(last),
             f"class{block}": float(first.classes[block] @ second.classes[block]),
             f"sum{block}": float(sums[0] @ sums[1] / max(np.linalg.norm(sums[0]) * np.linalg.norm(sums[1]), 1e-6)),
         }
@@ -155,6 +157,7 @@ def _palettes_apart(a: Palette, b: Palette) -> dict[str, float]:
         "light": float(np.abs(a.light - b.light).mean()),
         "contrast": float(abs(np.log((a.contrast + 2) / (b.contrast + 2)))),
         "spread": float(abs(np.log((a.spread + 2) / (b.spread + 2)))),
+        "other": 1 - float(np.minimum(a.shares, b.shares).sum()),
     }
 
 
@@ -181,7 +184,7 @@ def _matched(
     first: Surface, second: Surface, weights: tuple[FloatArray, FloatArray], matches: _Matches
 ) -> dict[str, float]:
     """Colour and texture where each place went, in both directions; `own` is left after the common shift."""
-    figures: dict[str, float] = {f"matched.{name}{end}": 0.0 for name in _MATCHED for end in ("", "_worst")}
+    figures: dict[str, float] = {f"matched.{name}{end}": 0.0 for name in _MATCHED for end in ("", *_RANKS)}
     for here, there, weight, towards in (
         (first.cells, second.cells, weights[0], matches.towards),
         (second.cells, first.cells, weights[1], matches.backwards),
@@ -191,96 +194,53 @@ def _matched(
         apart = {
             "colour": np.linalg.norm(gap[:, 1:3], axis=1),
             "own": np.linalg.norm(rest[:, 1:3], axis=1),
-            "texture": np.abs(gap[:, 3:]).mean(1),
+            "texture": np.abs(gap[:, 4:7]).mean(1),  # the octaves that most uploads keep
             "light": np.abs(rest[:, 0]),
+            "dark": np.abs(gap[:, 0]),
         }
         for name, values in apart.items():
             figures[f"matched.{name}"] += float(values @ weight) / 2
-            figures[f"matched.{name}_worst"] += _quantile(np.asarray(values, np.float32), weight, 0.9) / 2
+            for end, share in _RANKS.items():
+                figures[f"matched.{name}{end}"] += _quantile(np.asarray(values, np.float32), weight, share) / 2
     return figures
 
 
-def _aligned(first: Canvas, second: Canvas) -> dict[str, float]:
-    """The same goods from nearly the same side can be laid over each other: then the pixels are compared."""
-    figures = dict.fromkeys(_ALIGNED, 0.0)
-    fewest = min(len(first.points.at), len(second.points.at))
-    if fewest < _LEAST_INLIERS:
-        return figures
-    a, b = _point_pairs(first.points, second.points)
-    figures["points.matched"] = len(a) / fewest
-    if len(a) < _LEAST_INLIERS:
-        return figures
-    cv2.setRNGSeed(7)
-    warp, inliers = cv2.estimateAffine2D(b, a, ransacReprojThreshold=6.0, maxIters=1500)
-    count = 0 if warp is None else int(inliers.sum())
-    figures |= {"points.inliers": float(np.log1p(count)), "points.share": count / len(a)}
-    size = 0.0 if warp is None else abs(float(np.linalg.det(warp[:, :2])))
-    if count < _LEAST_INLIERS or not 0.2 < size < 5:
-        return figures
-    moved = cv2.warpAffine(second.rgb, warp, (SIDE, SIDE), borderValue=(255, 255, 255))
-    both = (first.mask > 0.7) & (cv2.warpAffine(second.mask, warp, (SIDE, SIDE)) > 0.7)
-    if both.mean() < 0.02:
-        return figures
-    return figures | {"aligned": 1.0, **_residual(first, second, np.asarray(moved, np.uint8), both)}
+def _octaves(
+    first: Surface, second: Surface, weights: tuple[FloatArray, FloatArray], matches: _Matches
+) -> dict[str, float]:
+    """Contrast of each octave where each place went: the common gap, and how unevenly places keep to it."""
+    figures: dict[str, float] = {}
+    for band in range(BANDS):
+        here, there = first.cells[:, 3 + band], second.cells[:, 3 + band]
+        gaps = here - there[matches.towards], here[matches.backwards] - there
+        middles = [_quantile(gap, weight, 0.5) for gap, weight in zip(gaps, weights, strict=True)]
+        uneven = [
+            _quantile(np.asarray(np.abs(gap - middle), np.float32), weight, 0.75)
+            for gap, middle, weight in zip(gaps, middles, weights, strict=True)
+        ]
+        figures |= {f"octave{band}.gap": abs(sum(middles)) / 2, f"octave{band}.uneven": sum(uneven) / 2}
+    gaps_of = [figures[f"octave{band}.gap"] for band in range(BANDS)]
+    return figures | {"octave.most": max(gaps_of[1:4]), "octave.tilt": max(gaps_of[:4]) - min(gaps_of[:4])}
 
 
-def _point_pairs(first: Points, second: Points) -> tuple[FloatArray, FloatArray]:
-    """Positions of points that choose each other, clearly before all others."""
-    likeness = first.described @ second.described.T
-    order = np.argpartition(-likeness, 1, axis=1)[:, :2]
-    best = np.take_along_axis(likeness, order, 1)
-    top = order[np.arange(len(order)), best.argmax(1)]
-    distances = np.sqrt(np.maximum(2 - 2 * np.sort(best, axis=1), 0))  # the second best, the best
-    kept = (distances[:, 1] < _RATIO * distances[:, 0]) & (likeness[:, top].argmax(0) == np.arange(len(top)))
-    return first.at[kept], second.at[top[kept]]
-
-
-def _residual(
-    first: Canvas, second: Canvas, moved: npt.NDArray[np.uint8], both: npt.NDArray[np.bool_]
-) -> Mapping[str, float]:
-    """What differs after the common shift of colour: all over, and in the worst tenth of the places."""
-    a, b = lab_of(first.rgb, first.light), lab_of(moved, second.light)
-    gap = cv2.GaussianBlur(a, (0, 0), 3) - cv2.GaussianBlur(b, (0, 0), 3)
-    shift = gap[both].mean(0)
-    share = cv2.resize(both.astype(np.float32), (PLACES, PLACES), interpolation=cv2.INTER_AREA)
-    used = share >= min(0.3, float(share.max()))
-
-    def by_place(values: FloatArray) -> FloatArray:
-        mean = cv2.resize(values * both, (PLACES, PLACES), interpolation=cv2.INTER_AREA) / np.maximum(share, 0.05)
-        return np.asarray(mean[used], np.float32)
-
-    own = by_place(np.linalg.norm(gap - shift, axis=2).astype(np.float32))
-    figures = {
-        "aligned.shift": float(np.hypot(*shift[1:])),
-        "aligned.light": float(abs(shift[0])),
-        "aligned.own": float(own.mean()),
-        "aligned.own_worst": float(np.quantile(own, 0.9)),
+def _shape(first: FloatArray, second: FloatArray) -> dict[str, float]:
+    """Outlines as they lie on the canvases: another pose moves them, another construction too."""
+    own, other = first > 0.5, second > 0.5
+    sides = [(float(each.any(1).sum() + 1) / float(each.any(0).sum() + 1)) for each in (own, other)]
+    return {
+        "shape.unlike": 1 - float((own & other).sum() / max((own | other).sum(), 1)),
+        "shape.aspect": abs(float(np.log(sides[0] / sides[1]))),
+        "shape.fill": abs(float(own.mean() - other.mean())),
     }
-    for name, sigma in (("fine", 2.0), ("coarse", 8.0)):
-        detail = [each[..., 0] - cv2.GaussianBlur(each[..., 0], (0, 0), sigma) for each in (a, b)]
-        power = by_place(detail[0] ** 2), by_place(detail[1] ** 2)
-        alike = by_place(detail[0] * detail[1]) / np.sqrt(power[0] * power[1] + 0.5)
-        ratio = np.abs(np.log((power[0] + 0.3) / (power[1] + 0.3)))
-        figures |= {
-            f"aligned.{name}": float(alike.mean()),
-            f"aligned.{name}_worst": float(np.quantile(alike, 0.1)),
-            f"aligned.{name}_energy": float(ratio.mean()),
-            f"aligned.{name}_energy_worst": float(np.quantile(ratio, 0.9)),
-        }
-    return figures
 
 
 _BLOCKS = 3
+_RANKS = {"_best": 0.1, "_half": 0.5, "_worst": 0.9}
 _GLOSS = ("skew", "highlight", "folds")
-_MATCHED = ("colour", "own", "texture", "light")
-_PALETTE = ("ab", "ab_most", "mean_ab", "green", "blue", "chroma", "hue", "light", "contrast", "spread")
-_ALIGNED = (
-    *("points.matched", "points.inliers", "points.share", "aligned", "aligned.shift", "aligned.light"),
-    *("aligned.own", "aligned.own_worst"),
-    *(f"aligned.{name}{end}" for name in ("fine", "coarse") for end in ("", "_worst", "_energy", "_energy_worst")),
-)
+_MATCHED = ("colour", "own", "texture", "light", "dark")
+_PALETTE = ("ab", "ab_most", "mean_ab", "green", "blue", "chroma", "hue", "light", "contrast", "spread", "other")
 NAMES: tuple[str, ...] = (
-    *(f"place{block}.{name}" for block in range(_BLOCKS) for name in ("mean", "least", "worst", "worst_least")),
+    *(f"place{block}.{name}" for block in range(_BLOCKS) for name in ("mean", "least", "worst", "worst_least", "last")),
     *(f"{name}{block}" for name in ("class", "sum") for block in range(_BLOCKS)),
     *("mutual", "mutual.geometry"),
     *(f"colour.{light}.{name}" for light in ("raw", "lit") for name in _PALETTE),
@@ -291,7 +251,9 @@ NAMES: tuple[str, ...] = (
     *("texture.turn", "texture.period"),
     *(f"gloss.{name}" for name in _GLOSS),
     *("texture.enlarged", "texture.scales"),
-    *(f"matched.{name}{end}" for name in _MATCHED for end in ("", "_worst")),
-    *_ALIGNED,
+    *(f"matched.{name}{end}" for name in _MATCHED for end in ("", *_RANKS)),
+    *(f"octave{band}.{name}" for band in range(BANDS) for name in ("gap", "uneven")),
+    *("octave.most", "octave.tilt", "shape.unlike", "shape.aspect", "shape.fill"),
+    *ALIGNED_NAMES,
     *("found.both", "found.none"),
 )

@@ -22,7 +22,8 @@ class Palette:
     """Colours of the goods, in Lab units.
 
     slices: quantiles (4, 33) of the a-b plane seen from four sides.  light: quantiles (33,) of lightness.  mean: of a
-    and b.  chroma, contrast, spread: mean chroma, deviations of lightness and of a and b.
+    and b.  chroma, contrast, spread: mean chroma, deviations of lightness and of a and b.  shares (8, 24, 24): how much
+    of the goods has each colour, softly counted; sums to 1.
     """
 
     slices: FloatArray
@@ -31,6 +32,7 @@ class Palette:
     chroma: float
     contrast: float
     spread: float
+    shares: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,8 +41,8 @@ class Surface:
 
     energy, peaked (BANDS,): log contrast and log kurtosis of each octave.  patterns (scales, 10): histograms of local
     binary patterns.  turn (2,): how strongly two octaves point one way.  period (2,): of a repeated pattern.
-    gloss (3,): skewness of lightness, share of highlights, depth of folds.  cells (PLACES * PLACES, 6): Lab and the log
-    energy of three octaves at each place.
+    gloss (3,): skewness of lightness, share of highlights, depth of folds.  cells (PLACES * PLACES, 3 + BANDS): Lab and
+    the log energy of each octave at each place.
     """
 
     raw: Palette
@@ -104,7 +106,18 @@ def _palette(canvas: Canvas, light: FloatArray | None) -> Palette:
         chroma=float(np.hypot(own[:, 1], own[:, 2]).mean()),
         contrast=float(own[:, 0].std()),
         spread=float(own[:, 1:].std(0).sum()),
+        shares=_shares(own),
     )
+
+
+def _shares(lab: FloatArray) -> FloatArray:
+    """Histogram of colours, blurred by about a step, so that a little more light moves little of it."""
+    steps = np.concatenate([lab[:, :1] / 100 * 8, (lab[:, 1:] + 72) / 6], 1)
+    l, a, b = np.floor(steps).astype(int).clip(0, (7, 23, 23)).T  # noqa: E741
+    counts = np.bincount((l * 24 + a) * 24 + b, minlength=8 * 24 * 24).reshape(8, 24, 24).astype(np.float32)
+    flat = np.stack([cv2.GaussianBlur(layer, (0, 0), 1.0, borderType=cv2.BORDER_CONSTANT) for layer in counts])
+    across = cv2.GaussianBlur(flat.reshape(8, -1), (1, 0), sigmaX=1e-6, sigmaY=0.8, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(across.reshape(8, 24, 24) / max(float(across.sum()), 1e-6), np.float32)
 
 
 def _peakedness(values: FloatArray) -> float:
@@ -159,5 +172,5 @@ def _cells(canvas: Canvas, bands: list[FloatArray]) -> FloatArray:
     weight = cv2.resize(canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA) + 1e-3
     lab = lab_of(canvas.rgb, canvas.light)
     mean = [by_place(lab[..., k]) / weight for k in range(3)]
-    energy = [np.log(by_place(band**2) / weight + 4e-6) / 2 for band in bands[1:4]]
-    return np.stack([*mean, *energy], 2).reshape(-1, 6).astype(np.float32)
+    energy = [np.log(by_place(band**2) / weight + 4e-6) / 2 for band in bands]
+    return np.stack([*mean, *energy], 2).reshape(-1, 3 + BANDS).astype(np.float32)

@@ -1,6 +1,7 @@
 """The comparison as two ONNX graphs: the encoder, sharing its weights with the detector's, and the heads.
 
-Figures between the two are made by the serving code, which training uses too. Refused when torch and serving disagree.
+Figures between the two are made by the serving code, which training uses too. Refused when training (torch,
+scikit-learn) and serving disagree.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from zhentu.detect.surface import surface_of
 from zhentu.intake.decode import decode
 from zhentu.types import Picture
 from zhentu_training.compare.encoder import CentredEncoder, Encoder
-from zhentu_training.compare.heads import Heads
+from zhentu_training.compare.heads import Heads, Mixture
 from zhentu_training.export import PARITY, SHARED, weights_of
 from zhentu_training.pack import pack, save_with_shared_weights
 
@@ -51,6 +52,7 @@ class Fitted:
     """Everything that was fitted. centre, class_centre: (blocks, D).  calibration by output, levels by question."""
 
     heads: Heads
+    mixture: Mixture
     centre: Tensor
     class_centre: Tensor
     calibration: Mapping[str, Platt]
@@ -71,7 +73,7 @@ def export(fitted: Fitted, version: str, created: str, models: Path, encoder: En
         if (models / SHARED).is_file():
             shutil.copyfile(models / SHARED, folder / SHARED)
         _write_encoder(centred, path)
-        _write_heads(fitted.heads, heads)
+        onnx.save(fitted.heads.graph(fitted.mixture), str(heads))
         entry = ComparerEntry(
             name=NAME,
             version=version,
@@ -93,12 +95,13 @@ def export(fitted: Fitted, version: str, created: str, models: Path, encoder: En
         worst = parity(centred, fitted, comparer, finder)
         print(f"parity: largest difference of a probability {worst:.2e}, allowed {PARITY:.0e}")
         if not worst < PARITY:
-            sys.exit("torch and ONNX Runtime disagree: nothing was written")
+            sys.exit("training and ONNX Runtime disagree: nothing was written")
         entry = replace(entry, golden=golden_of(comparer))
         for written in (path, heads, folder / SHARED):
             if written.is_file():
                 shutil.copyfile(written, models / written.name)
-    others = tuple(each for each in manifest.comparers if str(each.ref) != str(entry.ref))
+    # Those that take other figures cannot be asked by this version: their files may be deleted.
+    others = tuple(each for each in manifest.comparers if each.figures == NAMES and str(each.ref) != str(entry.ref))
     replace(manifest, comparers=(*others, entry), active_comparer=str(entry.ref)).save(models)
     return f"wrote {models / entry.file}; active comparer: {entry.ref}"
 
@@ -119,24 +122,9 @@ def _write_encoder(centred: CentredEncoder, path: Path) -> None:
     save_with_shared_weights(pack(onnx.load(str(path))), path, path.with_name(SHARED))
 
 
-def _write_heads(heads: Heads, path: Path) -> None:
-    torch.onnx.export(
-        heads,
-        (torch.zeros((2, len(NAMES))),),
-        str(path),
-        input_names=["figures"],
-        output_names=["logits"],
-        dynamic_shapes={"figures": {0: torch.export.Dim("pairs", min=1, max=64)}},
-        opset_version=20,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
-
-
 @torch.inference_mode()
 def parity(centred: CentredEncoder, fitted: Fitted, comparer: Comparer, finder: GoodsFinder) -> float:
-    """Largest difference of any calibrated answer between torch and serving over pairs of the sample pictures."""
+    """Largest difference of any calibrated answer between training and serving over pairs of the sample pictures."""
 
     def look(picture: Picture) -> Look:
         goods = finder.find(picture)
@@ -147,7 +135,8 @@ def parity(centred: CentredEncoder, fitted: Fitted, comparer: Comparer, finder: 
     pictures = [decode(path.read_bytes()) for path in sorted(samples_folder().glob("*.jpg"))]
     worst = 0.0
     for first, second in pairwise(pictures):
-        logits = fitted.heads(torch.from_numpy(measure(look(first), look(second)).figures[np.newaxis]))[0].numpy()
+        figures = measure(look(first), look(second)).figures[np.newaxis]
+        logits = fitted.heads.logits(figures, fitted.mixture)[0]
         served = comparer.scores_of(first, second)
         for k, name in enumerate(ANSWERED):
             expected = float(fitted.calibration[name].probability(logits[k]))

@@ -61,6 +61,18 @@ def pairs_of(sights: Sequence[Sight], seed: int) -> list[Pair]:
     return pairs
 
 
+def copies_of(sights: Sequence[Sight]) -> list[Pair]:
+    """One unaltered sight of each group that fits against itself: a picture always shows the goods of its copy.
+
+    Only for fitting: judged or calibrated on, they would flatter every figure.
+    """
+    firsts: dict[str, int] = {}
+    for k, sight in enumerate(sights):
+        if sight.split != "judge" and sight.kind == "match":
+            firsts.setdefault(sight.group, k)
+    return [_pair(sights, k, k, "match") for k in firsts.values()]
+
+
 def _pair(sights: Sequence[Sight], a: int, b: int, kind: str) -> Pair:
     first, second = sights[a], sights[b]
     alike = first.framing == second.framing and first.product == second.product

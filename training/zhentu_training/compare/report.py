@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,12 @@ from sklearn.metrics import roc_auc_score
 
 from zhentu.detect.models import QuestionLevels
 from zhentu.detect.questions import QUESTIONS
-from zhentu_training.card import markdown
+from zhentu_training.card import COMPARISON_SECTION, markdown
 from zhentu_training.compare.pairing import KINDS, Pair
 from zhentu_training.compare.sights import Sight
 
 _ROUNDS = 200
+SHEET = "comparison.png"  # what `compare.sheet` draws, beside the card
 
 
 def baselines(sights: Sequence[Sight], pairs: Sequence[Pair]) -> Mapping[str, np.ndarray]:
@@ -61,6 +63,7 @@ def report(
     kinds = np.array([pair.kind for pair in pairs])
     groups = np.array([pair.group for pair in pairs])
     mismatch, match = scores[:, 0], kinds == "match"
+    strict = np.quantile(mismatch[match], 0.99, method="higher")
     rows = []
     for kind in (*(each for each in KINDS if each != "match"), "all"):
         own = ~match if kind == "all" else kinds == kind
@@ -71,6 +74,7 @@ def report(
         row = {"kind": kind, "pairs": int(own.sum()), "products": len(set(groups[own]))}
         row |= {"AUC": f"{roc_auc_score(truth, mismatch[use]):.3f} [{low:.3f}, {high:.3f}]"}
         row |= {"found": f"{(mismatch[own] >= threshold).mean():.3f}"}
+        row |= {"found at 1 % false alarms": f"{(mismatch[own] > strict).mean():.3f}"}
         row |= {f"plain, {name}": f"{roc_auc_score(truth, each[use]):.3f}" for name, each in plain.items()}
         rows.append(row)
     parts = [
@@ -86,6 +90,19 @@ def report(
     parts.append(f"\nCross-fitted on the {len({pair.group for pair in taught})} groups that fit: AUC of all kinds "
                  f"{roc_auc_score(truth, own):.3f}.\n")  # fmt: skip
     return "\n".join(parts)
+
+
+def into_card(card: Path, title: str, text: str) -> None:
+    """Write the tables into a model card, in place of those that stand there."""
+    before = card.read_text(encoding="utf-8")
+    start = before.find(COMPARISON_SECTION)
+    start = len(before) if start < 0 else start
+    end = before.find("\n## ", start + 1)
+    after = "" if end < 0 else before[end:]
+    section = f"{COMPARISON_SECTION}: {title}\n\n{text.strip()}\n"
+    if card.with_name(SHEET).is_file():
+        section += f"\n![Twelve comparisons of samples with both heatmaps, four of them failures]({SHEET})\n"
+    card.write_text(before[:start].rstrip("\n") + "\n\n" + section + after, encoding="utf-8")
 
 
 def _false_alarms(pairs: Sequence[Pair], mismatch: np.ndarray, threshold: float) -> pd.DataFrame:

@@ -29,14 +29,17 @@ from zhentu.detect.look import Look
 from zhentu.detect.models import QuestionLevels, TrainingData
 from zhentu.detect.questions import ANSWERED
 from zhentu.detect.surface import surface_of
-from zhentu_training.compare.export import Fitted, export
-from zhentu_training.compare.heads import RIDGE, fit, logits_of
-from zhentu_training.compare.pairing import Pair, pairs_of
-from zhentu_training.compare.report import baselines, report
+from zhentu_training.card import markdown
+from zhentu_training.compare.designs import choose
+from zhentu_training.compare.export import NAME, Fitted, export
+from zhentu_training.compare.heads import MEMBERS, RIDGE, fit, mixed
+from zhentu_training.compare.pairing import Pair, copies_of, pairs_of
+from zhentu_training.compare.report import baselines, into_card, report
 from zhentu_training.compare.sights import Sight, load
 
 _FOLDS = 5
 _RISK = 1 / 100  # share of true matches that may be called a mismatch
+_DESIGNS = "\nWorth of each design there (half the AUC over all, half the mean of kinds); the best one is shipped:\n\n"
 _MISSED = 1 / 10  # share of a question's real differences that may be called the same
 
 
@@ -98,12 +101,12 @@ def truths_of(pairs: Sequence[Pair]) -> np.ndarray:
 
 
 def crossfit(figures: np.ndarray, pairs: Sequence[Pair], ridge: float = RIDGE) -> np.ndarray:
-    """Logits (N, ANSWERED) of each pair by heads that never saw its group of products."""
+    """Logits (members, N, ANSWERED) of each pair by heads that never saw its group of products."""
     truth, weight = truths_of(pairs), weights_of(pairs)
     groups = [pair.group for pair in pairs]
-    found = np.zeros(truth.shape, np.float32)
+    found = np.zeros((len(MEMBERS), *truth.shape), np.float32)
     for teach, ask in GroupKFold(_FOLDS).split(figures, groups=groups):
-        found[ask] = logits_of(fit(figures[teach], truth[teach], weight[teach], ridge), figures[ask])
+        found[:, ask] = fit(figures[teach], truth[teach], weight[teach], ridge).members(figures[ask])
     return found
 
 
@@ -132,38 +135,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=Path("runs/compare"))
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--version", default="1.1.0")
     parser.add_argument("--seed", type=int, default=20261126)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--card", type=Path, help="write the tables into this model card")
     parser.add_argument("--no-export", action="store_true", help="judge only")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     run: Path = arguments.run
     sights = [sight for path in sorted((run / "sights").glob("*[0-9].npz")) for sight in load(path)]
     pairs = pairs_of(sights, arguments.seed)
+    pairs += copies_of(sights)
     rows = [{name: getattr(pair, name) for name in Pair.__slots__} for pair in pairs]
     centre, class_centre = centres(sights)
     figures = figures_of(run, sights, pairs, (centre, class_centre))
     judged = np.array([pair.split == "judge" for pair in pairs])
     taught = [pair for pair, out in zip(pairs, judged, strict=True) if not out]
     asked = [pair for pair, out in zip(pairs, judged, strict=True) if out]
-    truth, crossed = truths_of(taught), crossfit(figures[~judged], taught)
+    truth, members = truths_of(taught), crossfit(figures[~judged], taught)
     heads = fit(figures[~judged], truth, weights_of(taught))
+    told = np.array([pair.first != pair.second for pair in taught])  # copies are no evidence of anything
+    truth, members, taught = truth[told], members[:, told], [pair for pair in taught if pair.first != pair.second]
+    mixture, designs = choose(members, truth, taught)
+    crossed = mixed(members, mixture)
     platts = tuple(calibrated(crossed[:, k], truth[:, k]) for k in range(len(ANSWERED)))
     match = truth[:, 0] == 0
     scores = [platt.probability(crossed[:, k]) for k, platt in enumerate(platts)]
     limits = {name: levels(scores[k], truth[:, k], match) for k, name in enumerate(ANSWERED)}
     threshold = level(scores[0][match], _RISK)
-    found = logits_of(heads, figures[judged])
+    found = heads.logits(figures[judged], mixture)
     judged_scores = np.stack([platt.probability(found[:, k]) for k, platt in enumerate(platts)], 1)
     wholes = baselines(sights, asked)
     text = report(asked, judged_scores, threshold, limits, wholes, crossed=(taught, scores[0]))
+    text += _DESIGNS + markdown(designs)
     print(text)
     (run / "report.md").write_text(text, encoding="utf-8")
     digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
     seen = {index for pair in taught for index in (pair.first, pair.second)}
     fitted = Fitted(
         heads=heads,
+        mixture=mixture,
         centre=torch.from_numpy(centre.astype(np.float32)),
         class_centre=torch.from_numpy(class_centre.astype(np.float32)),
         calibration=dict(zip(ANSWERED, platts, strict=True)),
@@ -174,6 +185,8 @@ def main() -> None:
     if not arguments.no_export:
         created = datetime.datetime.now(datetime.UTC).date().isoformat()
         print(export(fitted, arguments.version, created, arguments.models))
+    if arguments.card:
+        into_card(arguments.card, f"{NAME} {arguments.version}", text)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,119 @@
+"""Key points of two canvases: which belong together, how one lies over the other, and which found no partner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from zhentu.detect.canvas import SIDE, Canvas, FloatArray, Points
+
+LEAST_INLIERS = 12
+_RATIO = 0.85  # of best to second-best distance (Lowe 2004)
+_ALIKE = 0.9  # cosine of two RootSIFT descriptors of one detail
+_APART = 24.0  # canvas pixels from which on a twin is another detail, not the same one at another scale
+_NEAR = 24.0  # canvas pixels from the affine motion within which a perspective one looks for its pairs
+
+POINT_NAMES = (
+    *("points.matched", "points.inliers", "points.share", "points.second", "points.second_scale"),
+    *("points.alone", "points.alone_gap", "points.best", "points.repeated"),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """How the second canvas lies over the first. warp: float32 (3, 3), canvas pixels; None where they do not align."""
+
+    figures: dict[str, float]
+    warp: FloatArray | None
+
+
+def motion_of(first: Canvas, second: Canvas) -> Motion:
+    """The motion of most pairs of key points, and what the others say."""
+    figures = dict.fromkeys(POINT_NAMES, 0.0)
+    fewest = min(len(first.points.at), len(second.points.at))
+    if fewest < LEAST_INLIERS:
+        return Motion(figures, None)
+    likeness = first.points.described @ second.points.described.T
+    figures |= _alone(likeness)
+    figures["points.repeated"] = abs(_repeated(first.points) - _repeated(second.points))
+    kept, top = _choosing_each_other(likeness)
+    a, b = first.points.at[kept], second.points.at[top[kept]]
+    figures["points.matched"] = len(a) / fewest
+    if len(a) < LEAST_INLIERS:
+        return Motion(figures, None)
+    cv2.setRNGSeed(7)
+    affine, marks = cv2.estimateAffine2D(b, a, ransacReprojThreshold=6.0, maxIters=1500)
+    inside = np.zeros(len(a), bool) if affine is None else marks.ravel() > 0
+    count = int(inside.sum())
+    figures |= {"points.inliers": float(np.log1p(count)), "points.share": count / len(a)}
+    size = 0.0 if affine is None else abs(float(np.linalg.det(affine[:, :2])))
+    if count < LEAST_INLIERS or not 0.2 < size < 5:
+        return Motion(figures, None)
+    figures |= _second(a[~inside], b[~inside], size, len(a))
+    return Motion(figures, _in_perspective(a, b, np.vstack([affine, [0, 0, 1]]), count))
+
+
+def moved(points: FloatArray, warp: FloatArray) -> FloatArray:
+    """Positions (N, 2) after a warp (3, 3)."""
+    flat = np.concatenate([points, np.ones((len(points), 1), np.float32)], 1) @ warp.T
+    return np.asarray(flat[:, :2] / np.maximum(flat[:, 2:], 1e-3), np.float32)
+
+
+def _choosing_each_other(likeness: FloatArray) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+    """Which points of the first choose a point of the second clearly before all others, and are chosen by it."""
+    order = np.argpartition(-likeness, 1, axis=1)[:, :2]
+    best = np.take_along_axis(likeness, order, 1)
+    top = order[np.arange(len(order)), best.argmax(1)]
+    distances = np.sqrt(np.maximum(2 - 2 * np.sort(best, axis=1), 0))  # the second best, the best
+    kept = (distances[:, 1] < _RATIO * distances[:, 0]) & (likeness[:, top].argmax(0) == np.arange(len(top)))
+    return kept, top
+
+
+def _alone(likeness: FloatArray) -> dict[str, float]:
+    """Details of one picture of which the other shows nothing alike: a print or a button more leaves some."""
+    best = likeness.max(1), likeness.max(0)
+    alone = [float((each < _ALIKE).mean()) for each in best]
+    return {
+        "points.alone": max(alone),
+        "points.alone_gap": abs(alone[0] - alone[1]),
+        "points.best": float(min(each.mean() for each in best)),
+    }
+
+
+def _repeated(points: Points) -> float:
+    """Share of details that stand elsewhere on the same goods once more."""
+    likeness = points.described @ points.described.T
+    squares = (points.at**2).sum(1)
+    apart = squares[:, None] + squares[None] - 2 * points.at @ points.at.T > _APART**2
+    return float((np.where(apart, likeness, 0).max(1) > _ALIKE).mean())
+
+
+def _second(a: FloatArray, b: FloatArray, size: float, count: int) -> dict[str, float]:
+    """A second motion among the pairs that the first leaves over: goods of which one part was stretched have two."""
+    if len(a) < 8:
+        return {}
+    cv2.setRNGSeed(7)
+    other, marks = cv2.estimateAffine2D(b, a, ransacReprojThreshold=6.0, maxIters=500)
+    together = 0 if other is None else int(marks.sum())
+    if together < 6:
+        return {}
+    found = {"points.second": together / count}
+    area = abs(float(np.linalg.det(other[:, :2])))
+    return found | {"points.second_scale": abs(float(np.log(max(area, 0.05) / size))) if area < 20 else 3.0}
+
+
+def _in_perspective(a: FloatArray, b: FloatArray, affine: npt.NDArray[np.float64], count: int) -> FloatArray:
+    """The affine motion, or a perspective one where it explains more and does not fold the canvas."""
+    near = np.linalg.norm(moved(b, np.asarray(affine, np.float32)) - a, axis=1) < _NEAR
+    if near.sum() >= 2 * LEAST_INLIERS:
+        cv2.setRNGSeed(7)
+        found, marks = cv2.findHomography(b[near], a[near], cv2.RANSAC, 4.0, maxIters=1000)
+        corners = np.array([[0, 0], [SIDE, 0], [SIDE, SIDE], [0, SIDE]], np.float32)
+        if found is not None and int(marks.sum()) >= count:
+            off = moved(corners, found.astype(np.float32)) - moved(corners, affine.astype(np.float32))
+            if np.abs(off).max() < SIDE / 4:
+                return np.asarray(found, np.float32)
+    return np.asarray(affine, np.float32)
