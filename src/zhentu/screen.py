@@ -129,6 +129,7 @@ class Screener:
     trust_lists: TrustLists = ANY_SIGNER
     generators: GeneratorTable | None = None  # None: the table that comes with zhentu
     decoder: DecoderPort = IN_PROCESS
+    detector_now: Callable[[], DetectorPort] | None = None  # which copy of the detector is to look, by the load
     model_timer: Callable[[float], None] | None = None  # called with the seconds that each call of the detector took
     _digests: dict[tuple[int, str], tuple[ModelEntry, str]] = field(default_factory=dict, init=False, compare=False)
 
@@ -168,7 +169,8 @@ class Screener:
         """The detector's verdict on one picture, timed. Raises ModelError, whatever went wrong in it."""
         began = time.perf_counter()
         try:
-            return self.detector.detect(picture, with_heatmaps)
+            detector = self.detector if self.detector_now is None else self.detector_now()
+            return detector.detect(picture, with_heatmaps)
         except ZhentuError:
             raise
         except Exception as error:  # ONNX Runtime's own exception types are private

@@ -16,7 +16,14 @@ from zhentu.digest import digest_of
 from zhentu.record.private import private_folder
 
 MOST = 5  # golden pictures: a start must not take longer for every sample that joins; `zhentu doctor` looks at all
-_DECIDES = ("onnxruntime", "onnxruntime-gpu", "numpy", "opencv-python-headless", "pillow")  # what the scores come from
+_DECIDES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+)  # what the scores come from
 
 
 def check_golden(entry: ModelEntry, folder: Path, threads: int, notes: Path) -> None:
@@ -40,7 +47,9 @@ def _everything(entry: ModelEntry) -> str:
     """What golden scores depend on, as one sha256: model, software, processor."""
     versions = {name: _version(name) for name in _DECIDES}
     machine = [platform.machine(), sorted(processor_flags())]
-    return digest_of([__version__, entry.sha256, entry.views, entry.calibration, entry.golden, versions, machine])
+    return digest_of(
+        [__version__, entry.sha256, entry.runtime, entry.views, entry.calibration, entry.golden, versions, machine]
+    )
 
 
 def _version(package: str) -> str:

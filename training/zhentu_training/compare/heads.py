@@ -17,7 +17,8 @@ from sklearn.linear_model import LogisticRegression
 
 from zhentu_training.compare.ensemble import Tree, graph_of, tree_node
 
-_CAP = 3.0  # deviations; larger values carry no more information
+MEMBERS = ("ridge", "forest", "boosted")
+_CAP = 3.0  # deviations; beyond them a figure says no more
 RIDGE = 1.0  # scikit-learn's C: best of ten by cross-fitting, the table stands in DECISIONS.md
 _EDGE = 1e-3  # a forest's share of votes is kept this far from 0 and 1, where its logit ends
 _TREES_FIRST, _TREES_OTHERS = 100, 40  # of "mismatch", of each question: all heads together stay under 4 MB
