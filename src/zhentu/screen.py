@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol, runtime_checkable
 
 from zhentu.banks.hashing import fingerprint_of
 from zhentu.decide.policy import Policy, decide, declaration
@@ -24,6 +23,7 @@ from zhentu.intake.decode import DECODING_VERSION, DecodeLimits
 from zhentu.intake.generators import GeneratorTable, shipped_table
 from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.intake.provenance import read_provenance
+from zhentu.ports import BankPort, ComparerPort, DetectorPort, VersionedBank
 from zhentu.types import (
     BankHit,
     BankKind,
@@ -38,7 +38,6 @@ from zhentu.types import (
     Inquiry,
     Listing,
     Mode,
-    ModelRef,
     Picture,
     Record,
     Screening,
@@ -51,55 +50,6 @@ from zhentu.types import (
 _SETTLING = (BankKind.KNOWN_BAD, BankKind.ALLOWED)  # an exact hit in one of these says more than any score
 _DIGESTS_KEPT = 64  # of models and states of the banks
 _OF_THE_LISTING = (EvidenceKind.DECLARATION, EvidenceKind.REFERENCE, EvidenceKind.HASH)  # not of the bytes
-
-
-class DetectorPort(Protocol):
-    """What screening needs of a detector."""
-
-    @property
-    def entry(self) -> ModelEntry:
-        """The manifest entry: thresholds travel with the model."""
-        ...
-
-    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        """Score one picture."""
-        ...
-
-
-class BankPort(Protocol):
-    """Banks of known pictures; several threads may ask at once."""
-
-    def lookup(self, fingerprint: Fingerprint, listing: Listing) -> tuple[BankHit, ...]:
-        """Every entry the picture matches, surest first; empty if it is in no bank. Raises StoreError."""
-        ...
-
-
-@runtime_checkable
-class VersionedBank(Protocol):
-    """A bank that says when its entries changed: decisions made before are then not repeated from the store."""
-
-    @property
-    def version(self) -> str:
-        """A text that differs after every change; cheap, because it is read for every picture."""
-        ...
-
-
-class ComparerPort(Protocol):
-    """Compares a picture with pictures known to show the real goods."""
-
-    @property
-    def model(self) -> ModelRef:
-        """Which model compares."""
-        ...
-
-    @property
-    def thresholds(self) -> tuple[Threshold, ...]:
-        """The limits that ship with it, of basis REFERENCE."""
-        ...
-
-    def compare(self, picture: Picture, references: Sequence[Picture]) -> Comparison:
-        """Compare with at least one reference."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,10 @@ from zhentu.backlog.sources import Found
 from zhentu.bootstrap.models import accepted_models
 from zhentu.bootstrap.screener import build_screener
 from zhentu.errors import UsageError
+from zhentu.ports import ComparerPort
 from zhentu.record.database import Database
 from zhentu.record.known import KnownStore
-from zhentu.screen import ComparerPort, Screener
+from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import Listing, Picture
 

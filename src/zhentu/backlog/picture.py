@@ -16,9 +16,10 @@ from zhentu.bootstrap.screener import build_screener
 from zhentu.bootstrap.stores import build_banks
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import StoreError, ZhentuError
+from zhentu.ports import BankPort
 from zhentu.record.database import Database
 from zhentu.record.known import KnownStore, ScannedRecord
-from zhentu.screen import BankPort, Screener
+from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import EarlierVerdict, Fingerprint, Inquiry, PictureFile, Record
 

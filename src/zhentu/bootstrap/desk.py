@@ -9,6 +9,7 @@ from zhentu.banks.bank import Banks
 from zhentu.bootstrap.screener import limits_of
 from zhentu.bootstrap.stores import build_banks, build_store
 from zhentu.intake.ports import IN_PROCESS, DecoderPort
+from zhentu.ports import ComparerPort
 from zhentu.record.pictures import PictureStore
 from zhentu.record.store import RecordStore
 from zhentu.review.appeals import Appeals
@@ -17,7 +18,7 @@ from zhentu.review.pictures import FolderFetch, KeptFetch, ReviewPictures
 from zhentu.review.queue import ReviewQueue
 from zhentu.review.sessions import ProxySignIn, Sessions
 from zhentu.review.web.desk import Desk
-from zhentu.screen import ComparerPort, Screener
+from zhentu.screen import Screener
 from zhentu.settings import Settings
 
 

@@ -15,7 +15,8 @@ from zhentu.detect.detector import Detector
 from zhentu.detect.models import ModelEntry, samples_folder
 from zhentu.errors import ConfigError, ModelError
 from zhentu.intake.decode import DecodeLimits
-from zhentu.screen import DetectorPort, Screener
+from zhentu.ports import DetectorPort
+from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import Picture, Verdict
 

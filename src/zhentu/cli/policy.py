@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zhentu.decide.fit import FittedAction
     from zhentu.decide.policy import Policy
     from zhentu.detect.models import ModelEntry
-    from zhentu.screen import ComparerPort
+    from zhentu.ports import ComparerPort
     from zhentu.types import Scores
 
 policy_app = typer.Typer(help="The policy that decides about pictures.", no_args_is_help=True)

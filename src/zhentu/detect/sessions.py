@@ -76,7 +76,7 @@ def open_network(path: Path, sha256: str, weights: Sequence[WeightsFile], thread
         from zhentu.detect.openvino import OpenVinoNetwork
 
         verify_files(path, sha256, weights)
-        network = OpenVinoNetwork(path, threads)
+        network: Network = OpenVinoNetwork(path, threads)
         give_back_memory()
         return network
     return open_session(path, sha256, weights, threads, providers_of(runtime))

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from zhentu.errors import NotFound, PictureNotFound, ReviewConflict, UsageError
 from zhentu.ids import new_id
+from zhentu.ports import ComparerPort
 from zhentu.record import audit
 from zhentu.record.database import aware, now
 from zhentu.record.outbox import new_message, write_messages
@@ -22,7 +23,6 @@ from zhentu.review.fill import item_row
 from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, ReviewOutcome
 from zhentu.review.pictures import ReviewPictures
 from zhentu.review.schema import appeals, review_decisions, review_items
-from zhentu.screen import ComparerPort
 from zhentu.types import seller_of
 
 MOST_REFERENCES = 6

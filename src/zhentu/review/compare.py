@@ -12,11 +12,11 @@ import numpy.typing as npt
 from zhentu.decide.policy import Policy, decide
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import PictureError, PictureNotFound, UsageError
+from zhentu.ports import DetectorPort
 from zhentu.record.store import RecordStore
 from zhentu.review.labels import Reviewed, Truth, truths
 from zhentu.review.learning import wilson
 from zhentu.review.pictures import ReviewPictures
-from zhentu.screen import DetectorPort
 from zhentu.types import Action, Picture, Record
 
 _CHANCE = 0.05

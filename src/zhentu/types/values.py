@@ -178,7 +178,7 @@ class Comparison:
     score: calibrated probability in [0, 1] that the picture shows other goods (material, texture, pattern, colour or
     construction) than that reference.  similarity: in [0, 1], how well its places are found there again.
     answer, answers: the same as a word, and question by question.  agreeing: of how many of the `compared` references
-    the answer is "the same".  goods_found: whether the goods were found in both; otherwise a whole picture stood for them.
+    the answer is "the same".  goods_found: whether the goods were found in both, else a whole picture stood for them.
     difference, reference_difference: where in the picture and in the reference nothing alike was found in the other.
     """
 

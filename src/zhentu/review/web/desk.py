@@ -13,13 +13,13 @@ from fastapi import Request
 
 from zhentu.banks.bank import Banks
 from zhentu.errors import Forbidden, Unauthenticated
+from zhentu.ports import ComparerPort
 from zhentu.record.store import RecordStore
 from zhentu.review.appeals import Appeals
 from zhentu.review.fill import Filler
 from zhentu.review.pictures import ReviewPictures
 from zhentu.review.queue import ReviewQueue
 from zhentu.review.sessions import ProxySignIn, Reviewer, Sessions
-from zhentu.screen import ComparerPort
 from zhentu.types import Role
 
 COOKIE = "zhentu_review"
