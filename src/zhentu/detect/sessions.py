@@ -79,7 +79,8 @@ def open_network(path: Path, sha256: str, weights: Sequence[WeightsFile], thread
         network: Network = OpenVinoNetwork(path, threads)
         give_back_memory()
         return network
-    return open_session(path, sha256, weights, threads, providers_of(runtime))
+    session: Network = open_session(path, sha256, weights, threads, providers_of(runtime))
+    return session
 
 
 def providers_of(runtime: Runtime) -> Sequence[str]:
