@@ -158,7 +158,7 @@ def test_the_command_labels_with_the_platforms_code_and_takes_it_back(
     for name, value in named.items():
         monkeypatch.setenv(f"ZHENTU_{name}", str(value))
     job = labelling.place.job_id
-    assert "nothing was done yet" in CliRunner().invoke(app, ["apply", job]).output
+    assert "nothing has been done yet" in CliRunner().invoke(app, ["apply", job]).output
     refused = CliRunner().invoke(app, ["apply", job, "--enforce"])
     assert (refused.exit_code, labelling.copies()) == (1, [])  # no propagator is set: a label could not conform
     monkeypatch.setenv("ZHENTU_LABEL_PROPAGATOR", "9131000000000000XX")
