@@ -131,5 +131,5 @@ def test_sixteen_bits_that_become_eight_are_told() -> None:
     payload = b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
     )
-    assert "16 bits a channel became 8" in label_picture(payload, AiState.IS, SHOWN).notes
+    assert "16 bits per channel became 8" in label_picture(payload, AiState.IS, SHOWN).notes
     assert label_picture(payload, AiState.IS, HIDDEN).notes == ()

@@ -170,7 +170,7 @@ def test_an_mpo_keeps_its_pictures_under_the_implicit_label_and_becomes_a_jpeg_u
         new.seek(number)
         assert np.array_equal(np.asarray(old), np.asarray(new))
     assert (painted.format, decode(painted.payload).format) == ("JPEG", "JPEG")
-    assert "left out" in painted.notes[0]
+    assert "removed" in painted.notes[0]
 
 
 def test_several_threads_label_as_one_does() -> None:
