@@ -160,7 +160,7 @@ def test_the_command_labels_with_the_platforms_code_and_takes_it_back(
     job = labelling.place.job_id
     planned = CliRunner().invoke(app, ["apply", job])
     assert planned.exit_code == 0
-    assert "nothing was done yet" in planned.output
+    assert "nothing has been done yet" in planned.output
     assert planned.output.count("ZHENTU_LABEL_PROPAGATOR") == 1, "before it fails"
     refused = CliRunner().invoke(app, ["apply", job, "--enforce"])
     assert isinstance(refused.exception, UsageError)  # no propagator is set: a label could not conform
