@@ -4,7 +4,8 @@
 
 Servers: the gate with records on; a plain FastAPI + Pillow + ONNX Runtime endpoint; LitServe as it comes; LitServe
 tuned (one worker a core, one thread each). The others run both looks of every picture in ONNX Runtime, as most would,
-each in floating point and with 8-bit products; the gate takes the precision that it chooses on this machine. They take
+each in floating point and with 8-bit products; the gate takes the precision that it chooses on this machine. With
+`--before CHECKOUT` the gate of an earlier commit runs beside them, with the model of that commit. They take
 turns in rounds, so that a noisy machine disturbs all alike.
 Every request carries another picture: the gate answers known ones without the model, which would be no comparison.
 `cpu ms` is processor time of the whole server per picture: on a machine with other load it says more than pictures a
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--precision", nargs="+", default=list(PRECISIONS), choices=PRECISIONS, help="of the others")
+    parser.add_argument("--before", type=Path, help="checkout of an earlier commit, whose gate runs too")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     steps = [(k, c) for k in range(arguments.rounds) for c in arguments.concurrency]
@@ -76,8 +78,14 @@ def main() -> None:
             name = f"{kind} {precision}"
             ports[name] = free_port()
             commands[name] = [sys.executable, str(peers / script), str(ports[name]), precision, *options]
+    if arguments.before:
+        ports["before"] = free_port()
+        commands["before"] = gate_command(ports["before"])
     probes = {name: "/health" if name.startswith("litserve") else "/readyz" for name in commands}
-    env = environment(folder, gate_deadline_s=120, gate_rate_per_s=0)
+    env = dict.fromkeys(commands, environment(folder, gate_deadline_s=120, gate_rate_per_s=0))
+    if arguments.before:  # settings had other names before 0.4; the defaults are enough for it
+        own = {"PYTHONPATH": str(arguments.before.resolve() / "src"), "XDG_DATA_HOME": str(folder / "before")}
+        env["before"] = environment(folder) | own
     seen: dict[tuple[str, int], list[Outcomes]] = {}
     spent: dict[tuple[str, int], float] = {}
     direct: list[np.ndarray] = []
@@ -87,8 +95,10 @@ def main() -> None:
             direct.append(bare(payloads))
         for name, command in commands.items():
             with ExitStack() as stack:  # one server at a time: an idle one would still take its share
-                process = stack.enter_context(started(command, ports[name], env, probes[name], folder / f"{name}.log"))
-                path = "/v1/screen" if name == "gate" else "/screen"
+                process = stack.enter_context(
+                    started(command, ports[name], env[name], probes[name], folder / f"{name}.log")
+                )
+                path = "/v1/screen" if name in ("gate", "before") else "/screen"
                 warm = [form(each, path) for each in pictures(4, seed=900 + number)]
                 asyncio.run(drive(ports[name], warm, 2, timeout_s=120))
                 requests = [form(each, path) for each in payloads]
