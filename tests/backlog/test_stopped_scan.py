@@ -18,7 +18,7 @@ from conftest import encoded, photo
 from zhentu.bootstrap.stores import build_store
 from zhentu.settings import Settings
 
-PICTURES = 2000
+PICTURES = 5000  # enough that no machine is through before the signal comes
 
 
 @pytest.fixture

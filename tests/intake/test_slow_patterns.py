@@ -17,7 +17,7 @@ import zhentu.intake
 import zhentu.mark
 from zhentu.intake.generators import GeneratorRow, Rule, shipped_table
 
-_LENGTHS = (400, 6_000)  # short ones first: a cubic pattern would take minutes for the longest
+_LENGTHS = (400, 9_000)  # short ones first: a cubic pattern would take minutes for the longest
 _MOST_S = 0.015  # at the longest a linear pattern needs a fifth of it, a quadratic one twice to ten times as much
 _TRIES = 3  # the fastest counts: a busy machine is no slow pattern
 _MANY = 40  # repeats within one piece of a hostile text

@@ -127,7 +127,7 @@ def test_a_model_of_other_tokens_cannot_be_tuned_on(line: Path, tmp_path: Path) 
     other.write_text(CONFIG.read_text().replace("class_tokens: [1, 2]", "class_tokens: [1]"))
     with pytest.raises(UsageError, match="tokens it was trained with"):
         head_of(line / "models", "whole", load_spec(other))
-    with pytest.raises(UsageError, match="no models folder"):
+    with pytest.raises(UsageError, match="not a models folder"):
         head_of(tmp_path, "whole", SPEC)
 
 

@@ -95,7 +95,7 @@ def test_a_wrong_call_ends_with_a_sentence_before_anything_is_done(
 
 
 def test_pictures_that_are_not_there_and_one_kind_alone_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(UsageError, match="does not exist"):
         main(["run", "--pictures", str(tmp_path / "no"), "--out", str(tmp_path / "out"), *FAST])
     (tmp_path / "in" / "genuine").mkdir(parents=True)
     (tmp_path / "in" / "genuine" / "a.jpg").write_bytes((samples_folder() / "genuine_cup.jpg").read_bytes())
@@ -107,5 +107,5 @@ def test_the_command_line_ends_with_the_sentence_and_its_code(tmp_path: Path) ->
     words = command(tmp_path / "no", tmp_path / "out")
     outcome = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ)
     assert outcome.returncode == 2
-    assert outcome.stderr.startswith(f"{tmp_path / 'no'}: is not there")
+    assert outcome.stderr.startswith(f"{tmp_path / 'no'}: does not exist")
     assert "Traceback" not in outcome.stderr

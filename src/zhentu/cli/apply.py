@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ from zhentu.types import AiState
 
 if TYPE_CHECKING:
     from zhentu.backlog.apply import ApplyReport
-    from zhentu.record.applied import AppliedState, Kind
+    from zhentu.record.applied import Applied, AppliedState, Kind
     from zhentu.settings import Settings
 
 
@@ -77,22 +77,31 @@ def apply(
         failed = list(table.each(place.job_id, (AppliedState.FAILED,)))
     planned = not (enforce or undo)
     _show(report, place.job_id, planned)
-    errors = console(stderr=True)
     if planned:
-        try:
-            _check_labels(report.counts, settings)
-        except UsageError as error:
-            errors.print(f"before that: {error}", soft_wrap=True, markup=False)
-    for action in failed[:20]:
-        errors.print(f"failed: {action.kind.value} {action.path}: {action.detail}", soft_wrap=True, markup=False)
+        _warn_of_labels(report.counts, settings)
     if failed:
+        _say_failed(failed)
         raise typer.Exit(1)
+
+
+def _say_failed(failed: Sequence[Applied]) -> None:
+    for action in failed[:20]:
+        line = f"failed: {action.kind.value} {action.path}: {action.detail}"
+        console(stderr=True).print(line, soft_wrap=True, markup=False)
+
+
+def _warn_of_labels(counts: Mapping[tuple[Kind, AppliedState], int], settings: Settings) -> None:
+    """Say already of a plan what would stop it."""
+    try:
+        _check_labels(counts, settings)
+    except UsageError as error:
+        console(stderr=True).print(f"before that: {error}", soft_wrap=True, markup=False)
 
 
 def _check_labels(counts: Mapping[tuple[Kind, AppliedState], int], settings: Settings) -> None:
     """Raises UsageError when copies are to be labelled and no label could be written: once, not once a picture."""
     from zhentu.bootstrap.labels import label_spec
-    from zhentu.record.applied import AppliedState, Kind
+    from zhentu.record.applied import Applied, AppliedState, Kind
 
     open_states = (AppliedState.PLANNED, AppliedState.FAILED, AppliedState.UNDONE)
     if any(counts.get((Kind.LABEL, state)) for state in open_states):
@@ -100,7 +109,7 @@ def _check_labels(counts: Mapping[tuple[Kind, AppliedState], int], settings: Set
 
 
 def _show(report: ApplyReport, job_id: str, planned: bool) -> None:
-    from zhentu.record.applied import AppliedState, Kind
+    from zhentu.record.applied import Applied, AppliedState, Kind
 
     named = {
         Kind.LABEL: "labelled copies",

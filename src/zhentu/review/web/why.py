@@ -1,4 +1,4 @@
-"""Why an item is in the queue, and what to do when it is empty, in words for people."""
+"""Why an item is on the desk, and what to do when none is: in words, for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zhentu.types import CATEGORIES, Action, Reason, Record
 
 _KINDS: dict[ItemKind, Words] = {
     ItemKind.SECOND: Words(
-        "Somebody else decided this picture already. Your opinion, given without seeing theirs, shows how far people "
+        "Somebody else decided this picture already. Your own opinion, given without theirs, measures how far people "
         "agree.",
         "已有其他审核人员处理过该图片。请独立给出您的判断，用于衡量审核一致性。",
     ),
@@ -21,9 +21,9 @@ _KINDS: dict[ItemKind, Words] = {
     ),
 }
 _ASKED: dict[Action, Words] = {
-    Action.REVIEW: Words("The policy asks for a review because:", "策略要求人工审核，原因："),
-    Action.BLOCK: Words("The policy asks to block this picture because:", "策略要求拦截该图片，原因："),
-    Action.LABEL: Words("The policy asks for a label because:", "策略要求添加标识，原因："),
+    Action.REVIEW: Words("The policy asks for a person's look, because:", "策略要求人工审核，原因："),
+    Action.BLOCK: Words("The policy asks to block this picture, because:", "策略要求拦截该图片，原因："),
+    Action.LABEL: Words("The policy asks for a label, because:", "策略要求添加标识，原因："),
     Action.ALLOW: Words("The policy let this picture pass.", "策略已放行该图片。"),
 }
 _APPEALED: dict[Action, Words] = {
@@ -62,7 +62,7 @@ def _without_grounds(words: Words, record: Record) -> Words:
 
 
 def grounds(record: Record) -> Sequence[Reason]:
-    """The reasons that asked for something, gravest first; "nothing was found" is not one."""
+    """The reasons that asked for something, gravest first; "nothing was found" is none."""
     asking = [each for each in record.decision.reasons if each.action is not Action.ALLOW]
     return sorted(asking, key=lambda each: -each.action.severity)
 
@@ -83,8 +83,8 @@ def what_next(filters: Filters, counts: QueueCounts, everything: QueueCounts, sc
         )
     if not screened:
         return Words(
-            "Nothing has been screened yet. Scan some with `zhentu scan FOLDER`, or send them to POST /v1/screen: what "
-            "the policy sends to review appears here by itself.",
+            "No picture was screened yet. Scan some with `zhentu scan FOLDER`, or send them to POST /v1/screen: what "
+            "the policy wants looked at comes here by itself.",
             "尚未检测任何图片。请运行 zhentu scan 文件夹，或发送至 POST /v1/screen："
             "策略要求审核的图片会自动出现在这里。",
         )
