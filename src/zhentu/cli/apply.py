@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,7 @@ from zhentu.types import AiState
 
 if TYPE_CHECKING:
     from zhentu.backlog.apply import ApplyReport
+    from zhentu.intake.decode import DecodeLimits
     from zhentu.record.applied import Applied, AppliedState, Kind
     from zhentu.settings import Settings
 
@@ -45,10 +46,8 @@ def apply(
     from zhentu.backlog.finding import access_of
     from zhentu.backlog.reading import Reader
     from zhentu.backlog.scan_job import JobLock
-    from zhentu.bootstrap.labels import label_spec
     from zhentu.bootstrap.screener import limits_of
     from zhentu.bootstrap.stores import build_store
-    from zhentu.mark.label import label_picture
     from zhentu.record.applied import AppliedState, AppliedTable
 
     if enforce and undo:
@@ -57,13 +56,9 @@ def apply(
     place = find_job(job, settings)
     place.check_folder()
     limits = limits_of(settings)
-
-    def label(payload: bytes, state: AiState) -> bytes:
-        return label_picture(payload, state, label_spec(settings), limits).payload
-
     access = access_of(place.job, settings).also([target])
     reader = Reader(limits, attempts=place.job.attempts, access=access)
-    spec = ApplySpec(target, webhook or settings.webhook.url or "", label)
+    spec = ApplySpec(target, webhook or settings.webhook.url or "", _labelling(settings, limits))
     with (
         closing(build_store(settings)) as store,
         closing(JobLock(place)),
@@ -84,6 +79,14 @@ def apply(
         raise typer.Exit(1)
 
 
+def _labelling(settings: Settings, limits: DecodeLimits) -> Callable[[bytes, AiState], bytes]:
+    """What makes a labelled copy; the settings it needs are read when the first is made."""
+    from zhentu.bootstrap.labels import label_spec
+    from zhentu.mark.label import label_picture
+
+    return lambda payload, state: label_picture(payload, state, label_spec(settings), limits).payload
+
+
 def _say_failed(failed: Sequence[Applied]) -> None:
     for action in failed[:20]:
         line = f"failed: {action.kind.value} {action.path}: {action.detail}"
@@ -101,7 +104,7 @@ def _warn_of_labels(counts: Mapping[tuple[Kind, AppliedState], int], settings: S
 def _check_labels(counts: Mapping[tuple[Kind, AppliedState], int], settings: Settings) -> None:
     """Raises UsageError when copies are to be labelled and no label could be written: once, not once a picture."""
     from zhentu.bootstrap.labels import label_spec
-    from zhentu.record.applied import Applied, AppliedState, Kind
+    from zhentu.record.applied import AppliedState, Kind
 
     open_states = (AppliedState.PLANNED, AppliedState.FAILED, AppliedState.UNDONE)
     if any(counts.get((Kind.LABEL, state)) for state in open_states):
@@ -109,7 +112,7 @@ def _check_labels(counts: Mapping[tuple[Kind, AppliedState], int], settings: Set
 
 
 def _show(report: ApplyReport, job_id: str, planned: bool) -> None:
-    from zhentu.record.applied import Applied, AppliedState, Kind
+    from zhentu.record.applied import AppliedState, Kind
 
     named = {
         Kind.LABEL: "labelled copies",
