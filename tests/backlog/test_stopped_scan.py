@@ -18,7 +18,7 @@ from conftest import encoded, photo
 from zhentu.bootstrap.stores import build_store
 from zhentu.settings import Settings
 
-PICTURES = 5000  # enough that no machine is through before the signal comes
+PICTURES = 2000
 
 
 @pytest.fixture
@@ -34,7 +34,17 @@ def folder(tmp_path: Path) -> Path:
 
 def start(folder: Path, settings: Settings) -> subprocess.Popen[str]:
     environment = os.environ | {"ZHENTU_MODELS_DIR": str(settings.models.dir), "ZHENTU_STORE_URL": settings.store_url}
-    command = [sys.executable, "-c", "from zhentu.cli import main; main()", "scan", str(folder), "--format", "csv"]
+    # A shell that runs tests in the background lets its children ignore SIGINT; a user's scan does not.
+    begin = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [
+        sys.executable,
+        "-c",
+        f"{begin}; from zhentu.cli import main; main()",
+        "scan",
+        str(folder),
+        "--format",
+        "csv",
+    ]
     return subprocess.Popen(
         [*command, "--output", str(folder.parent / "rows.csv"), "--workers", "2"],
         env=environment,
