@@ -80,7 +80,7 @@ def test_a_hash_of_poor_quality_is_taken_only_beside_a_sha256() -> None:
         ({"pdq": bytes(31)}, "pdq"),
         ({"sha256": "a" * 64, "colour": bytes(47)}, "colour"),
         ({"note": "nothing to match"}, "give a sha256"),
-        ({"sha256": "a" * 64, "expires_at": datetime(2030, 1, 1)}, "time zone"),  # noqa: DTZ001 - that is the mistake
+        ({"sha256": "a" * 64, "expires_at": datetime(2030, 1, 1)}, "time zone"),
     ],
 )
 def test_an_entry_that_could_match_nothing_or_the_wrong_thing_is_refused(entry: dict, named: str) -> None:

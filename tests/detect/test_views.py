@@ -51,3 +51,38 @@ def test_a_small_picture_is_mirrored_not_stretched() -> None:
 def test_a_blank_picture_still_yields_spread_out_crops(value: int) -> None:
     boxes = make_views(np.full((200, 200, 3), value, np.uint8), SPEC).boxes
     assert len({(box.x, box.y) for box in boxes}) == 4
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_texture_is_found_anywhere_in_a_very_long_picture(part: int) -> None:
+    """Its windows are narrower than a pixel of the whole view, and none of them may be overlooked."""
+    rgb = np.full((32, 6400, 3), 255, np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, (32, 800, 3), dtype=np.uint8)
+    rgb[:, part * 800 : (part + 1) * 800] = noise
+    for picture in (rgb, rgb.swapaxes(0, 1).copy()):
+        boxes = make_views(picture, ViewSpec(whole_size=16, crop_size=8, crop_count=2)).boxes
+        assert all(part * 800 - 200 < max(box.x, box.y) < (part + 1) * 800 + 200 for box in boxes)
+
+
+def test_windows_overlap_by_half_and_reach_both_ends() -> None:
+    rgb = np.random.default_rng(2).integers(0, 256, (32, 96, 3), dtype=np.uint8)
+    boxes = make_views(rgb, ViewSpec(whole_size=64, crop_size=32, crop_count=9)).boxes
+    assert sorted(box.x for box in boxes) == [0, 16, 32, 48, 64]
+    assert {(box.y, box.w, box.h) for box in boxes} == {(0, 32, 32)}
+
+
+def test_no_side_has_more_than_24_windows() -> None:
+    rgb = pixels(4000, 32)
+    boxes = make_views(rgb, ViewSpec(whole_size=32, crop_size=32, crop_count=99)).boxes
+    assert len(boxes) == 24
+    assert (min(box.x for box in boxes), max(box.x for box in boxes)) == (0, 3968)
+
+
+@pytest.mark.parametrize(("side", "kept"), [(64, 64), (128, 64), (640, 64), (20, 64)])
+def test_the_whole_view_is_the_mean_of_what_it_shows(side: int, kept: int) -> None:
+    rgb = np.zeros((side, side, 3), np.uint8)
+    rgb[:, side // 2 :] = 200
+    whole = make_views(rgb, SPEC).whole[0]
+    assert whole.shape == (kept, kept, 3)
+    assert whole.mean() == pytest.approx(100, abs=2)
+    assert (whole[:, : kept // 2 - 3].max(), whole[:, kept // 2 + 3 :].min()) == (0, 200)

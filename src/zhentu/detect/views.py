@@ -111,10 +111,13 @@ def choose_boxes(whole: RgbArray, height: int, width: int, spec: ViewSpec) -> tu
 
 
 def _spans(starts: list[int], size: int, length: int, side: int) -> tuple[list[int], list[int]]:
-    """Windows of the picture's axis as (first, last + 1) pixels of the resized view's axis."""
-    firsts = [round(start * side / length) for start in starts]
-    lasts = [max(round(min(start + size, length) * side / length), 1) for start in starts]
-    return firsts, lasts
+    """Windows of the picture's axis as (first, last + 1) pixels of the resized view's axis, each of one pixel at least.
+
+    A window of a very long picture is less than a pixel of the view; it still weighs what lies under it.
+    """
+    firsts = [min(round(start * side / length), side - 1) for start in starts]
+    ends = [round(min(start + size, length) * side / length) for start in starts]
+    return firsts, [max(end, first + 1) for first, end in zip(firsts, ends, strict=True)]
 
 
 def _starts(length: int, size: int) -> list[int]:
