@@ -1,12 +1,12 @@
-"""Attacks on a gate of one's own, on 127.0.0.1 alone: each prints what is promised, and what came of it.
+"""Attack our own gate, on 127.0.0.1 only: every attack prints what the gate promises and what happened.
 
-    python scripts/attack_gate.py                # everything, with the model in force
+    python scripts/attack_gate.py                # every attack, with the model in force
     python scripts/attack_gate.py --short        # a minute, with a tiny model; the test suite runs this
     python scripts/attack_gate.py --only tarpit slow_picture
 
-The script starts the gate itself, with 2 workers, and stops it. What it sends is bounded in number and size, it limits
-its own memory, and it ends by itself after `--seconds`. The gate's memory (its children's too) is sampled all the
-while, and honest requests go on beside every attack.
+The script starts a gate with 2 workers and stops it afterwards. It sends a bounded number of requests of bounded size,
+limits its own memory, and stops after `--seconds`. Throughout, the memory of the gate and its children is sampled, and
+an honest request is checked after every attack.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from zhentu.record.database import Database
 from zhentu.record.keys import KeyStore
 from zhentu.types import Role
 
-_MOST_MEMORY = 3 * 2**30  # bytes of address space that the attacker itself may use
+_MOST_MEMORY = 3 * 2**30  # bytes of address space for the attacker itself
 _PROMISED_MIB = 1536
 _LIVEZ_S, _DEADLINE_S = 0.05, 10.0
 
 
 @dataclass
 class Watch:
-    """The gate as somebody honest sees it, sampled while it is attacked.
+    """The gate as an honest client sees it while it is under attack.
 
-    /livez is asked by a process of its own: the attacker's own work must not be counted as the gate's.
+    A separate process asks /livez, so that the attacker's own work does not count as the gate's latency.
     """
 
     pid: int
@@ -69,7 +69,7 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(15)
-        told, _error = self._asker.communicate(timeout=15)  # its input ends, and so does it
+        told, _error = self._asker.communicate(timeout=15)  # it ends when its input does
         self.livez = [float(each) for each in told.split()]
 
     def _memory(self) -> None:
@@ -81,7 +81,7 @@ class Watch:
 
 
 def limit_myself(seconds: float) -> None:
-    """Nothing of this script outlives `seconds`, and it takes no more memory than it needs."""
+    """Stop the script after `seconds`, and cap its memory and its open files."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = _MOST_MEMORY if hard == resource.RLIM_INFINITY else min(_MOST_MEMORY, hard)
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
@@ -89,7 +89,7 @@ def limit_myself(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(2048, most_files)), most_files))
 
     def over(*_: object) -> None:
-        raise SystemExit(f"the attack took more than {seconds:.0f} s; it was stopped")
+        raise SystemExit(f"stopped: the attacks took more than {seconds:.0f} s")
 
     signal.signal(signal.SIGALRM, over)
     signal.alarm(int(seconds))
@@ -97,7 +97,7 @@ def limit_myself(seconds: float) -> None:
 
 @contextlib.contextmanager
 def bench(folder: Path, short: bool) -> Iterator[Bench]:
-    """A gate with keys, a tarpit, an honest receiver, and the keys of two callers and a reviewer."""
+    """A running gate, a tarpit, an honest receiver, and API keys for two callers and a reviewer."""
     from fakes import tiny_model
 
     url, port = f"sqlite:///{folder}/records.db", free_port()
@@ -136,7 +136,7 @@ _CALLERS = (("honest", Role.SCREEN), ("mallory", Role.SCREEN), ("reviewer", Role
 
 
 class Tarpit:
-    """Takes connections and never answers."""
+    """A server that accepts connections and never answers."""
 
     def __enter__(self) -> Tarpit:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -157,7 +157,7 @@ class Tarpit:
 
 
 class Receiver:
-    """An honest host: takes webhooks, gives a picture."""
+    """An honest host: it takes webhooks and serves a picture."""
 
     def __enter__(self) -> Receiver:
         import http.server
@@ -194,7 +194,7 @@ class Receiver:
 
 
 def run(folder: Path, only: Sequence[str], short: bool) -> bool:
-    """Every attack; whether all promises held."""
+    """Run the attacks; return whether every promise held."""
     held = True
     with bench(folder, short) as target:
         target.warm()
@@ -220,12 +220,12 @@ def run(folder: Path, only: Sequence[str], short: bool) -> bool:
 
 
 def main() -> None:
-    """Run and say whether every promise held."""
-    sys.path.append(str(ROOT / "tests"))  # the tiny model is the tests' own
+    """Run, print the verdict, and exit with 1 if a promise was broken."""
+    sys.path.append(str(ROOT / "tests"))  # the tiny model belongs to the tests
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a tiny model and smaller attacks")
-    parser.add_argument("--only", nargs="+", default=[], help="names of attacks")
-    parser.add_argument("--seconds", type=float, default=900.0, help="after so long it stops, whatever is left")
+    parser.add_argument("--only", nargs="+", default=[], help="run only these attacks")
+    parser.add_argument("--seconds", type=float, default=900.0, help="stop after this many seconds, finished or not")
     arguments = parser.parse_args()
     limit_myself(arguments.seconds)
     with tempfile.TemporaryDirectory(prefix="zhentu-attack-") as folder:

@@ -1,9 +1,9 @@
-"""A bank of a million hashes: build time, memory, lookup times, and exactness against brute force.
+"""Benchmark a bank of a million hashes: build time, memory, lookup times, and exactness against brute force.
 
     python scripts/bench_bank.py --entries 1000000 --lookups 2000 --checked 500
 
-Half the lookups are strangers, half are copies of an entry with 0 to 45 flipped bits. Lookups go through `Banks.match`,
-as in the gate: PDQ, colour and sha256. Times are per lookup, on one thread, wall clock and processor time.
+Half the lookups are random hashes, half are copies of an entry with 0 to 45 bits flipped. As in the gate, lookups go
+through `Banks.match`: PDQ, colour and sha256. Times are per lookup on one thread, in wall-clock and processor time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHUNK = 20_000
 
 
 def fill(database: Database, hashes: np.ndarray, colours: np.ndarray) -> None:
-    """Write entries as an import would, without the check for duplicates."""
+    """Write entries as an import does, but without checking for duplicates."""
     for start in range(0, len(hashes), _CHUNK):
         rows = [
             {
@@ -54,7 +54,7 @@ def fill(database: Database, hashes: np.ndarray, colours: np.ndarray) -> None:
 
 
 def queries(rng: np.random.Generator, hashes: np.ndarray, colours: np.ndarray, count: int) -> list[Fingerprint]:
-    """Strangers and copies, half and half."""
+    """Fingerprints to look up: half of them random, half of them near copies of entries."""
     found = []
     for number in range(count):
         place = int(rng.integers(len(hashes)))

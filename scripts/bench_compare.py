@@ -1,9 +1,9 @@
-"""What a comparison costs on one core: a new picture against references whose looks are kept, beyond decoding.
+"""Benchmark a comparison on one core: a new picture against references whose looks are cached, without decoding.
 
     OMP_NUM_THREADS=1 python scripts/bench_compare.py --pictures src/zhentu/samples --references 3 --rounds 3
 
-Every picture is held against the next ones of the folder. Prints milliseconds, median and highest: for a new picture
-with kept references, for one that is kept too (the pairs alone), and for a first look at all.
+Every picture is compared with the ones that follow it in the folder. Prints the median and the maximum in milliseconds:
+for a new picture with cached references, for a cached one (comparing the pairs only), and with nothing cached.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from zhentu.types import Picture
 
 
 def milliseconds(comparer: Comparer, picture: Picture, references: list[Picture]) -> float:
-    """Processor time of one comparison; one thread runs, so on an idle core it is the wall clock's."""
+    """Processor time of one comparison; with one thread on an idle core, that equals wall-clock time."""
     began = time.process_time()
     comparer.compare(picture, references)
     return (time.process_time() - began) * 1e3
@@ -43,7 +43,7 @@ def main() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
     comparer = build_comparer(load_settings())
-    assert comparer is not None, "the models hold no comparison"  # noqa: S101
+    assert comparer is not None, "there is no comparison model in the models folder"  # noqa: S101
     pictures = [decode(path.read_bytes()) for path in sorted(arguments.pictures.glob("*.jpg"))]
     count = arguments.references
     comparer.compare(pictures[0], pictures[1 : 1 + count])  # opens the sessions
@@ -51,7 +51,7 @@ def main() -> None:
     for turn in range(arguments.rounds):
         for k, picture in enumerate(pictures):
             references = [pictures[(k + step) % len(pictures)] for step in range(1, count + 1)]
-            # Looks are kept by sha256: under another one the same pixels are looked at anew.
+            # Looks are cached by sha256, so the same pixels under another sha256 are looked at again.
             unseen = [replace(each, sha256=f"{turn}-{k}-{j}") for j, each in enumerate([picture, *references])]
             if turn == 0:
                 told["nothing kept"].append(milliseconds(comparer, *_first(unseen)))

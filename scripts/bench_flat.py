@@ -1,10 +1,10 @@
-"""Does the cost of a scan stay flat? Pictures a second and resident memory at two sizes of the backlog.
+"""Check that a scan's cost stays flat: pictures per second and resident memory at two backlog sizes.
 
     python scripts/bench_flat.py --count 10000 100000
 
-By default with a tiny model and small pictures, so that the scanner's own work (listing, ledger, store, parts, views)
-is what is measured, not the model; `--models DIR` measures with another. The time of a scan of one picture, which is
-start and model check, is taken off each; scans with `--report` would add the same to each.
+It uses a tiny model and small pictures by default, so that it measures the scanner's own work (listing, ledger, store,
+parts, output files) and not the model; `--models DIR` names another one. The time of a one-picture scan (start-up and
+model check) is subtracted from each run.
 """
 
 from __future__ import annotations
@@ -22,10 +22,15 @@ def main() -> None:
     """Measure, print, and write the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, nargs=2, default=(10_000, 100_000))
-    parser.add_argument("--models", type=Path, help="folder of models; default: a tiny one")
+    parser.add_argument("--models", type=Path, help="models folder; default: a tiny test model")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "zhentu-bench-variations")
-    parser.add_argument("--repeat", type=int, default=3, help="scans of the smaller size, spread before and after")
-    parser.add_argument("--output", type=Path, help="write the figures here as JSON")
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=3,
+        help="scans of the smaller backlog, around the larger one",
+    )
+    parser.add_argument("--output", type=Path, help="also write the figures to this JSON file")
     arguments = parser.parse_args()
     small, large = arguments.count
     write_variations(arguments.folder, large)

@@ -1,15 +1,15 @@
-"""The gate beside what one would write or take instead: same network, same pictures (800x800 JPEG), one run.
+"""Benchmark the gate against what one might use instead: same network, same pictures (800x800 JPEG), one run.
 
     python scripts/bench_gate.py --count 120 --rounds 2
 
-Servers: the gate with records on; a plain FastAPI + Pillow + ONNX Runtime endpoint; LitServe as it comes; LitServe
-tuned (one worker a core, one thread each). The others run both looks of every picture in ONNX Runtime, as most would,
-each in floating point and with 8-bit products; the gate takes the precision that it chooses on this machine. With
-`--before CHECKOUT` the gate of an earlier commit runs beside them, with the model of that commit. They take
-turns in rounds, so that a noisy machine disturbs all alike.
-Every request carries another picture: the gate answers known ones without the model, which would be no comparison.
-`cpu ms` is processor time of the whole server per picture: on a machine with other load it says more than pictures a
-second, because cores / cpu ms is what a server can reach.
+Servers: the gate with records on; a plain endpoint of FastAPI, Pillow and ONNX Runtime; LitServe with its defaults;
+LitServe tuned (one single-threaded worker per core). The others run both looks at every picture in ONNX Runtime, as
+most people would, in floating point and with 8-bit products; the gate uses the precision it chooses on this machine.
+`--before CHECKOUT` adds the gate of an earlier commit with that commit's model. The servers take turns in rounds, so
+that a noisy machine disturbs all of them alike.
+Every request carries a new picture, because the gate answers known ones without asking the model.
+`cpu ms` is the whole server's processor time per picture. On a busy machine it says more than pictures per second:
+cores / cpu ms is what the server could reach.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PRECISIONS = ("fp32", "int8")
 
 
 def bare(payloads: list[bytes]) -> np.ndarray:
-    """Seconds of each bare pipeline call, in this process, one after another."""
+    """Seconds of each bare call of the pipeline in this process, one after another."""
     screener = build_screener(load_settings())
     screener.screen(Inquiry.of(payloads[0]))
     took = []
@@ -47,20 +47,20 @@ def bare(payloads: list[bytes]) -> np.ndarray:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process and all it started."""
+    """Processor seconds of a process and everything it started."""
     root = psutil.Process(pid)
     times = [each.cpu_times() for each in (root, *root.children(recursive=True))]
     return sum(each.user + each.system for each in times)
 
 
 def main() -> None:
-    """Run and print one table."""
+    """Run the benchmark and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=120, help="requests a server, concurrency and round")
+    parser.add_argument("--count", type=int, default=120, help="requests per server, concurrency and round")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--precision", nargs="+", default=list(PRECISIONS), choices=PRECISIONS, help="of the others")
-    parser.add_argument("--before", type=Path, help="checkout of an earlier commit, whose gate runs too")
+    parser.add_argument("--before", type=Path, help="a checkout of an earlier commit whose gate runs too")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     steps = [(k, c) for k in range(arguments.rounds) for c in arguments.concurrency]
@@ -83,7 +83,7 @@ def main() -> None:
         commands["before"] = gate_command(ports["before"])
     probes = {name: "/health" if name.startswith("litserve") else "/readyz" for name in commands}
     env = dict.fromkeys(commands, environment(folder, gate_deadline_s=120, gate_rate_per_s=0))
-    if arguments.before:  # settings had other names before 0.4; the defaults are enough for it
+    if arguments.before:  # settings had other names before 0.4, and the defaults are enough
         own = {"PYTHONPATH": str(arguments.before.resolve() / "src"), "XDG_DATA_HOME": str(folder / "before")}
         env["before"] = environment(folder) | own
     seen: dict[tuple[str, int], list[Outcomes]] = {}
@@ -94,7 +94,7 @@ def main() -> None:
         if concurrency == arguments.concurrency[0]:
             direct.append(bare(payloads))
         for name, command in commands.items():
-            with ExitStack() as stack:  # one server at a time: an idle one would still take its share
+            with ExitStack() as stack:  # one server at a time: even an idle one takes its share of the machine
                 process = stack.enter_context(
                     started(command, ports[name], env[name], probes[name], folder / f"{name}.log")
                 )

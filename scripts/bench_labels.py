@@ -1,4 +1,4 @@
-"""What labels cost: reading provenance in the way of every screen, labelling and marking again; milliseconds.
+"""Benchmark labels, in milliseconds: reading provenance as every screening does, labelling, and labelling again.
 
 python scripts/bench_labels.py [--repeat 50]
 """
@@ -27,7 +27,7 @@ from certificates import signed
 
 
 def main() -> int:
-    """Print one line a case: median and 95th percentile."""
+    """Print the median and the 95th percentile of each case."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=50)
     repeat = parser.parse_args().repeat
@@ -48,7 +48,7 @@ def main() -> int:
     _report("decode an ordinary JPEG", repeat, lambda: decode(ordinary))
     _report("write the implicit label", repeat, lambda: label_picture(ordinary, AiState.IS, hidden))
     _report("write both labels", repeat, lambda: label_picture(ordinary, AiState.IS, shown))
-    _report("mark a labelled picture again", repeat, lambda: label_picture(labelled, AiState.IS, shown))
+    _report("label a labelled picture again", repeat, lambda: label_picture(labelled, AiState.IS, shown))
     return 0
 
 

@@ -1,21 +1,20 @@
-"""Throughput of `zhentu scan` on large pictures, beside a plain script and beside the limit, all in one run.
+"""Benchmark `zhentu scan` on large pictures against a plain script and against the hardware's limit, in one run.
 
     python scripts/bench_scan.py --pictures ../shared/data/dev/genuine --count 1000
 
-- plain: one process, Pillow decodes and resizes, two timm networks in PyTorch (its own threads) take the same views,
-  one picture at a time: what one would write in an afternoon.
-- limit: decode once, prepare views once, infer once, each alone on every core; the three times added up.
-- threads: one process, a thread a core, the very line of the scan; what the local engine would be without processes.
-- scan: the `zhentu scan` command itself, as a user starts it, start of the interpreter and writing of rows included.
-- ray: the same command with `--engine ray`, on a cluster of one node a core on this machine (with `--ray`).
-- plain_ray: `plain_ray_data.py` on the same cluster, its start included too.
+- plain: one process in which Pillow decodes and resizes and two timm networks (PyTorch, with its own threads) see the
+  same views, one picture at a time. This is what one would write in an afternoon.
+- limit: decoding, preparing views and inference, each run by itself on every core; the sum of the three times.
+- threads: one process with one thread per core, running the scan's own pipeline: the local engine without processes.
+- scan: the `zhentu scan` command as a user runs it, including interpreter start-up and writing the rows.
+- ray: the same command with `--engine ray`, on a cluster with one node per core of this machine (needs `--ray`).
+- plain_ray: `plain_ray_data.py` on the same cluster, including its start-up.
 
-With `--memory` one more scan of a slice is watched: the most resident memory, with pages that its processes share
-counted once.
+`--memory` watches one more scan of a slice and reports its peak resident memory, counting shared pages once.
 
-Beside the clock, the processor seconds of each are taken (`cpu`): on a machine that others load they say more. All
-take turns over slices of the pictures, so that a noisy machine disturbs all alike. For commands the time of the same
-command over one picture is also taken, once: `net` rates are without it.
+Besides wall-clock time, the processor time of each is reported (`cpu`), which says more on a busy machine. All of them
+take turns over slices of the pictures, so that a noisy machine disturbs all of them alike. Commands are also timed once
+on a single picture; `net` rates exclude that time.
 """
 
 from __future__ import annotations
@@ -52,10 +51,10 @@ SIZES = ((1300, 1600), (1280, 1600), (1300, 1560), (1600, 1300))  # width, heigh
 
 
 def make_pictures(source: Path, folder: Path, count: int) -> list[Path]:
-    """Catalogue-sized JPEGs (quality 90, 4:2:0) grown from the pictures of `source`, with sensor noise at full size."""
+    """Catalogue-sized JPEGs (quality 90, 4:2:0): the pictures of `source` enlarged, with sensor noise at full size."""
     originals = sorted(path for path in source.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
     if not originals:
-        sys.exit(f"{source}: no pictures there; name a folder with --pictures")
+        sys.exit(f"{source}: holds no pictures; name another folder with --pictures")
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     paths = []
@@ -75,7 +74,7 @@ def make_pictures(source: Path, folder: Path, count: int) -> list[Path]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of the clock and of processors."""
+    """Wall-clock seconds and processor seconds."""
 
     clock: float = 0.0
     cpu: float = 0.0
@@ -85,20 +84,20 @@ class Cost:
 
 
 def cost_of(step: Callable[[], object]) -> Cost:
-    """What a step costs, everything it starts included."""
+    """What a step costs, including every process it starts."""
     began, cpu_began = time.perf_counter(), cpu_seconds()
     step()
     return Cost(time.perf_counter() - began, cpu_seconds() - cpu_began)
 
 
 def plain(paths: list[Path]) -> Cost:
-    """Cost of the plain script over `paths`, without loading its networks."""
+    """Cost of the plain script over `paths`, not counting the loading of its networks."""
     import timm
     import torch
 
     detector = build_screener(load_settings()).detector
     views = detector.entry.views
-    # The networks of the model in force, see configs/train.yaml: a transformer of nine blocks for the whole, or lite0.
+    # The networks of the model in force (configs/train.yaml): nine blocks of a transformer for the whole view, or lite0
     name = "vit_base_patch16_clip_quickgelu_224" if detector.entry.weights else "tf_efficientnet_lite0"
     whole_net, crop_net = (timm.create_model(each, num_classes=6).eval() for each in (name, "tf_efficientnet_lite0"))
     if detector.entry.weights:
@@ -124,7 +123,7 @@ def plain(paths: list[Path]) -> Cost:
 
 
 def threads(paths: list[Path]) -> Cost:
-    """Cost of one process with a thread a core."""
+    """Cost of one process with one thread per core."""
     screener = build_screener(load_settings())
 
     def screen(path: Path) -> None:
@@ -146,7 +145,7 @@ def scan(paths: list[Path], *options: str) -> Cost:
 
 
 def memory(paths: list[Path]) -> dict[str, float]:
-    """MiB that a scan of `paths` takes at the most."""
+    """Peak memory of a scan of `paths`, in MiB."""
     with linked(paths) as place:
         command = scan_command(str(place / "slice"), "--output", str(place / "rows.csv"), "--no-resume")
         watched = watch(command, environment(place))
@@ -166,7 +165,7 @@ def plain_ray(paths: list[Path], address: str) -> Cost:
 
 
 def run(command: list[str], variables: dict[str, str]) -> Cost:
-    """Cost of a command; ends the script when it fails."""
+    """Cost of a command; exits if the command fails."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return cost_of(lambda: subprocess.run(command, check=True, env=variables, **quiet))
 
@@ -184,7 +183,7 @@ def linked(paths: list[Path]) -> Iterator[Path]:
 
 @contextmanager
 def ray_cluster() -> Iterator[str]:
-    """A cluster of one node process a core on loopback."""
+    """A Ray cluster on loopback with one node process per core."""
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 200 * 2**20, "include_dashboard": False}
@@ -199,7 +198,7 @@ def ray_cluster() -> Iterator[str]:
 
 
 def limit(paths: list[Path]) -> npt.NDArray[np.float64]:
-    """Seconds of decode, views and inference alone, every core busy with its share: by the clock, by processors."""
+    """Seconds of decoding, views and inference, each alone with every core busy: wall-clock, then processor time."""
     cores = os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(cores)
@@ -244,14 +243,14 @@ def _alone(paths: list[Path]) -> tuple[list[float], list[float]]:
 def main() -> None:
     """Measure, print, and write the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, default=samples_folder(), help="pictures to grow; default: samples")
+    parser.add_argument("--pictures", type=Path, default=samples_folder(), help="to enlarge; default: the samples")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "zhentu-bench-pictures")
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--slice", type=int, default=500, help="pictures per turn of the scan")
-    parser.add_argument("--plain", type=int, default=100, help="of them for the plain script and the limit")
-    parser.add_argument("--ray", action="store_true", help="also measure Ray, on a cluster of this machine's cores")
-    parser.add_argument("--memory", action="store_true", help="also watch the memory of a scan")
-    parser.add_argument("--output", type=Path, help="write the figures here as JSON")
+    parser.add_argument("--slice", type=int, default=500, help="pictures per turn")
+    parser.add_argument("--plain", type=int, default=100, help="how many of them the plain script and the limit take")
+    parser.add_argument("--ray", action="store_true", help="also measure Ray on a local cluster")
+    parser.add_argument("--memory", action="store_true", help="also measure a scan's peak memory")
+    parser.add_argument("--output", type=Path, help="also write the figures to this JSON file")
     arguments = parser.parse_args()
     paths = make_pictures(arguments.pictures, arguments.folder, arguments.count)
     with ray_cluster() if arguments.ray else nullcontext("") as address:
@@ -265,7 +264,7 @@ def main() -> None:
 
 
 def measure(paths: list[Path], size: int, few_count: int, address: str) -> dict[str, object]:
-    """All turns. address: of the Ray cluster, "" = without Ray."""
+    """Measure all of them, in turns. address: the Ray cluster's, "" to leave Ray out."""
     over_ray = ("--engine", "ray", "--ray-address", address)
     start = {"scan": scan(paths[:1])}
     if address:

@@ -1,9 +1,9 @@
-"""Build the documentation site: what stands in docs/, README and log, and references made from the code itself.
+"""Build the documentation site from docs/, the README and the logs, with reference pages generated from the code.
 
     python scripts/build_docs.py [OUT]        # default build/site; needs the [docs] extra, no network
 
-Two sites, English at the root and Chinese under zh/. A page without a translation shows the English one there. Links
-that lead nowhere, and every warning of the generator, end the build.
+There are two sites: English at the root, Chinese under zh/, where a page without a translation shows the English text.
+A broken link or a warning from the site generator fails the build.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ UNTRANSLATED = "> 本页尚无中文版，以下为英文原文。\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of the site. sources: by language, relative to the repository; a missing zh falls back to en."""
+    """One page of the site. sources: files by language, relative to the repository; without zh, en is shown."""
 
     name: str
     titles: Mapping[str, str]
     sources: Mapping[str, str]
 
     def source(self, language: str) -> str:
-        """The file this page is made of."""
+        """The file this page is made from."""
         return self.sources.get(language, self.sources["en"])
 
 
@@ -75,17 +75,17 @@ REFERENCE = {
 
 
 class BrokenLink(Exception):
-    """A link of a page that leads to nothing."""
+    """A page links to something that does not exist."""
 
 
 def pages() -> Iterator[Page]:
-    """Every page that is made of a file."""
+    """Every page that is made from a file."""
     for section in PAGES.values():
         yield from section
 
 
 def rewritten(text: str, source: str, language: str, copied: dict[str, str]) -> str:
-    """A file's text with its links as they are on the site; files that are no pages go into `copied`.
+    """A file's text with its links rewritten for the site; linked files that are not pages are added to `copied`.
 
     Raises BrokenLink.
     """
@@ -99,7 +99,7 @@ def rewritten(text: str, source: str, language: str, copied: dict[str, str]) -> 
         if path in known:
             return f"{found[1]}{known[path]}{anchor})"
         if not (ROOT / path).is_file():
-            raise BrokenLink(f"{source}: {target} leads to no file")
+            raise BrokenLink(f"{source}: the link to {target} leads to no file")
         copied[path] = f"files/{path.replace('/', '-')}"
         return f"{found[1]}{copied[path]}{anchor})"
 
@@ -108,14 +108,14 @@ def rewritten(text: str, source: str, language: str, copied: dict[str, str]) -> 
 
 
 def _address(page: Page, path: str, language: str) -> str:
-    """Where a file's page is, seen from a page of this language: a translation is on the other site."""
+    """The address of a file's page as seen from a page in this language; a translation lies on the other site."""
     if path == page.source(language):
         return page.name
     return ("zh/" if language == "en" else "../") + page.name.replace(".md", ".html")
 
 
 def write_sources(folder: Path, language: str) -> None:
-    """The Markdown of one language."""
+    """Write the Markdown files of one language."""
     copied: dict[str, str] = {}
     for page in pages():
         source = page.source(language)
@@ -132,7 +132,7 @@ def write_sources(folder: Path, language: str) -> None:
 
 
 def configuration(language: str) -> str:
-    """The generator's settings for one language, as TOML."""
+    """The site generator's configuration for one language, as TOML."""
     sections = []
     for name, words in SECTIONS.items():
         listed = {page.name: page.titles for page in PAGES.get(name, ())} or REFERENCE
@@ -187,7 +187,7 @@ filters = ["!^_"]
 
 
 def build(out: Path) -> None:
-    """Both languages into `out`. Raises BrokenLink, CalledProcessError."""
+    """Build both languages into `out`. Raises BrokenLink, CalledProcessError."""
     shutil.rmtree(out, ignore_errors=True)
     for language in ("en", "zh"):
         work = out.parent / f"{out.name}-sources" / language

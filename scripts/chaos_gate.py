@@ -1,11 +1,11 @@
-"""What the gate stands: chaos, overload, kill -9 and a database that goes away. Each ends with a verdict.
+"""Stress the gate with chaos, overload, kill -9 and a database outage. Each ends with a verdict.
 
     python scripts/chaos_gate.py mixed --requests 10000
     python scripts/chaos_gate.py overload
     python scripts/chaos_gate.py kill
     python scripts/chaos_gate.py postgres
 
-The model in force is used; the store is SQLite in a temporary folder, or for `postgres` a server of its own.
+It runs the model in force. The store is SQLite in a temporary folder; `postgres` starts a server of its own.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ from loadgen import (
 from zhentu.record.database import Database, migrate_store
 from zhentu.record.schema import records
 
-_GONE = 0  # a request that the client broke off by itself
+_GONE = 0  # the client itself broke off the request
 
 
 class Verdicts:
-    """Assertions that are printed, and decide the exit code."""
+    """Checks that are printed and decide the exit code."""
 
     def __init__(self) -> None:
         self._failed = False
 
     def check(self, what: str, holds: bool, figure: object = "") -> None:
-        """Print one line."""
+        """Print one check's verdict."""
         self._failed |= not holds
         print(f"{'PASS' if holds else 'FAIL'}  {what}  {figure}", flush=True)
 
     def end(self) -> None:
-        """Exit with 1 where one failed."""
+        """Exit with 1 if a check failed, else with 0."""
         sys.exit(1 if self._failed else 0)
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
-    """A plain GET."""
+    """The status and body of a GET."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
             return int(answer.status), answer.read()
@@ -87,7 +87,7 @@ def rss(process: subprocess.Popen[bytes]) -> int:
 
 
 def kept(url: str) -> list[str]:
-    """Every record id of a store."""
+    """The ids of all records in a store."""
     database = Database(url)
     with database.begin() as connection:
         ids = [row.record_id for row in connection.execute(records.select().with_only_columns(records.c.record_id))]
@@ -96,12 +96,12 @@ def kept(url: str) -> list[str]:
 
 
 def record_id(body: bytes) -> str:
-    """The record of an answer."""
+    """The record id in an answer."""
     return str(json.loads(body)["record_id"])
 
 
 async def mixed_load(port: int, count: int, connections: int, seed: int) -> tuple[Counter[str], list[str], list[bytes]]:
-    """Mixed requests; outcomes by kind and status, records of the answers, and bodies of errors with status 500."""
+    """Send mixed requests; return outcomes by kind and status, record ids of the answers, and bodies of 5xx errors."""
     from hostile import write_hostile
 
     chance = random.Random(seed)
@@ -166,12 +166,12 @@ async def _one(
     content: bytes,
     chance: random.Random,
 ) -> tuple[int, bytes, tuple[asyncio.StreamReader, asyncio.StreamWriter] | None]:
-    """Send one request in the manner of its kind; status, body, and the connection where it can be used again."""
+    """Send one request the way its kind does; return status, body, and the connection if it can be reused."""
     if stream is None:
         stream = await asyncio.open_connection("127.0.0.1", port)
     reader, writer = stream
     try:
-        if kind == "abort":  # breaks off in the middle of its body
+        if kind == "abort":  # breaks off in the middle of the body
             writer.write(content[: len(content) // 2])
             await writer.drain()
             writer.close()
@@ -200,7 +200,7 @@ async def _one(
 
 
 def mixed(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
-    """Chaos: no unnamed 500, no lost record, the queue empty again, memory flat, and it still answers."""
+    """Chaos: no unnamed 5xx, no lost record, an empty queue, flat memory, and the gate still answers."""
     folder, port = Path(tempfile.mkdtemp(prefix="zhentu-chaos-")), free_port()
     url = f"sqlite:///{folder}/records.db"
     env = environment(folder, store_url=url, gate_rate_per_s=0, gate_deadline_s=30, gate_body_timeout_s=20)
@@ -218,7 +218,7 @@ def mixed(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
         print(f"{arguments.requests} requests, {took:.0f} s for the last {arguments.requests - warm}")
         bodies = [*first[2], *second[2]]
         named = [json.loads(each or b"{}").get("code", "") for each in bodies]
-        verdicts.check("no status 5xx without a name", all(named), Counter(named))
+        verdicts.check("no 5xx without an error code", all(named), Counter(named))
         verdicts.check("no internal_error", "internal_error" not in named)
         answered = [*first[1], *second[1]]
         stored = kept(url)
@@ -226,7 +226,7 @@ def mixed(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
         verdicts.check("no lost record", not lost, f"{len(answered)} answers, {len(stored)} records, {len(lost)} lost")
         verdicts.check("no record twice", len(stored) == len(set(stored)))
         depth = metric(port, "zhentu_queue_depth")
-        verdicts.check("queue depth is 0 again", depth == 0, depth)
+        verdicts.check("the queue is empty again", depth == 0, depth)
         growth = (after - before) / before * 100
         verdicts.check(
             "RSS grows less than 5 % after warm-up",
@@ -238,7 +238,7 @@ def mixed(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
 
 
 def overload(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
-    """Three times what it can do: accepted requests keep the deadline, the others hear so within 100 ms."""
+    """Three times its capacity: accepted requests meet the deadline, the others are refused within 100 ms."""
     folder, port = Path(tempfile.mkdtemp(prefix="zhentu-overload-")), free_port()
     env = environment(folder, gate_rate_per_s=0, gate_deadline_s=arguments.deadline)
     cores = len(os.sched_getaffinity(0))
@@ -286,7 +286,7 @@ def overload(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
 
 
 def kill(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
-    """Kill -9 in the middle: every answered request has its record; asked again, none is recorded twice."""
+    """Kill -9 under load: every answered request has its record, and none is recorded twice when all are sent again."""
     folder, port = Path(tempfile.mkdtemp(prefix="zhentu-kill-")), free_port()
     url = f"sqlite:///{folder}/records.db"
     env = environment(folder, store_url=url, gate_rate_per_s=0, gate_deadline_s=60)
@@ -306,17 +306,17 @@ def kill(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
     before = dict(answered)
     lost = set(before.values()) - set(kept(url))
     verdicts.check("every answered request has its record", not lost, f"{len(before)} answered, {len(lost)} lost")
-    verdicts.check("the kill came in the middle", 0 < len(before) < len(requests))
+    verdicts.check("the kill hit while requests were running", 0 < len(before) < len(requests))
     with started(gate_command(port), port, env, log=folder / "gate.log"):
         asyncio.run(drive(port, requests, 8, on_answer=note))
     same = all(answered[index] == record for index, record in before.items())
-    verdicts.check("asked again, the same record answers", same and len(answered) == len(requests))
+    verdicts.check("sent again, each gets the same record", same and len(answered) == len(requests))
     stored = kept(url)
     verdicts.check("no record twice", sorted(stored) == sorted(set(answered.values())), f"{len(stored)} records")
 
 
 def postgres(arguments: argparse.Namespace, verdicts: Verdicts) -> None:
-    """PostgreSQL stopped and started under load: no answered decision is lost, and the gate recovers by itself."""
+    """Stop and start PostgreSQL under load: no answered decision is lost, and the gate recovers by itself."""
     from postgres import Postgres
 
     folder, port = Path(tempfile.mkdtemp(prefix="zhentu-postgres-")), free_port()
@@ -372,8 +372,8 @@ def _until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def main() -> None:
-    """Run one of them."""
-    sys.path.append(str(ROOT / "tests"))  # hostile files and the PostgreSQL server are the tests' own
+    """Run one of the four."""
+    sys.path.append(str(ROOT / "tests"))  # hostile files and the PostgreSQL server belong to the tests
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     which = parser.add_subparsers(required=True)
     for run, requests in ((mixed, 10_000), (overload, 0), (kill, 200), (postgres, 300)):
@@ -381,10 +381,10 @@ def main() -> None:
         each.set_defaults(run=run)
         each.add_argument("--requests", type=int, default=requests)
         each.add_argument("--connections", type=int, default=16)
-        each.add_argument("--after", type=float, default=4.0, help="seconds of load before the blow")
-        each.add_argument("--outage", type=float, default=6.0, help="seconds the database is down")
-        each.add_argument("--seconds", type=float, default=20.0, help="of overload")
-        each.add_argument("--times", type=float, default=3.0, help="offered load / capacity")
+        each.add_argument("--after", type=float, default=4.0, help="seconds of load before the kill or the outage")
+        each.add_argument("--outage", type=float, default=6.0, help="seconds that the database is down")
+        each.add_argument("--seconds", type=float, default=20.0, help="duration of the overload")
+        each.add_argument("--times", type=float, default=3.0, help="offered load as a multiple of capacity")
         each.add_argument("--deadline", type=float, default=10.0)
     arguments, verdicts = parser.parse_args(), Verdicts()
     arguments.run(arguments, verdicts)

@@ -1,10 +1,10 @@
-"""kill -9 at random moments of one job, again and again, then check every row.
+"""Kill one job with SIGKILL at random moments, over and over, then check every row.
 
     python scripts/chaos_kill.py --count 4000 --kills 20
 
-Each kill hits the scan itself or its whole process group. In the end: each picture of the source in the output exactly
-once, with the sha256 of its bytes and the scores of its bytes; each row's record in the store, and no other; the copies
-among the pictures scored once.
+Each kill hits the scan process or its whole process group. At the end every source picture must be in the output
+exactly once, with its own sha256 and scores; the store must hold exactly one record per row; and pictures with the same
+bytes must have been scored once.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from pathlib import Path
 
 from scanning import environment, scan_command, tiny_models, variations
 
-COPIES = 0.1  # of the pictures have the bytes of another
+COPIES = 0.1  # share of pictures that repeat the bytes of another
 
 
 def main() -> None:
-    """Kill, finish, check; exit status 1 when anything is wrong."""
+    """Kill, finish, check; exit with 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--longest", type=float, default=5.0, help="seconds a scan runs at most before it is killed")
-    parser.add_argument("--place", type=Path, help="folder that is kept, to go on with the same job in another call")
-    parser.add_argument("--only-kill", action="store_true", help="neither finish nor check; needs --place")
+    parser.add_argument("--longest", type=float, default=5.0, help="the latest moment of a kill, in seconds")
+    parser.add_argument("--place", type=Path, help="a folder to keep, so that another call can go on with the same job")
+    parser.add_argument("--only-kill", action="store_true", help="do not finish or check the job; needs --place")
     arguments = parser.parse_args()
     with nullcontext(arguments.place) if arguments.place else tempfile.TemporaryDirectory() as chosen:
         place = Path(chosen)
@@ -47,26 +47,27 @@ def main() -> None:
         if arguments.only_kill:
             return
         begun = [path.parent.name for path in (place / "jobs").glob("*/job.json")]
-        last = scan_command("--resume", begun[0]) if begun else scan_to(place)  # none: killed before each could begin
+        # Without a job every scan was killed before it began.
+        last = scan_command("--resume", begun[0]) if begun else scan_to(place)
         subprocess.run(last, env=variables, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         problems = check(place, pictures)
         moments = [int(line) for line in (place / "moments").read_text().split()]
     print(json.dumps({"pictures": len(pictures), "kills": len(moments), "rows_done_at_each_kill": moments}))
-    print("exactly once, row by row" if not problems else "\n".join(problems[:20]))
+    print("every picture is there exactly once" if not problems else "\n".join(problems[:20]))
     raise SystemExit(1 if problems else 0)
 
 
 def kill_again_and_again(
     place: Path, variables: dict[str, str], kills: int, longest: float, rng: random.Random
 ) -> None:
-    """Start the same command and kill it, noting how many rows were on the disk each time."""
+    """Start the same command and kill it, noting how many rows were on disk each time."""
     command = scan_to(place)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     for _ in range(kills):
         scan = subprocess.Popen(command, env=variables, start_new_session=True, **quiet)
         time.sleep(rng.uniform(0.3, longest))
         if scan.poll() is not None:
-            raise SystemExit("a scan ended before it could be killed; give a larger --count")
+            raise SystemExit("a scan finished before it could be killed; give a larger --count")
         (os.killpg if rng.random() < 0.5 else os.kill)(scan.pid, signal.SIGKILL)
         scan.wait()
         with (place / "moments").open("a") as stream:
@@ -74,12 +75,12 @@ def kill_again_and_again(
 
 
 def scan_to(place: Path) -> list[str]:
-    """The command that begins the job, and goes on with it."""
+    """The command that starts the job, and resumes it."""
     return scan_command(str(place / "pictures"), "-o", str(place / "rows.csv"), "--workers", "2")
 
 
 def make(folder: Path, count: int) -> dict[str, str]:
-    """Pictures by path, each with its sha256."""
+    """Write the pictures; return the sha256 of each by its path."""
     folder.mkdir(parents=True, exist_ok=True)
     payloads = variations(int(count * (1 - COPIES)))
     made = {}
@@ -92,7 +93,7 @@ def make(folder: Path, count: int) -> dict[str, str]:
 
 
 def done(place: Path) -> int:
-    """Rows the job has on the disk."""
+    """How many rows the job has on disk."""
     for path in (place / "jobs").glob("*/ledger.db"):
         with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as ledger:
             return int(ledger.execute("SELECT count(*) FROM items WHERE done = 1").fetchone()[0])
@@ -100,11 +101,11 @@ def done(place: Path) -> int:
 
 
 def check(place: Path, pictures: dict[str, str]) -> list[str]:
-    """Everything that is wrong, in words."""
+    """Every problem found, in words."""
     with (place / "rows.csv").open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     problems = [
-        f"{path} stands {count} times" for path, count in Counter(row["path"] for row in rows).items() if count > 1
+        f"{path} is there {count} times" for path, count in Counter(row["path"] for row in rows).items() if count > 1
     ]
     problems += [f"{path} is missing" for path in pictures.keys() - {row["path"] for row in rows}]
     problems += [f"{row['path']}: wrong sha256" for row in rows if row["sha256"] != pictures.get(row["path"])]

@@ -1,4 +1,4 @@
-"""A web server on loopback of whose reads 5 % fail before they succeed, and 1 % fail for ever: all others are scored.
+"""Scan a flaky web server on loopback: 5 % of reads fail at first, 1 % fail for good, and all others must be scored.
 
 python scripts/chaos_source.py --count 3000
 """
@@ -21,7 +21,7 @@ from servers import ShakyServer, serving
 
 
 def main() -> None:
-    """Scan, check; exit status 1 when a picture is missing, or listed wrongly."""
+    """Scan and check; exit with 1 if a picture is missing or wrongly listed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--transient", type=float, default=0.05)
@@ -42,7 +42,11 @@ def main() -> None:
         command = scan_command(str(manifest), "-o", str(place / "out"))
         models = tiny_models(place / "models")
         port = server.url.rpartition(":")[2]
-        own = {"ZHENTU_FETCH_ALLOW": "127.0.0.0/8", "ZHENTU_FETCH_PORTS": port}  # a store of our own, not of a stranger
+        # Loopback is ours, so fetching from it is allowed.
+        own = {
+            "ZHENTU_FETCH_ALLOW": "127.0.0.0/8",
+            "ZHENTU_FETCH_PORTS": port,
+        }
         subprocess.run(command, env=environment(place, models) | own, check=True, stdout=subprocess.DEVNULL)
         with (place / "out" / "rows.csv").open(encoding="utf-8-sig", newline="") as stream:
             rows = {row["path"].removeprefix(server.url): row["error"] for row in csv.DictReader(stream)}
@@ -63,7 +67,7 @@ def main() -> None:
         )
     )
     fine = scored == files.keys() - wrong and listed == wrong and len(rows) == len(files)
-    print("all others scored, the failed ones listed" if fine else "WRONG")
+    print("all others are scored, and the failed ones are listed" if fine else "WRONG")
     raise SystemExit(0 if fine else 1)
 
 

@@ -1,8 +1,8 @@
-"""Ten reviewers, each a process of its own, clear a queue at once; one of them is killed with items in hand.
+"""Ten reviewers, each in a process of its own, clear one queue together; one is killed while it holds items.
 
     python scripts/check_reviewers.py --items 1000 --reviewers 10 [--store postgresql+psycopg://...]
 
-Prints one JSON object; exit code 1 when an item was decided twice or never, or the audit chain does not verify.
+Prints one JSON object. The exit code is 1 if an item was decided twice or never, or if the audit chain does not verify.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def record(number: int) -> Record:
 
 
 def work(url: str, name: str, slow: bool) -> None:
-    """Claim and decide until the queue is empty. slow: holds its items for good, to be killed with them in hand."""
+    """Claim and decide until the queue is empty. slow: keep the first items for good, to be killed holding them."""
     queue = ReviewQueue(Database(url), lease=LEASE)
     rng = random.Random(name)
     while True:
@@ -77,7 +77,7 @@ def work(url: str, name: str, slow: bool) -> None:
             outcome = rng.choice(list(ReviewOutcome))
             try:
                 queue.decide(item.item_id, name, outcome)
-                if rng.random() < 0.05:  # the network ate the answer: the browser sends the decision again
+                if rng.random() < 0.05:  # the answer got lost on the way: the browser sends the decision again
                     queue.decide(item.item_id, name, outcome)
             except ReviewConflict:
                 continue
@@ -86,7 +86,7 @@ def work(url: str, name: str, slow: bool) -> None:
 
 
 def run(url: str, items: int, reviewers: int) -> dict[str, object]:
-    """Fill, clear, kill one, and count."""
+    """Fill the queue, let the reviewers clear it, kill one of them, and count."""
     database = Database(url, auto_migrate=True)
     RecordStore(database).append_many(record(number) for number in range(items))
     made = Filler(database, lambda _: None, FillSettings(second_ratio=0)).fill()

@@ -1,9 +1,9 @@
-"""Views of the same goods out of fetched repositories, as pictures and one manifest: product, colour, source.
+"""Collect views of the same goods from fetched repositories: the pictures and a manifest of products and colours.
 
     python scripts/collect_views.py MIRROR OUT
 
-MIRROR holds the snapshots as `shared/collect.py` expects them ("owner+name/repo"). Products that differ in cut alone,
-or in size alone, share a group, so that a split by group never tells one of them from its sister.
+MIRROR holds the snapshots as `shared/collect.py` expects them ("owner+name/repo"). Products that differ only in cut or
+in size share a group, so that a split by group never puts them on different sides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One picture. group: what a split keeps together.  look: studio or phone."""
+    """One picture. group: what a split must keep together.  look: "studio" or "phone"."""
 
     file: str
     source: str
@@ -31,7 +31,7 @@ class View:
 
 
 def hakeems(path: str) -> View | None:
-    """Athleisure: product / colour / up to ten views."""
+    """Athleisure, by product and colour, with up to ten views each."""
     found = re.fullmatch(r"scraped-data/athleta/(\d+)_([^/]+)/([^/]+)/[^/]+\.jpg", path)
     if not found:
         return None
@@ -41,7 +41,7 @@ def hakeems(path: str) -> View | None:
 
 
 def kamii(path: str) -> View | None:
-    """Apparel and shoes on white: style_colour."""
+    """Apparel and shoes on white, named style_colour."""
     found = re.fullmatch(r"public/(Puma|Lacoste|Stichd)/[^/]+/([A-Za-z0-9]+)_([A-Za-z0-9]+)\.(?:jpe?g|png|webp)", path)
     if not found:
         return None
@@ -50,7 +50,7 @@ def kamii(path: str) -> View | None:
 
 
 def grocery(path: str) -> View | None:
-    """Packages: one studio picture each, and phone pictures from the shop."""
+    """Packaged groceries: one studio picture each, and phone pictures taken in the shop."""
     studio = re.fullmatch(r"dataset/iconic-images-and-descriptions/Packages/[^/]+/([^/]+)/[^/]+\.jpg", path)
     phone = re.fullmatch(r"dataset/(?:train|test|val)/Packages/[^/]+/([^/]+)/[^/]+\.jpg", path)
     if not (studio or phone):
@@ -67,7 +67,7 @@ SOURCES: dict[str, tuple[Callable[[str], View | None], int]] = {
 
 
 def blobs(folder: Path) -> Iterator[tuple[str, str]]:
-    """Path and blob of every file of a snapshot."""
+    """The path and blob id of every file in a snapshot."""
     command = ["git", f"--git-dir={folder}", "-c", "core.quotePath=false", "ls-tree", "-r", "-z", "HEAD"]
     for row in subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0"):
         if "\t" in row:
@@ -87,7 +87,7 @@ def main() -> None:
         folder = arguments.mirror / repo.replace("/", "+") / "repo"
         found = [(view, blob) for path, blob in sorted(blobs(folder)) if (view := reader(path))]
         random.Random(5).shuffle(found)
-        found.sort(key=lambda each: each[0].look, reverse=True)  # studio pictures first: there is one a product
+        found.sort(key=lambda each: each[0].look, reverse=True)  # studio pictures first: each product has only one
         taken: dict[tuple[str, str], int] = {}
         seen: set[str] = set()
         for view, blob in found:

@@ -1,4 +1,4 @@
-"""Reference pages made from the code: commands from typer, settings from their groups, Python from docstrings."""
+"""Generate reference pages from the code: commands by typer, settings from their groups, Python from docstrings."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ API: Mapping[str, tuple[str, ...]] = {
 
 
 def command_line_page() -> str:
-    """Every command with its options, as `typer` itself documents them."""
+    """Every command and its options, as typer documents them."""
     command = [sys.executable, "-m", "typer", "zhentu.cli.app", "utils", "docs", "--name", "zhentu"]
     made = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return made.replace("# `zhentu`", "# Commands", 1)
 
 
 def settings_page() -> str:
-    """Every setting: environment variable, type, default, what it is for."""
+    """Every setting with its environment variable, type, default and purpose."""
     text = (
         "# Settings\n\nFrom the environment, over a YAML file (`zhentu --config FILE`), over these defaults. In the "
         "file a group is a mapping: `gate.port` is `port` under `gate:`.\n"
@@ -47,13 +47,13 @@ def settings_page() -> str:
 
 
 def api_pages() -> dict[str, str]:
-    """One page of Python reference; the generator fills it in."""
+    """The page of the Python reference; the site generator fills it in."""
     parts = [f"## {title}\n\n" + "".join(f"::: {each}\n\n" for each in modules) for title, modules in API.items()]
     return {"reference/api.md": "# Python\n\n" + "\n".join(parts)}
 
 
 def _group(model: type[BaseModel], path: str, level: int) -> Iterator[str]:
-    """A table of a group's own settings under its docstring, then the groups in it."""
+    """A group's docstring, a table of its own settings, then the groups inside it."""
     yield f"\n{'#' * level} {path.rstrip('.') or 'All of zhentu'}\n\n{inspect.getdoc(model)}\n\n"
     inner = {name: kind for name, field in model.model_fields.items() if (kind := _nested(field)) is not None}
     yield "| setting | environment | type | default | what it is for |\n| --- | --- | --- | --- | --- |\n"
@@ -66,7 +66,7 @@ def _group(model: type[BaseModel], path: str, level: int) -> Iterator[str]:
 
 
 def _purposes(model: type[BaseModel]) -> dict[str, str]:
-    """The docstring under each setting. Read here and not by pydantic, which would cost every command 35 ms."""
+    """The docstring under each setting. pydantic could read them too, but that would cost every command 35 ms."""
     body = ast.parse(inspect.getsource(model)).body[0].body  # type: ignore[attr-defined]
     return {
         setting.target.id: " ".join(below.value.value.split())
@@ -82,7 +82,7 @@ def _row(path: str, field: FieldInfo, purpose: str) -> str:
 
 
 def _kind(field: FieldInfo) -> str:
-    """The type as Python writes it, without modules and constraints; then its choices and limits."""
+    """The type as written in Python, without modules and constraints, then its choices or limits."""
     kind = field.annotation
     if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(next(iter(kind)), str):
         return ", ".join(f"`{each.value}`" for each in kind)

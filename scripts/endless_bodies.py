@@ -1,10 +1,10 @@
-"""What a scan needs in memory when its source sends bodies that never end: a web server on loopback, three ways.
+"""Measure the memory of a scan whose source, a web server on loopback, sends endless bodies of three kinds.
 
     python scripts/endless_bodies.py --count 60 --models models
 
-Every third picture is an honest one and must be scored; the others are a body without an end in chunks, one without an
-end and without a length, and one of 200 MiB to whoever asked for a range. Exit status 1 when memory, pages that
-processes share counted once, passes the bound or a row is missing.
+Every other picture is an honest one and must be scored. The rest are an endless chunked body, an endless body without a
+length, and 200 MiB in answer to a range request. The exit status is 1 if memory (shared pages counted once) exceeds
+the bound or a row is missing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LARGE = 200 * 2**20
 
 
 def handler(honest: bytes, sent: Counter[str]) -> type[BaseHTTPRequestHandler]:
-    """A handler that answers by the path's first word and counts the bytes that it got rid of."""
+    """A handler that picks its answer by the first word of the path, and counts the bytes it has sent."""
 
     class Endless(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -75,11 +75,11 @@ def handler(honest: bytes, sent: Counter[str]) -> type[BaseHTTPRequestHandler]:
 
 
 def main() -> None:
-    """Scan, watch the memory of the whole process tree, check the rows."""
+    """Scan, watch the memory of the whole process tree, and check the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--models", type=Path, help="folder of models; default: a tiny one")
+    parser.add_argument("--models", type=Path, help="models folder; default: a tiny test model")
     arguments = parser.parse_args()
     kinds = ("honest", "chunked", "honest", "nameless", "honest", "large")
     paths = [f"/{kinds[number % len(kinds)]}-{number:04d}.jpg" for number in range(arguments.count)]
@@ -107,7 +107,7 @@ def main() -> None:
     print(json.dumps(said | {"sent_mb": {kind: count >> 20 for kind, count in sent.items()}}))
     scored = {path for path, error in rows.items() if not error}
     fine = set(rows) == set(paths) and scored == good and seen.shared_once_mb <= _BOUND_MB
-    print(f"every row there, memory under {_BOUND_MB} MiB" if fine else f"missed: {sorted(set(paths) - set(rows))[:5]}")
+    print(f"every row, and under {_BOUND_MB} MiB" if fine else f"missed: {sorted(set(paths) - set(rows))[:5]}")
     sys.exit(0 if fine else 1)
 
 

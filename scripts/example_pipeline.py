@@ -1,11 +1,12 @@
-"""An upload pipeline with the gate in its path: sellers upload pictures, the pipeline puts them into an object store.
+"""An example upload pipeline behind the gate: sellers upload pictures, and the pipeline stores them in a bucket.
 
     zhentu serve --open --on-error block --port 8000 &
     python scripts/example_pipeline.py --gate http://127.0.0.1:8000 --store /tmp/shop --port 9000
     curl --form photo=@pictures/cup.jpg --form listing_id=L1 http://127.0.0.1:9000/upload
 
-The route knows nothing of screening: the middleware refuses blocked pictures before it, and marks the others. A picture
-under review goes to a folder of its own, which is not published. --store: what fsspec opens, e.g. s3://bucket/pictures.
+The route itself does not screen: the middleware refuses blocked pictures before the route sees them, and passes on what
+it found about the others. A picture under review goes to a separate folder that is not published. --store takes
+anything fsspec opens, e.g. s3://bucket/pictures.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from zhentu.types import Action, OnError
 
 
 def create_app(client: AsyncClient, store_url: str) -> ScreenUploads:
-    """The pipeline: one upload route behind the middleware."""
+    """The pipeline: one upload route behind the screening middleware."""
     files, root = fsspec.core.url_to_fs(store_url)
 
     def publish(payload: bytes, name: str, action: Action) -> str:
-        # What is under review is kept, but where nobody sees it.
+        # A picture under review is kept where nobody sees it.
         folder = "held" if action is Action.REVIEW else "public"
         path = f"{folder}/{hashlib.sha256(payload).hexdigest()[:16]}-{Path(name).name or 'picture'}"
         files.makedirs(f"{root}/{folder}", exist_ok=True)
@@ -48,7 +49,7 @@ def create_app(client: AsyncClient, store_url: str) -> ScreenUploads:
                 payload = await part.read()
                 screening = screened.get(hashlib.sha256(payload).hexdigest())
                 if screening is None:
-                    continue  # not a picture: this route takes none of it
+                    continue  # not a picture, so this route does not store it
                 answer = screening.answer
                 path = await asyncio.to_thread(publish, payload, part.filename or "", answer.action)
                 stored.append(
@@ -67,7 +68,7 @@ def create_app(client: AsyncClient, store_url: str) -> ScreenUploads:
 
 
 def main() -> None:
-    """Serve."""
+    """Run the example server."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gate", default="http://127.0.0.1:8000")
     parser.add_argument("--store", required=True)

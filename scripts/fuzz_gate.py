@@ -1,10 +1,10 @@
-"""schemathesis against the gate's own OpenAPI document, with a key, every check on.
+"""Run schemathesis with every check against the gate's own OpenAPI document, with an admin key.
 
     python scripts/fuzz_gate.py --examples 100
 
-One allowance: a request that fits the schema may still be answered 413, 415 or 422, because no schema can say whether
-bytes are a picture or whether a URL leads to one, and 400, because a form's field is text to the schema even where it
-must hold JSON (`listings`, `declared_attributes`).
+Some errors are accepted for requests that match the schema: 413, 415 and 422, because no schema can tell whether bytes
+are a picture or whether a URL leads to one; and 400, because form fields that must hold JSON (`listings`,
+`declared_attributes`) are plain text to the schema.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ expected-statuses = ["2xx", "400", "401", "403", "404", "409", "413", "415", "42
 
 
 def main() -> None:
-    """Run; schemathesis' own exit code."""
+    """Run it and exit with schemathesis' own exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=100)
     arguments = parser.parse_args()

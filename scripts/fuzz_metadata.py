@@ -1,10 +1,10 @@
-"""Fuzz the metadata readers and the label writer: no crash, no hang over 1 s, no unbounded memory.
+"""Fuzz the metadata readers and the label writer for crashes, hangs over 1 s, and unbounded memory.
 
 python scripts/fuzz_metadata.py --inputs 200000 [--seed 1]
 
-Hypothesis draws mutations (bytes, lengths, deletions, repetitions, words of the formats) of small files that carry
-every kind of metadata. The readers are called bare, without the net that `read_provenance` puts under them: any
-exception is a finding. Every 4th file that still decodes is labelled, and must carry exactly that label afterwards.
+Hypothesis mutates small files that carry every kind of metadata: bytes, lengths, deletions, repetitions, keywords of
+the formats. The readers are called directly, not under the safety net of `read_provenance`: any exception is a finding.
+Every fourth file is labelled if it still decodes, and must then carry exactly that label.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _WORDS = [
 
 @dataclass
 class Tally:
-    """What a run came to."""
+    """The totals of a run."""
 
     inputs: int = 0
     labelled: int = 0
@@ -114,7 +114,7 @@ def seeds() -> list[tuple[str, bytes]]:
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A seed after one to eight mutations."""
+    """A seed file after one to eight mutations."""
     form, payload = draw(st.sampled_from(seeds()))
     content = bytearray(payload)
     for _ in range(draw(st.sampled_from((1, 1, 2, 3, 5, 8)))):
@@ -144,7 +144,7 @@ def files(draw: st.DrawFn) -> tuple[str, bytes]:
 
 
 def read_everything(payload: bytes, form: str, tally: Tally) -> None:
-    """Call every reader bare."""
+    """Call every reader directly."""
     metadata = read_metadata(payload, form)
     for reader in (xmp_evidence, find_aigc_label, generator_traces, camera):
         tally.evidence.update(each.name for each in reader(metadata))
@@ -158,7 +158,7 @@ def read_everything(payload: bytes, form: str, tally: Tally) -> None:
 
 
 def label(payload: bytes, form: str) -> bool:
-    """Label a file that decodes; it must then carry that one label. False when it does not decode."""
+    """Label a file, which must then carry that one label; False if it does not decode."""
     try:
         if decode(payload, _LIMITS).format != form:
             return False
@@ -172,7 +172,7 @@ def label(payload: bytes, form: str) -> bool:
 
 
 def run(inputs: int, seed: int) -> Tally:
-    """Fuzz. Raises whatever a reader raises, AssertionError on a hang or on memory that grows."""
+    """Fuzz once. Raises what a reader raises, or AssertionError on a hang or on growing memory."""
     tally = Tally()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -188,7 +188,7 @@ def run(inputs: int, seed: int) -> Tally:
     def check(drawn: tuple[str, bytes]) -> None:
         form, payload = drawn
         faulthandler.dump_traceback_later(60, exit=True)
-        gc.disable()  # Hypothesis keeps many small objects; collecting them is not the readers' time
+        gc.disable()  # collecting Hypothesis' many small objects would count as the readers' time
         began = time.process_time()
         read_everything(payload, form, tally)
         if tally.inputs % 4 == 0:
@@ -211,7 +211,7 @@ def run(inputs: int, seed: int) -> Tally:
 
 
 def main() -> int:
-    """Run in batches, and print what was covered."""
+    """Fuzz in batches and print what was covered."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=200_000)
     parser.add_argument("--batch", type=int, default=10_000)

@@ -1,4 +1,4 @@
-"""A light load generator: raw HTTP/1.1 over asyncio, so that the client takes as little as possible from the server."""
+"""A light load generator: raw HTTP/1.1 over asyncio, so that the client leaves the processor to the server."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass
 class Outcomes:
-    """What came back: (status, seconds, body) of each request, in the order of answers. status 0 = no answer."""
+    """Answers as (status, seconds, body), in the order they arrived. status: 0 if there was no answer."""
 
     answers: list[tuple[int, float, bytes]] = field(default_factory=list)
     seconds: float = 0.0
 
     def latencies(self, status: int = 200) -> np.ndarray:
-        """Seconds of the requests that ended with this status."""
+        """Seconds of the requests answered with this status."""
         return np.array([took for code, took, _ in self.answers if code == status])
 
     def count(self, status: int) -> int:
-        """How many ended with this status."""
+        """How many requests were answered with this status."""
         return sum(code == status for code, _, _ in self.answers)
 
 
 def pictures(count: int, side: int = 800, seed: int = 1) -> list[bytes]:
-    """Distinct JPEGs of about side x side: the sample pictures, cropped, flipped and with sensor noise."""
+    """Distinct JPEGs of side x side pixels: the sample pictures, resized, flipped and with sensor noise."""
     rng = np.random.default_rng(seed)
     samples = sorted((ROOT / "src" / "zhentu" / "samples").glob("*.jpg"))
     made = []
@@ -55,7 +55,7 @@ def pictures(count: int, side: int = 800, seed: int = 1) -> list[bytes]:
 
 
 def form(payload: bytes, path: str, field_name: str = "picture", headers: str = "") -> bytes:
-    """A whole multipart request."""
+    """A complete multipart request."""
     boundary = b"zhentu-load"
     head = f'Content-Disposition: form-data; name="{field_name}"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
     body = b"--" + boundary + b"\r\n" + head.encode() + payload + b"\r\n--" + boundary + b"--\r\n"
@@ -72,7 +72,7 @@ async def drive(
     on_answer: Callable[[int, int, bytes], None] | None = None,
     timeout_s: float = 60.0,
 ) -> Outcomes:
-    """Send every request once over keep-alive connections. pace_s > 0: open loop, one new request each `pace_s`."""
+    """Send every request once over keep-alive connections. pace_s > 0: open loop, a new request every `pace_s`."""
     outcomes, todo = Outcomes(), iter(enumerate(requests))
     began = time.perf_counter()
 
@@ -104,7 +104,7 @@ async def drive(
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
-    """Status, body, and whether the server closes the connection."""
+    """The status, the body, and whether the server closes the connection."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     status = int(head.split(b" ", 2)[1])
     length = head.partition(b"content-length:")[2].partition(b"\r\n")[0].strip()
@@ -113,16 +113,16 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """A port that nothing listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 def wait_until_up(port: int, process: subprocess.Popen[bytes], path: str = "/readyz", seconds: float = 300.0) -> None:
-    """Wait until a server answers; exit when it has died.
+    """Wait until a server answers; exit if it died.
 
-    seconds: a start takes some 6 s of a core, and a machine that is busy 30 times over gives it no more than that.
+    seconds: starting takes some 6 s of one core, so this allows for a machine that is 30 times overloaded.
     """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -142,13 +142,13 @@ def wait_until_up(port: int, process: subprocess.Popen[bytes], path: str = "/rea
 
 
 def gate_command(port: int) -> list[str]:
-    """The gate as users start it."""
+    """The command that starts the gate, as users type it."""
     code = "from zhentu.cli import main; main()"
     return [sys.executable, "-c", code, "serve", "--open", "--on-error", "block", "--port", str(port)]
 
 
 def environment(folder: Path, **settings: object) -> dict[str, str]:
-    """The environment of a gate whose files lie in `folder`. settings: by path, with "_" for "."."""
+    """The environment of a gate that keeps its files in `folder`. settings: by path, with "_" for "."."""
     named = {f"ZHENTU_{name.upper()}": str(value) for name, value in settings.items()}
     path = f"{ROOT / 'src'}{os.pathsep}{ROOT / 'training'}"
     return os.environ | {"PYTHONPATH": path, "XDG_DATA_HOME": str(folder), "ZHENTU_LOG_LEVEL": "warning"} | named
@@ -158,7 +158,7 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
 def started(
     command: Sequence[str], port: int, env: dict[str, str], path: str = "/readyz", log: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server process, stopped afterwards."""
+    """A running server process, stopped afterwards."""
     with (log or Path(os.devnull)).open("ab") as output:
         process = subprocess.Popen(command, env=env, stdout=output, stderr=output, start_new_session=True)
         try:

@@ -1,8 +1,8 @@
-r"""Close the loop: a new kind of cut-out that the model misses, reviewed, exported, trained, compared, promoted.
+r"""Close the loop: reviewers find a new kind of cut-out, the model is trained on it, compared and promoted.
 
     python scripts/loop_demo.py --genuine ../shared/data/train --base runs/set/manifest.csv --work runs/loop
 
-The model in force is tuned on, as a platform would that has only what is shipped (`--start-from models`).
+The shipped model is tuned further (`--start-from models`), as a platform would that has nothing else.
 
 The new kind is a die-cut sticker: goods with a white rim and a hard shadow on a striped ground. Reviewers are played by
 the truth, through the same queue as people, and make a mistake in one of 25 decisions. Everything else is the commands
@@ -43,7 +43,7 @@ _DEV = 400  # of the base's development pictures
 
 
 def sticker(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Cut the middle of a picture out along its colours and stick it, with a white rim, on a striped ground."""
+    """Cut out the middle of a picture along its colours and stick it, with a white rim, on a striped ground."""
     height, width = rgb.shape[:2]
     mask = np.full((height, width), cv2.GC_BGD, np.uint8)
     inner = (width // 8, height // 8, width * 3 // 4, height * 3 // 4)
@@ -88,9 +88,9 @@ def make_pictures(genuine: Path, folder: Path, count: int, seed: int) -> dict[st
 
 
 def rehearsal(base: Path, path: Path, count: int) -> Path:
-    """A part of the base manifest: `count` training rows drawn at random, and all others, for calibration.
+    """Part of the base manifest: `count` training rows drawn at random, and every other row, for calibration.
 
-    Tuning on the new pictures alone would forget; a head that is drawn towards what it was needs few of the old ones.
+    Tuning on new pictures only would forget the old ones. Heads are pulled towards their old weights, so few suffice.
     """
     from zhentu_training.dataset import read_manifest, write_manifest
 
@@ -103,12 +103,12 @@ def rehearsal(base: Path, path: Path, count: int) -> Path:
 
 
 def review(settings: Settings, folder: Path, truth: dict[str, bool]) -> int:
-    """Screen, queue, and decide through the queue as two reviewers would; how many decisions were mistakes."""
+    """Screen, queue, and decide as two reviewers would; returns how many decisions were mistakes."""
     rng, mistakes = np.random.default_rng(11), 0
     screener, store = build_screener(settings, settings.worker_count), build_store(settings)
     for name in truth:
         record = screener.screen(Inquiry.of((folder / name).read_bytes(), name, Listing(goods="loop"))).record
-        # What the model misses is looked at as a sample would be; all of it, so that the demo stays small.
+        # What the model misses reaches reviewers as a sample; here all of it does, so that the demo stays small.
         store.append(replace(record, decision=replace(record.decision, action=Action.REVIEW)))
     store.close()
     with open_desk(settings) as desk:
@@ -128,18 +128,18 @@ def review(settings: Settings, folder: Path, truth: dict[str, bool]) -> int:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a model does: `flagged` by file name of new pictures; `scores` of dev pictures, and their truth."""
+    """What a model does. flagged: new pictures, by file name.  scores, made: of the dev pictures, and their truth."""
 
     flagged: dict[str, bool]
     scores: np.ndarray
     made: np.ndarray
 
     def recall(self, truth: dict[str, bool]) -> float:
-        """Share of the new kind that is not simply allowed."""
+        """The share of the new kind that is not simply allowed."""
         return sum(self.flagged[name] for name, forged in truth.items() if forged) / sum(truth.values())
 
     def false_alarms(self, truth: dict[str, bool]) -> int:
-        """Genuine new pictures that are not simply allowed."""
+        """How many genuine new pictures are not simply allowed."""
         return sum(self.flagged[name] for name, forged in truth.items() if not forged)
 
     def auc(self, drawn: np.ndarray | slice = slice(None)) -> float:
@@ -149,7 +149,7 @@ class Measured:
 
 
 def measure(settings: Settings, model: str, folder: Path, truth: dict[str, bool], base: Path) -> Measured:
-    """A model on new pictures, and on real pictures of the base's dev split."""
+    """Measure a model on the new pictures and on real pictures of the base's dev split."""
     from zhentu_training.dataset import read_manifest
 
     screener = build_screener(settings.changed({"models.active": model}), settings.worker_count)
@@ -164,7 +164,7 @@ def measure(settings: Settings, model: str, folder: Path, truth: dict[str, bool]
 
 
 def compare(before: Measured, after: Measured, truth: dict[str, bool]) -> dict[str, object]:
-    """Figures of both, and what was lost on the dev split with a 95 % interval (paired bootstrap over pictures)."""
+    """Figures of both models, and the loss on the dev split with its 95 % interval (paired bootstrap over pictures)."""
     rng, count = np.random.default_rng(3), len(before.made)
     drawn = [rng.integers(0, count, count) for _ in range(1000)]
     low, high = np.quantile([before.auc(each) - after.auc(each) for each in drawn], [0.025, 0.975])
@@ -185,20 +185,20 @@ def compare(before: Measured, after: Measured, truth: dict[str, bool]) -> dict[s
 
 
 def main() -> None:
-    """The whole loop."""
+    """Run the whole loop."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--genuine", type=Path, required=True, help="folder of genuine JPEG pictures")
+    parser.add_argument("--genuine", type=Path, required=True, help="folder of genuine JPEGs")
     parser.add_argument("--base", type=Path, required=True, help="the training manifest so far")
-    parser.add_argument("--config", type=Path, default=Path("configs/tune.yaml"), help="of another version")
-    parser.add_argument("--models", type=Path, default=models_folder(), help="the model in force, tuned on")
+    parser.add_argument("--config", type=Path, default=Path("configs/tune.yaml"), help="the new version's")
+    parser.add_argument("--models", type=Path, default=models_folder(), help="the models folder to tune from")
     parser.add_argument("--work", type=Path, default=Path("runs/loop"))
     parser.add_argument("--reviewed", type=int, default=200)
     parser.add_argument("--held-out", type=int, default=100)
-    parser.add_argument("--rehearse", type=int, default=800, help="training rows of the base that are seen again")
+    parser.add_argument("--rehearse", type=int, default=800, help="how many training rows of the base are used again")
     arguments = parser.parse_args()
     work = arguments.work.resolve()
     if work.exists():
-        sys.exit(f"{work}: is there already; remove it or name another --work")
+        sys.exit(f"{work}: already exists; remove it, or name another --work")
     shutil.copytree(arguments.models, work / "models")
     environment = {
         "ZHENTU_STORE_URL": f"sqlite:///{work / 'records.db'}",

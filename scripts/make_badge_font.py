@@ -14,9 +14,9 @@ from fontTools.ttLib import TTFont
 SOURCE = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Bold.ttc")
 COPYRIGHT = Path("/usr/share/doc/fonts-noto-cjk/copyright")
 FOLDER = Path(__file__).resolve().parents[1] / "src" / "zhentu" / "mark" / "fonts"
-SIMPLIFIED_CHINESE = 2  # the face's number in the collection
+SIMPLIFIED_CHINESE = 2  # index of the face in the collection
 NAME = "Zhentu Badge"
-# ASCII, and what labels may say: the shipped words, and common ones an operator may prefer.
+# ASCII, and the characters of labels: the shipped wording, and common words that an operator may prefer.
 TEXT = (
     "".join(map(chr, range(0x20, 0x7F)))
     + "·，。：！（）、"
@@ -26,7 +26,7 @@ TEXT = (
 
 
 def licence() -> str:
-    """The SIL Open Font License as Debian's copyright file gives it, and whose font this is."""
+    """The SIL Open Font License from Debian's copyright file, after a note on whose font this is."""
     _, _, text = COPYRIGHT.read_text(encoding="utf-8").partition("\nLicense: SIL-1.1\n ---")
     body = (" ---" + text).partition("\nLicense: ")[0]
     lines = [line.removeprefix(" ") for line in body.rstrip().splitlines()]
@@ -40,7 +40,7 @@ def licence() -> str:
 
 
 def main() -> int:
-    """Write the subset font; the same input gives the same bytes."""
+    """Write the subset font; the same input always gives the same bytes."""
     if not SOURCE.is_file():
         print(f"{SOURCE} is missing: apt-get install fonts-noto-cjk", file=sys.stderr)
         return 3

@@ -1,9 +1,9 @@
-"""Make the sample pictures of the package: CC0 photographs that scikit-image ships, renders, and forgeries of both.
+"""Make the package's sample pictures: CC0 photographs from scikit-image, our own renders, and forgeries of both.
 
     python scripts/make_samples.py [NAME...]   # needs the [train,dev] extras, and povray with povray-includes (Debian)
 
-Deterministic: the same versions of the libraries give the same bytes. With names, only samples whose names hold one of
-them are written. Origins stand in src/zhentu/samples/ORIGIN.md, what is true of each in samples.yaml beside it.
+Deterministic: the same library versions give the same bytes. With NAMEs, only samples whose names contain one of them
+are written. ORIGIN.md in src/zhentu/samples lists their origins; samples.yaml beside it says what is true of each.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from zhentu_training.forge.registry import forge
 
 OUT = Path("src/zhentu/samples")
 SCENES = Path("scripts/sample_scenes")
-RENDERS = {"mug": (640, 480), "stool": (480, 640)}  # own scenes: pixels across and down
+RENDERS = {"mug": (640, 480), "stool": (480, 640)}  # our own scenes, with width and height in pixels
 GENUINE = {
     "cup": lambda: data.coffee()[:, 40:560],
     "cat": data.chelsea,
@@ -46,7 +46,7 @@ FORGED = {  # label -> (genuine picture, recipe, seed)
     "cutout_artifact_mug": ("mug", "cutout.bad_matte", 2),
     "ai_generated_mug": ("mug", "reconstruct.upscaler", 2),
 }
-DECLARED = ("declared_ai_mug", "forged_ai_generated_mug")  # the second one, with a label that says so
+DECLARED = ("declared_ai_mug", "forged_ai_generated_mug")  # the name it gets, and the sample that is labelled
 
 
 def save(name: str, rgb: np.ndarray) -> None:
@@ -57,7 +57,7 @@ def save(name: str, rgb: np.ndarray) -> None:
 
 
 def render(name: str, mask: bool = False) -> np.ndarray:
-    """One of our own scenes by POV-Ray, or the mask of its goods: uint8 RGB."""
+    """Render one of our own scenes with POV-Ray, or the mask of its goods: uint8 RGB."""
     width, height = RENDERS[name]
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.png"
@@ -68,7 +68,7 @@ def render(name: str, mask: bool = False) -> np.ndarray:
 
 
 def mask_of(name: str, rgb: np.ndarray) -> np.ndarray | None:
-    """The astronaut's suit and the cup are given by hand: GrabCut's idea of them varies; a render knows its own."""
+    """The mask of the goods. Suit and cup are drawn by hand, as GrabCut's result varies; renders have their own."""
     if name in RENDERS:
         return render(name, mask=True)[..., 0].astype(np.float32) / 255
     mask = np.zeros(rgb.shape[:2], np.float32)
@@ -82,7 +82,7 @@ def mask_of(name: str, rgb: np.ndarray) -> np.ndarray | None:
 
 
 def main() -> None:
-    """Write all samples, or those named."""
+    """Write all samples, or the named ones."""
     OUT.mkdir(exist_ok=True)
     wanted = sys.argv[1:]
     pictures = {name: np.ascontiguousarray(make()) for name, make in GENUINE.items()}
@@ -96,7 +96,7 @@ def main() -> None:
             continue
         forgery = forge(recipe, pictures[name], seed, materials, mask_of(name, pictures[name]))
         if not any(title.startswith(each.value) for each in forgery.labels):
-            raise SystemExit(f"{recipe} does not make {title}")
+            raise SystemExit(f"the recipe {recipe} does not produce {title}")
         save(f"forged_{title}", forgery.rgb)
     name, source = DECLARED
     if chosen(name, wanted):

@@ -1,9 +1,9 @@
-"""The plain Ray Data script that `bench_scan.py` measures beside zhentu: what one would write in an afternoon.
+"""The plain Ray Data script that `bench_scan.py` compares zhentu with: what one would write in an afternoon.
 
     python scripts/plain_ray_data.py ADDRESS FOLDER OUTPUT
 
-It reads a folder, screens each picture with the same model on every core of the cluster, and writes CSV. No ledger, no
-resume, no records, no known pictures; a file that kills the decoder ends it.
+It reads a folder, screens every picture with the same model on all cores of the cluster, and writes CSV. It has no
+ledger, cannot resume, keeps no records and recognises no known pictures; a file that crashes the decoder ends it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from zhentu.types import Inquiry
 
 
 class Screen:
-    """One core."""
+    """A screener on one core."""
 
     def __init__(self) -> None:
         self._screener = build_screener(load_settings())
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """One picture."""
+        """Screen one picture."""
         record = self._screener.screen(Inquiry.of(row["bytes"], row["path"])).record
         scores = record.verdict.scores.as_dict() if record.verdict else {}
         return {"path": row["path"], "sha256": record.picture_sha256, "action": record.decision.action.value, **scores}

@@ -1,10 +1,10 @@
-"""The whole training line on a fresh folder of pictures, killed at random moments and resumed: minutes, and the model.
+"""Run the whole training line on a fresh folder of pictures, killing and resuming it at random moments.
 
     python scripts/run_killed.py --pictures ../shared/data --count 200 --kills 2
 
-Half of the pictures are genuine, half AI-made, a folder a source. Each kill hits the whole process group somewhere
-within a time drawn at random. In the end the model must verify, and the steps done before the last kill are not done
-again. Exit status 1 otherwise.
+Half of the pictures are genuine and half AI-made, with one folder per source. Each kill hits the whole process group
+after a random time. At the end the model must verify, and no step that was done before the last kill may have been done
+again; otherwise the exit status is 1. Prints how many minutes it took.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pandas as pd
 
 
 def fill(folder: Path, pictures: Path, count: int, seed: int) -> int:
-    """Copies in genuine/SOURCE and ai/SOURCE, as a platform lays them out; sources weigh alike as far as they go."""
+    """Copy pictures to genuine/SOURCE and ai/SOURCE, taking equally many from each source as far as possible."""
     table = pd.read_csv(pictures / "manifest.csv", dtype=str, keep_default_na=False)
     table = table[table["label"].isin(["genuine", "ai"])].sample(frac=1, random_state=seed)
     table["turn"] = table.groupby(["label", "source"]).cumcount()
@@ -39,12 +39,12 @@ def fill(folder: Path, pictures: Path, count: int, seed: int) -> int:
 
 
 def steps_done(out: Path) -> list[str]:
-    """The steps that left their record."""
+    """The steps that have left a record."""
     return sorted(path.stem for path in (out / "steps").glob("*.json"))
 
 
 def killed(words: list[str], seconds: float) -> bool:
-    """Run for some seconds, then kill the process group; False when it ended by itself."""
+    """Run for some seconds, then kill the process group; False if it finished before that."""
     running = subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with suppress(subprocess.TimeoutExpired):
         running.wait(seconds)
@@ -55,15 +55,15 @@ def killed(words: list[str], seconds: float) -> bool:
 
 
 def main() -> None:
-    """Fill, kill, resume, verify."""
+    """Fill the folder, run and kill, resume, verify."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=Path("../shared/data"))
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--kills", type=int, default=2)
-    parser.add_argument("--longest", type=float, default=300, help="seconds within which a kill falls")
+    parser.add_argument("--longest", type=float, default=300, help="the latest moment of a kill, in seconds")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
-    parser.add_argument("--place", type=Path, help="folder that is kept")
+    parser.add_argument("--place", type=Path, help="a folder to keep")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     with nullcontext(arguments.place) if arguments.place else tempfile.TemporaryDirectory() as chosen:
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def version(out: Path) -> str:
-    """Of the model that the run wrote."""
+    """The version of the model that the run wrote."""
     models = json.loads((out / "models" / "manifest.json").read_text(encoding="utf-8"))["models"]
     return str(next(each["version"] for each in models if each["name"] == "mine"))
 

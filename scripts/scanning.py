@@ -1,4 +1,4 @@
-"""What the scripts about scanning share: many small pictures, a tiny model, a watched command."""
+"""Shared by the scripts about scanning: many small pictures, a tiny model, and a command with its memory watched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PER_FOLDER = 1_000
 
 
 def tiny_models(folder: Path) -> Path:
-    """A folder with the tests' tiny ONNX model: its inference costs nearly nothing, so the scanner's own cost shows."""
+    """A folder with the tests' tiny model, whose inference costs next to nothing: the scanner's own cost shows."""
     sys.path.insert(0, str(ROOT / "tests"))
     from fakes import tiny_model
 
@@ -31,7 +31,7 @@ def tiny_models(folder: Path) -> Path:
 
 
 def variations(count: int, side: int = 160, seed: int = 3) -> list[bytes]:
-    """`count` different JPEGs re-encoded from the sample pictures: cropped, mirrored, brightened, of varied quality."""
+    """`count` different JPEGs made from the sample pictures: cropped, mirrored, brightened, of varying quality."""
     rng = np.random.default_rng(seed)
     originals = []
     for path in sorted(samples_folder().glob("*.jpg")):
@@ -43,7 +43,7 @@ def variations(count: int, side: int = 160, seed: int = 3) -> list[bytes]:
         x, y = rng.integers(0, side, 2)
         crop = base[y : y + side, x : x + side, :: 1 if rng.random() < 0.5 else -1]
         bright = np.clip(crop * rng.uniform(0.7, 1.3) + rng.uniform(-20, 20), 0, 255).astype(np.uint8)
-        bright[0, :8] = np.frombuffer(number.to_bytes(8, "big"), np.uint8)[:, None]  # no two have the same bytes
+        bright[0, :8] = np.frombuffer(number.to_bytes(8, "big"), np.uint8)[:, None]  # no two alike
         stream = io.BytesIO()
         Image.fromarray(bright).save(stream, "JPEG", quality=int(rng.integers(70, 95)))
         made.append(stream.getvalue())
@@ -51,7 +51,7 @@ def variations(count: int, side: int = 160, seed: int = 3) -> list[bytes]:
 
 
 def write_variations(folder: Path, count: int) -> None:
-    """Write them in folders of a thousand; what is there already is kept."""
+    """Write variations in folders of a thousand; folders that exist already are kept."""
     for start in range(0, count, _PER_FOLDER):
         part = folder / f"{start // _PER_FOLDER:04d}"
         if part.is_dir():
@@ -64,14 +64,14 @@ def write_variations(folder: Path, count: int) -> None:
 
 
 def first_folders(folder: Path, count: int) -> list[str]:
-    """The folders that hold the first `count` of them: a smaller scan lists less, as it would."""
+    """The folders with the first `count` pictures, so that a smaller scan also lists fewer files."""
     return [str(folder / f"{number:04d}") for number in range(-(-count // _PER_FOLDER))]
 
 
 def cpu_seconds() -> float:
-    """Processor seconds of this process and everything below it, finished children included.
+    """Processor seconds of this process and its descendants, including children that have ended.
 
-    On a machine that others load too, the difference over a step says what the step cost, where the clock does not.
+    On a busy machine the difference over a step shows what the step cost, which wall-clock time does not.
     """
     total = 0.0
     here = psutil.Process()
@@ -83,9 +83,9 @@ def cpu_seconds() -> float:
 
 @dataclass(frozen=True)
 class Watched:
-    """A finished command. parent_mb, tree_mb: the most resident memory of the process, and of it and its children.
+    """A finished command. parent_mb, tree_mb: peak resident memory of the process, and of it with its children.
 
-    shared_once_mb: of the tree, pages that processes share (the model's) counted once.
+    shared_once_mb: the same for the tree, counting pages that processes share (the model's) only once.
     """
 
     seconds: float
@@ -96,7 +96,7 @@ class Watched:
 
 
 def environment(folder: Path, models: Path | None = None) -> dict[str, str]:
-    """Variables that keep a scan's store and jobs in `folder`."""
+    """Environment variables that keep a scan's store and jobs in `folder`."""
     own = {"ZHENTU_STORE_URL": f"sqlite:///{folder}/records.db", "ZHENTU_JOBS_DIR": str(folder / "jobs")}
     if models:
         own["ZHENTU_MODELS_DIR"] = str(models)
@@ -104,12 +104,12 @@ def environment(folder: Path, models: Path | None = None) -> dict[str, str]:
 
 
 def scan_command(*arguments: str) -> list[str]:
-    """The command as a user gives it."""
+    """The scan command as a user types it."""
     return [sys.executable, "-m", "zhentu", "scan", *arguments]
 
 
 def watch(command: list[str], variables: dict[str, str]) -> Watched:
-    """Run a command to its end and watch its memory; ends the script when it fails."""
+    """Run a command to its end while watching its memory; exits if the command fails."""
     began, cpu_began = time.perf_counter(), cpu_seconds()
     process = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     seen = psutil.Process(process.pid)

@@ -1,6 +1,6 @@
-"""Pictures out of fetched public repositories, as a table of sources lists them; called by `fetch_data.py sources`.
+"""Take pictures from fetched public repositories as a table of sources lists them; see `fetch_data.py sources`.
 
-Everything is drawn by a fixed seed from what a repository's HEAD holds, so the same snapshots give the same folder.
+Pictures are drawn with a fixed seed from each repository's HEAD, so the same snapshots always give the same folder.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _WRITTEN = ("file", "label", "split", "source", "generator", "kind", "goods", "l
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "MPO": "jpg"}
 _PICTURE = re.compile(r"\.(jpe?g|png|webp)$", re.IGNORECASE)
 _SEED = 5
-_LEAST_SIDE = 200  # pixels, where the table names none
+_LEAST_SIDE = 200  # pixels, unless the table says otherwise
 _MOST_PIXELS = 120_000_000
 _TILE, _COLUMNS, _TILES = 160, 8, 32  # of a contact sheet
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One row of the table: which pictures of which repository, how many at most, and what they are."""
+    """One row of the table: which pictures of which repository to take, how many at most, and what they are."""
 
     repo: str
     pattern: re.Pattern[str]
@@ -47,13 +47,13 @@ class Source:
 
     @property
     def folder(self) -> str:
-        """Name of the source below its label."""
+        """The source's folder name, below its label."""
         return re.sub(r"[^A-Za-z0-9]+", "-", self.repo).strip("-").lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A picture that was written. file: below the output folder; origin: repository and path."""
+    """A picture that was written. file: its path in the output folder.  origin: its repository and path there."""
 
     source: Source
     file: str
@@ -65,7 +65,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of a source. commit: of its HEAD, empty where it is not fetched. found: pictures that match."""
+    """What a source gave. commit: its HEAD, empty if it is not fetched.  found: how many pictures match."""
 
     source: Source
     commit: str
@@ -74,11 +74,11 @@ class Tally:
 
 
 class SourceTableError(ValueError):
-    """Every problem of a table of sources."""
+    """Names every problem of a table of sources."""
 
 
 def read_sources(path: Path) -> list[Source]:
-    """Rows of the table. Raises SourceTableError naming every wrong row."""
+    """Read the table. Raises SourceTableError naming every wrong row."""
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ()) and name not in _OPTIONAL]
@@ -114,7 +114,7 @@ def _source(row: dict[str, str]) -> Source:
 
 
 def git_dir(mirror: Path, repo: str) -> Path | None:
-    """The git directory of a fetched repository: MIRROR/owner+name, with or without a folder `repo` or `.git` in it."""
+    """The git directory of a fetched repository: MIRROR/owner+name, or `repo` or `.git` inside it."""
     place = mirror / repo.replace("/", "+")
     for each in (place / "repo" / ".git", place / "repo", place / ".git", place):
         if (each / "HEAD").is_file():
@@ -125,9 +125,9 @@ def git_dir(mirror: Path, repo: str) -> Path | None:
 def collect(
     sources: list[Source], mirror: Path, out: Path, scale: float, table: Path
 ) -> tuple[list[Taken], list[Tally]]:
-    """Write pictures, bytes as stored, to OUT/<split>/<label>/<source>/NNNNN.<suffix>; none of what is not fetched.
+    """Write pictures, byte for byte, to OUT/<split>/<label>/<source>/NNNNN.<suffix>, skipping sources not fetched.
 
-    scale: of every limit. The same blob is taken once, over all sources; halves of edited pairs count by themselves.
+    scale: multiplies every limit. A blob is taken only once over all sources; both halves of edited pairs count.
     """
     taken, tallies, seen = [], [], set[tuple[bool, str]]()
     for source in sources:
@@ -152,7 +152,7 @@ def collect(
 
 
 def _drawn(source: Source, place: Path, table: Path) -> list[tuple[str, str]]:
-    """Paths and blobs that match, in the order of the draw."""
+    """The matching paths and blobs, in the order in which they are drawn."""
     found = sorted((path, blob) for path, blob in _blobs(place) if source.pattern.search(path))
     if source.only:
         with (table.parent / source.only).open(encoding="utf-8", newline="") as file:
@@ -175,7 +175,7 @@ def _git(place: Path, *arguments: str) -> bytes:
 
 
 def _written(source: Source, place: Path, path: str, blob: str, out: Path, number: int) -> Taken | None:
-    """Write one picture; None where the blob is not there, too small, or no whole picture of a known format."""
+    """Write one picture; None if its blob is missing, too small, or not a complete picture of a known format."""
     try:
         payload = _git(place, "cat-file", "blob", blob)
         with Image.open(io.BytesIO(payload)) as picture:
@@ -184,7 +184,7 @@ def _written(source: Source, place: Path, path: str, blob: str, out: Path, numbe
                 return None
             picture.load()
     except (subprocess.CalledProcessError, UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return None  # a pointer, a cut file, a page of HTML named .jpg
+        return None  # an LFS pointer, a truncated file, an HTML page named .jpg
     except Image.DecompressionBombError:
         return None
     file = f"{source.split}/{source.label}/{source.folder}/{number:05d}.{_SUFFIXES[form]}"
@@ -195,7 +195,7 @@ def _written(source: Source, place: Path, path: str, blob: str, out: Path, numbe
 
 
 def write_manifest(taken: list[Taken], path: Path) -> str:
-    """Write manifest.csv as `zhentu_training.prepare` reads it; returns the digest of all pictures and their labels."""
+    """Write manifest.csv for `zhentu_training.prepare`; returns the digest of all pictures and their labels."""
     whole = hashlib.sha256()
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -209,7 +209,7 @@ def write_manifest(taken: list[Taken], path: Path) -> str:
 
 
 def write_counts(tallies: list[Tally], path: Path) -> None:
-    """Write how many pictures each source gave, and of which commit."""
+    """Write how many pictures each source gave, and from which commit."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["repo", "label", "split", "commit", "found", "taken"])
@@ -217,7 +217,7 @@ def write_counts(tallies: list[Tally], path: Path) -> None:
 
 
 def write_sheets(taken: list[Taken], out: Path) -> int:
-    """One JPEG a source and label, of its first 32 pictures, for people to look at; returns how many."""
+    """Write a contact sheet (JPEG) of the first 32 pictures of each source and label; returns how many sheets."""
     by_source: dict[str, list[Taken]] = {}
     for each in taken:
         by_source.setdefault(f"{each.source.split}_{each.source.label}_{each.source.folder}", []).append(each)

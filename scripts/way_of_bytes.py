@@ -1,10 +1,10 @@
-"""Where a picture's bytes go in the gate: the files and functions of zhentu that are handed them, in order.
+"""Trace a picture's bytes through the gate: the files and functions of zhentu that receive them, in order.
 
     python scripts/way_of_bytes.py
 
-One plain JPEG with an Idempotency-Key on `POST /v1/screen`, no references. A profile hook on all threads looks at the
-arguments of every function of `zhentu`: a stop is one that is handed the file's bytes, its pixels (an array or a Pillow
-image of its size), or a value that holds them. Code that only carries a function which holds them is no stop.
+It sends one plain JPEG with an Idempotency-Key and no references to `POST /v1/screen`. A profile hook on all threads
+inspects the arguments of every function in `zhentu`. A function is a stop if it receives the file's bytes, its pixels
+(an array or a Pillow image of its size), or a value that holds either; passing on a closure over them does not count.
 `tests/test_way_of_bytes.py` keeps the number of files from growing.
 """
 
@@ -33,23 +33,23 @@ from zhentu.types import OnError
 
 _SOURCE = Path(zhentu.__file__).parent
 _SIZE = (300, 200)  # pixels: width, height
-_DEPTH = 4  # of values within values that are looked into
+_DEPTH = 4  # how deep nested values are searched
 
 
 @dataclass
 class Way:
-    """What the bytes passed. files, functions: each once, in the order of the first visit."""
+    """Where the bytes went. files, functions: each once, in the order of the first visit."""
 
     files: list[str] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
 
     @property
     def rooms(self) -> list[str]:
-        """The folders, or files, of `src/zhentu` on the way, each once."""
+        """The folders (or single files) of `src/zhentu` on the way, each once."""
         return list(dict.fromkeys(name.split("/")[0].removesuffix(".py") for name in self.files))
 
     def visit(self, code: CodeType) -> None:
-        """Note a function; the same one a second time changes nothing."""
+        """Note a visit to a function; repeated visits change nothing."""
         name = str(Path(code.co_filename).relative_to(_SOURCE))
         stop = f"{name}: {code.co_qualname}"
         if stop not in self.functions:
@@ -59,7 +59,7 @@ class Way:
 
 
 def plain_jpeg() -> bytes:
-    """A picture of smooth colours as a baseline JPEG."""
+    """A baseline JPEG of smooth colours."""
     rng = np.random.default_rng(1)
     small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
     stream = io.BytesIO()
@@ -68,7 +68,7 @@ def plain_jpeg() -> bytes:
 
 
 def way_through_the_gate(settings: Settings) -> Way:
-    """Send one picture to a gate of its own and note where it went. Raises RuntimeError when it was not screened."""
+    """Send one picture to a fresh gate and note where it goes. Raises RuntimeError if it was not screened."""
     payload, way = plain_jpeg(), Way()
     with _watched(payload, way), TestClient(create_app(settings)) as client:
         files = {"picture": ("a.jpg", payload, "image/jpeg")}
@@ -80,7 +80,7 @@ def way_through_the_gate(settings: Settings) -> Way:
 
 @contextmanager
 def _watched(payload: bytes, way: Way) -> Iterator[None]:
-    """Look at every call on this thread and on those that start meanwhile, which are all of the gate's."""
+    """Watch every call on this thread and on threads started meanwhile, which are all of the gate's threads."""
 
     def look(frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
@@ -116,7 +116,7 @@ def _holds(value: object, payload: bytes, depth: int) -> bool:
 
 
 def _parts(value: object) -> list[object]:
-    """What a value holds directly: fields of a dataclass, values of a mapping, the first items of a sequence."""
+    """What a value directly holds: a dataclass's fields, a mapping's values, the first items of a sequence."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [getattr(value, each.name, None) for each in dataclasses.fields(value)]
     if isinstance(value, Mapping):
@@ -125,7 +125,7 @@ def _parts(value: object) -> list[object]:
 
 
 def main() -> None:
-    """Count with the shipped model and a store that is thrown away, and print what there is to read."""
+    """Trace one picture with the shipped model and a throwaway store, and print the way."""
     with tempfile.TemporaryDirectory() as folder:
         values = {
             "data_dir": Path(folder),

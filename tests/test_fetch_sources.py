@@ -93,10 +93,10 @@ def test_repositories_that_are_not_there_are_named_and_the_others_taken(mirror: 
     assert not (tmp_path / "out").exists()
     outcome = sources(mirror, tmp_path / "out", rows)
     assert outcome.returncode == 1
-    assert "not fetched, nothing taken of them: no/where" in outcome.stderr
+    assert "not in the mirror, so nothing was taken from them: no/where" in outcome.stderr
     assert "1 pictures" in outcome.stdout
     again = sources(mirror, tmp_path / "out", rows)
-    assert "holds a manifest.csv already" in again.stderr
+    assert "already holds a manifest.csv" in again.stderr
 
 
 def test_every_wrong_row_of_a_table_is_named_at_once(mirror: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The attacks of `attack_gate.py`: each docstring begins with what is promised, each return says what came of it.
+"""The attacks of `attack_gate.py`. Each docstring starts with the promise under attack; each returns what happened.
 
-An attack raises AssertionError where the promise does not hold. They go to 127.0.0.1 alone.
+An attack raises AssertionError if the promise does not hold. All of them stay on 127.0.0.1.
 """
 
 from __future__ import annotations

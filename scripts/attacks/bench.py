@@ -1,4 +1,4 @@
-"""What an attacker works with: the gate, two keys, a tarpit, an honest host, raw sockets."""
+"""What an attack works with: the gate, callers' keys, a tarpit, an honest host, raw sockets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Attack = Callable[["Bench"], Awaitable[str]]
 
 @dataclass
 class Bench:
-    """A running gate, and what an attacker has besides: two keys, a tarpit, an honest host."""
+    """A running gate, and what an attacker has at hand: callers' keys, a tarpit, an honest host."""
 
     port: int
     pid: int
@@ -33,15 +33,15 @@ class Bench:
 
     @property
     def url(self) -> str:
-        """Where the gate is."""
+        """The gate's address."""
         return f"http://127.0.0.1:{self.port}"
 
     def headers(self, who: str) -> dict[str, str]:
-        """The key of a caller."""
+        """Headers with a caller's key."""
         return {"Authorization": f"Bearer {self.keys[who]}"}
 
     def client(self, who: str = "", timeout: float = 60.0) -> httpx.AsyncClient:
-        """A client with the key of `who`, or none."""
+        """A client with the key of `who`, or without a key."""
         return httpx.AsyncClient(base_url=self.url, headers=self.headers(who) if who else {}, timeout=timeout)
 
     def warm(self) -> None:
@@ -49,7 +49,7 @@ class Bench:
         self.check_honest()
 
     def check_honest(self) -> None:
-        """An honest request is answered within its deadline."""
+        """Check that an honest request is answered within its deadline."""
         began = time.perf_counter()
         picture = pictures(1, 200, seed=time.monotonic_ns() % 2**31)[0]
         for _ in range(20):
@@ -65,7 +65,7 @@ class Bench:
 
 
 async def send_raw(port: int, payload: bytes, seconds: float = 5.0) -> bytes:
-    """What comes back for some bytes, until the gate closes or the time is over."""
+    """Send bytes; return what comes back until the gate closes the connection or time runs out."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = b""
     try:
@@ -74,18 +74,18 @@ async def send_raw(port: int, payload: bytes, seconds: float = 5.0) -> bytes:
                 writer.write(payload)
                 await writer.drain()
             except ConnectionError:
-                pass  # it closed before it had read everything; what it said first may still be there
+                pass  # it closed before reading everything; its answer may still be there to read
             while chunk := await reader.read(65536):
                 answer += chunk
     except (TimeoutError, ConnectionError):
-        pass  # what came until then is what there is
+        pass  # whatever has arrived is the answer
     finally:
         writer.close()
     return answer
 
 
 def status(answer: bytes) -> int:
-    """The status of a raw answer, 0 when there is none."""
+    """The status of a raw answer, 0 if there is none."""
     return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/") else 0
 
 

@@ -1,6 +1,6 @@
-"""Ask /livez of a gate ten times a second until standard input ends; print how many seconds each answer took.
+"""Ask a gate's /livez ten times a second until standard input ends, and print how many seconds each answer took.
 
-A program of its own, and the standard library alone: it is there at once, and nothing else of the attack slows it down.
+It is a separate program and needs only the standard library: it starts at once, and the attack does not slow it down.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 
 
 def main(port: int) -> None:
-    """Ask; no answer within 10 s counts as 10 s."""
+    """Ask until told to stop; no answer within 10 s counts as 10 s."""
     took: list[float] = []
     gate: socket.socket | None = None
     while not select.select([sys.stdin], [], [], 0.1)[0]:

@@ -1,4 +1,4 @@
-"""Attacks by size, number and time: what is sent is too much, too slow, or larger than it looks."""
+"""Attacks by size, number and time: requests that are too many, too slow, or larger than they look."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from attacks.bench import MIB, Bench, closed, rss, send_raw, status
 
 
 async def body_without_a_key(bench: Bench) -> str:
-    """A body without a key is not read: 401 at once, no memory."""
+    """Without a key the body is not read: 401 at once, and no memory is spent."""
     size = (4 if bench.short else 59) * MIB
     gate_before = rss(bench.pid)
     began = time.perf_counter()
@@ -29,7 +29,7 @@ async def body_without_a_key(bench: Bench) -> str:
 
 
 async def endless_headers(bench: Bench) -> str:
-    """A head of more than 32 KiB is refused while it comes in."""
+    """A request head of more than 32 KiB is refused while it arrives."""
     gate_before, lines = rss(bench.pid), b"".join(b"x-%d: %s\r\n" % (n, b"a" * 1000) for n in range(2000))
     one = b"GET /livez HTTP/1.1\r\nHost: a\r\nx: " + b"a" * (2 * MIB)
     answers = await asyncio.gather(
@@ -42,7 +42,7 @@ async def endless_headers(bench: Bench) -> str:
 
 
 async def half_open_connections(bench: Bench) -> str:
-    """Connections that ask nothing are closed after head_timeout_s, and keep nobody out."""
+    """Connections that send no request are closed after head_timeout_s, and keep nobody out."""
     count = 200 if bench.short else 800
     held = [socket.create_connection(("127.0.0.1", bench.port), 5) for _ in range(count)]
     try:
@@ -61,7 +61,7 @@ async def half_open_connections(bench: Bench) -> str:
 
 
 async def unknown_json_keys(bench: Bench) -> str:
-    """A body of unknown JSON keys is refused at once, whatever its size."""
+    """A JSON body with unknown keys is refused at once, whatever its size."""
     body = b"{" + b",".join(b'"k%d":1' % n for n in range(90_000)) + b"}"
     big = b"{" + b",".join(b'"key%d":1' % n for n in range(2_000_000 if not bench.short else 200_000)) + b"}"
     began = time.perf_counter()
@@ -77,7 +77,7 @@ async def unknown_json_keys(bench: Bench) -> str:
 
 
 async def uploads_that_drip(bench: Bench) -> str:
-    """One caller's slow uploads hold half of the room at most, and others are served."""
+    """One caller's slow uploads take at most half of the room, and others are served."""
     size, kind = 25 * MIB, "image/jpeg"
     head = f"POST /v1/screen HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {bench.keys['mallory']}\r\n"
     head += f"Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n"
@@ -102,7 +102,7 @@ async def uploads_that_drip(bench: Bench) -> str:
 
 
 def progressive_bomb(scans: int) -> bytes:
-    """A JPEG of very many passes over a large frame, each a few bytes long."""
+    """A large JPEG with very many scans of a few bytes each."""
     stream = io.BytesIO()
     Image.new("L", (2000, 2000), 128).save(stream, "JPEG", progressive=True)
     plain = stream.getvalue()
@@ -113,7 +113,7 @@ def progressive_bomb(scans: int) -> bytes:
 
 
 async def slow_picture(bench: Bench) -> str:
-    """A picture that takes too long is refused as the picture's own fault, never allowed, and holds nobody up."""
+    """A picture that takes too long is refused as the picture's own fault, is never allowed, and delays nobody."""
     payload = progressive_bomb(6000)
     began = time.perf_counter()
     async with bench.client("mallory") as client:
@@ -130,7 +130,7 @@ async def slow_picture(bench: Bench) -> str:
 
 
 def bombs() -> dict[str, bytes]:
-    """Small files that are large pictures."""
+    """Small files that decode to large pictures."""
     side = 7000
 
     def chunk(kind: bytes, body: bytes) -> bytes:
@@ -146,7 +146,7 @@ def bombs() -> dict[str, bytes]:
 
 
 async def decompression_bombs(bench: Bench) -> str:
-    """Small files that are large pictures share one budget of memory."""
+    """Small files that decode to large pictures share one memory budget."""
     answers: dict[str, int] = {}
     async with bench.client("mallory", 120) as client:
         for name, payload in bombs().items():
@@ -156,7 +156,7 @@ async def decompression_bombs(bench: Bench) -> str:
 
 
 async def appeals_with_many_photos(bench: Bench) -> str:
-    """Photos of appeals are decoded in the workers' threads, and not more pixels than one picture may have."""
+    """Photos of appeals are decoded on worker threads, with no more pixels in total than one picture may have."""
     stream = io.BytesIO()
     Image.new("RGB", (6500, 6500), (9, 9, 9)).save(stream, "JPEG")
     photos = [("references", (f"{n}.jpg", stream.getvalue())) for n in range(6)]
@@ -169,13 +169,13 @@ async def appeals_with_many_photos(bench: Bench) -> str:
 
 
 async def tarpit_fetches(bench: Bench) -> str:
-    """One caller's URLs of a host that never answers delay nobody else's."""
+    """One caller's URLs at a host that never answers delay nobody else's."""
     bad = {"url": f"http://127.0.0.1:{bench.tarpit.port}/a.jpg"}
     good = {"url": f"http://127.0.0.1:{bench.receiver.port}/a.jpg"}
     async with bench.client("mallory") as client, bench.client("honest") as honest:
         waiting = [asyncio.create_task(client.post("/v1/screen", json=bad)) for _ in range(48)]
         await asyncio.sleep(0.3)
-        for _ in range(10):  # a busy machine may say 503, and then it is asked again
+        for _ in range(10):  # a busy machine may answer 503; then it is asked again
             began = time.perf_counter()
             answer = await honest.post("/v1/screen", json=good)
             took = time.perf_counter() - began

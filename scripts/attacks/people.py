@@ -1,4 +1,4 @@
-"""Attacks by keys, headers, browsers and names: who asks is not who they say, or what they say is no mere text."""
+"""Attacks by keys, headers, browsers and names: callers who are not who they claim, and text that is not only text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attacks.bench import Bench
 
 
 async def wrong_keys(bench: Bench) -> str:
-    """Wrong keys are throttled, and right ones from the same address still open."""
+    """Wrong keys are throttled, and valid ones from the same address still work."""
     async with bench.client() as client:
         answers = [
             (await client.get("/v1/records/x", headers={"X-API-Key": f"zt_{n:012x}_{'a' * 43}"})).status_code
@@ -28,7 +28,7 @@ async def wrong_keys(bench: Bench) -> str:
 
 
 async def batch_larger_than_the_bucket(bench: Bench) -> str:
-    """A batch passes at any rate, once the bucket is full, and is paid off afterwards."""
+    """A batch of any size passes when the bucket is full, and is paid off afterwards."""
     files = [("picture", (f"{n}.jpg", payload)) for n, payload in enumerate(pictures(3, 200, 8))]
     async with bench.client("slow") as client:
         first = await client.post("/v1/screen/batch", files=files)
@@ -38,7 +38,7 @@ async def batch_larger_than_the_bucket(bench: Bench) -> str:
 
 
 async def spoofed_proxy(bench: Bench) -> str:
-    """Headers say nothing about where a request comes from: a proxy's sign-in cannot be spoofed."""
+    """Headers do not prove where a request comes from: a proxy's sign-in cannot be spoofed."""
     lies = {"X-Forwarded-For": "203.0.113.5", "Forwarded": "for=203.0.113.5", "X-Real-IP": "203.0.113.5"}
     async with bench.client() as client:
         answer = await client.get("/review", headers=lies | {"X-Signed-In": "anna"})
@@ -47,20 +47,20 @@ async def spoofed_proxy(bench: Bench) -> str:
 
 
 async def keys_and_controls_in_the_log(bench: Bench) -> str:
-    """Neither keys in a path nor escape sequences reach the log."""
+    """Neither keys in paths nor escape sequences reach the log."""
     token = bench.keys["honest"]
     async with bench.client() as client:
         await client.get(f"/v1/records/{token}")
         await client.get("/v1/records/%1b%5d0;owned%07%c2%9b31m%0d%0aforged")
     await asyncio.sleep(0.3)
     written = bench.log.read_bytes()
-    assert token.split("_", 2)[2].encode() not in written, "the key stands in the log"
-    assert not any(each in written for each in (b"\x1b", b"\x07", "\x9b".encode(), b"\nforged")), "controls in the log"
-    return "neither stands there"
+    assert token.split("_", 2)[2].encode() not in written, "the key is in the log"
+    assert not any(each in written for each in (b"\x1b", b"\x07", "\x9b".encode(), b"\nforged")), "escapes in the log"
+    return "neither is there"
 
 
 async def nul_in_text(bench: Bench) -> str:
-    """NUL is refused in every text with 400."""
+    """NUL characters are refused with 400 in every text."""
     async with bench.client("reviewer") as client:
         picture = {"picture": ("a.jpg", pictures(1, 200, 9)[0])}
         made = (await client.post("/v1/screen", files=picture)).json()
@@ -75,7 +75,7 @@ async def nul_in_text(bench: Bench) -> str:
 
 
 async def private_files(bench: Bench) -> str:
-    """Store, kept pictures and spool are readable by the gate's own user alone."""
+    """Only the gate's own user can read the store, the kept pictures and the spool."""
     names = [bench.folder / "records.db", *(bench.folder / "pictures").rglob("*"), *(bench.folder / "spool").rglob("*")]
     open_ones = [str(each) for each in names if each.stat().st_mode & 0o077]
     assert len(names) > 2, "nothing to look at"
@@ -84,7 +84,7 @@ async def private_files(bench: Bench) -> str:
 
 
 async def foreign_scripts(bench: Bench) -> str:
-    """The API documents load nothing from elsewhere."""
+    """The API documentation loads nothing from other hosts."""
     async with bench.client() as client:
         answer = await client.get("/docs")
     assert answer.status_code == 200, answer.status_code
@@ -94,7 +94,7 @@ async def foreign_scripts(bench: Bench) -> str:
 
 
 async def audit_of_keys(bench: Bench) -> str:
-    """Making a key leaves an entry in the audit."""
+    """Creating a key leaves an entry in the audit log."""
     from zhentu.record.audit import entries
     from zhentu.record.database import Database
 
@@ -106,7 +106,7 @@ async def audit_of_keys(bench: Bench) -> str:
 
 
 async def browsers_and_open_mode(bench: Bench) -> str:
-    """Open mode serves this machine's own names alone, no other site's page, and the review page by its token."""
+    """Open mode answers only to this machine's own names, to no other site's pages, and reviews only with its token."""
     folder, port = bench.folder / "open", free_port()
     folder.mkdir(exist_ok=True)
     log, models = folder / "gate.log", bench.folder / "models"
@@ -135,7 +135,7 @@ async def browsers_and_open_mode(bench: Bench) -> str:
 
 
 async def formulas_and_markup(bench: Bench) -> str:
-    """Names of strangers run in no spreadsheet and format no terminal."""
+    """File names from strangers are neither run by a spreadsheet nor interpreted by a terminal."""
     folder = bench.folder / "shop"
     folder.mkdir(exist_ok=True)
     names = (folder / "x[" / "red].jpg", folder / "\x1b[31mowned.jpg")
@@ -152,11 +152,11 @@ async def formulas_and_markup(bench: Bench) -> str:
         assert made.returncode == 0, made.stderr[-300:]
         assert b"\x1b[31mowned" not in made.stdout
         assert b"[/red]" in made.stdout or b"owned" in made.stdout
-    return "inspect shows both names as they are"
+    return "inspect shows both names as plain text"
 
 
 async def password_in_an_error(bench: Bench) -> str:
-    """A malformed store_url does not print its password."""
+    """A malformed store URL does not print its password."""
     env = os.environ | {"ZHENTU_STORE_URL": "postgresql+psycopg//zhentu:hunter2@postgres/zhentu"}
     command = [sys.executable, "-c", "from zhentu.cli import main; main()", "keys", "list"]
     made = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""The gate's network as most would serve it: both looks of every picture, in an ONNX Runtime session."""
+"""The gate's network as most people would serve it: both looks at every picture, in one ONNX Runtime session."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from zhentu.settings import load_settings
 
 
 def scorer(precision: str, threads: int = 0) -> Callable[[np.ndarray], dict[str, float]]:
-    """RGB pixels -> scores. threads: 0 = ONNX Runtime's default, every core."""
+    """A function from RGB pixels to scores. threads: 0 = ONNX Runtime's default, every core."""
     _, folder = find_model(load_settings())
     entry = _entry(Manifest.load(folder), precision)
-    reader = Detector(entry, folder)  # for its calibration alone
+    reader = Detector(entry, folder)  # only for its calibration
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(str(folder / entry.file), options, providers=["CPUExecutionProvider"])
@@ -34,7 +34,7 @@ def scorer(precision: str, threads: int = 0) -> Callable[[np.ndarray], dict[str,
 
 
 def _entry(manifest: Manifest, precision: str) -> ModelEntry:
-    """The model of the manifest's active version, in this precision."""
+    """The model of the active version in this precision."""
     active = manifest.active_entry
     same = (each for each in manifest.models if each.version == active.version and each.precision == precision)
     return next(same)

@@ -1,4 +1,4 @@
-"""The same model behind LitServe.
+"""Serve the same model with LitServe.
 
 python scripts/peers/lit.py PORT PRECISION WORKERS THREADS
 """
@@ -14,18 +14,18 @@ from PIL import Image
 
 
 class Api(ls.LitAPI):
-    """Decode with Pillow, score, answer."""
+    """Decodes with Pillow, scores, answers."""
 
     def __init__(self, precision: str, threads: int) -> None:
         super().__init__(api_path="/screen")
         self.precision, self.threads = precision, threads
 
     def setup(self, device: str) -> None:
-        """Load the model in the worker."""
+        """Load the model in the worker process."""
         self.score = scorer(self.precision, self.threads)
 
     def decode_request(self, request: Request) -> np.ndarray:
-        """Decode the upload; LitServe passes the form. Annotations are real types here: LitServe reads them."""
+        """Decode the upload; LitServe passes the form, and reads the annotations, which must be real types."""
         payload = request["picture"].file.read()
         return np.asarray(Image.open(io.BytesIO(payload)).convert("RGB"))
 
@@ -34,12 +34,12 @@ class Api(ls.LitAPI):
         return self.score(rgb)
 
     def encode_response(self, output: dict[str, float]) -> dict[str, float]:
-        """As it is."""
+        """Return the scores as they are."""
         return output
 
 
 def main() -> None:
-    """Serve."""
+    """Run the server."""
     port, precision, workers, threads = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     api = Api(precision, threads)
     server = ls.LitServer(api, accelerator="cpu", workers_per_device=workers, timeout=120)

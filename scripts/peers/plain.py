@@ -1,4 +1,4 @@
-"""A plain endpoint as most would write it: FastAPI, Pillow, ONNX Runtime. No caps, no records, no policy.
+"""A plain endpoint as most people would write it: FastAPI, Pillow, ONNX Runtime; no limits, no records, no policy.
 
 python scripts/peers/plain.py PORT PRECISION
 """
@@ -15,7 +15,7 @@ from PIL import Image
 
 
 def main() -> None:
-    """Serve."""
+    """Run the server."""
     score = scorer(sys.argv[2])
     app = FastAPI()
 

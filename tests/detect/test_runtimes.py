@@ -117,16 +117,22 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_every_runtime_is_timed_and_the_fastest_named(settings: Settings) -> None:
+def test_every_runtime_is_timed(settings: Settings) -> None:
     pytest.importorskip("openvino")
     timings = time_runtimes(settings, 2)
     assert {each.entry.runtime for each in timings} >= {Runtime.ONNXRUNTIME, Runtime.OPENVINO}
     assert all(each.ms > 0 for each in timings if each.usable)
-    assert fastest(timings).ms == min(each.ms for each in timings if each.usable)
+    assert fastest(timings) in timings
 
 
 def timing(entry: ModelEntry, ms: float, problem: str = "") -> Timing:
     return Timing(entry, ms, problem=problem)
+
+
+def test_the_fastest_takes_the_least_time_wherever_it_stands(entry: ModelEntry) -> None:
+    ways = [timing(replace(entry, version=str(ms)), ms) for ms in (30.0, 2.0, 7.0)]
+    for order in (ways, ways[::-1]):
+        assert fastest(order).entry.version == "2.0"
 
 
 def test_what_gives_other_scores_is_never_the_fastest(entry: ModelEntry) -> None:

@@ -148,6 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--pictures", type=Path, help="more picture files for the parity check")
     parser.add_argument("--alone", action="store_true", help="remove previous detection models from the folder")
+    parser.add_argument("--replace", action="store_true", help="overwrite another model of this name and version")
     arguments = parser.parse_args(argv)
     spec = load_spec(arguments.run / "train.yaml")
     model = assemble(arguments.run, spec)
@@ -162,7 +163,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if (arguments.models / SHARED).is_file():  # the same bytes as other graphs of the folder read
             shutil.copyfile(arguments.models / SHARED, path.with_name(SHARED))
         to_onnx(model, spec, path)
-        detector = Detector(entry_of(path, arguments.run, spec), path.parent)
+        entry = entry_of(path, arguments.run, spec)
+        if not arguments.replace and (problem := taken_version(arguments.models, entry)):
+            sys.exit(f"{problem} in {arguments.run / 'train.yaml'} and in the configuration it was copied from")
+        detector = Detector(entry, path.parent)
         worst = parity(model, detector, samples + extra, spec)
         print(f"parity on {len(samples + extra)} pictures: largest difference {worst:.2e}, allowed {PARITY:.0e}")
         if not worst < PARITY:
@@ -173,6 +177,22 @@ def main(argv: Sequence[str] | None = None) -> None:
             shutil.copyfile(written, arguments.models / written.name)
     add_to_manifest(arguments.models, entry, arguments.alone)
     print(f"wrote {arguments.models / entry.file} and {arguments.models / MANIFEST}; active: {entry.ref}")
+
+
+def taken_version(folder: Path, entry: ModelEntry) -> str:
+    """What to do if a folder lists another model of this name and version; empty if it does not.
+
+    Records, known scores and noted golden scores tell models apart by name and version.
+    """
+    path = folder / MANIFEST
+    listed = json.loads(path.read_text(encoding="utf-8"))["models"] if path.is_file() else []  # of any format
+    same = (each for each in listed if (each["name"], each["version"]) == (entry.name, entry.version))
+    if all(each["sha256"] == entry.sha256 for each in same):
+        return ""
+    return (
+        f"{entry.name}@{entry.version} is in {folder} already, with other weights: nothing was written. To keep both, "
+        "set another version; to overwrite one that was never used, give --replace. The version is"
+    )
 
 
 def golden_of(detector: Detector) -> tuple[Golden, ...]:

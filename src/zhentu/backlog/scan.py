@@ -48,7 +48,7 @@ OnRow = Callable[["ScanProgress"], None]
 
 @dataclass(frozen=True, slots=True)
 class ScanProgress:
-    """The progress of a scan. resumed: the row is from an earlier run."""
+    """How far a scan has got. resumed: the row comes from an earlier run."""
 
     done: int
     total: int
@@ -60,7 +60,7 @@ class ScanProgress:
 class Watch:
     """Callbacks that follow a scan.
 
-    on_row: for each row, resumed ones first.  on_listing: for each entry listed, with the numbers found and skipped.
+    on_row: for each row, resumed ones first.  on_listing: for each entry listed, with how many were found and skipped.
     on_sheet: how a sheet is read, before its rows.
     """
 
@@ -70,9 +70,9 @@ class Watch:
 
 
 def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None, watch: Watch | None = None) -> ScanSummary:
-    """Scan, write rows and records, and sum up. on_row: short for a watch that only follows rows.
+    """Scan, write rows and records, and summarise. on_row: shorthand for a watch that only follows rows.
 
-    It starts processes: a script that calls it needs `if __name__ == "__main__":`.
+    It starts processes, so a script that calls it needs `if __name__ == "__main__":`.
     Raises UsageError before any work if a source matches nothing or the output cannot be written.
     """
     if job.output:
@@ -86,9 +86,9 @@ def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None, watc
 def resume_scan(
     place: JobPlace, job: ScanJob, settings: Settings, on_row: OnRow | None = None, watch: Watch | None = None
 ) -> ScanSummary:
-    """Finish a job as it was listed. job: its description, with how to run it now (workers, engine, rate limits).
+    """Finish a job as it was listed. job: its description, with the workers, engine and rate limits to use now.
 
-    Raises UsageError if anything that decides has changed since: its rows would not be comparable.
+    Raises UsageError if anything that decides has changed since, because its rows would not be comparable.
     """
     place.check_folder()
     rules = _checked(settings, job)
@@ -122,7 +122,7 @@ def _place(job: ScanJob, settings: Settings, versions: str, stack: ExitStack) ->
 
 
 def _checked(settings: Settings, job: ScanJob) -> ScanRules:
-    """What decides, checked here and not in every worker. Raises ModelError, ConfigError, StoreError."""
+    """What decides, checked once here and not in every worker. Raises ModelError, ConfigError, StoreError."""
     if job.engine == "local":
         prepare_workers()
     screener = check_rules(settings)
@@ -134,19 +134,19 @@ def _checked(settings: Settings, job: ScanJob) -> ScanRules:
 
 
 def _banks_with_entries(store: RecordStore) -> Banks | None:
-    """The store's banks, None if they are all empty: then no picture needs a lookup."""
+    """The store's banks, or None if all of them are empty and no picture needs a lookup."""
     banks = build_banks(store)
     return banks if any(banks.state().entries.values()) else None
 
 
 def _versions(rules: ScanRules, job: ScanJob) -> str:
-    """The same in one line, including the job's own options."""
+    """What decides, in one line with the job's own options."""
     known = f" from {job.rescan_below}" if job.rescan_below else ""
     return f"{rules.model}{known} policy {rules.policy.version} goods {job.goods!r} rules {rules.digest}"
 
 
 class _Run:
-    """One process working on a job, from the listing to the views."""
+    """One run of a job, from the listing to the output files."""
 
     def __init__(  # noqa: PLR0913 - what bootstrap, job and claim gave, once
         self,
@@ -172,7 +172,7 @@ class _Run:
         self._skipped: dict[SkipReason, int] = {}
 
     def finish(self, list_again: bool) -> ScanSummary:
-        """Do what is left, write the views, and sum up."""
+        """Do what is left, write the output files, and summarise."""
         self._begin()
         try:
             if list_again or not self._ledger.listed:
@@ -218,7 +218,8 @@ class _Run:
     def _work(self) -> None:
         """Run passes over what is left.
 
-        The first does nearly everything; later ones do duplicates of pictures in progress, and what a lost node had.
+        The first pass does nearly everything. Later ones do what was a duplicate of a picture in progress, or was on a
+        node that died.
         """
         spec = self._spec()
         self._stack.callback(Claims.remove, self._place.claims)
@@ -295,7 +296,7 @@ class _Run:
         try:
             self._table.report(self._place.job_id, state, self._job_counts(), words[:500])
         except ZhentuError:
-            if error is None:  # otherwise the store itself failed, and that has been raised already
+            if error is None:  # otherwise the scan's own error is being raised
                 raise
 
     def _job_counts(self) -> JobCounts:
@@ -340,7 +341,7 @@ def _chunks(items: Iterable[Numbered], size: int) -> Iterator[list[Numbered]]:
 
 
 def _calm(items: Iterator[Numbered], max_load: float) -> Iterator[Numbered]:
-    """Items, held back while the machine is busier than `max_load` (one-minute load average; 0 = no limit)."""
+    """The items, held back while the one-minute load average exceeds `max_load` (0 = no limit)."""
     looked = 0.0
     for item in items:
         while max_load and time.monotonic() - looked > _QUIET_S:

@@ -1,4 +1,4 @@
-"""Who may do what: API keys with roles, a rate limit per key, and an open mode for one's own machine."""
+"""Who may do what: API keys with roles, a rate limit per key, and an open mode for the operator's own machine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zhentu.record.keys import ApiKey, KeyStore, key_id_of
 from zhentu.settings import Settings
 from zhentu.types import DEFAULT_TENANT, Role
 
-_FRESH_S = 5.0  # seconds after which a revoked key is refused at the latest
+_FRESH_S = 5.0  # seconds within which a revoked key is refused
 _STALE_S = 3600.0  # while the store is down, a key seen within this many seconds is still accepted
 _MOST = 10_000  # keys remembered
 _LONGEST = 200  # characters of a token worth looking at
-_WRONG = 20.0  # wrong keys in a row that one address may send; then one a second
+_WRONG = 20.0  # wrong keys that one address may send in a row; after that, one a second
 _KEY_NEEDED = "an API key is needed: Authorization: Bearer zt_...; see `zhentu keys create`"
 _PEERS = 4096  # addresses whose wrong keys are counted
 
@@ -70,16 +70,16 @@ class Doorkeeper:
         """
         if self._settings.gate.open:
             return Caller("", "open", Role.ADMIN, 0.0)
-        if not token:  # no guess at a key: it costs nothing, and is told what is missing however many came before
+        if not token:  # not a guess: it costs nothing, so the answer stays the same however often it comes
             raise Unauthenticated(_KEY_NEEDED)
         noisy = peer in self._wrong and self._tokens(self._wrong, peer, _WRONG, 1.0).tokens < 1.0
-        # Behind a reverse proxy everybody shares one address, so nobody is locked out: from an address that sent many
-        # wrong keys, unknown ones are refused from a list that is read once a second, at no further cost to the store.
+        # Behind a reverse proxy everybody shares one address, so no address is locked out. Once many wrong keys came
+        # from one, its unknown keys are refused by a list that is read once a second, which spares the store.
         key = None if noisy and not await self._exists(key_id_of(token)) else await self._key(token)
         if key is None or not key.opens_with(token):
             self._count_wrong(peer)
             if noisy:
-                raise RateLimited("too many wrong keys came from this address; try again with a valid one", 1.0)
+                raise RateLimited("too many wrong keys came from this address; try again with a valid key", 1.0)
             raise Unauthenticated(_KEY_NEEDED)
         if not key.role.includes(needed):
             raise Forbidden(f"this needs the role {needed.value}, and the key {key.name!r} has {key.role.value}")
@@ -95,23 +95,23 @@ class Doorkeeper:
     def spend(self, caller: Caller, requests: int, paid: int = 0) -> None:
         """Count requests against a key's rate (a bucket that holds one second's worth). Raises RateLimited.
 
-        paid: what this call has already spent on the request itself, before its pictures were counted.
+        paid: what this request has already spent, before its pictures were counted.
         """
         rate = caller.rate_per_s
         if rate <= 0:
             return
         most = max(rate, 1.0)
         bucket = self._tokens(self._buckets, caller.key_id, most, rate)
-        # A batch larger than the bucket goes through when the bucket is full, and is paid off afterwards.
+        # A batch larger than the bucket passes when the bucket is full, and is paid off afterwards.
         needed = min(float(requests + paid), most) - paid
         if bucket.tokens < needed:
             wait = (needed - bucket.tokens) / rate
-            raise RateLimited(f"key {caller.name!r} may ask {rate:g} times a second; try again in {wait:.1f} s", wait)
+            raise RateLimited(f"key {caller.name!r} may send {rate:g} requests a second; wait {wait:.1f} s", wait)
         bucket.tokens -= requests
 
     @staticmethod
     def _tokens(buckets: MutableMapping[str, _Bucket], name: str, most: float, rate: float) -> _Bucket:
-        """The bucket of a name, filled up to this moment."""
+        """The bucket of a name, refilled up to now."""
         now = time.monotonic()
         bucket = buckets.setdefault(name, _Bucket(most, now))
         bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * rate)

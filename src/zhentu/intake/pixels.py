@@ -1,4 +1,4 @@
-"""One decoded frame -> upright sRGB of 8 bits, in strips: besides Pillow's own copy only the result is held whole."""
+"""One decoded frame -> upright 8-bit sRGB, in strips, so that only Pillow's copy and the result are held whole."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 RgbArray = npt.NDArray[np.uint8]
-_STRIP_PIXELS = 1 << 20  # of one strip: what is held twice, thrice and in floating point is this small
-_WHOLE_PIXELS = 4 << 20  # up to which a picture that is RGB already is copied in one piece, thrice as fast
+_STRIP_PIXELS = 1 << 20  # of a strip, of which intermediate copies are made
+_WHOLE_PIXELS = 4 << 20  # a picture up to this size that is already RGB is copied in one piece, three times as fast
 _ORIENTATION = 0x0112
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
 _WITH_PROFILE = ("RGB", "RGBA", "CMYK", "L")
@@ -28,7 +28,7 @@ _TURNS: dict[int, Callable[[RgbArray], RgbArray]] = {  # EXIF orientation -> upr
 
 
 def to_srgb(image: Image.Image, notes: list[str]) -> RgbArray:
-    """The current frame of a loaded image as (height, width, 3); what had to be done to it is added to `notes`."""
+    """The current frame of a loaded image as (height, width, 3); adds to `notes` what was done to it."""
     width, height = image.size
     convert = _converter(image, notes)
     if convert is None and width * height <= _WHOLE_PIXELS:
@@ -48,7 +48,7 @@ def to_srgb(image: Image.Image, notes: list[str]) -> RgbArray:
 
 
 def upright(rgb: RgbArray, image: Image.Image) -> RgbArray:
-    """Pixels of `image` turned as its EXIF block says."""
+    """The pixels of `image`, turned upright as its EXIF orientation says."""
     try:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # a broken EXIF block must not cost the picture
@@ -65,11 +65,11 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 def _converter(
     image: Image.Image, notes: list[str]
 ) -> Callable[[Image.Image], tuple[Image.Image, Image.Image | None]] | None:
-    """What turns a strip into RGB and its alpha, None where it is sRGB already; decided once, by the whole image."""
+    """A function from a strip to its RGB and alpha, or None if the image is sRGB already."""
     eight_bit = _eight_bit(image, notes)
     grey = eight_bit is not None
     with_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or (not grey and "transparency" in image.info)
-    palette = image.mode == "P"  # its colours are RGB, of whatever space the profile says
+    palette = image.mode == "P"  # its colours are RGB, in the colour space of its profile
     mode = "RGBA" if with_alpha else "L" if grey else "RGB" if palette else image.mode
     transform = _transform(image.info.get("icc_profile"), mode, notes)
     if transform is None and image.mode == "RGB" and not with_alpha:
@@ -92,7 +92,7 @@ def _converter(
 
 
 def _eight_bit(image: Image.Image, notes: list[str]) -> Callable[[Image.Image], Image.Image] | None:
-    """16-bit and floating-point greys to 8 bits by their nominal range; Pillow's own conversion would clip them."""
+    """A function that scales 16-bit or floating-point grey to 8 bits, which Pillow would clip; None for other modes."""
     if image.mode in _SIXTEEN_BIT:
         notes.append("16-bit scaled to 8-bit")
         return _from_sixteen_bit

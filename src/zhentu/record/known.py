@@ -31,7 +31,7 @@ known_decisions = Table(
     Column("digest", String(64), primary_key=True),
     Column("record_id", String(36), nullable=False),
 )
-# Made once: they are asked for every picture of a scan, and making them costs as much as asking.
+# Built once: a scan runs them for every picture, and building them costs as much as running them.
 _VERDICT = (
     select(records.c.body, known_verdicts.c.pdq, known_verdicts.c.colour)
     .join(records, records.c.record_id == known_verdicts.c.record_id)
@@ -61,7 +61,7 @@ class KnownVerdict:
 class ScannedRecord:
     """A record to keep, and what lets it be found again.
 
-    decision_digest: see `decision_digest`.  fingerprint: set if the verdict is new, None if it was taken over.
+    decision_digest: see `decision_digest`.  fingerprint: set if the verdict is new, None if it is an earlier one.
     """
 
     record: Record
@@ -70,9 +70,9 @@ class ScannedRecord:
 
 
 def decision_digest(sha256: str, rules: str, path: str, listing: Listing, references: Iterable[str] = ()) -> str:
-    """What a decision depends on, as one sha256 in hex; the same digest means the same decision.
+    """One sha256, in hex, of everything a decision depends on; the same digest means the same decision.
 
-    rules: `Screener.digest`, for the model that spoke.
+    rules: `Screener.digest` with the model that scored the picture.
     """
     facts = {"picture": sha256, "rules": rules, "path": path, "listing": listing, "references": list(references)}
     return digest_of(facts)
@@ -85,7 +85,7 @@ class KnownStore:
         self.database = database
 
     def verdict(self, sha256: str, models: Collection[str]) -> KnownVerdict | None:
-        """The newest verdict on these bytes by one of `models` (sha256 of their files), None when there is none."""
+        """The newest verdict on these bytes by one of `models` (sha256 of their files), or None."""
         with self.database.begin() as connection:
             found = connection.execute(_VERDICT, {"sha256": sha256, "models": list(models)}).one_or_none()
         return (
@@ -95,13 +95,13 @@ class KnownStore:
         )
 
     def decision(self, digest: str) -> Record | None:
-        """The record of exactly this decision, None when it was never taken."""
+        """The record of exactly this decision, or None if it was never made."""
         with self.database.begin() as connection:
             body = connection.execute(_DECISION, {"digest": digest}).scalar()
         return None if body is None else decode_record(body)
 
     def keep(self, screened: Iterable[ScannedRecord]) -> None:
-        """Write records and what they are found by in one transaction: all or none."""
+        """Write records, and what finds them again, in one transaction: all or none."""
         batch = list(screened)
         if not batch:
             return
@@ -117,7 +117,7 @@ class KnownStore:
             if each.fingerprint is not None and each.record.verdict is not None
         ]
         decisions = [{"digest": each.decision_digest, "record_id": each.record.record_id} for each in batch]
-        # Another scan of the same store may have come first; its answer is as good.
+        # Another scan of the same store may have been faster; its answer is just as good.
         new = postgresql.insert if self.database.dialect == "postgresql" else sqlite.insert
         with self.database.begin() as connection:
             connection.execute(insert(records), [row_of(each.record) for each in batch])
@@ -127,5 +127,5 @@ class KnownStore:
 
 
 def _fingerprint(sha256: str, pdq: str, colour: str) -> Fingerprint:
-    """A stored fingerprint: only whether its quality sufficed is kept, not the quality itself."""
+    """A stored fingerprint; of its quality, only whether it sufficed is stored."""
     return Fingerprint(sha256, bytes.fromhex(pdq), LEAST_QUALITY if pdq else 0, bytes.fromhex(colour))

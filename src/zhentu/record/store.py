@@ -17,7 +17,7 @@ from zhentu.record.outbox import Message, write_messages
 from zhentu.record.schema import claims, records
 from zhentu.types import Action, Record, Verdict
 
-# Made once: every request asks them, and making them costs as much as asking.
+# Built once: every request runs them, and building them costs as much as running them.
 _ANSWERED = (
     select(claims.c.claim, claims.c.request_sha256, records.c.body)
     .join(records, records.c.record_id == claims.c.record_id)
