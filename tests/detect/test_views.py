@@ -85,3 +85,10 @@ def test_the_whole_view_is_the_mean_of_what_it_shows(side: int, kept: int) -> No
     assert whole.shape == (kept, kept, 3)
     assert whole.mean() == pytest.approx(100, abs=2)
     assert (whole[:, : kept // 2 - 3].max(), whole[:, kept // 2 + 3 :].min()) == (0, 200)
+
+
+def test_a_large_picture_is_averaged_block_by_block() -> None:
+    rgb = np.random.default_rng(3).integers(0, 256, (640, 640, 3), dtype=np.uint8)
+    whole = make_views(rgb, SPEC).whole[0]
+    means = rgb.reshape(64, 10, 64, 10, 3).mean((1, 3))
+    assert np.abs(whole - means).max() <= 1
