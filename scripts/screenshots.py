@@ -28,11 +28,7 @@ from zhentu.record.keys import KeyStore
 from zhentu.types import Role
 
 SHOWN = "forged_cutout_artifact_mug.jpg"  # on the front page
-IN_REVIEW = (
-    "forged_cutout_artifact_mug.jpg",
-    "forged_material_mismatch_stool.jpg",
-    "forged_scene_distortion_stool.jpg",
-)
+IN_REVIEW = ("forged_cutout_artifact_mug.jpg", "forged_material_mismatch.jpg")
 _PATIENCE_MS = 120_000
 
 
@@ -68,8 +64,9 @@ def shoot(page: Page, path: Path, full: bool = False) -> None:
     page.mouse.move(0, 0)
     page.screenshot(path=str(path), full_page=full)
     with Image.open(path) as taken:
-        small = taken.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
+        rgb = taken.convert("RGB")
+    palette = rgb.quantize(256, Image.Quantize.MAXCOVERAGE)
+    rgb.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
 
 
 def front_page(browser: Browser, folder: Path, out: Path) -> None:

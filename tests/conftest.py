@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -91,9 +92,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue("postgres").new_database()
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy, because running every migration takes longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "records.db"
+    Database(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(database_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     """An open, migrated store of each kind."""
+    if database_url.startswith("sqlite"):
+        path = Path(database_url.removeprefix("sqlite:///"))
+        path.parent.mkdir()
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
     opened = Database(database_url, auto_migrate=True)
     yield opened
     opened.close()
