@@ -56,6 +56,7 @@ def test_the_same_picture_measures_as_the_same_in_everything(cup: RGB) -> None:
     same = figures(once, once)
     assert same["place1.mean"] == pytest.approx(1, abs=2e-3)
     assert same["aligned"] == 1
+    assert same["mutual.geometry"] == 1
     for name in ("colour.raw.ab", "colour.lit.hue", "texture.pattern1", "texture.band2", "gloss.skew", "aligned.own"):
         assert same[name] == pytest.approx(0, abs=1e-3), name
 
