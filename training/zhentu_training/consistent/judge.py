@@ -179,13 +179,17 @@ def alarms_of(rows: Rows, said: Mapping[str, np.ndarray], share: float = 0.002) 
     for design, odds in said.items():
         limits = np.array([quantile(odds[real, k], even, 1 - share / 2) for k in range(len(OUTPUTS))])
         over = odds > limits
-        row = {"design": design, "genuine": f"{over[real].any(1).mean():.4f} of {real.sum()}",
-               "white-ground composites": f"{over[white].any(1).mean():.3f} of {white.sum()}",
-               "originals and hard negatives": f"{over[other].any(1).mean():.3f} of {other.sum()}"}  # fmt: skip
+        row = {"design": design, "genuine": _share(over[real].any(1)),
+               "white-ground composites": _share(over[white].any(1)),
+               "originals and hard negatives": _share(over[other].any(1))}  # fmt: skip
         for k, category in enumerate(OUTPUTS):
-            row[f"{category.value} found"] = f"{over[own & (rows.truth[:, k] == 1), k].mean():.3f}"
+            row[f"{category.value} found"] = _share(over[own & (rows.truth[:, k] == 1), k])
         found.append(row)
     return pd.DataFrame(found)
+
+
+def _share(over: np.ndarray) -> str:
+    return f"{over.mean():.4f} of {over.size}" if over.size else "none"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

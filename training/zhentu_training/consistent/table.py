@@ -14,13 +14,15 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 
-from zhentu.detect.consistency.measure import measure
-from zhentu.detect.goods import GoodsFinder
+from zhentu.detect.consistency.measure import Consistency, measure
+from zhentu.detect.goods import Goods, GoodsFinder
 from zhentu.detect.models import Manifest, models_folder
+from zhentu.detect.views import RgbArray
 from zhentu.errors import PictureError
 from zhentu.intake.decode import decode
 from zhentu_training.dataset import Origin, Sample
@@ -41,21 +43,29 @@ class Table:
     names: tuple[str, ...]
 
 
-def extract(paths: Sequence[Path], road: str, out: Path, finder: GoodsFinder) -> list[Path]:
+class Finder(Protocol):
+    """What finds goods: `GoodsFinder`, or the same network in another runtime."""
+
+    def find_in(self, rgb: RgbArray) -> Goods:
+        """The goods in pixels."""
+        ...
+
+
+def extract(paths: Sequence[Path], road: str, out: Path, finder: Finder) -> list[Path]:
     """Measure every picture that is in no shard yet; returns the unreadable ones."""
     known = set(_known(out / road))
     waiting = [path for path in dict.fromkeys(paths) if str(path) not in known]
     unread: list[Path] = []
     for start in track(range(0, len(waiting), _SHARD), f"consistency, {road}", unit=f"{_SHARD} pictures"):
-        some, rows = waiting[start : start + _SHARD], {}
-        for path in some:
+        rows: dict[str, tuple[bool, Consistency]] = {}
+        for path in waiting[start : start + _SHARD]:
             try:
                 picture = decode(path.read_bytes())
             except PictureError:
                 unread.append(path)
                 continue
-            on_road = road == "native"
-            rgb = taught_native(picture.rgb, picture.format, path.name) if on_road else TIERS[road](picture.rgb)
+            native = road == "native"
+            rgb = taught_native(picture.rgb, picture.format, path.name) if native else TIERS[road](picture.rgb)
             rgb = np.ascontiguousarray(rgb)
             goods = finder.find_in(rgb)
             rows[str(path)] = goods.found, measure(rgb, goods)
@@ -64,7 +74,7 @@ def extract(paths: Sequence[Path], road: str, out: Path, finder: GoodsFinder) ->
     return unread
 
 
-def _write(folder: Path, rows: dict[str, tuple[bool, object]]) -> None:
+def _write(folder: Path, rows: dict[str, tuple[bool, Consistency]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(json.dumps(list(rows)).encode()).hexdigest()[:16]}.npz"
     half_written = path.with_suffix(".tmp")

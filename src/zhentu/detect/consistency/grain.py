@@ -55,7 +55,7 @@ def _octave(channel: FloatArray, regions: Regions, name: str, octave: int) -> di
     if octave > 1:
         size = (channel.shape[1] // octave, channel.shape[0] // octave)
         channel = np.asarray(cv2.resize(channel, size, interpolation=cv2.INTER_AREA), np.float32)
-    spread = np.sqrt(_blocks(np.asarray(cv2.filter2D(channel, cv2.CV_32F, _KERNEL)) ** 2))
+    spread = np.sqrt(_blocks(np.asarray(cv2.filter2D(channel, cv2.CV_32F, _KERNEL), np.float32) ** 2))
     size = (spread.shape[1], spread.shape[0])
     shrink = {each: cv2.resize(getattr(regions, each).astype(np.float32), size, interpolation=cv2.INTER_AREA)
               for each in ("goods", "ground", "near", "exposed")}  # fmt: skip
@@ -94,7 +94,7 @@ def _like_with_like(residual: FloatArray, regions: Regions) -> dict[str, float]:
 def _correlation(regions: Regions) -> dict[str, float]:
     """Correlation of the fine residuals of red and blue with green."""
     residuals = np.asarray(cv2.filter2D(regions.rgb, cv2.CV_32F, _KERNEL)).clip(-20, 20)
-    found = {}
+    found: dict[str, float] = {}
     for name, channel in (("red", 0), ("blue", 2)):
         both = {each: _correlated(residuals[..., channel], residuals[..., 1], getattr(regions, each) & regions.exposed)
                 for each in ("goods", "ground")}  # fmt: skip

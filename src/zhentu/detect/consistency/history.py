@@ -58,9 +58,9 @@ def _ghosts(regions: Regions) -> dict[str, float]:
         _, payload = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])
         again = np.asarray(cv2.imdecode(np.asarray(payload), cv2.IMREAD_GRAYSCALE), np.float32)
         off = np.minimum((again - regions.grey) ** 2, 400)
-        for each, values in changed.items():
+        for each, so_far in changed.items():
             own = off[getattr(regions, each)]
-            values.append(float(np.log(own.mean() + 0.05)) if own.size else 0.0)
+            so_far.append(float(np.log(own.mean() + 0.05)) if own.size else 0.0)
     goods, ground = np.array(changed["goods"]), np.array(changed["ground"])
     found = {f"ghost.{q}.apart": float(v) for q, v in zip(_QUALITIES, goods - ground, strict=True)}
     # The curve's form without its height: how the change grows as quality falls.

@@ -25,7 +25,8 @@ def light(regions: Regions) -> dict[str, float]:
 def _colours(regions: Regions) -> dict[str, float]:
     lab = regions.lab
     edges = np.abs(cv2.Sobel(cv2.blur(regions.rgb, (3, 3)), cv2.CV_32F, 1, 0))
-    lights, edged, means, found = {}, {}, {}, {}
+    lights, edged, means = {}, {}, {}
+    found: dict[str, float] = {}
     for name in ("goods", "ground"):
         region = getattr(regions, name)
         lit = region & regions.exposed
@@ -63,7 +64,7 @@ def _minkowski(values: FloatArray) -> np.ndarray:
 
 def _unit(values: np.ndarray) -> np.ndarray:
     values = np.maximum(values, 1e-3)
-    return values / np.linalg.norm(values)
+    return np.asarray(values / np.linalg.norm(values))
 
 
 def _angle(first: np.ndarray, second: np.ndarray) -> float:

@@ -20,12 +20,12 @@ def repeats(regions: Regions) -> dict[str, float]:
     """All figures of this file."""
     nothing = {"repeat.matches": 0.0, "repeat.agree": 0.0, "repeat.share": 0.0, "repeat.moved": 0.0}
     grey = regions.grey.round().clip(0, 255).astype(np.uint8)
-    finder = cv2.ORB_create(_KEY_POINTS, fastThreshold=12)
+    finder = cv2.ORB.create(_KEY_POINTS, fastThreshold=12)
     points, described = finder.detectAndCompute(grey, None)
     if described is None or len(points) < 2 * _LEAST_MATCHES:
         return nothing
     at = np.array([each.pt for each in points], np.float32)
-    bits = np.unpackbits(described, axis=1).astype(np.float32)
+    bits = np.unpackbits(np.asarray(described, np.uint8), axis=1).astype(np.float32)
     distance = bits @ (1 - bits).T
     distance += distance.T
     away = np.linalg.norm(at[:, None] - at[None], axis=2) > _APART * regions.side
