@@ -19,12 +19,12 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from zhentu.detect.consistency.measure import Consistency, measure
 from zhentu.detect.goods import Goods, GoodsFinder
 from zhentu.detect.models import Manifest, models_folder
 from zhentu.detect.views import RgbArray
 from zhentu.errors import PictureError
 from zhentu.intake.decode import decode
+from zhentu_training.consistent.measure import Consistency, measure
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.features import pictures_of, taught_native
 from zhentu_training.progress import track

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zhentu.detect.consistency.grain import grain
-from zhentu.detect.consistency.history import history
-from zhentu.detect.consistency.light import light
-from zhentu.detect.consistency.outline import outline
-from zhentu.detect.consistency.regions import FloatArray, regions_of
-from zhentu.detect.consistency.repeats import repeats
 from zhentu.detect.goods import Goods
 from zhentu.detect.views import RgbArray
+from zhentu_training.consistent.grain import grain
+from zhentu_training.consistent.history import history
+from zhentu_training.consistent.light import light
+from zhentu_training.consistent.outline import outline
+from zhentu_training.consistent.regions import FloatArray, regions_of
+from zhentu_training.consistent.repeats import repeats
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from zhentu.detect.consistency.regions import BoolArray, FloatArray, Regions, log_ratio, quantile, slopes
+from zhentu_training.consistent.regions import BoolArray, FloatArray, Regions, log_ratio, quantile, slopes
 
 _REACH, _STEP = 14.0, 0.5  # pixels along a normal
 _SEARCH = 9.0  # pixels: how far from the finder's outline the true one may be

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from zhentu.detect.consistency.regions import Regions
+from zhentu_training.consistent.regions import Regions
 
 _KEY_POINTS = 500
 _APART = 0.08  # of the side: neighbours of a key point look like it anyway

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from zhentu.detect.consistency.regions import BoolArray, FloatArray, Regions, log_ratio, quantile, slopes, smoothed
+from zhentu_training.consistent.regions import BoolArray, FloatArray, Regions, log_ratio, quantile, slopes, smoothed
 
 _BELOW = ((0.005, 0.03), (0.03, 0.08))  # of the side, from the outline outwards
 _FAR = (0.12, 0.25)

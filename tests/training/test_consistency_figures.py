@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from skimage import data
 
-from zhentu.detect.consistency.measure import measure
-from zhentu.detect.consistency.regions import WORK_SIDE, regions_of
 from zhentu.detect.goods import Goods
 from zhentu.detect.views import Box
+from zhentu_training.consistent.measure import measure
+from zhentu_training.consistent.regions import WORK_SIDE, regions_of
 
 SIDE = 400
 DISC = (200, 210), 110  # centre (x, y) and radius of the goods

@@ -12,7 +12,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from zhentu.detect.consistency.regions import BoolArray, FloatArray, Regions, log_ratio, quantile
+from zhentu_training.consistent.regions import BoolArray, FloatArray, Regions, log_ratio, quantile
 
 _BLOCK = 8  # pixels
 _OCTAVES = (1, 2, 4)

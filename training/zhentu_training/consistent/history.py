@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from zhentu.detect.consistency.regions import BoolArray, FloatArray, Regions
+from zhentu_training.consistent.regions import BoolArray, FloatArray, Regions
 
 _EDGE = 8  # pixels of a JPEG block
 _QUALITIES = (50, 65, 78, 88, 95)
