@@ -8,7 +8,9 @@ import pytest
 from skimage import data
 
 from zhentu.types import Category
+from zhentu_training.forge import by_hand
 from zhentu_training.forge.base import Materials, NotApplicable
+from zhentu_training.forge.draws import Draws, load_sections
 from zhentu_training.forge.masks import foreground_mask
 from zhentu_training.forge.registry import RECIPES, forge
 from zhentu_training.forge.tiny import KINDS, round_trip, train
@@ -127,3 +129,30 @@ def test_a_tiny_autoencoder_of_each_kind_learns_and_repeats(kind: str, tmp_path:
 def test_a_tiny_picture_is_refused(materials: Materials) -> None:
     with pytest.raises(NotApplicable, match="64 pixels"):
         forge("effect.glow", np.zeros((40, 40, 3), np.uint8), 1, materials)
+
+
+def test_the_magic_wand_takes_plain_ground_and_leaves_the_goods_and_a_polygon_has_straight_cuts() -> None:
+    sections = load_sections()
+    picture = np.full((300, 300, 3), 240, np.uint8)
+    cv2.circle(picture, (150, 150), 80, (180, 40, 40), -1)
+    round_goods = np.asarray((picture[..., 1] < 100), np.float32)
+    wand = by_hand.wand_matte(picture, Draws(np.random.default_rng(1), sections, "cutout.wand"))
+    assert set(np.unique(wand)) == {0.0, 1.0}, "hard pixels"
+    assert np.array_equal(wand, round_goods)
+    assert picture[5, 5, 0] == 240, "the picture is not painted on"
+    cut = by_hand.polygon_matte(picture, round_goods, Draws(np.random.default_rng(1), sections, "cutout.polygon"))
+    share = np.minimum(cut, round_goods).sum() / np.maximum(cut, round_goods).sum()
+    assert 0.75 < share < 0.995, "near the goods, but its corners are cut"
+    with pytest.raises(NotApplicable):
+        by_hand.wand_matte(
+            np.full((300, 300, 3), 200, np.uint8), Draws(np.random.default_rng(1), sections, "cutout.wand")
+        )
+
+
+def test_goods_cut_onto_white_are_no_offence_and_stand_where_they_stood(mask: np.ndarray, materials: Materials) -> None:
+    picture = np.full((320, 320, 3), 225, np.uint8)
+    cv2.ellipse(picture, (170, 190), (110, 90), 0, 0, 360, (90, 60, 150), -1)
+    forgery, _ = made("negatives.white_ground", picture, mask, materials)
+    assert not forgery.labels
+    assert (forgery.rgb[:10] == 255).all()
+    assert np.abs(forgery.rgb[185:195, 165:175].astype(int) - (90, 60, 150)).max() <= 2

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from zhentu_training.forge import cutout, effect, material, negatives, scene
+from zhentu_training.forge import by_hand, cutout, effect, material, negatives, scene
 from zhentu_training.forge.base import Forgery, Materials, NotApplicable, Recipe
 from zhentu_training.forge.draws import Draws, Sections, load_sections
 
@@ -17,6 +17,7 @@ RECIPES: dict[str, Recipe] = {
     **effect.RECIPES,
     **scene.RECIPES,
     **cutout.RECIPES,
+    **by_hand.RECIPES,
     **negatives.RECIPES,
 }
 if find_spec("torch"):  # the generators need torch and ncnn; the other recipes run without them
