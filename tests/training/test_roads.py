@@ -13,7 +13,7 @@ from zhentu.detect.models import samples_folder
 from zhentu.intake.decode import decode
 from zhentu.types import Category
 from zhentu_training.features import pixels_on
-from zhentu_training.roads import PICTURES, judge, scanned_scores, write_roads
+from zhentu_training.roads import PICTURES, judge, scanned_scores, some_of_each, write_roads
 
 
 def test_a_file_of_a_road_holds_the_pixels_that_heads_are_judged_on(tmp_path: Path) -> None:
@@ -21,6 +21,7 @@ def test_a_file_of_a_road_holds_the_pixels_that_heads_are_judged_on(tmp_path: Pa
     Image.open(samples_folder() / "genuine_cat.jpg").save(lossless)
     samples = [genuine("genuine_cup.jpg", "a"), genuine("", "b", lossless)]
     samples.append(replace(samples[0], recipe="effect.glow", labels=frozenset({Category.EXAGGERATED_EFFECT})))
+    samples = some_of_each(samples, 2)
     sent = write_roads(samples, ["native", "web"], tmp_path / "roads")
     assert list(sent["road"]) == ["native", "web"] * 2, "a forgery of the project's own is not sent"
     for _, row in sent.iterrows():
@@ -31,6 +32,17 @@ def test_a_file_of_a_road_holds_the_pixels_that_heads_are_judged_on(tmp_path: Pa
     again = write_roads(samples, ["native", "web"], tmp_path / "roads")
     assert again.equals(sent)
     assert before == {file: file.stat().st_mtime_ns for file in (tmp_path / "roads" / PICTURES).iterdir()}
+
+
+def test_no_source_stands_for_all(tmp_path: Path) -> None:
+    many = [genuine("", "shop", tmp_path / f"{k}.jpg") for k in range(9)]
+    made = [replace(sample, labels=frozenset({Category.AI_GENERATED})) for sample in many[:2]]
+    lone = genuine("", "market", tmp_path / "lone.jpg")
+    some = some_of_each([*many[2:], *made, lone], 3)
+    assert [(sample.source, sample.forged) for sample in some].count(("shop", False)) == 3
+    assert {sample.path for sample in made} | {lone.path} < {sample.path for sample in some}
+    again = some_of_each([lone, *made, *reversed(many[2:])], 3)
+    assert {sample.path for sample in again} == {sample.path for sample in some}, "whatever the order"
 
 
 def test_releases_are_judged_on_the_pictures_that_all_of_them_scored(tmp_path: Path) -> None:

@@ -37,13 +37,23 @@ from zhentu_training.tiers import TIERS
 PICTURES, SENT = "pictures", "sent.csv"
 
 
+def some_of_each(samples: Sequence[Sample], most: int) -> list[Sample]:
+    """At most `most` genuine and as many AI-made pictures of each source, always the same ones."""
+    by_source: dict[tuple[str, bool], list[Sample]] = {}
+    for sample in samples:
+        if sample.origin is Origin.REAL:
+            by_source.setdefault((sample.source, sample.forged), []).append(sample)
+    drawn = (sorted(each, key=lambda sample: _hash(sample.path.name))[:most] for each in by_source.values())
+    return [sample for each in drawn for sample in each]
+
+
 def write_roads(samples: Sequence[Sample], roads: Sequence[str], out: Path) -> pd.DataFrame:
     """Write every picture on every road below `out`/pictures, those that are there already not again.
 
     Returns a table of file, road, picture, source and made; a picture that cannot be read has no row.
     """
     rows = []
-    for sample in track([sample for sample in samples if sample.origin is Origin.REAL], "pictures"):
+    for sample in track(samples, "pictures"):
         for road in roads:
             try:
                 file = _sent(sample.path, road, out / PICTURES)
@@ -60,7 +70,7 @@ def write_roads(samples: Sequence[Sample], roads: Sequence[str], out: Path) -> p
 
 def _sent(path: Path, road: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    stem = hashlib.sha256(f"{road} {path}".encode()).hexdigest()[:20]
+    stem = _hash(f"{road} {path}")
     written, link = folder / f"{stem}.png", folder / f"{stem}{path.suffix.lower()}"
     there = next((file for file in (written, link) if file.exists()), None)
     if there is not None:
@@ -73,6 +83,10 @@ def _sent(path: Path, road: str, folder: Path) -> Path:
     cv2.imwrite(str(half_written), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     half_written.replace(written)
     return written
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def scanned_scores(sent: pd.DataFrame, rows: Path) -> pd.Series:
@@ -125,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/roads"))
     parser.add_argument("--roads", nargs="+", default=["native", "web"], choices=list(TIERS))
+    parser.add_argument("--per-source", type=int, default=100, help="at most so many pictures of a class and source")
     parser.add_argument("--scanned", nargs="+", default=[], metavar="NAME=ROWS", help="a release, its rows")
     parser.add_argument("--unseen", type=Path, help="judge only pictures whose path lies below this folder")
     parser.add_argument("--features", type=Path, help="judge the heads of the configuration beside them")
@@ -135,7 +150,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
     arguments = parser.parse_args(argv)
     if arguments.step == "write":
-        table = write_roads(pictures_of(arguments.manifest), arguments.roads, arguments.out)
+        some = some_of_each(pictures_of(arguments.manifest), arguments.per_source)
+        table = write_roads(some, arguments.roads, arguments.out)
         print(f"{len(table)} files in {arguments.out / PICTURES}; scan that folder")
         return
     sent = pd.read_csv(arguments.out / SENT)
