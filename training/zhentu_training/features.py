@@ -63,11 +63,16 @@ def taught_native(rgb: np.ndarray, form: str, name: str) -> np.ndarray:
     return np.asarray(cv2.cvtColor(np.asarray(cv2.imdecode(payload, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB))
 
 
-def views_on(path: Path, road: str, spec: ViewSpec) -> Views:
-    """What a model is shown of a picture file on a road. Raises PictureError."""
+def pixels_on(path: Path, road: str) -> tuple[np.ndarray, bool]:
+    """Pixels of a picture on a road, uint8 (H, W, 3), and whether the road left it alone. Raises PictureError."""
     picture = decode(path.read_bytes())
     rgb = taught_native(picture.rgb, picture.format, path.name) if road == "native" else TIERS[road](picture.rgb)
-    return make_views(np.ascontiguousarray(rgb), spec)
+    return np.ascontiguousarray(rgb), rgb is picture.rgb
+
+
+def views_on(path: Path, road: str, spec: ViewSpec) -> Views:
+    """What a model is shown of a picture file on a road. Raises PictureError."""
+    return make_views(pixels_on(path, road)[0], spec)
 
 
 def views_of(path: Path, road: str, spec: ViewSpec) -> np.ndarray:
