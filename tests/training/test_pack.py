@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from zhentu.detect.sessions import has_8bit_products
-from zhentu_training.pack import emulated, pack, save_with_shared_weights, to_integer_products
+from zhentu_training.integer import emulated, to_integer_products
+from zhentu_training.pack import pack, save_with_shared_weights
 
 
 class Wide(nn.Module):
