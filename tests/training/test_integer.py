@@ -16,9 +16,10 @@ from zhentu_training.export import to_onnx
 from zhentu_training.integer import (
     ATTENTION,
     INTEGER_PRODUCT,
+    Measured,
     bounded,
-    bounds_of,
     emulated,
+    measured,
     products_of,
     to_integer_products,
     with_fused_attention,
@@ -55,10 +56,10 @@ def test_what_lies_within_bounds_is_quantised_by_one_step_with_the_bias_in_the_p
     packed: Path, tmp_path: Path
 ) -> None:
     (entering,) = bounded(onnx.load(str(packed)))  # the second product shrinks what enters it: that goes by rows
-    bounds = bounds_of(packed, [values(seed) for seed in range(8)])
-    low, high = bounds[entering]
+    known = measured(packed, [values(seed) for seed in range(8)])
+    low, high = known.bounds[entering]
     assert -6 < low < -3 < 3 < high < 6
-    model = to_integer_products(onnx.load(str(packed)), bounds)
+    model = to_integer_products(onnx.load(str(packed)), known)
     kinds = [node.op_type for node in model.graph.node]
     assert kinds.count(INTEGER_PRODUCT) == 2
     assert kinds.count("ReduceMax") == 1
@@ -70,15 +71,32 @@ def test_what_lies_within_bounds_is_quantised_by_one_step_with_the_bias_in_the_p
 
 def test_what_lies_beyond_the_bounds_is_cut_off(packed: Path, tmp_path: Path) -> None:
     (entering,) = bounded(onnx.load(str(packed)))
-    model = to_integer_products(onnx.load(str(packed)), {entering: (-1.0, 1.0)})
+    model = to_integer_products(onnx.load(str(packed)), Measured({entering: (-1.0, 1.0)}, {}))
     cut = answer(same_here(model, tmp_path / "i.onnx"), values(3) * 9)
     expected = answer(packed, np.clip(values(3) * 9, -1, 1))
     assert np.abs(cut - expected).max() < 0.05 * np.abs(expected).max()
 
 
+def test_what_reaches_high_and_not_deep_gets_its_levels_above_nought(packed: Path, tmp_path: Path) -> None:
+    """Behind a ReLU nothing is below nought: levels kept for that would be lost."""
+    known = measured(packed, [values(seed) for seed in range(4)])
+    ((hidden, (low, high)),) = known.usual.items()
+    assert low == 0 < 0.5 < high
+    graphs = {
+        "symmetric": to_integer_products(onnx.load(str(packed)), Measured(known.bounds, {})),
+        "measured": to_integer_products(onnx.load(str(packed)), known),
+    }
+    noughts = [onnx.numpy_helper.to_array(each) for graph in graphs.values() for each in graph.graph.initializer
+               if each.name == f"{hidden}_nought"]  # fmt: skip
+    assert [int(each) for each in noughts] == [128, 1]
+    x, errors = values(9), []
+    for name, graph in graphs.items():
+        errors.append(np.abs(answer(same_here(graph, tmp_path / f"{name}.onnx"), x) - answer(packed, x)).mean())
+    assert errors[1] < 0.95 * errors[0]
+
+
 def test_the_emulation_of_one_step_is_exact(packed: Path, tmp_path: Path) -> None:
-    bounds = bounds_of(packed, [values(1)])
-    model = to_integer_products(onnx.load(str(packed)), bounds)
+    model = to_integer_products(onnx.load(str(packed)), measured(packed, [values(1)]))
     first = next(iter(products_of(onnx.load(str(packed))).values()))
     arrays = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(first.result))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,9 +25,23 @@ INTEGER_PRODUCT = "MatMulIntegerToFloat"
 ATTENTION = "MultiHeadAttention"
 _ONNX_RUNTIME = "com.microsoft"  # the domain of its own operators
 _ROW = "row"  # before the names of constants that all products share
+_MIDDLE = 128
 _LEVELS = 255  # steps between the lowest and the highest value of 8 bits
 _MOVES = frozenset({"Squeeze", "Slice", "Transpose", "Reshape"})  # they move values and change none
 Bounds = Mapping[str, tuple[float, float]]  # lowest and highest value of an activation, by its name
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is known of activations beforehand.
+
+    bounds: of those that are quantised by one step; what lies beyond them is cut off.
+    usual: of the others, the lowest value there was and a row's usual highest. Their ratio says how many of the 8 bits'
+    levels lie below nought: what comes out of an activation function reaches far less deep than high.
+    """
+
+    bounds: Bounds
+    usual: Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +88,35 @@ def bounded(model: onnx.ModelProto) -> list[str]:
     return list(dict.fromkeys(each.x for each in products_of(model).values() if not each.shrinks))
 
 
-def bounds_of(graph: Path, looks: Iterable[np.ndarray]) -> dict[str, tuple[float, float]]:
-    """Lowest and highest value that each bounded activation of a packed graph takes over some inputs."""
+def measured(graph: Path, looks: Iterable[np.ndarray]) -> Measured:
+    """How far the activations of a packed graph reach over some inputs."""
     model = onnx.load(str(graph))
-    names = bounded(model)
+    fixed = bounded(model)
+    names = list(dict.fromkeys(each.x for each in products_of(model).values()))
     model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
     session = ort.InferenceSession(model.SerializeToString())
     (taken,) = session.get_inputs()
-    lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    lows: dict[str, list[float]] = {name: [] for name in names}
+    highs: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for look in looks:
-        values = session.run(names, {taken.name: look})
-        lows = np.minimum(lows, [value.min() for value in values])
-        highs = np.maximum(highs, [value.max() for value in values])
-    return {name: (float(low), float(high)) for name, low, high in zip(names, lows, highs, strict=True)}
+        for name, values in zip(names, session.run(names, {taken.name: look}), strict=True):
+            lows[name].append(float(values.min()))
+            highs[name].append(values.max(-1).ravel())
+    of_rows = {name: np.concatenate(each) for name, each in highs.items()}
+    return Measured(
+        {name: (min(lows[name]), float(of_rows[name].max())) for name in fixed},
+        {name: (min(lows[name]), float(np.median(of_rows[name]))) for name in names if name not in fixed},
+    )
 
 
-def to_integer_products(model: onnx.ModelProto, bounds: Bounds | None = None) -> onnx.ModelProto:
+def to_integer_products(model: onnx.ModelProto, known: Measured | None = None) -> onnx.ModelProto:
     """Let a packed graph multiply integers; the weights stay the shared ones.
 
-    bounds: of the activations that are quantised by one step; what lies beyond them is cut off. All others are
-    quantised on the fly, each row by itself and symmetrically around 128 in uint8.
+    Activations without bounds are quantised on the fly, each row by itself; where nothing is known of them,
+    symmetrically around 128 in uint8.
     """
-    graph, products, bounds = model.graph, products_of(model), bounds or {}
+    known = known or Measured({}, {})
+    graph, products, bounds = model.graph, products_of(model), known.bounds
     folded = {each.result for each in products.values() if each.x in bounds and each.bias}
     sizes = {each.name: tuple(each.dims) for each in graph.initializer}
     nodes: list[onnx.NodeProto] = []
@@ -108,7 +130,8 @@ def to_integer_products(model: onnx.ModelProto, bounds: Bounds | None = None) ->
         elif product.x in bounds:
             nodes += _by_one_step(product, bounds[product.x], constants)
         else:
-            nodes += _by_rows(product, sizes[product.whole], constants)
+            nought = _nought(*known.usual[product.x]) if product.x in known.usual else _MIDDLE
+            nodes += _by_rows(product, sizes[product.whole], nought, constants)
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
     _written_anew(model, nodes)
     return model
@@ -118,49 +141,59 @@ def _by_one_step(
     product: Product, bounds: tuple[float, float], constants: dict[str, np.ndarray]
 ) -> list[onnx.NodeProto]:
     """From x (..., D) and a matrix int8 (D, E) to y (..., E), its bias added."""
-    x, (low, high) = product.x, (min(bounds[0], 0.0), max(bounds[1], 0.0))
+    x, low, high = product.x, min(bounds[0], 0.0), max(bounds[1], 0.0)
     step, nought = f"{x}_step", f"{x}_nought"
     nodes = []
     if step not in constants:
         width = max(high - low, 1e-8) / _LEVELS
-        constants |= {step: np.array(width, np.float32), nought: np.array(round(-low / width), np.uint8)}
+        constants |= {step: np.array(width, np.float32), nought: np.array(_nought(low, high), np.uint8)}
         nodes.append(helper.make_node("QuantizeLinear", [x, step, nought], [f"{x}_u8"]))
     taken = [f"{x}_u8", product.whole, step, product.scale, nought, "", product.bias]
     nodes.append(_own(INTEGER_PRODUCT, taken if product.bias else taken[:5], product.result))
     return nodes
 
 
+def _nought(low: float, high: float) -> int:
+    """Which of the 8 bits' levels stands for nought; one lies below it at least, and one above."""
+    return int(np.clip(round(-low / max(high - low, 1e-8) * _LEVELS), 1, _LEVELS - 1))
+
+
 def _row_constants() -> dict[str, np.ndarray]:
     return {
-        f"{_ROW}_middle": np.array(128, np.uint8),
-        f"{_ROW}_middles": np.array([128], np.uint8),
         f"{_ROW}_one": np.array(1, np.float32),
-        f"{_ROW}_levels": np.array(127, np.float32),
         f"{_ROW}_least": np.array(1e-8, np.float32),
         f"{_ROW}_axis": np.array([-1], np.int64),
     }
 
 
-def _by_rows(product: Product, size: tuple[int, ...], constants: dict[str, np.ndarray]) -> list[onnx.NodeProto]:
-    """The same without the bias; every row has a step of its own."""
+def _by_rows(
+    product: Product, size: tuple[int, ...], nought: int, constants: dict[str, np.ndarray]
+) -> list[onnx.NodeProto]:
+    """The same without the bias; every row has a step of its own: the widest that what it reaches up or down needs."""
     x, y, axis, make = product.x, product.y, f"{_ROW}_axis", helper.make_node
     nodes = []
     if f"{x}_rows_shape" not in constants:
-        constants[f"{x}_rows_shape"] = np.array([-1, size[0]], np.int64)
+        constants |= {
+            f"{x}_rows_shape": np.array([-1, size[0]], np.int64),
+            f"{x}_above": np.array(_LEVELS - nought, np.float32),
+            f"{x}_below": np.array(-nought, np.float32),
+            f"{x}_nought": np.array(nought, np.uint8),
+            f"{x}_nought_row": np.array([nought], np.uint8),
+        }
         nodes += [
             make("Reshape", [x, f"{x}_rows_shape"], [f"{x}_rows"]),
             make("ReduceMax", [f"{x}_rows", axis], [f"{x}_highest"], keepdims=1),
             make("ReduceMin", [f"{x}_rows", axis], [f"{x}_lowest"], keepdims=1),
-            make("Neg", [f"{x}_lowest"], [f"{x}_depth"]),
-            make("Max", [f"{x}_highest", f"{x}_depth", f"{_ROW}_least"], [f"{x}_most"]),
-            make("Div", [f"{x}_most", f"{_ROW}_levels"], [f"{x}_step"]),
+            make("Div", [f"{x}_highest", f"{x}_above"], [f"{x}_up"]),
+            make("Div", [f"{x}_lowest", f"{x}_below"], [f"{x}_down"]),
+            make("Max", [f"{x}_up", f"{x}_down", f"{_ROW}_least"], [f"{x}_step"]),
             make("Squeeze", [f"{x}_step", axis], [f"{x}_steps"]),
             make("Shape", [f"{x}_steps"], [f"{x}_count"]),
-            make("Expand", [f"{_ROW}_middles", f"{x}_count"], [f"{x}_noughts"]),
+            make("Expand", [f"{x}_nought_row", f"{x}_count"], [f"{x}_noughts"]),
             make("QuantizeLinear", [f"{x}_rows", f"{x}_steps", f"{x}_noughts"], [f"{x}_u8"], axis=0),
         ]
     constants[f"{y}_width"] = np.array([size[1]], np.int64)
-    taken = [f"{x}_u8", product.whole, f"{_ROW}_one", product.scale, f"{_ROW}_middle"]
+    taken = [f"{x}_u8", product.whole, f"{_ROW}_one", product.scale, f"{x}_nought"]
     return [
         *nodes,
         _own(INTEGER_PRODUCT, taken, f"{y}_columns"),
@@ -205,7 +238,7 @@ def with_fused_attention(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _own(kind: str, taken: list[str], result: str, **attributes: int) -> onnx.NodeProto:
+def _own(kind: str, taken: list[str], result: str, **attributes: Any) -> onnx.NodeProto:
     return helper.make_node(kind, taken, [result], domain=_ONNX_RUNTIME, **attributes)
 
 

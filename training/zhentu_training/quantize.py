@@ -33,7 +33,7 @@ from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_o
 from zhentu_training.features import views_of
 from zhentu_training.figures import Judged, auc, recall
 from zhentu_training.fit import HELD_OUT
-from zhentu_training.integer import bounds_of, emulated, to_integer_products, with_fused_attention
+from zhentu_training.integer import emulated, measured, to_integer_products, with_fused_attention
 from zhentu_training.pack import save_with_shared_weights
 from zhentu_training.progress import track
 
@@ -74,7 +74,7 @@ def integer_graph(source: Path, target: Path, looks: Iterable[np.ndarray]) -> No
 
     looks: views whose activations give the bounds.
     """
-    integer = to_integer_products(with_fused_attention(onnx.load(str(source))), bounds_of(source, looks))
+    integer = to_integer_products(with_fused_attention(onnx.load(str(source))), measured(source, looks))
     save_with_shared_weights(integer, target, target.with_name(SHARED))
 
 

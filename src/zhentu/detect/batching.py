@@ -65,11 +65,10 @@ class BatchedNetwork:
         return self._network.get_outputs()
 
     def _serve(self) -> None:
-        left = self._waiting.get()
+        left: _Call | None = None
         while True:
-            batch, left = self._gathered(left)
+            batch, left = self._gathered(left or self._waiting.get())
             self._answer(batch)
-            left = left or self._waiting.get()
 
     def _gathered(self, first: _Call) -> tuple[list[_Call], _Call | None]:
         """The calls of one batch, and one that no longer fits. Views of other sizes do not go together either."""
