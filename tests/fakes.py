@@ -51,13 +51,15 @@ def tiny_graph() -> onnx.ModelProto:
     nodes += [
         helper.make_node("Concat", ["top_cells", "bottom_cells"], ["whole_maps"], axis=1),
         helper.make_node("Identity", ["whole_maps"], ["crop_maps"]),
-        helper.make_node("ReduceMean", ["whole_maps"], ["brightness"], keepdims=0),
+        helper.make_node("ReduceMean", ["whole_maps", "space_axes"], ["brightest"], keepdims=1),
+        helper.make_node("Squeeze", ["brightest", "last_axis"], ["brightness"]),
         helper.make_node("Mul", ["brightness", "five"], ["whole_logits"]),
         helper.make_node("Mul", ["brightness", "nought"], ["crop_logits"]),
     ]
     constants = {
         "channel_axis": np.array([3], np.int64),
         "space_axes": np.array([1, 2], np.int64),
+        "last_axis": np.array([2], np.int64),
         "half": np.array(127.5, np.float32),
         "one": np.array(1.0, np.float32),
         "five": np.arange(1, 6, dtype=np.float32),
@@ -68,8 +70,8 @@ def tiny_graph() -> onnx.ModelProto:
         "tiny",
         [helper.make_tensor_value_info("views", TensorProto.UINT8, ["n", "side", "side", 3])],
         [
-            helper.make_tensor_value_info("whole_logits", TensorProto.FLOAT, [5]),
-            helper.make_tensor_value_info("crop_logits", TensorProto.FLOAT, [5]),
+            helper.make_tensor_value_info("whole_logits", TensorProto.FLOAT, ["n", 5]),
+            helper.make_tensor_value_info("crop_logits", TensorProto.FLOAT, ["n", 5]),
             helper.make_tensor_value_info("whole_maps", TensorProto.FLOAT, ["n", 2, 2]),
             helper.make_tensor_value_info("crop_maps", TensorProto.FLOAT, ["n", 2, 2]),
         ],

@@ -26,9 +26,9 @@ def scorer(precision: str, threads: int = 0) -> Callable[[np.ndarray], dict[str,
 
     def score(rgb: np.ndarray) -> dict[str, float]:
         views = make_views(rgb, entry.views)
-        (whole,) = session.run(("whole_logits",), {"views": views.whole})
+        ((whole,),) = session.run(("whole_logits",), {"views": views.whole})
         (crops,) = session.run(("crop_logits",), {"views": views.crops})
-        return reader.scores_of(Seen(whole, no_map, crops, no_map)).as_dict()
+        return reader.scores_of(Seen(whole, no_map, crops.mean(0), no_map)).as_dict()
 
     return score
 

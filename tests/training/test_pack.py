@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from zhentu.detect.sessions import has_8bit_products
-from zhentu_training.pack import emulated, pack, save_with_shared_weights, to_integer_products
+from zhentu_training.integer import emulated, to_integer_products
+from zhentu_training.pack import pack, save_with_shared_weights
 
 
 class Wide(nn.Module):
@@ -89,7 +90,8 @@ def test_the_emulation_is_exact_where_eight_bit_products_overflow(exported: Path
     assert not any(node.op_type == "MatMulInteger" for node in integer.graph.node)
 
     def product(values: np.ndarray, name: str) -> np.ndarray:
-        step = np.abs(values).max(-1, keepdims=True) / np.float32(127)  # of each row by itself
+        highest, lowest = values.max(-1, keepdims=True), values.min(-1, keepdims=True)
+        step = np.maximum(highest / np.float32(127), lowest / np.float32(-128))  # of each row by itself
         whole = np.round(values / step).astype(np.int64)
         return (whole @ arrays[f"{name}_packed"].astype(np.int64)) * step * arrays[f"{name}_packed_scale"]
 

@@ -101,6 +101,11 @@ class TrainSpec:
         }
     )
 
+    def __post_init__(self) -> None:
+        # It is fitted on the mean of a picture's crops, and the graph reads each crop by itself.
+        if self.fit.crops.hidden and self.views.crop_count > 1:
+            raise ValueError("fit.crops.hidden: a network reads one crop; set views.crop_count to 1, or hidden to 0")
+
     @property
     def priors(self) -> np.ndarray:
         """Of each output (5,)."""

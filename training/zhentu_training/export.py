@@ -130,7 +130,7 @@ def parity(model: ZhentuModel, detector: Detector, pictures: list[Path], spec: T
         picture = decode(path.read_bytes())
         views = make_views(picture.rgb, spec.views)
         whole, crops = model(torch.from_numpy(views.whole)), model(torch.from_numpy(views.crops))
-        expected = Seen(whole[0].numpy(), whole[2].numpy()[0], crops[1].numpy(), crops[3].numpy())
+        expected = Seen(whole[0].numpy()[0], whole[2].numpy()[0], crops[1].numpy().mean(0), crops[3].numpy())
         served = detector.both_looks(views)
         scores = [detector.scores_of(each).as_dict() for each in (expected, served)]
         worst = max(worst, *(abs(scores[0][name] - scores[1][name]) for name in scores[0]))

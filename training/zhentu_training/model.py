@@ -79,12 +79,15 @@ class Branch(nn.Module):
         """uint8 (B, S, S, 3) -> normalised (B, 3, S, S); part of the graph, so no second place can disagree."""
         return (views.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
 
-    def blocks(self, views: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """After each block: class tokens (B, D) and patch tokens (B, places, D)."""
+    def blocks(self, views: Tensor, last_patches: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
+        """After each block: class tokens (B, D) and patch tokens (B, places, D).
+
+        last_patches: False = nobody reads those of the last block, which are not computed; none are given.
+        """
         vit = self.backbone
         x = vit.norm_pre(vit._pos_embed(vit.patch_embed(self.pixels(views))))
-        for block in vit.blocks:
-            x = block(x)
+        for k, block in enumerate(vit.blocks, 1):
+            x = block(x) if last_patches or k < len(vit.blocks) else _class_token_after(block, x)
             yield x[:, 0], x[:, vit.num_prefix_tokens :]
 
     @property
@@ -92,6 +95,19 @@ class Branch(nn.Module):
         """Rows and columns of places."""
         rows, columns = self.backbone.patch_embed.grid_size
         return rows, columns
+
+
+def _class_token_after(block: nn.Module, x: Tensor) -> Tensor:
+    """What a block of timm makes of the class token, (B, tokens, D) -> (B, 1, D).
+
+    All tokens are its keys and values, but only its own query is asked: three quarters of the block's work are saved.
+    """
+    attention, (batch, tokens, width) = block.attn, x.shape
+    qkv = attention.qkv(block.norm1(x)).reshape(batch, tokens, 3, attention.num_heads, attention.head_dim)
+    query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    told = nn.functional.scaled_dot_product_attention(query[:, :, :1], key, value)
+    summary = x[:, :1] + attention.proj(told.transpose(1, 2).reshape(batch, 1, width))
+    return summary + block.mlp(block.norm2(summary))
 
 
 class FeatureEncoder(Branch):
@@ -103,10 +119,19 @@ class FeatureEncoder(Branch):
 
 
 def _statistics(summary: Tensor, patches: Tensor) -> Tensor:
-    """(B, D), (B, places, D) -> (B, 3, D). The spread is written out: exporters disagree about Bessel's correction."""
+    """(B, D), (B, places, D) -> (B, 3, D)."""
+    return torch.stack([_statistic(kind, summary, patches) for kind in (CLASS, MEAN, SPREAD)], 1)
+
+
+def _statistic(kind: int, summary: Tensor, patches: Tensor) -> Tensor:
+    """(B, D), (B, places, D) -> (B, D). The spread is written out: exporters disagree about Bessel's correction."""
+    if kind == CLASS:
+        return summary
     mean = patches.mean(1)
+    if kind == MEAN:
+        return mean
     variance = ((patches - mean[:, None]) ** 2).sum(1) / (patches.shape[1] - 1)
-    return torch.stack([summary, mean, variance.sqrt()], 1)
+    return variance.sqrt()
 
 
 class Head(nn.Module):
@@ -156,6 +181,8 @@ class ZhentuModel(nn.Module):
     """Both looks' heads and the places, with the outputs that the serving graph has.
 
     The graph sees one look a call: many pictures are settled by the whole look, and its crops are never looked at.
+    Views are read each by itself, so that those of several pictures may share a call; a picture's crops say the mean
+    of what each says.
 
     fusion: per output the weights of the whole look's logit and of the crops' mean logit; their sum is the logit.
     """
@@ -171,24 +198,26 @@ class ZhentuModel(nn.Module):
         self.fusion = nn.Parameter(torch.full((len(CATEGORIES), 2), 0.5))
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """uint8 (N, S, S, 3) -> what they add to the logits as the whole look (5,), as crops (5,); log-odds of places.
+        """uint8 (N, S, S, 3) -> what each adds to the logits as a whole look and as a crop, (N, 5); log-odds of places.
 
         Places: as the whole look and as crops, (N, h, w) each.
         """
-        features, patches = [], []
-        for block, (summary, each) in enumerate(self.encoder.blocks(views)):
-            features.append(_statistics(summary, each))
+        told, patches = {}, []
+        read = {*self.spec.whole.places, *self.spec.crops.places}
+        for block, (summary, each) in enumerate(self.encoder.blocks(views, self._reads_last_patches)):
+            told |= {(block, kind): _statistic(kind, summary, each) for at, kind in sorted(read) if at == block}
             if block in self.spec.place_blocks:
                 patches.append(each)
-        # A linear head of the mean is the mean of its logits over the crops; a network reads the mean too.
-        told = torch.stack(features, 1).mean(0, True)
-        parts = torch.cat([self.whole(_read(told, self.spec.whole)), self.crops(_read(told, self.spec.crops))])
-        whole, crops = (parts.T * self.fusion).T  # one product, so that the graph keeps the fusion under its name
+        looks = (self.whole, self.spec.whole), (self.crops, self.spec.crops)
+        parts = [head(torch.cat([told[place] for place in tokens.places], 1)) for head, tokens in looks]
+        # One product, so that the graph keeps the fusion under its name.
+        whole, crops = (torch.stack(parts, 2) * self.fusion).unbind(2)
         places = torch.cat(patches, 2)
         maps = [head(places).unflatten(1, self.encoder.grid) for head in (self.whole_place, self.crop_place)]
         return whole, crops, maps[0], maps[1]
 
-
-def _read(features: Tensor, spec: TokenSpec) -> Tensor:
-    """(B, blocks, 3, D) -> what a head reads, (B, D * pieces)."""
-    return torch.cat([features[:, block, kind] for block, kind in spec.places], 1)
+    @property
+    def _reads_last_patches(self) -> bool:
+        last = self.spec.backbone.depth - 1
+        places = *self.spec.whole.places, *self.spec.crops.places
+        return last in self.spec.place_blocks or any(at == last and kind != CLASS for at, kind in places)

@@ -2,10 +2,10 @@
 
     python -m zhentu_training.quantize --run runs/reference --models models
 
-Integer weights as the fp32 file already keeps them, activations quantised token by token on the fly, because a few
-tokens of a transformer are a hundred times larger than the others. Its loss is measured, and golden scores are
-made, by the graph itself if the processor has 8-bit products, otherwise by an emulation in floating point
-(`pack.emulated`): without them sums overflow.
+Integer weights as the fp32 file already keeps them; how activations are quantised stands in
+`zhentu_training.integer`, their bounds are measured on held-out pictures. Its loss is measured on others, and golden
+scores are made, by the graph itself if the processor has 8-bit products, otherwise by an emulation in floating point
+(`integer.emulated`): without them sums overflow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,11 +33,12 @@ from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_o
 from zhentu_training.features import views_of
 from zhentu_training.figures import Judged, auc, recall
 from zhentu_training.fit import HELD_OUT
-from zhentu_training.pack import emulated, save_with_shared_weights, to_integer_products
+from zhentu_training.integer import emulated, measured, to_integer_products, with_fused_attention
+from zhentu_training.pack import save_with_shared_weights
 from zhentu_training.progress import track
 
 LARGEST_AUC_LOSS, LARGEST_RECALL_LOSS = 0.003, 0.02  # of `ai_generated`, recall at 1 % false alarms
-_SHRINKING_KEPT = 0  # products in floating point; 3 cost a quarter of the time
+_BOUNDING = 200  # pictures whose activations give the bounds
 _MADE = CATEGORIES.index(Category.AI_GENERATED)
 
 
@@ -68,9 +69,12 @@ class Compared:
         )
 
 
-def integer_graph(source: Path, target: Path) -> None:
-    """Write the int8 graph of a packed fp32 one; its weights are the shared ones beside `target`."""
-    integer = to_integer_products(onnx.load(str(source)), kept=_SHRINKING_KEPT)
+def integer_graph(source: Path, target: Path, looks: Iterable[np.ndarray]) -> None:
+    """Write the int8 graph of a packed fp32 one; its weights are the shared ones beside `target`.
+
+    looks: views whose activations give the bounds.
+    """
+    integer = to_integer_products(with_fused_attention(onnx.load(str(source))), measured(source, looks))
     save_with_shared_weights(integer, target, target.with_name(SHARED))
 
 
@@ -88,7 +92,7 @@ def logits_of(graph: Path, paths: list[Path], spec: TrainSpec) -> np.ndarray:
     for path in track(paths, graph.stem):
         views = views_of(path, "native", spec.views)
         parts = ("whole_logits", views[:1]), ("crop_logits", views[1:])
-        found.append(sum(session.run([name], {"views": each})[0] for name, each in parts))
+        found.append(sum(session.run([name], {"views": each})[0].mean(0) for name, each in parts))
     return np.stack(found)
 
 
@@ -131,6 +135,46 @@ def integer_entry(entry: ModelEntry, path: Path, shift: np.ndarray) -> ModelEntr
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An int8 graph that lies beside no manifest yet, and the graph that calculates the same on this processor."""
+
+    path: Path
+    same: Path
+
+    @staticmethod
+    def of(models: Path, entry: ModelEntry, bounding: Sequence[Path], spec: TrainSpec, folder: Path) -> Made:
+        """The int8 graph of an fp32 model, in `folder`. bounding: pictures whose activations give the bounds."""
+        path, same = folder / f"{entry.name}-int8-{entry.version}.onnx", folder / "emulated.onnx"
+        for shared in entry.weights:  # the int8 graph must find the very same bytes in it
+            shutil.copyfile(models / shared.file, path.with_name(shared.file))
+        views = (views_of(each, "native", spec.views) for each in track(bounding, "bounds"))
+        integer_graph(models / entry.file, path, (view[None] for each in views for view in each))
+        if has_8bit_products():
+            return Made(path, path)
+        emulated_graph(path, same)
+        return Made(path, same)
+
+    def put_into(self, models: Path, entry: ModelEntry, shift: np.ndarray) -> ModelEntry:
+        """The graph in a models folder, active, with its entry. shift: as in `Compared`."""
+        small = integer_entry(entry, self.path, shift)
+        own = small.weights if self.same == self.path else ()
+        sha256 = hashlib.sha256(self.same.read_bytes()).hexdigest()
+        stand_in = replace(small, file=self.same.name, sha256=sha256, weights=own)
+        small = replace(small, golden=golden_of(Detector(stand_in, self.same.parent)))
+        shutil.copyfile(self.path, models / self.path.name)
+        add_to_manifest(models, small)
+        return small
+
+
+def bounding_pictures(run: Path, spec: TrainSpec) -> list[Path]:
+    """Some of a run's held-out pictures; by another draw than those of `compare`."""
+    with np.load(run / HELD_OUT) as kept:
+        use = np.flatnonzero(kept["road"] == "native")
+        chosen = np.random.default_rng(spec.seed + 1).permutation(use)[:_BOUNDING]
+        return [Path(name) for name in kept["names"][np.sort(chosen)]]
+
+
 def quantize(models: Path, name: str, run: Path, count: int) -> tuple[ModelEntry, Compared]:
     """Write the int8 graph of an fp32 model into its folder, active, unless it loses too much; with what it loses.
 
@@ -141,27 +185,14 @@ def quantize(models: Path, name: str, run: Path, count: int) -> tuple[ModelEntry
     if entry.precision != "fp32":
         raise UsageError(f"{entry.ref} is {entry.precision} already; name the fp32 model with --model")
     with tempfile.TemporaryDirectory() as scratch:
-        path, same = Path(scratch) / f"{entry.name}-int8-{entry.version}.onnx", Path(scratch) / "emulated.onnx"
-        for shared in entry.weights:  # the int8 graph must find the very same bytes in it
-            shutil.copyfile(models / shared.file, path.with_name(shared.file))
-        integer_graph(models / entry.file, path)
-        if has_8bit_products():
-            same = path
-        else:
-            emulated_graph(path, same)
-        found = compare(entry, models / entry.file, same, run, spec, count)
+        made = Made.of(models, entry, bounding_pictures(run, spec), spec, Path(scratch))
+        found = compare(entry, models / entry.file, made.same, run, spec, count)
         if not found.within(LARGEST_AUC_LOSS, LARGEST_RECALL_LOSS):
             nan = " (nan: cannot be told)" if np.isnan(found.losses).any() else ""
             raise UsageError(
                 f"{found}{nan}; {LARGEST_AUC_LOSS} and {LARGEST_RECALL_LOSS} are allowed: nothing was written"
             )
-        small = integer_entry(entry, path, found.shift)
-        own = small.weights if same == path else ()
-        stand_in = replace(small, file=same.name, sha256=hashlib.sha256(same.read_bytes()).hexdigest(), weights=own)
-        small = replace(small, golden=golden_of(Detector(stand_in, same.parent)))
-        shutil.copyfile(path, models / path.name)
-    add_to_manifest(models, small)
-    return small, found
+        return made.put_into(models, entry, found.shift), found
 
 
 def main(argv: Sequence[str] | None = None) -> None:

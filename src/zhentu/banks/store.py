@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from zhentu.banks.entries import Bank, Entry, NewEntry
 from zhentu.banks.hashing import COLOUR_BYTES, HASH_BYTES
@@ -148,9 +147,8 @@ class BankStore:
         ]
         if not rows:
             return
-        dialect = sqlite if self.database.dialect == "sqlite" else postgresql
         with self.database.begin() as connection:
-            connection.execute(dialect.insert(prints).on_conflict_do_nothing(), rows)
+            connection.execute(self.database.insert_missing(prints), rows)
 
     def fingerprint_of(self, sha256: str) -> Fingerprint | None:
         """The fingerprint of a picture seen before."""

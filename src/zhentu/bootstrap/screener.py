@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import cv2
 
 from zhentu.bootstrap.golden import MOST, check_golden
-from zhentu.bootstrap.labels import read_generators, read_trust_lists
 from zhentu.bootstrap.models import build_comparer, find_model
+from zhentu.bootstrap.trust import read_generators, read_trust_lists
 from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
+from zhentu.detect.batching import Batching
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import ModelEntry, samples_folder
 from zhentu.errors import ConfigError, ModelError
@@ -29,10 +30,16 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     cv2.setNumThreads(1)  # the callers' workers already keep every core busy
     entry, folder = find_model(settings)
     policy = _policy_for(settings, entry)
-    detector = Detector(entry, folder, threads)
+    detector = Detector(entry, folder, threads, batching_of(settings))
     if golden:
         detector.verify_golden(samples_folder(), MOST)
     return _around(detector, policy, settings, threads)
+
+
+def batching_of(settings: Settings) -> Batching | None:
+    """How views of several pictures share a call; on a processor they do not."""
+    models = settings.models
+    return Batching(models.max_batch_size, models.batch_timeout_ms / 1e3) if models.runtime.on_gpu else None
 
 
 def check_rules(settings: Settings) -> Screener:

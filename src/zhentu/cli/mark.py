@@ -116,8 +116,8 @@ def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) 
 
 
 def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
-    from zhentu.bootstrap.labels import read_generators, read_trust_lists
     from zhentu.bootstrap.screener import limits_of
+    from zhentu.bootstrap.trust import read_generators, read_trust_lists
     from zhentu.intake.decode import read_file
     from zhentu.intake.find import find_pictures
     from zhentu.mark.verify import verify_labels

@@ -58,7 +58,7 @@ def use_model(
 ) -> None:
     """Put a model in force on every gate of this store, without a restart. It is verified first.
 
-    Example: zhentu model use zhentu@0.4.1
+    Example: zhentu model use zhentu@0.4.2
     """
     from zhentu.bootstrap.stores import open_database
     from zhentu.record.history import ModelHistory
@@ -226,7 +226,8 @@ def _model_sound(settings: Settings) -> str:
 
 
 def _labels_sound(settings: Settings) -> str:
-    from zhentu.bootstrap.labels import build_notices, read_generators, read_trust_lists, signing_key
+    from zhentu.bootstrap.labels import build_notices, signing_key
+    from zhentu.bootstrap.trust import read_generators, read_trust_lists
 
     build_notices(settings)
     signs = "signs C2PA anew" if signing_key(settings) else "no C2PA key"

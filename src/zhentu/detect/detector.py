@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from zhentu.detect.batching import BatchedNetwork, Batching
 from zhentu.detect.calibration import Platt, sigmoid
 from zhentu.detect.heatmap import heatmaps_of, place_map
 from zhentu.detect.models import FirstLook, Golden, ModelEntry
@@ -49,14 +50,16 @@ class Detector:
     """One model, opened with the runtime its entry names; `detect` may be called from several threads at once.
 
     threads: threads per call. One call of one thread per core gave the most pictures a second on CPUs.
+    batching: put the views of threads that call at the same moment into one call of the network; None = never.
     Raises ModelError when the file is missing or altered, or is not the graph its manifest entry describes.
     """
 
-    def __init__(self, entry: ModelEntry, folder: Path, threads: int = 1) -> None:
+    def __init__(self, entry: ModelEntry, folder: Path, threads: int = 1, batching: Batching | None = None) -> None:
         self._entry, self._folder = entry, folder
         self._both = _Lines(entry.calibration)
         self._first = _FirstLines(entry.first_look) if entry.first_look is not None else None
-        self._session = _open(entry, folder, threads)
+        network = _open(entry, folder, threads)
+        self._session = network if batching is None else BatchedNetwork(network, batching)
 
     @property
     def model(self) -> ModelRef:
@@ -94,8 +97,8 @@ class Detector:
         """The whole picture, and its crops unless that settled it."""
         outputs = ("whole_logits", "whole_maps")
         whole, maps = (np.asarray(each) for each in self._session.run(outputs, {_INPUT: views.whole}))
-        seen = Seen(whole, maps[0])
-        return seen if self._settles(whole) else self._closer(seen, views)
+        seen = Seen(whole[0], maps[0])
+        return seen if self._settles(seen.whole) else self._closer(seen, views)
 
     def both_looks(self, views: Views) -> Seen:
         """The whole picture and its crops, whatever the first look says."""
@@ -104,7 +107,7 @@ class Detector:
 
     def _closer(self, seen: Seen, views: Views) -> Seen:
         crops, maps = self._session.run(("crop_logits", "crop_maps"), {_INPUT: views.crops})
-        return Seen(seen.whole, seen.whole_map, np.asarray(crops), np.asarray(maps))
+        return Seen(seen.whole, seen.whole_map, np.asarray(crops).mean(0), np.asarray(maps))
 
     def _settles(self, whole: _Floats) -> bool:
         return self._first is not None and bool((whole < self._first.below).all())
@@ -170,10 +173,10 @@ def _open(entry: ModelEntry, folder: Path, threads: int) -> Network:
             f"{entry.file}: graph takes {sorted(shapes)} and gives {tuple(given)}; expected {_INPUT!r} and "
             f"{GRAPH_OUTPUTS}; a model of another version of zhentu? Take one that belongs to this version"
         )
-    if given["whole_logits"] != [len(CATEGORIES)]:
+    if given["whole_logits"][1:] != [len(CATEGORIES)]:
         raise ModelError(
             f"{entry.file}: graph gives logits of shape {given['whole_logits']}, expected is one for each of the five "
-            "outputs; it is a model of another version of zhentu: take one that belongs to this version"
+            "outputs of each view; it is a model of another version of zhentu: take one that belongs to this version"
         )
     for side in (entry.views.whole_size, entry.views.crop_size):
         if any(isinstance(size, int) and size != side for size in shapes[_INPUT][1:3]):

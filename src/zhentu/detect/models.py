@@ -144,7 +144,7 @@ class ModelEntry(ListedFile):
 
     @property
     def ref(self) -> ModelRef:
-        """Name, version and sha256; the version as "0.4.1+openvino" where another runtime calculates."""
+        """Name, version and sha256; the version as "0.4.2+openvino" where another runtime calculates."""
         own = "" if self.runtime is Runtime.ONNXRUNTIME else f"+{self.runtime}"
         return ModelRef(self.name, self.version + own, self.sha256)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import Column, DateTime, Integer, String, Table, Text, and_, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from zhentu.record.database import Database, now
 from zhentu.record.outbox import Message, write_messages
@@ -75,7 +74,6 @@ class AppliedTable:
         """Add actions that are not there yet; existing ones keep their state."""
         if not actions:
             return
-        new = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
         rows = [
             {
                 "job_id": each.job_id,
@@ -92,7 +90,7 @@ class AppliedTable:
             for each in actions
         ]
         with self._database.begin() as connection:
-            connection.execute(new(applied_actions).on_conflict_do_nothing(), rows)
+            connection.execute(self._database.insert_missing(applied_actions), rows)
 
     def each(self, job_id: str, states: Sequence[AppliedState], kind: Kind | None = None) -> Iterator[Applied]:
         """A job's actions in these states, by number; their state may be changed meanwhile."""

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
@@ -52,6 +53,14 @@ class Database:
         """One transaction. Raises StoreError for database errors; IntegrityError passes: somebody came first."""
         with _named_errors(self._engine), self._engine.begin() as connection:
             yield connection
+
+    def insert_missing(self, table: Table) -> Insert:
+        """An INSERT, in the words of this database, that leaves rows alone whose key is there already."""
+        if self.dialect == "sqlite":
+            return sqlite.insert(table).on_conflict_do_nothing()
+        from sqlalchemy.dialects import postgresql  # a tenth of a second, spared where it is SQLite
+
+        return postgresql.insert(table).on_conflict_do_nothing()
 
     def check(self) -> None:
         """Raise StoreError unless the store answers, can be written, and has this version's schema."""

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Column, Index, String, Table, bindparam, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from zhentu.digest import digest_of
 from zhentu.record.codec import decode_record
@@ -118,12 +117,11 @@ class KnownStore:
         ]
         decisions = [{"digest": each.decision_digest, "record_id": each.record.record_id} for each in batch]
         # Another scan of the same store may have been faster; its answer is just as good.
-        new = postgresql.insert if self.database.dialect == "postgresql" else sqlite.insert
         with self.database.begin() as connection:
             connection.execute(insert(records), [row_of(each.record) for each in batch])
             if verdicts:
-                connection.execute(new(known_verdicts).on_conflict_do_nothing(), verdicts)
-            connection.execute(new(known_decisions).on_conflict_do_nothing(), decisions)
+                connection.execute(self.database.insert_missing(known_verdicts), verdicts)
+            connection.execute(self.database.insert_missing(known_decisions), decisions)
 
 
 def _fingerprint(sha256: str, pdq: str, colour: str) -> Fingerprint:

@@ -76,6 +76,11 @@ class ModelSettings(Group):
     """The model in force, `name` or `name@version`; none = the manifest's own choice."""
     runtime: Runtime = Runtime.ONNXRUNTIME
     """What calculates: `onnxruntime`, `openvino` (`zhentu[fast]`), `cuda`, `tensorrt`; see `zhentu model bench`."""
+    max_batch_size: Annotated[int, Field(ge=1, le=256)] = 16
+    """With `cuda` and `tensorrt`: views of several pictures that share a call; `workers` pictures wait at most, so set
+    `workers` as high. A processor calculates each view by itself."""
+    batch_timeout_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    """With `cuda` and `tensorrt`: how long the first view of a batch waits for others."""
     shadow: str | None = None
     """`name@version` of a shadow model: the gate records where it disagrees but never acts on it."""
 

@@ -131,6 +131,11 @@ class Runtime(StrEnum):
     CUDA = "cuda"
     TENSORRT = "tensorrt"
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU calculates, for which views of several pictures are put into one call."""
+        return self in (Runtime.CUDA, Runtime.TENSORRT)
+
 
 class MessageState(StrEnum):
     """Where a message to the platform is on its way."""
