@@ -12,6 +12,7 @@ from zhentu.bootstrap.models import build_comparer, find_model
 from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.detector import Detector
+from zhentu.detect.locator import Locator
 from zhentu.detect.models import ModelEntry, samples_folder
 from zhentu.errors import ConfigError, ModelError
 from zhentu.intake.decode import DecodeLimits
@@ -29,7 +30,7 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     cv2.setNumThreads(1)  # the callers' workers already keep every core busy
     entry, folder = find_model(settings)
     policy = _policy_for(settings, entry)
-    detector = Detector(entry, folder, threads)
+    detector = Detector(entry, folder, threads, Locator.of(folder, threads))
     if golden:
         detector.verify_golden(samples_folder(), MOST)
     return _around(detector, policy, settings, threads)
