@@ -102,8 +102,9 @@ def write_card(path: Path, entry: ModelEntry, figures: Figures, run: Path) -> No
 _HEATMAPS = """
 ## Heatmaps
 
-On the project's own forgeries with masks, of sources that the locator never saw: the heatmap of the forgery's category.
-For comparison, a guess that needs no model: the middle of the picture.
+On the project's own forgeries with masks, of sources that the locator never saw, and on real edits apart: the heatmap
+of what was forged. For comparison, a guess that needs no model: the middle of the picture. A map of `ai_generated` says
+"everywhere" from a score of 0.5 on; the AI-made pictures here are known to the heads that score them.
 
 """
 

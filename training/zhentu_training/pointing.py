@@ -91,7 +91,8 @@ def point(samples: Sequence[Sample], made: Sequence[Sample], detector: Detector)
         return None
     read = (decode(sample.path.read_bytes()) for sample in track(made, "AI-made"))
     whole = [_is_flat(heatmap_of(picture, detector, Category.AI_GENERATED).grid) for picture in read]
-    return Pointing(*(np.array(column) for column in zip(*found, strict=True)), np.array(whole))
+    columns: list[np.ndarray] = [np.array(column) for column in zip(*found, strict=True)]
+    return Pointing(*[*columns, np.array(whole)])
 
 
 def heatmap_of(picture: Picture, detector: Detector, category: Category) -> Heatmap:

@@ -7,7 +7,7 @@ a cell differs from the rest of its own picture. Serving and training measure by
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import cv2
@@ -45,7 +45,7 @@ def traces_of(rgb: RgbArray) -> npt.NDArray[np.float32]:
     rgb = _shrunk(rgb)
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
     floating = rgb.astype(np.float32)
-    lab = cv2.split(cv2.cvtColor(floating / 255, cv2.COLOR_RGB2LAB))
+    lab = [np.asarray(each, np.float32) for each in cv2.split(cv2.cvtColor(floating / 255, cv2.COLOR_RGB2LAB))]
     planes = [*_colours(lab), *_residuals(grey, lab), *_details(grey), *_noise(floating), *_limits(rgb, grey)]
     return np.stack(planes, -1)
 
@@ -64,11 +64,12 @@ def _cells(plane: _Plane) -> _Plane:
     return np.asarray(cv2.resize(plane, (CELLS, CELLS), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _logarithm(plane: _Plane, scale: float) -> _Plane:
-    return np.asarray(np.log1p(scale * _cells(np.abs(plane))), dtype=np.float32)
+def _strength(plane: _Plane, kernel: _Plane) -> _Plane:
+    residual = np.abs(np.asarray(cv2.filter2D(plane, -1, kernel), np.float32))
+    return np.asarray(np.log1p(8 * _cells(residual)), dtype=np.float32)
 
 
-def _colours(lab: tuple[_Plane, ...]) -> list[_Plane]:
+def _colours(lab: Sequence[_Plane]) -> list[_Plane]:
     """Mean and deviation of L, a and b, and how colourful the mean is."""
     found = []
     for plane in lab:
@@ -77,11 +78,11 @@ def _colours(lab: tuple[_Plane, ...]) -> list[_Plane]:
     return [*found, np.hypot(found[2], found[4])]
 
 
-def _residuals(grey: _Plane, lab: tuple[_Plane, ...]) -> Iterator[_Plane]:
+def _residuals(grey: _Plane, lab: Sequence[_Plane]) -> Iterator[_Plane]:
     for kernel in _RESIDUALS:
-        yield _logarithm(cv2.filter2D(grey, -1, kernel), 8)
+        yield _strength(grey, kernel)
     for plane in lab[1:]:
-        yield _logarithm(cv2.filter2D(plane, -1, _SQUARE), 8)
+        yield _strength(plane, _SQUARE)
 
 
 def _details(grey: _Plane) -> list[_Plane]:
