@@ -317,13 +317,10 @@ class Manifest:
     @property
     def files(self) -> frozenset[str]:
         """Names of all files that the entries need, beside the manifest itself."""
-        models = {name for each in self.models for name in (each.file, *(file.file for file in each.weights))}
-        comparers = {
-            name
-            for each in self.comparers
-            for name in (each.file, each.heads.file, *(file.file for file in each.weights))
-        }
-        return frozenset(models | comparers | {each.file for each in (self.finder, self.locator) if each})
+        whole: list[ModelEntry | ComparerEntry] = [*self.models, *self.comparers]
+        weights = [file.file for each in whole for file in each.weights] + [each.heads.file for each in self.comparers]
+        alone = [each.file for each in (self.finder, self.locator) if each is not None]
+        return frozenset([*(each.file for each in whole), *weights, *alone])
 
     @property
     def comparer(self) -> ComparerEntry | None:
