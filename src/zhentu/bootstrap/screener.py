@@ -30,7 +30,7 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     cv2.setNumThreads(1)  # the callers' workers already keep every core busy
     entry, folder = find_model(settings)
     policy = _policy_for(settings, entry)
-    detector = Detector(entry, folder, threads, Locator.of(folder, threads))
+    detector = Detector(entry, folder, threads, locator=Locator.of(folder, threads))
     if golden:
         detector.verify_golden(samples_folder(), MOST)
     return _around(detector, policy, settings, threads)

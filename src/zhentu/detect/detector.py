@@ -72,7 +72,7 @@ class Detector:
 
     def with_threads(self, threads: int) -> Detector:
         """The same model with so many threads a call; its scores are the same, bit by bit. Raises as the class does."""
-        return Detector(self._entry, self._folder, threads, self._locator)
+        return Detector(self._entry, self._folder, threads, locator=self._locator)
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
         """Score one picture; heatmaps, one per category, only where asked for.
