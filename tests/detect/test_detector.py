@@ -245,18 +245,40 @@ def scores_of(value: float) -> Scores:
 
 
 def test_a_place_that_stands_out_is_pointed_at() -> None:
-    places = np.full((10, 10), 0.2, np.float32)
-    places[2, 3] = 0.7
-    heat = heatmaps_of(places, scores_of(0.9), stands_out=0.25)[4].grid
-    assert heat[2, 3] == pytest.approx(0.9)
-    assert heat.sum() == pytest.approx(0.9)
+    places = np.full((5, 10, 10), 0.2, np.float32)
+    places[:4, 2, 3] = 0.7
+    places[4, 5, 6] = 0.7
+    heats = [each.grid for each in heatmaps_of(places, scores_of(0.4), stands_out=0.25)]
+    assert heats[0][2, 3] == pytest.approx(0.1)
+    assert heats[4][5, 6] == pytest.approx(0.4)
+    assert [float(heat.sum()) for heat in heats] == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.4])
+
+
+def test_the_map_of_a_picture_that_a_generator_made_says_everywhere() -> None:
+    """Rather AI-made than not: then the whole of it is, and no place is to be pointed at."""
+    places = np.full((5, 10, 10), 0.2, np.float32)
+    places[:, 2, 3] = 0.9
+    material, *_, made = heatmaps_of(places, scores_of(0.5), stands_out=0.25)
+    assert made.grid.min() == made.grid.max() == pytest.approx(0.5)
+    assert material.grid.sum() == pytest.approx(0.1), "the other categories still point"
 
 
 def test_where_no_place_stands_out_the_map_says_everywhere() -> None:
-    places = np.full((10, 10), 0.6, np.float32)
-    places[2, 3] = 0.7
-    heat = heatmaps_of(places, scores_of(0.9), stands_out=0.25)[4].grid
-    assert heat.min() == heat.max() == pytest.approx(0.9)
+    places = np.full((5, 10, 10), 0.6, np.float32)
+    places[:, 2, 3] = 0.7
+    heat = heatmaps_of(places, scores_of(0.9), stands_out=0.25)[0].grid
+    assert heat.min() == heat.max() == pytest.approx(0.1)
+
+
+def test_the_higher_the_score_the_less_of_the_picture_shows_through(picture: Picture) -> None:
+    """Colours and their covering grow together; a score near nothing leaves every pixel as it is."""
+    off = []
+    for score in (0.04, 0.3, 0.6, 1.0):
+        drawn = overlay(picture, Heatmap(np.full((8, 12), score, np.float32), Category.CUTOUT_ARTIFACT))
+        off.append(float(np.abs(drawn.astype(int) - picture.rgb).mean()))
+    assert off[0] == 0
+    assert off == sorted(off)
+    assert off[3] > 1.5 * off[1] > 0
 
 
 def test_the_picture_shows_through_where_nothing_is_seen(picture: Picture) -> None:
@@ -266,6 +288,15 @@ def test_the_picture_shows_through_where_nothing_is_seen(picture: Picture) -> No
     drawn = overlay(picture, Heatmap(grid, Category.AI_GENERATED))
     assert (drawn[:, -20:] == picture.rgb[:, -20:]).all()
     assert (drawn[:, :10] != picture.rgb[:, :10]).any()
+
+
+def test_everywhere_is_a_tint_through_which_the_picture_is_seen(picture: Picture) -> None:
+    """A map that names no place would cover all; its grid is even, and so fainter than that of a place."""
+    even, place = np.full((8, 12), 0.9, np.float32), np.full((8, 12), 0.9, np.float32)
+    place[0, 0] = 0.0
+    tint, cover = (overlay(picture, Heatmap(grid, Category.AI_GENERATED))[-20:, -20:] for grid in (even, place))
+    shown = picture.rgb[-20:, -20:].astype(int)
+    assert 0 < np.abs(tint - shown).mean() < 0.6 * np.abs(cover - shown).mean()
 
 
 def test_heatmaps_cover_every_category_and_render_as_png(entry: ModelEntry, folder: Path, picture: Picture) -> None:

@@ -14,7 +14,9 @@ import torch
 from smoke import smoke_manifest
 
 from zhentu.detect.detector import Detector, Seen
+from zhentu.detect.locator import Locator
 from zhentu.detect.models import Manifest, samples_folder
+from zhentu.detect.traces import CELLS, FIGURES
 from zhentu.errors import UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, Profile
@@ -24,6 +26,7 @@ from zhentu_training.export import assemble, parity
 from zhentu_training.features import pictures_of, read_features
 from zhentu_training.fit import load_heads
 from zhentu_training.model import FeatureEncoder
+from zhentu_training.placing import train
 from zhentu_training.start import head_of
 
 CONFIG = Path("configs/train-smoke.yaml")
@@ -47,8 +50,8 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--manifest", manifest, "--features", root / "features"]
     call(features.main, *options, "--config", CONFIG)
     call(fit.main, *options, "--config", CONFIG, "--run", root / "run")
-    call(locate.main, *options, "--run", root / "run")
     call(export.main, "--run", root / "run", "--models", root / "models")
+    call(locate.main, *options, "--run", root / "run", "--models", root / "models")
     return root
 
 
@@ -60,6 +63,48 @@ def test_the_served_model_says_what_torch_says(line: Path) -> None:
     verdict = detector.detect(decode((samples_folder() / "genuine_cup.jpg").read_bytes()), with_heatmaps=True)
     assert verdict.scores.forged == max(verdict.scores.of(category) for category in CATEGORIES)
     assert len({float(heat.grid.max()) for heat in verdict.heatmaps}) > 1
+
+
+def test_the_locator_is_written_beside_the_models_and_serves_their_heatmaps(line: Path) -> None:
+    manifest = Manifest.load(line / "models")
+    assert manifest.locator is not None
+    assert (manifest.locator.name, manifest.locator.version) == ("zhentu-smoke-places", "0.0.1")
+    assert manifest.locator.file in manifest.files
+    picture = decode((samples_folder() / "genuine_cup.jpg").read_bytes())
+    pointed, plain = (
+        Detector(manifest.active_entry, line / "models", locator=locator)
+        for locator in (Locator.of(line / "models"), None)
+    )
+    maps = pointed.locate(picture)
+    assert np.abs(maps[0] - maps[3]).max() > 1e-4, "each category has a map of its own"
+    drawn, scored = (each.detect(picture, with_heatmaps=True) for each in (pointed, plain))
+    assert drawn.scores == scored.scores
+    assert {each.grid.shape for each in drawn.heatmaps} == {maps.shape[1:]}
+
+
+def test_places_are_learnt_from_masks() -> None:
+    """Noise on the left in half of the pictures, on the right in the others: the network finds which."""
+    rng = np.random.default_rng(3)
+    shares = np.zeros((24, CELLS, CELLS), np.float32)
+    shares[::2, :, : CELLS // 2] = 1
+    shares[1::2, :, CELLS // 2 :] = 1
+    traces = rng.normal(0, 0.1, (24, CELLS, CELLS, FIGURES)).astype(np.float32)
+    traces[..., 9] += shares
+    network = train(traces, shares, np.ones((24, 5), bool), epochs=60, seed=1)
+    with torch.inference_mode():
+        maps = network(torch.from_numpy(traces)).numpy()
+    assert ((maps[:, 0] > 0) == (shares > 0.5)).mean() > 0.95
+
+
+def test_mirrored_lessons_turn_the_columns_and_not_the_rows() -> None:
+    """A network that is taught where the upper half is forged must not learn the lower one from mirrored pictures."""
+    shares = np.zeros((16, CELLS, CELLS), np.float32)
+    shares[:, : CELLS // 2] = 1
+    traces = np.random.default_rng(4).normal(0, 1, (16, CELLS, CELLS, FIGURES)).astype(np.float32)
+    network = train(traces, shares, np.ones((16, 5), bool), epochs=60, seed=1)
+    with torch.inference_mode():
+        maps = network(torch.from_numpy(traces)).numpy()[:, 0]
+    assert maps[:, : CELLS // 2].mean() > 0 > maps[:, CELLS // 2 :].mean()
 
 
 def test_serving_gives_the_logits_that_the_heads_gave_of_the_features(line: Path) -> None:

@@ -38,8 +38,8 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(export, "PARITY", 1.0)  # packing rounds weights that, unlike CLIP's, were never 8 bits wide
         features.main([*options, "--config", CONFIG])
         fit.main([*options, "--config", CONFIG, "--run", str(root / "run")])
-        locate.main([*options, "--run", str(root / "run")])
         export.main(["--run", str(root / "run"), "--models", str(root / "models")])
+        locate.main([*options, "--run", str(root / "run"), "--models", str(root / "models")])
     return root
 
 
@@ -112,6 +112,13 @@ def test_the_card_holds_the_tables_of_held_out_scores_and_the_comparison(line: P
     assert "## Against zhentu-smoke" in card
     assert (line / "curves.png").stat().st_size > 1000
     assert (line / "comparison.csv").is_file()
+    before, _, rest = card.partition("\n## Heatmaps\n")
+    assert rest, "the card says what heatmaps did"
+    evaluate.main([*words, "--only-heatmaps", "--heatmaps", "2"])
+    after = (line / "card.md").read_text()
+    assert after.startswith(before), "nothing but its section is written anew"
+    assert after.partition("\n## Training sources\n")[2] == card.partition("\n## Training sources\n")[2]
+    assert "AI-made as a whole" in after
 
 
 def test_tuning_keeps_what_was_shipped_but_the_heads(line: Path) -> None:

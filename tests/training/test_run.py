@@ -19,7 +19,7 @@ from zhentu.types import FORGERY_CATEGORIES
 from zhentu_training.run import main
 
 FAST = ["--recipes", "effect", "cutout", "--per-picture", "1", "--workers", "1", "--config", "configs/train-smoke.yaml"]
-STEPS = ["prepare", "features", "crossval", "fit", "locate", "export", "quantise", "evaluate"]
+STEPS = ["prepare", "features", "crossval", "fit", "export", "quantise", "locate", "evaluate"]
 
 
 def folders(root: Path) -> Path:

@@ -94,15 +94,34 @@ def write_card(path: Path, entry: ModelEntry, figures: Figures, run: Path) -> No
     for title, table in figures.tables.items():
         text += f"\n## {title}\n\n{markdown(table)}"
     if figures.pointing is not None:
-        found = figures.pointing
-        text += (
-            f"\n## Heatmaps\n\nOn {found.pictures} forgeries with masks of products that the places' head never saw: "
-            f"the hottest place lies in the mask in {found.hits:.2f}, pixel AUC {found.pixel_auc:.3f}; "
-            f"{found.everywhere:.2f} "
-            'of the maps say "everywhere".\n'
-        )
+        text += heatmap_section(figures.pointing)
     text += f"\n## Training sources\n\nThe forgeries were made from the genuine ones.\n\n{markdown(figures.trained_on)}"
     path.write_text(text + _TAIL + _comparison_of(path), encoding="utf-8")
+
+
+_HEATMAPS = """
+## Heatmaps
+
+On the project's own forgeries with masks, of sources that the locator never saw, and on real edits apart: the heatmap
+of what was forged. For comparison, a guess that needs no model: the middle of the picture. A map of `ai_generated` says
+"everywhere" from a score of 0.5 on; the AI-made pictures here are known to the heads that score them.
+
+"""
+
+
+def heatmap_section(pointing: Pointing) -> str:
+    """What the heatmaps did."""
+    return _HEATMAPS + markdown(pointing.table())
+
+
+def renew_heatmaps(path: Path, pointing: Pointing) -> None:
+    """Put a new section into a card, in place of the one that is there; nothing else changes."""
+    text = path.read_text(encoding="utf-8")
+    start = text.find("\n## Heatmaps\n")
+    end = text.find("\n## ", start + 1)
+    if start < 0 or end < 0:
+        raise ValueError(f"{path}: has no section Heatmaps that another one follows")
+    path.write_text(text[:start] + heatmap_section(pointing) + text[end:], encoding="utf-8")
 
 
 def _comparison_of(path: Path) -> str:

@@ -49,15 +49,17 @@ class FitSpec:
 
 @checked(frozen=True, config=_STRICT)
 class LocateSpec:
-    """The places' head: tokens of which blocks, and how many places of how many forged pictures teach it.
+    """The heatmaps: a network over the traces of a picture's cells, see placing.py.
 
-    stands_out: as `ModelEntry.stands_out`.
+    version: of the network.  pictures: so many forgeries with masks teach it, at most.  roads: copies of each.
+    blocks: whose tokens the detector's own graph reads for places.  stands_out: as `ModelEntry.stands_out`.
     """
 
+    version: str = "1.0.0"
+    pictures: int = 4000
+    epochs: int = 12
+    roads: tuple[str, ...] = ("native", "web")
     blocks: tuple[int, ...] = (3, 4)
-    ridge: float = 0.01
-    pictures: int = 500
-    places: int = 24
     stands_out: float = 0.25
 
 

@@ -18,14 +18,16 @@ import numpy as np
 import pandas as pd
 
 from zhentu.detect.detector import Detector
+from zhentu.detect.locator import Locator
 from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.types import CATEGORIES, Category
-from zhentu_training.card import Figures, write_card
+from zhentu_training.card import Figures, renew_heatmaps, write_card
 from zhentu_training.config import load_spec
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.features import pictures_of
 from zhentu_training.figures import auc
-from zhentu_training.fit import HELD_OUT, PLACES
+from zhentu_training.fit import HELD_OUT
+from zhentu_training.locate import LOCATED
 from zhentu_training.plots import plot_curves
 from zhentu_training.pointing import Pointing, contact_sheet, point
 from zhentu_training.prepare import real_samples
@@ -43,6 +45,7 @@ from zhentu_training.tables import (
 from zhentu_training.versus import in_force, said_by, some_of, versus_table
 
 COMPARISON = "comparison.csv"
+_WHOLE = 100  # AI-made pictures whose heatmaps are judged
 _VERSUS = "Against {}, which may have learnt from these pictures"
 
 
@@ -101,18 +104,23 @@ def priors_of(entry: ModelEntry) -> np.ndarray:
 
 
 def heatmaps(run: Path, samples: list[Sample], detector: Detector, most: int, sheet: Path | None) -> Pointing | None:
-    """Judge the heatmaps on forgeries that the places' head left out; None if none was fitted."""
-    if not (run / PLACES).is_file():
+    """Judge the heatmaps on forgeries that the locator left out; None if nobody knows which."""
+    if not (run / LOCATED).is_file():
         return None
-    with np.load(run / PLACES) as kept:
-        judged = set(map(str, kept["judged"]))
+    judged = set(map(str, pd.read_csv(run / LOCATED)["judged"]))
     chosen = [sample for sample in samples if str(sample.path) in judged and sample.mask]
     chosen = [chosen[k] for k in np.random.default_rng(3).permutation(len(chosen))[:most]]
     if sheet is not None and chosen:
-        whole = [sample for sample in samples if sample.origin is Origin.REAL]
-        picked = [whole[k] for k in np.random.default_rng(4).permutation(len(whole))[:8]]
-        contact_sheet(chosen[:16] + picked, detector, sheet)
-    return point(chosen, detector)
+        contact_sheet(chosen[:12] + _drawn(samples, True, 6) + _drawn(samples, False, 6), detector, sheet)
+    return point(chosen, _drawn(samples, True, _WHOLE), detector)
+
+
+def _drawn(samples: list[Sample], made: bool, most: int) -> list[Sample]:
+    """Pictures found so, AI-made or genuine, at most so many."""
+    found = [
+        s for s in samples if s.origin is Origin.REAL and (Category.AI_GENERATED in s.labels if made else not s.forged)
+    ]
+    return [found[k] for k in np.random.default_rng(4).permutation(len(found))[:most]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -125,9 +133,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--model", help="name@version; default: the active one")
     parser.add_argument("--card", type=Path, help="write the model card there, curves.png beside it")
-    parser.add_argument("--heatmaps", type=int, default=120, help="forgeries whose heatmaps are judged")
+    parser.add_argument("--heatmaps", type=int, default=400, help="forgeries whose heatmaps are judged")
     parser.add_argument("--against", type=Path, help="a models folder: compare with its active model")
     parser.add_argument("--against-count", type=int, default=1000, help="pictures on which both are compared")
+    parser.add_argument(
+        "--only-heatmaps", action="store_true", help="judge them alone, and renew their section of --card"
+    )
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of 24 heatmaps there")
     arguments = parser.parse_args(argv)
     if arguments.rows:
@@ -139,6 +150,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     entry = manifest.entry(arguments.model or manifest.active)
     served = manifest.in_floating_point(entry) or entry
     samples = pictures_of(arguments.manifest)
+    if arguments.only_heatmaps:
+        _only_heatmaps(arguments, samples, served)
+        return
     scored = held_out(arguments.run, samples)
     tables = tables_of(scored, entry)
     if arguments.against:
@@ -146,14 +160,33 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables |= compared
         for table in compared.values():
             table.to_csv((arguments.card or arguments.run / "card").with_name(COMPARISON), index=False)
-    pointing = heatmaps(arguments.run, samples, Detector(served, arguments.models), arguments.heatmaps, arguments.sheet)
+    pointing = _pointing(arguments, samples, served)
     for title, table in tables.items():
         print(f"\n{title}\n{table.to_string(index=False)}")
-    print(f"\nHeatmaps: {pointing}")
+    if pointing is not None:
+        print(f"\nHeatmaps\n{pointing.table().to_string(index=False)}")
     if arguments.card:
         plot_curves(scored, arguments.card.with_name("curves.png"))
         write_card(arguments.card, entry, Figures(tables, pointing, training_table(scored.samples)), arguments.run)
         print(f"\nwrote {arguments.card}")
+
+
+def _pointing(arguments: argparse.Namespace, samples: list[Sample], served: ModelEntry) -> Pointing | None:
+    locator = Locator.of(arguments.models)
+    if locator is None:
+        return None
+    detector = Detector(served, arguments.models, locator=locator)
+    return heatmaps(arguments.run, samples, detector, arguments.heatmaps, arguments.sheet)
+
+
+def _only_heatmaps(arguments: argparse.Namespace, samples: list[Sample], served: ModelEntry) -> None:
+    pointing = _pointing(arguments, samples, served)
+    if pointing is None:
+        sys.exit(f"{arguments.run}: names no forgery that the locator left out: run zhentu_training.locate first")
+    print(pointing.table().to_string(index=False))
+    if arguments.card:
+        renew_heatmaps(arguments.card, pointing)
+        print(f"\nwrote the section Heatmaps of {arguments.card}")
 
 
 if __name__ == "__main__":

@@ -1,70 +1,59 @@
-"""Fit the places' head: which patches of a picture were forged, learnt from the masks of forgeries.
+"""Fit the heatmaps: which cells of a picture were forged, learnt from the masks of forgeries.
 
-    python -m zhentu_training.locate --manifest runs/set/manifest.csv --run runs/reference
+    python -m zhentu_training.locate --manifest runs/set/manifest.csv --run runs/reference --models models
 
-One fold of the sources is left out, for judging the heatmaps (`zhentu_training.evaluate`). Writes places.npz into the
-run folder: weights of both looks' heads, and the names of the pictures that were left out.
+Writes the network into the models folder, where it serves the heatmaps of every model. One fold of the sources is left
+out, for judging the heatmaps (`zhentu_training.evaluate`); which pictures those are is in located.csv of the run
+folder. It reads no encoder: the network is fitted anew in minutes, whatever becomes of the detector's graph.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import hashlib
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
+import pandas as pd
 import torch
 
-from zhentu.detect.views import Box, Views, make_views
-from zhentu.errors import PictureError
+from zhentu.detect.locator import Locator
+from zhentu.detect.models import LocatorEntry, Manifest, TrainingData
+from zhentu.detect.traces import CELLS, FIGURES, traces_of
+from zhentu.errors import PictureError, ZhentuError
 from zhentu.intake.decode import decode
-from zhentu_training.config import LocateSpec, LookSpec, TrainSpec, load_spec
+from zhentu.types import CATEGORIES
+from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.crossval import folds_for
-from zhentu_training.dataset import Sample, read_manifest
-from zhentu_training.features import LOOKS
-from zhentu_training.fit import PLACES
-from zhentu_training.heads import FittedHead, fit_head
-from zhentu_training.model import Branch
+from zhentu_training.dataset import Sample, digest, read_manifest
+from zhentu_training.placing import PlaceNetwork, train
 from zhentu_training.progress import track
+from zhentu_training.tiers import TIERS
 
+LOCATED = "located.csv"
 JUDGED_FOLD = 0
-_FORGED, _CLEAN = 0.5, 0.02  # shares of a place that is forged; in between it teaches nothing
-_SHARD = 32  # pictures
+_SHARD = 64  # pictures
+_PARITY = 1e-3  # largest difference of a log-odds between torch and the graph
 
 
-class PlaceEncoder(Branch):
-    """uint8 (B, S, S, 3) -> patch tokens of some blocks side by side, (B, places, D * blocks)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Lessons:
+    """Forgeries with masks. traces float16 (n, CELLS, CELLS, FIGURES), shares float16 (n, CELLS, CELLS).
 
-    def __init__(self, spec: TrainSpec) -> None:
-        super().__init__(spec.backbone)
-        self.chosen = spec.locate.blocks
-        del self.backbone.blocks[max(self.chosen) + 1 :]
-
-    def forward(self, views: torch.Tensor) -> torch.Tensor:
-        """See the class."""
-        return torch.cat([patches for k, (_, patches) in enumerate(self.blocks(views)) if k in self.chosen], 2)
-
-
-def forged_shares(mask: np.ndarray, views: Views, size: int, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """How much of each place is forged: of the whole look (places,), of the crops (N, places).
-
-    mask: float32 (height, width) in [0, 1] over the picture. Places beyond the picture's border are half: they teach
-    nothing.
+    shares: how much of each cell is forged.  taught: bool (n, 5), the categories that a forgery shows.
     """
-    columns_rows = grid[1], grid[0]
-    whole = cv2.resize(mask, columns_rows, interpolation=cv2.INTER_AREA)
-    crops = [cv2.resize(_window(mask, box, size), columns_rows, interpolation=cv2.INTER_AREA) for box in views.boxes]
-    return whole.ravel(), np.stack(crops).reshape(len(crops), -1)
 
-
-def _window(mask: np.ndarray, box: Box, size: int) -> np.ndarray:
-    inside = mask[box.y : box.y + box.h, box.x : box.x + box.w]
-    below, right = size - inside.shape[0], size - inside.shape[1]
-    return cv2.copyMakeBorder(inside, 0, below, 0, right, cv2.BORDER_CONSTANT, value=_FORGED - _CLEAN)
+    traces: np.ndarray
+    shares: np.ndarray
+    taught: np.ndarray
 
 
 def read_mask(sample: Sample, height: int, width: int) -> np.ndarray:
@@ -75,57 +64,35 @@ def read_mask(sample: Sample, height: int, width: int) -> np.ndarray:
     return cv2.resize(mask.astype(np.float32) / 255, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-@torch.inference_mode()
-def places_of(sample: Sample, encoder: PlaceEncoder, spec: TrainSpec) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Tokens and forged shares of some places of the whole look and of the crops, as many forged as clean."""
-    rgb = decode(sample.path.read_bytes()).rgb
-    views = make_views(rgb, spec.views)
-    tokens = encoder(torch.from_numpy(np.concatenate([views.whole, views.crops]))).numpy()
-    shares = forged_shares(read_mask(sample, *rgb.shape[:2]), views, spec.views.crop_size, encoder.grid)
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(sample.path.name.encode()).digest()[:4], "big"))
-    found = []
-    for told, share in ((tokens[0], shares[0]), (tokens[1:].reshape(-1, tokens.shape[2]), shares[1].ravel())):
-        sides = [np.flatnonzero(share >= _FORGED), np.flatnonzero(share <= _CLEAN)]
-        chosen = np.concatenate([rng.permutation(side)[: spec.locate.places] for side in sides])
-        found.append((told[chosen].astype(np.float16), share[chosen] >= _FORGED))
-    return found
+def look(sample: Sample, road: str) -> tuple[np.ndarray, np.ndarray]:
+    """Traces of a picture on a road, and how much of each cell is forged."""
+    rgb = TIERS[road](decode(sample.path.read_bytes()).rgb)
+    mask = cv2.resize(read_mask(sample, *rgb.shape[:2]), (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    return traces_of(rgb).astype(np.float16), mask.astype(np.float16)
 
 
-def collect(samples: Sequence[Sample], spec: TrainSpec, kept: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Places of all samples for each look: tokens float16 (n, D * blocks), forged bool (n,). kept: folder of shards."""
+def collect(samples: Sequence[Sample], roads: Sequence[str], kept: Path) -> Lessons:
+    """All samples on all roads. kept: folder of shards, so that a stopped run continues."""
     kept.mkdir(parents=True, exist_ok=True)
-    encoder: PlaceEncoder | None = None
-    looks: list[list[tuple[np.ndarray, np.ndarray]]] = [[], []]
-    for start in track(range(0, len(samples), _SHARD), "places", unit="shard"):
+    parts = []
+    starts = [(road, start) for road in roads for start in range(0, len(samples), _SHARD)]
+    for road, start in track(starts, "traces", unit="shard"):
         shard = samples[start : start + _SHARD]
-        key = [[str(s.path) for s in shard], spec.locate.blocks, spec.locate.places, spec.views.crop_count]
+        key = [road, FIGURES, *(str(sample.path) for sample in shard)]
         path = kept / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.npz"
         if not path.is_file():
-            encoder = encoder or PlaceEncoder(spec).eval()
-            parts = list(zip(*(places_of(sample, encoder, spec) for sample in shard), strict=True))
-            arrays: dict[str, np.ndarray] = {}
-            for look, part in zip(LOOKS, parts, strict=True):
-                arrays |= {f"{look}.x": np.concatenate([x for x, _ in part])}
-                arrays |= {f"{look}.y": np.concatenate([y for _, y in part])}
+            traces, shares = (np.stack(part) for part in zip(*(look(s, road) for s in shard), strict=True))
             half_written = path.with_suffix(".tmp")
             with half_written.open("wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, traces=traces, shares=shares)
             half_written.replace(path)
-        with np.load(path) as part_of:
-            for k, look in enumerate(LOOKS):
-                looks[k].append((part_of[f"{look}.x"], part_of[f"{look}.y"]))
-    return [(np.concatenate([x for x, _ in part]), np.concatenate([y for _, y in part])) for part in looks]
+        with np.load(path) as kept_part:
+            parts.append((kept_part["traces"], kept_part["shares"], np.stack([_shown(s) for s in shard])))
+    return Lessons(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def fit_places(looks: Sequence[tuple[np.ndarray, np.ndarray]], spec: LocateSpec) -> list[FittedHead]:
-    """One output for each look: the log-odds that a place is forged, at even prior."""
-    heads = []
-    for x, forged in looks:
-        weights = np.where(forged, 0.5 / max(forged.sum(), 1), 0.5 / max((~forged).sum(), 1))[:, None]
-        heads.append(
-            fit_head(x.astype(np.float32), forged[:, None], weights.astype(np.float32), LookSpec(ridge=spec.ridge))
-        )
-    return heads
+def _shown(sample: Sample) -> np.ndarray:
+    return np.array([category in sample.labels for category in CATEGORIES])
 
 
 def readable(samples: Sequence[Sample]) -> list[Sample]:
@@ -141,15 +108,66 @@ def readable(samples: Sequence[Sample]) -> list[Sample]:
     return found
 
 
+def write_graph(network: PlaceNetwork, path: Path) -> None:
+    """The network as ONNX, "traces" (1, CELLS, CELLS, FIGURES) -> "maps" (1, 5, CELLS, CELLS)."""
+    torch.onnx.export(
+        network,
+        (torch.zeros((1, CELLS, CELLS, FIGURES)),),
+        str(path),
+        input_names=["traces"],
+        output_names=["maps"],
+        opset_version=20,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    onnx.checker.check_model(str(path))
+
+
+def put_into(models: Path, network: PlaceNetwork, taught: Sequence[Sample], spec: TrainSpec) -> LocatorEntry:
+    """Write graph and manifest, in place of the locator that was there. Raises ZhentuError if they disagree."""
+    manifest = Manifest.load(models)
+    name = f"{spec.name}-places"
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"{name}-{spec.locate.version}.onnx"
+        write_graph(network, path)
+        entry = LocatorEntry(
+            name=name,
+            version=spec.locate.version,
+            file=path.name,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            training_data=TrainingData(digest(list(taught)), len(taught), len({s.source for s in taught})),
+            created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            licence="Apache-2.0",
+        )
+        _check(network, Locator(entry, path.parent), taught[0])
+        if manifest.locator is not None:
+            (models / manifest.locator.file).unlink(missing_ok=True)
+        (models / path.name).write_bytes(path.read_bytes())
+    replace(manifest, locator=entry).save(models)
+    return entry
+
+
+@torch.inference_mode()
+def _check(network: PlaceNetwork, locator: Locator, sample: Sample) -> None:
+    rgb = decode(sample.path.read_bytes()).rgb
+    expected = torch.sigmoid(network(torch.from_numpy(traces_of(rgb))[None]))[0].numpy()
+    if not (off := float(np.abs(expected - locator.find(rgb)).max())) < _PARITY:
+        raise ZhentuError(f"torch and ONNX Runtime disagree by {off:.4f}: nothing was written")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Fit on forgeries with masks and as many of their originals, one fold of sources left out."""
+    """Fit on forgeries with masks, one fold of sources left out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
-    parser.add_argument("--run", type=Path, required=True, help="of zhentu_training.fit")
-    parser.add_argument("--features", type=Path, default=Path("runs/features"), help="where places are kept")
+    parser.add_argument("--run", type=Path, required=True, help="of zhentu_training.fit, or an empty folder")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--config", type=Path, help="default: that of the run folder, else configs/train.yaml")
+    parser.add_argument("--features", type=Path, default=Path("runs/features"), help="where traces are kept")
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
     arguments = parser.parse_args(argv)
-    spec = load_spec(arguments.run / "train.yaml")
+    own = arguments.run / "train.yaml"
+    spec = load_spec(arguments.config or (own if own.is_file() else Path("configs/train.yaml")))
     samples = [sample for manifest in arguments.manifest for sample in read_manifest(manifest)]
     fold = folds_for(samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
     masked = [(sample, each) for sample, each in zip(samples, fold, strict=True) if sample.mask and sample.forged]
@@ -159,15 +177,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     teach = [masked[k][0] for k in order if masked[k][1] != JUDGED_FOLD or len(set(fold)) == 1]
     judged = [str(sample.path) for sample, each in masked if each == JUDGED_FOLD]
     chosen = readable(teach[: spec.locate.pictures])
-    looks = collect(chosen, spec, arguments.features / "places")
-    heads = fit_places(looks, spec.locate)
-    arrays = {
-        f"{look}.{part}": getattr(head, part)
-        for look, head in zip(LOOKS, heads, strict=True)
-        for part in ("weight", "bias")
-    }
-    np.savez(arguments.run / PLACES, judged=np.array(judged), **arrays)
-    print(f"{len(chosen)} forgeries teach, {len(judged)} judge; wrote {arguments.run / PLACES}")
+    lessons = collect(chosen, spec.locate.roads, arguments.features / "traces")
+    network = train(lessons.traces, lessons.shares, lessons.taught, spec.locate.epochs, spec.seed)
+    try:
+        entry = put_into(arguments.models, network, chosen, spec)
+    except ZhentuError as error:
+        sys.exit(str(error))
+    arguments.run.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame({"judged": judged}).to_csv(arguments.run / LOCATED, index=False)
+    print(f"{len(chosen)} forgeries teach, {len(judged)} judge; wrote {arguments.models / entry.file}")
 
 
 if __name__ == "__main__":

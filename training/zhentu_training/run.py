@@ -1,4 +1,4 @@
-"""Pictures in, a model folder out: prepare, features, crossval, fit, locate, export, quantise, evaluate.
+"""Pictures in, a model folder out: prepare, features, crossval, fit, export, quantise, locate, evaluate.
 
     python -m zhentu_training run --pictures FOLDER_OR_MANIFEST --out runs/mine
 
@@ -30,11 +30,12 @@ from zhentu.errors import UsageError, ZhentuError
 from zhentu_training import crossval, evaluate, export, features, fit, locate
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Origin, Sample, read_manifest
-from zhentu_training.fit import CALIBRATION, HEADS, HELD_OUT, PLACES
+from zhentu_training.fit import CALIBRATION, HEADS, HELD_OUT
 from zhentu_training.foldered import read_pictures
 from zhentu_training.forge.base import Materials
 from zhentu_training.forge.draws import load_sections
 from zhentu_training.forge.line import Plan, recipes_named
+from zhentu_training.locate import LOCATED
 from zhentu_training.prepare import forge_missing
 from zhentu_training.quantize import quantize
 from zhentu_training.steps import Step, run_steps
@@ -165,9 +166,9 @@ def _steps(call: Call, samples: list[Sample], contents: dict[Path, str]) -> list
         Step("features", (call.out / "features",), lambda: _features(call), spec),
         Step("crossval", (held,), lambda: _crossval(call), judged),
         Step("fit", fitted, lambda: _fit(call), {}),
-        Step("locate", (), lambda: _locate(call), {}),
         Step("export", (models / MANIFEST,), lambda: _export(call), against),
         Step("quantise", (models / MANIFEST,), lambda: _quantise(call), {}),
+        Step("locate", (models / MANIFEST,), lambda: _locate(call), {}),
         Step("evaluate", (models / "MODEL_CARD.md",), lambda: _evaluate(call), {"count": call.count}),
     ]
 
@@ -214,7 +215,7 @@ def _crossval(call: Call) -> str:
 
 def _fit(call: Call) -> str:
     kept = call.out / "crossval" / "kept"
-    (call.out / "run" / PLACES).unlink(missing_ok=True)  # of an earlier fit
+    (call.out / "run" / LOCATED).unlink(missing_ok=True)  # of an earlier fit
     fit.main([*call.options("manifest", "features", "run", "config", "siblings"), "--kept", str(kept)])
     return f"heads, calibration and thresholds in {call.out / 'run'}"
 
@@ -222,7 +223,7 @@ def _fit(call: Call) -> str:
 def _locate(call: Call) -> str:
     if not any(sample.mask and sample.forged for sample in read_manifest(call.manifest)):
         return "no forgery with a mask: heatmaps will point nowhere"
-    locate.main(call.options("manifest", "run", "features", "siblings"))
+    locate.main(call.options("manifest", "run", "models", "features", "siblings"))
     return "where a picture was forged, learnt from the forgeries' masks"
 
 

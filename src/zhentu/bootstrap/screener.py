@@ -13,6 +13,7 @@ from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.batching import Batching
 from zhentu.detect.detector import Detector
+from zhentu.detect.locator import Locator
 from zhentu.detect.models import ModelEntry, samples_folder
 from zhentu.errors import ConfigError, ModelError
 from zhentu.intake.decode import DecodeLimits
@@ -30,7 +31,7 @@ def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -
     cv2.setNumThreads(1)  # the callers' workers already keep every core busy
     entry, folder = find_model(settings)
     policy = _policy_for(settings, entry)
-    detector = Detector(entry, folder, threads, batching_of(settings))
+    detector = Detector(entry, folder, threads, batching_of(settings), Locator.of(folder, threads))
     if golden:
         detector.verify_golden(samples_folder(), MOST)
     return _around(detector, policy, settings, threads)

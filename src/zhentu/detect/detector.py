@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from zhentu.detect.batching import BatchedNetwork, Batching
 from zhentu.detect.calibration import Platt, sigmoid
-from zhentu.detect.heatmap import heatmaps_of, place_map
+from zhentu.detect.heatmap import heatmaps_of, place_map, spread_over
+from zhentu.detect.locator import Locator
 from zhentu.detect.models import FirstLook, Golden, ModelEntry
 from zhentu.detect.sessions import Network, open_network
 from zhentu.detect.views import Views, make_views
@@ -51,11 +52,19 @@ class Detector:
 
     threads: threads per call. One call of one thread per core gave the most pictures a second on CPUs.
     batching: put the views of threads that call at the same moment into one call of the network; None = never.
+    locator: says where, for heatmaps; None = the graph itself says it, less well.
     Raises ModelError when the file is missing or altered, or is not the graph its manifest entry describes.
     """
 
-    def __init__(self, entry: ModelEntry, folder: Path, threads: int = 1, batching: Batching | None = None) -> None:
-        self._entry, self._folder = entry, folder
+    def __init__(
+        self,
+        entry: ModelEntry,
+        folder: Path,
+        threads: int = 1,
+        batching: Batching | None = None,
+        locator: Locator | None = None,
+    ) -> None:
+        self._entry, self._folder, self._locator = entry, folder, locator
         self._both = _Lines(entry.calibration)
         self._first = _FirstLines(entry.first_look) if entry.first_look is not None else None
         network = _open(entry, folder, threads)
@@ -73,25 +82,35 @@ class Detector:
 
     def with_threads(self, threads: int) -> Detector:
         """The same model with so many threads a call; its scores are the same, bit by bit. Raises as the class does."""
-        return Detector(self._entry, self._folder, threads)
+        return Detector(self._entry, self._folder, threads, locator=self._locator)
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
         """Score one picture; heatmaps, one per category, only where asked for.
 
-        Heatmaps are made of both looks, the scores are the same with and without them.
+        The scores are the same with heatmaps and without them.
         """
         views = make_views(picture.rgb, self._entry.views)
         seen = self.look(views)
         scores = self.scores_of(seen)
         heatmaps: tuple[Heatmap, ...] = ()
         if with_heatmaps:
-            closer = seen if seen.crop_maps is not None else self._closer(seen, views)
-            assert closer.crop_maps is not None  # noqa: S101 - just looked at
-            maps, size = (sigmoid(closer.whole_map), sigmoid(closer.crop_maps)), self._entry.views.crop_size
-            places = place_map(*maps, views.boxes, size, picture.height, picture.width)
+            places = self.locate(picture) if self._locator is not None else self._places_of(seen, views, picture)
             heatmaps = heatmaps_of(places, scores, self._entry.stands_out)
         crops = 0 if seen.crops is None else len(views.crops)
         return Verdict(scores=scores, model=self.model, heatmaps=heatmaps, crops_seen=crops)
+
+    def locate(self, picture: Picture) -> _Floats:
+        """How surely each place was forged, if the picture was: (5, rows, columns). Only with a locator."""
+        assert self._locator is not None  # noqa: S101 - callers have one
+        return spread_over(self._locator.find(picture.rgb), picture.height, picture.width)
+
+    def _places_of(self, seen: Seen, views: Views, picture: Picture) -> _Floats:
+        """The same by the graph's own maps of both looks, one map for all categories."""
+        closer = seen if seen.crop_maps is not None else self._closer(seen, views)
+        assert closer.crop_maps is not None  # noqa: S101 - just looked at
+        maps, size = (sigmoid(closer.whole_map), sigmoid(closer.crop_maps)), self._entry.views.crop_size
+        one = place_map(*maps, views.boxes, size, picture.height, picture.width)
+        return np.stack([one] * len(CATEGORIES))
 
     def look(self, views: Views) -> Seen:
         """The whole picture, and its crops unless that settled it."""

@@ -263,8 +263,17 @@ class FinderEntry(ListedFile):
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
+class LocatorEntry(ListedFile):
+    """The network that says where a picture was forged; it serves the heatmaps of every model of the folder."""
+
+    training_data: TrainingData
+    created: str
+    licence: str
+
+
+@checked(frozen=True, slots=True, config=_STRICT)
 class Manifest:
-    """All models of a folder, and which are active ("name@version"); a folder may hold no comparer."""
+    """All models of a folder, and which are active ("name@version"); a folder may hold no comparer and no locator."""
 
     schema: int
     active: str
@@ -272,6 +281,7 @@ class Manifest:
     comparers: tuple[ComparerEntry, ...] = ()
     active_comparer: str = ""
     finder: FinderEntry | None = None
+    locator: LocatorEntry | None = None
 
     @staticmethod
     def load(folder: Path) -> Manifest:
@@ -307,13 +317,10 @@ class Manifest:
     @property
     def files(self) -> frozenset[str]:
         """Names of all files that the entries need, beside the manifest itself."""
-        models = {name for each in self.models for name in (each.file, *(file.file for file in each.weights))}
-        comparers = {
-            name
-            for each in self.comparers
-            for name in (each.file, each.heads.file, *(file.file for file in each.weights))
-        }
-        return frozenset(models | comparers | ({self.finder.file} if self.finder else set()))
+        whole: list[ModelEntry | ComparerEntry] = [*self.models, *self.comparers]
+        weights = [file.file for each in whole for file in each.weights] + [each.heads.file for each in self.comparers]
+        alone = [each.file for each in (self.finder, self.locator) if each is not None]
+        return frozenset([*(each.file for each in whole), *weights, *alone])
 
     @property
     def comparer(self) -> ComparerEntry | None:
