@@ -188,18 +188,20 @@ SCORES = Scores(0.1, 0.2, 0.3, 0.4, 0.9, 0.9)
 
 @pytest.mark.parametrize(("needed", "points"), [(0.5, True), (0.51, False)])
 def test_a_place_stands_out_from_the_difference_on_that_the_model_states(needed: float, points: bool) -> None:
-    places = np.full((10, 10), 0.25, np.float32)
-    places[2, 3] = 0.75
-    heat = heatmaps_of(places, SCORES, needed)[4].grid
-    assert heat[2, 3] == pytest.approx(0.9)
-    assert heat[9, 9] == pytest.approx(0.0 if points else 0.9)
+    places = np.full((5, 10, 10), 0.25, np.float32)
+    places[:, 2, 3] = 0.75
+    heat = heatmaps_of(places, SCORES, needed)[3].grid
+    assert heat[2, 3] == pytest.approx(0.4)
+    assert heat[9, 9] == pytest.approx(0.0 if points else 0.4)
 
 
 def test_each_category_has_the_map_of_its_own_score() -> None:
-    places = np.full((10, 10), 0.25, np.float32)
-    places[2, 3] = 0.75
+    places = np.full((5, 10, 10), 0.25, np.float32)
+    for k in range(5):
+        places[k, k, 3] = 0.75
     maps = heatmaps_of(places, SCORES, 0.25)
     assert [each.category for each in maps] == list(CATEGORIES)
+    assert [int(each.grid[:, 3].argmax()) for each in maps[:4]] == [0, 1, 2, 3]
     assert [float(each.grid.max()) for each in maps] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.9])
 
 
