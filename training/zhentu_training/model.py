@@ -202,7 +202,8 @@ class ZhentuModel(nn.Module):
 
         Places: as the whole look and as crops, (N, h, w) each.
         """
-        told, patches = {}, []
+        told: dict[tuple[int, int], Tensor] = {}
+        patches = []
         read = {*self.spec.whole.places, *self.spec.crops.places}
         for block, (summary, each) in enumerate(self.encoder.blocks(views, self._reads_last_patches)):
             told |= {(block, kind): _statistic(kind, summary, each) for at, kind in sorted(read) if at == block}

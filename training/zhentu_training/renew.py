@@ -41,7 +41,7 @@ def run_of(models: Path, spec: TrainSpec, config: str, run: Path) -> None:
     """Write the run folder that would give the active model."""
     (run / "train.yaml").write_text(config, encoding="utf-8")
     save_heads([head_of(models, look, spec) for look in LOOKS], run)
-    np.savez(run / PLACES, **shipped_places(models))
+    np.savez(run / PLACES, allow_pickle=False, **shipped_places(models))
     (run / CALIBRATION).write_text(json.dumps(shipped_calibration(models)), encoding="utf-8")
     data = asdict(Manifest.load(models).active_entry.training_data)
     (run / "training_data.json").write_text(json.dumps(data), encoding="utf-8")
