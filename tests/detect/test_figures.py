@@ -8,7 +8,7 @@ import pytest
 from skimage import data
 
 from zhentu.detect.canvas import PLACES, VIEW, canvas_of, neutral_light, view_of
-from zhentu.detect.figures import NAMES, measure
+from zhentu.detect.figures import IDENTITY_NAMES, NAMES, measure
 from zhentu.detect.goods import judged
 from zhentu.detect.look import Look
 from zhentu.detect.surface import surface_of
@@ -39,7 +39,10 @@ def look(picture: RGB, at: int = 80, size: int = 240) -> Look:
     tokens /= np.linalg.norm(tokens, axis=2, keepdims=True) + 1e-6
     classes = tokens.mean(1)
     classes /= np.linalg.norm(classes, axis=1, keepdims=True)
-    return Look(canvas, surface_of(canvas), tokens.astype(np.float16), classes.astype(np.float32), goods.found)
+    identity = np.concatenate([classes, classes]).astype(np.float32)
+    return Look(
+        canvas, surface_of(canvas), tokens.astype(np.float16), classes.astype(np.float32), identity, goods.found
+    )
 
 
 def figures(first: Look, second: Look) -> dict[str, float]:
@@ -55,6 +58,7 @@ def test_the_same_picture_measures_as_the_same_in_everything(cup: RGB) -> None:
     once = look(on_ground(cup))
     same = figures(once, once)
     assert same["place1.mean"] == pytest.approx(1, abs=2e-3)
+    assert [same[name] for name in IDENTITY_NAMES] == pytest.approx([1] * len(IDENTITY_NAMES), abs=1e-3)
     assert same["aligned"] == 1
     assert same["mutual.geometry"] == 1
     for name in ("colour.raw.ab", "colour.lit.hue", "texture.pattern1", "texture.band2", "gloss.skew", "aligned.own"):

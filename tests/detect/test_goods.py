@@ -11,6 +11,7 @@ from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.detect.views import Box
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
+from zhentu.types import Runtime
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,13 @@ def test_a_blank_picture_has_no_goods(finder: GoodsFinder, level: int) -> None:
 
 def test_the_golden_pictures_are_found_as_when_it_was_made(finder: GoodsFinder) -> None:
     assert finder.verify_golden(samples_folder()) < 5e-3
+
+
+def test_openvino_finds_the_same_goods() -> None:
+    pytest.importorskip("openvino")
+    entry = Manifest.load(models_folder()).finder
+    assert entry is not None
+    assert GoodsFinder(entry, models_folder(), runtime=Runtime.OPENVINO).verify_golden(samples_folder()) < 2e-2
 
 
 def test_a_hesitant_mask_and_a_speck_are_no_goods() -> None:

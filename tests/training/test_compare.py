@@ -12,7 +12,7 @@ from skimage import data
 
 from zhentu.detect.calibration import Platt
 from zhentu.detect.compare import Comparer, over_picture
-from zhentu.detect.figures import NAMES, measure
+from zhentu.detect.figures import IDENTITY_NAMES, NAMES, measure
 from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.models import Manifest, QuestionLevels, TrainingData, models_folder, samples_folder
 from zhentu.detect.questions import ANSWERED, QUESTIONS
@@ -25,6 +25,7 @@ from zhentu_training.compare.encoder import Encoder
 from zhentu_training.compare.ensemble import Tree, graph_of, tree_node
 from zhentu_training.compare.export import Fitted, export
 from zhentu_training.compare.heads import MEMBERS, Heads, Mixture, fit
+from zhentu_training.compare.identity import Identity, alike, summaries_of
 from zhentu_training.compare.pairing import KINDS, UNKNOWN, Pair, copies_of, pairs_of
 from zhentu_training.compare.report import into_card
 from zhentu_training.compare.train import calibrated, centres, figures_of, level, levels, looks_of, truths_of
@@ -34,6 +35,7 @@ from zhentu_training.model import BackboneSpec
 
 TINY = BackboneSpec("test_vit", "none", depth=6)
 BLOCKS = (1, 3, 5)
+WIDE = Identity(np.zeros((6, 64), np.float32), np.stack([np.eye(64, 8, dtype=np.float32)] * 6))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoder = Encoder(TINY, BLOCKS)
     width = encoder.backbone.embed_dim
     fitted = Fitted(
-        *heads_on(len(NAMES)), torch.zeros(3, width), torch.zeros(3, width), dict.fromkeys(ANSWERED, Platt(1.0, 0.0)),
+        *heads_on(len(NAMES)), torch.zeros(3, width), torch.zeros(3, width), WIDE, dict.fromkeys(ANSWERED, Platt(1, 0)),
         dict.fromkeys(ANSWERED, QuestionLevels(0.4, 0.6)), 0.6, TrainingData("d", 1, 1),
     )  # fmt: skip
     export(fitted, "0.0.1", "2026-11-26", folder, encoder)
@@ -297,6 +299,8 @@ def test_serving_measures_what_training_measured(seen, comparer: Comparer, sampl
     real = [sight for sight in seen if sight.look == "phone"]
     looks = looks_of(real, np.zeros((3, real[0].tokens.shape[2])), np.zeros((3, real[0].tokens.shape[2])))
     trained = measure(looks[0], looks[2]).figures
+    own = [NAMES.index(name) for name in IDENTITY_NAMES]
+    trained[own] = alike(WIDE, summaries_of(real), [Pair(0, 2, "match", "s", "train", "g")])[0]
     served = measure(*comparer._looked_at([sample["cup"], sample["cat"]])).figures
     assert len(trained) == len(NAMES)
     assert np.allclose(trained, served, atol=2e-2)

@@ -46,9 +46,14 @@ def accepted_models(settings: Settings, rescan_below: str = "") -> Mapping[str, 
 
 
 def build_comparer(settings: Settings, threads: int = 1) -> Comparer | None:
-    """The comparison in force with its goods finder, None if the models hold none. Both load when first asked."""
-    folder = settings.models.dir or models_folder()
+    """The comparison in force with its goods finder, None if the models hold none. Both load when first asked.
+
+    As the detector, it calculates with 8-bit integers where the processor has products for them.
+    """
+    folder, runtime = settings.models.dir or models_folder(), settings.models.runtime
     manifest = Manifest.load(folder)
     if manifest.comparer is None or manifest.finder is None:
         return None
-    return Comparer(manifest.comparer, folder, GoodsFinder(manifest.finder, folder, threads), threads)
+    finder = GoodsFinder(manifest.finder, folder, threads, runtime)
+    integer = runtime is Runtime.ONNXRUNTIME and has_8bit_products()
+    return Comparer(manifest.comparer, folder, finder, threads, runtime, integer)

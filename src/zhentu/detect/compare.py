@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,18 +18,15 @@ from zhentu.detect.canvas import SIDE, Canvas, FloatArray, canvas_of, view_of
 from zhentu.detect.figures import NAMES, Measured, measure
 from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.heatmap import LONG_SIDE
-from zhentu.detect.look import Look
-from zhentu.detect.models import ComparerEntry
+from zhentu.detect.look import Look, weight_of
+from zhentu.detect.models import ComparerEntry, WeightsFile
 from zhentu.detect.questions import ANSWERED, QUESTIONS
-from zhentu.detect.sessions import open_session
+from zhentu.detect.sessions import Network, open_network
 from zhentu.detect.surface import surface_of
 from zhentu.digest import digest_of
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
-from zhentu.types import Answer, Category, Comparison, Heatmap, ModelRef, Picture, QuestionAnswer, Threshold
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
+from zhentu.types import Answer, Category, Comparison, Heatmap, ModelRef, Picture, QuestionAnswer, Runtime, Threshold
 
 MOST_REFERENCES = 16
 GOLDEN_TOLERANCE = 2e-2  # of a probability: processors round differently, and key points move with it
@@ -39,11 +35,13 @@ _CLEAR = 0.6  # share of the unlike places' scale: where a place is that unlike,
 
 
 class Comparer:
-    """One comparison model in two ONNX Runtime sessions; `compare` may be called from several threads at once.
+    """One comparison model, encoder and heads; `compare` may be called from several threads at once.
 
     Tolerant of pose, light, ground, crop and camera; sensitive to material, texture, pattern, colour and construction.
-    The sessions are opened when first asked, because most processes never are: `compare` and `verify_golden` raise
-    ModelError when a file is missing or altered, or when the heads take other figures than this version measures.
+    runtime: what calculates the encoder; the heads, a millisecond of trees, are always ONNX Runtime's.  integer: take
+    the encoder with 8-bit products, if there is one.
+    Both are opened when first asked, because most processes never are: `compare` and `verify_golden` raise ModelError
+    when a file is missing or altered, or when the heads take other figures than this version measures.
     """
 
     def __init__(
@@ -52,11 +50,13 @@ class Comparer:
         folder: Path,
         finder: GoodsFinder,
         threads: int = 1,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        runtime: Runtime = Runtime.ONNXRUNTIME,
+        integer: bool = False,
     ) -> None:
         self._entry, self._folder, self._finder = entry, folder, finder
-        self._threads, self._providers = threads, providers
-        self._sessions: tuple[ort.InferenceSession, ort.InferenceSession] | None = None
+        self._threads, self._runtime = threads, runtime
+        self._encoder = (entry.integer if integer else None) or WeightsFile(entry.file, entry.sha256)
+        self._networks: tuple[Network, Network] | None = None
         self._opening, self._keeping = Lock(), Lock()
         self._looks: OrderedDict[str, Look] = OrderedDict()
 
@@ -64,8 +64,8 @@ class Comparer:
     def model(self) -> ModelRef:
         """Name, version, and one sha256 over everything that decides: its files, its levels and the goods finder."""
         entry = self._entry
-        parts = [entry.sha256, entry.heads.sha256, entry.calibration, entry.levels, self._finder.model.sha256]
-        return ModelRef(entry.name, entry.version, digest_of(parts))
+        parts = [self._encoder.sha256, entry.heads.sha256, entry.calibration, entry.levels, self._finder.model.sha256]
+        return ModelRef(entry.name, self._runtime.marks(entry.version), digest_of(parts))
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
@@ -159,25 +159,27 @@ class Comparer:
         encoder, _ = self._opened()
         goods = [self._finder.find(picture) for picture in pictures]
         canvases = [canvas_of(picture.rgb, found) for picture, found in zip(pictures, goods, strict=True)]
-        tokens, classes = encoder.run(("tokens", "classes"), {"views": np.stack([view_of(each) for each in canvases])})
+        views, weights = ([make(each) for each in canvases] for make in (view_of, weight_of))
+        given = encoder.run(("tokens", "classes", "identity"), {"views": np.stack(views), "weights": np.stack(weights)})
         return [
-            Look(canvas, surface_of(canvas), np.asarray(tokens)[k], np.asarray(classes)[k], goods[k].found)
+            Look(canvas, surface_of(canvas), *(np.asarray(each)[k] for each in given), goods[k].found)
             for k, canvas in enumerate(canvases)
         ]
 
-    def _opened(self) -> tuple[ort.InferenceSession, ort.InferenceSession]:
+    def _opened(self) -> tuple[Network, Network]:
         with self._opening:
-            if self._sessions is None:
-                entry, folder = self._entry, self._folder
+            if self._networks is None:
+                entry, folder, chosen = self._entry, self._folder, self._encoder
                 if entry.figures != NAMES:
                     raise ModelError(
                         f"{self.model}: its heads take {len(entry.figures)} figures that this version of zhentu does "
                         "not measure; install the version it was made with, or export it anew"
                     )
-                encoder = open_session(folder / entry.file, entry.sha256, entry.weights, self._threads, self._providers)
-                heads = open_session(folder / entry.heads.file, entry.heads.sha256, (), self._threads, self._providers)
-                self._sessions = encoder, heads
-            return self._sessions
+                path, trees = folder / chosen.file, folder / entry.heads.file
+                encoder = open_network(path, chosen.sha256, entry.weights, self._threads, self._runtime)
+                heads = open_network(trees, entry.heads.sha256, (), self._threads, Runtime.ONNXRUNTIME)
+                self._networks = encoder, heads
+            return self._networks
 
 
 def over_picture(unlike: FloatArray, canvas: Canvas, picture: Picture) -> Heatmap:

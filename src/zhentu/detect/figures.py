@@ -51,6 +51,7 @@ def measure(first: Look, second: Look) -> Measured:
     places, matches = _places(first, second, weights, inside)
     figures = {
         **places,
+        **_identity(first.identity, second.identity),
         **_colour(first, second),
         **_texture(first, second),
         **_matched(first.surface, second.surface, weights, matches),
@@ -101,6 +102,12 @@ def _places(
     figures["mutual"] = float(len(mutual) / max(min(int(inside[0].sum()), int(inside[1].sum())), 1))
     figures["mutual.geometry"] = _geometry(mutual, towards[mutual])
     return figures, _Matches(towards, backwards, _best(total, inside))
+
+
+def _identity(first: FloatArray, second: FloatArray) -> dict[str, float]:
+    """Likeness in the directions that tell goods apart."""
+    alike = (first * second).sum(1)
+    return dict(zip(IDENTITY_NAMES, alike.tolist(), strict=True))
 
 
 def _best(
@@ -235,6 +242,7 @@ def _shape(first: FloatArray, second: FloatArray) -> dict[str, float]:
 
 
 _BLOCKS = 3
+IDENTITY_NAMES = tuple(f"identity.{name}{block}" for name in ("sum", "class") for block in range(_BLOCKS))
 _RANKS = {"_best": 0.1, "_half": 0.5, "_worst": 0.9}
 _GLOSS = ("skew", "highlight", "folds")
 _MATCHED = ("colour", "own", "texture", "light", "dark")
@@ -243,6 +251,7 @@ NAMES: tuple[str, ...] = (
     *(f"place{block}.{name}" for block in range(_BLOCKS) for name in ("mean", "least", "worst", "worst_least", "last")),
     *(f"{name}{block}" for name in ("class", "sum") for block in range(_BLOCKS)),
     *("mutual", "mutual.geometry"),
+    *IDENTITY_NAMES,
     *(f"colour.{light}.{name}" for light in ("raw", "lit") for name in _PALETTE),
     *("colour.least", "colour.light_known"),
     *(f"texture.{name}{band}" for name in ("band", "peak") for band in range(BANDS)),

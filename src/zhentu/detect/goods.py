@@ -6,25 +6,20 @@ on with the whole picture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from zhentu.detect.models import FinderEntry
-from zhentu.detect.sessions import open_session
+from zhentu.detect.sessions import Network, open_network
 from zhentu.detect.views import Box, RgbArray, whole_view
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
-from zhentu.types import ModelRef, Picture
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
+from zhentu.types import ModelRef, Picture, Runtime
 
 GOLDEN_TOLERANCE = 2e-2  # of sureness and share: processors round differently
 _LEAST_SHARE = 0.004  # of the picture; less than that is a speck, not what is for sale
@@ -51,17 +46,17 @@ class Goods:
 
 
 class GoodsFinder:
-    """The finder in one ONNX Runtime session, opened when first asked; `find` may be called from several threads.
+    """The finder's network, opened when first asked; `find` may be called from several threads.
 
-    Raises ModelError if its file is missing or altered.
+    Raises ModelError if its file is missing or altered, or the runtime is not installed.
     """
 
     def __init__(
-        self, entry: FinderEntry, folder: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
+        self, entry: FinderEntry, folder: Path, threads: int = 1, runtime: Runtime = Runtime.ONNXRUNTIME
     ) -> None:
         self._entry, self._folder = entry, folder
-        self._threads, self._providers = threads, providers
-        self._session: ort.InferenceSession | None = None
+        self._threads, self._runtime = threads, runtime
+        self._network: Network | None = None
         self._opening = Lock()
 
     @property
@@ -98,12 +93,12 @@ class GoodsFinder:
             worst = max(worst, difference)
         return worst
 
-    def _opened(self) -> ort.InferenceSession:
+    def _opened(self) -> Network:
         with self._opening:
-            if self._session is None:
+            if self._network is None:
                 path = self._folder / self._entry.file
-                self._session = open_session(path, self._entry.sha256, (), self._threads, self._providers)
-            return self._session
+                self._network = open_network(path, self._entry.sha256, (), self._threads, self._runtime)
+            return self._network
 
 
 def judged(mask: npt.NDArray[np.float32], height: int, width: int, least_sureness: float) -> Goods:

@@ -17,18 +17,26 @@ class Look:
     """One picture as the comparison knows it; depends on nothing else, so it is kept by the picture's sha256.
 
     tokens: float16 (blocks, PLACES * PLACES, D), centred, of unit length.  classes: float32 (blocks, D), class tokens,
-    centred, of unit length.  found: whether the goods were found, or the whole picture stands for them.
+    centred, of unit length.  identity: float32 (2 * blocks, d), of unit length: the goods' mean token and the class
+    token of each block, in the directions that tell goods apart whatever the photograph.  found: whether the goods were
+    found, or the whole picture stands for them.
     """
 
     canvas: Canvas
     surface: Surface
     tokens: npt.NDArray[np.float16]
     classes: FloatArray
+    identity: FloatArray
     found: bool
 
     @property
     def weight(self) -> FloatArray:
         """How much each place is goods, (PLACES * PLACES,), summing to 1."""
-        cells = cv2.resize(self.canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA).ravel()
-        total = float(cells.sum())
-        return np.asarray(cells / total if total > 0 else np.full_like(cells, 1 / cells.size), dtype=np.float32)
+        return weight_of(self.canvas)
+
+
+def weight_of(canvas: Canvas) -> FloatArray:
+    """How much each place of a canvas is goods, (PLACES * PLACES,), summing to 1."""
+    cells = cv2.resize(canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA).ravel()
+    total = float(cells.sum())
+    return np.asarray(cells / total if total > 0 else np.full_like(cells, 1 / cells.size), dtype=np.float32)

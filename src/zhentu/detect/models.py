@@ -145,8 +145,7 @@ class ModelEntry(ListedFile):
     @property
     def ref(self) -> ModelRef:
         """Name, version and sha256; the version as "0.4.2+openvino" where another runtime calculates."""
-        own = "" if self.runtime is Runtime.ONNXRUNTIME else f"+{self.runtime}"
-        return ModelRef(self.name, self.version + own, self.sha256)
+        return ModelRef(self.name, self.runtime.marks(self.version), self.sha256)
 
     @property
     def exact(self) -> bool:
@@ -231,12 +230,14 @@ class ComparerEntry(ComparisonEntry):
     """One model that compares a picture with references: an encoder and the heads over the figures of a pair.
 
     figures: names of what the heads take, in order.  calibration, levels: by output, "mismatch" and the questions.
+    integer: the encoder with 8-bit products, for processors that have them; None if it was not made.
     """
 
     heads: WeightsFile
     figures: tuple[str, ...]
     calibration: Mapping[str, Platt]
     levels: Mapping[str, QuestionLevels]
+    integer: WeightsFile | None = None
 
 
 @checked(frozen=True, slots=True, config=_STRICT)
@@ -318,8 +319,9 @@ class Manifest:
     def files(self) -> frozenset[str]:
         """Names of all files that the entries need, beside the manifest itself."""
         whole: list[ModelEntry | ComparerEntry] = [*self.models, *self.comparers]
-        weights = [file.file for each in whole for file in each.weights] + [each.heads.file for each in self.comparers]
-        alone = [each.file for each in (self.finder, self.locator) if each is not None]
+        weights = [file.file for each in whole for file in each.weights]
+        parts = [file for each in self.comparers for file in (each.heads, each.integer)]
+        alone = [each.file for each in (*parts, self.finder, self.locator) if each is not None]
         return frozenset([*(each.file for each in whole), *weights, *alone])
 
     @property

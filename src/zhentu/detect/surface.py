@@ -128,7 +128,9 @@ def _binary_patterns(light: FloatArray, inside: npt.NDArray[np.bool_], scale: in
     """Histogram (10,) of rotation-invariant uniform local binary patterns (Ojala et al. 2002), the others one bin."""
     smooth = cv2.GaussianBlur(light, (0, 0), 0.5 * scale)
     ring = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
-    above = [np.roll(smooth, (scale * y, scale * x), (0, 1)) > smooth + 0.6 for y, x in ring]
+    around, least = np.pad(smooth, scale, mode="wrap"), smooth + 0.6
+    height, width = light.shape
+    above = [around[scale * (1 - y) :, scale * (1 - x) :][:height, :width] > least for y, x in ring]
     ones, changes = np.zeros(light.shape, np.uint8), np.zeros(light.shape, np.uint8)
     for here, following in zip(above, above[1:] + above[:1], strict=True):
         ones += here
@@ -147,8 +149,8 @@ def _one_way(band: FloatArray, inside: npt.NDArray[np.bool_]) -> float:
 def _period(band: FloatArray, inside: npt.NDArray[np.bool_]) -> FloatArray:
     """Height of the second peak of the autocorrelation, and the log of its distance times that height: (2,)."""
     reach = SIDE // 8
-    correlation = np.fft.irfft2(np.abs(np.fft.rfft2(np.where(inside, band, 0))) ** 2)[:reach, :reach]
-    covered = np.fft.irfft2(np.abs(np.fft.rfft2(inside.astype(np.float32))) ** 2)[:reach, :reach]
+    correlation = _autocorrelation(np.where(inside, band, np.float32(0)))[:reach, :reach]
+    covered = _autocorrelation(inside.astype(np.float32))[:reach, :reach]
     correlation = correlation / np.maximum(covered, 1)
     correlation = correlation / max(float(correlation[0, 0]), 1e-9)
     y, x = np.mgrid[:reach, :reach]
@@ -156,6 +158,12 @@ def _period(band: FloatArray, inside: npt.NDArray[np.bool_]) -> FloatArray:
     far = np.where((distance >= 5) & (distance < reach), correlation, -1)
     height = max(float(far.max()), 0.0)
     return np.array([height, height * np.log(distance.ravel()[far.argmax()] + 1)], np.float32)
+
+
+def _autocorrelation(values: FloatArray) -> FloatArray:
+    spectrum = cv2.dft(values, flags=cv2.DFT_COMPLEX_OUTPUT)
+    power = cv2.mulSpectrums(spectrum, spectrum, 0, conjB=True)
+    return np.asarray(cv2.idft(power, flags=cv2.DFT_REAL_OUTPUT | cv2.DFT_SCALE))
 
 
 def _gloss(light: FloatArray, inside: npt.NDArray[np.bool_]) -> FloatArray:

@@ -120,7 +120,7 @@ class SigningAlgorithm(StrEnum):
 
 
 class Runtime(StrEnum):
-    """What calculates the detector's network.
+    """What calculates the networks.
 
     onnxruntime: processors, fp32 and 8-bit graphs.  openvino: processors, in bfloat16 where they have products for it.
     cuda, tensorrt: NVIDIA GPUs, through ONNX Runtime's providers.
@@ -135,6 +135,10 @@ class Runtime(StrEnum):
     def on_gpu(self) -> bool:
         """Whether a GPU calculates, for which views of several pictures are put into one call."""
         return self in (Runtime.CUDA, Runtime.TENSORRT)
+
+    def marks(self, version: str) -> str:
+        """The version a record names: "0.4.2+openvino" where another runtime than ONNX Runtime's own calculates."""
+        return version if self is Runtime.ONNXRUNTIME else f"{version}+{self}"
 
 
 class MessageState(StrEnum):

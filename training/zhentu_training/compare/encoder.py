@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from torch.nn.functional import normalize
 
 from zhentu.detect.canvas import VIEW
 from zhentu_training.model import BackboneSpec, Branch
+
+if TYPE_CHECKING:  # it reads sights, which this encoder makes
+    from zhentu_training.compare.identity import Identity
 
 BLOCKS = (2, 4, 7)  # surface, parts, objects
 BACKBONE = BackboneSpec("vit_base_patch16_clip_quickgelu_224", "tuned", depth=8)  # the detector's: one file serves both
@@ -43,19 +47,30 @@ class Encoder(Branch):
 
 
 class CentredEncoder(nn.Module):
-    """The encoder as it is served: tokens and class tokens minus their mean over the training goods, of unit length."""
+    """The encoder as it is served: tokens and class tokens minus their mean over the training goods, of unit length.
 
-    def __init__(self, encoder: Encoder, centre: Tensor, class_centre: Tensor) -> None:
+    identity: of `identity.py`, over the goods' mean token of each block, then its class token.
+    """
+
+    def __init__(self, encoder: Encoder, centre: Tensor, class_centre: Tensor, identity: Identity) -> None:
         super().__init__()
         self.encoder = encoder
         self.register_buffer("centre", centre)  # (blocks, D)
         self.register_buffer("class_centre", class_centre)
+        self.register_buffer("middle", torch.from_numpy(identity.middle))  # (2 * blocks, D)
+        self.register_buffer("directions", torch.from_numpy(identity.directions))  # (2 * blocks, D, d)
 
-    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (B, S, S, 3) -> tokens float16 (B, blocks, places, D), classes float32 (B, blocks, D)."""
+    def forward(self, views: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8 (B, S, S, 3), how much each place is goods (B, places) -> what a `Look` keeps.
+
+        tokens float16 (B, blocks, places, D), classes float32 (B, blocks, D), identity float32 (B, 2 * blocks, d).
+        """
         tokens, classes = self.encoder(views)
+        pooled = (weights[:, None, None] @ tokens).squeeze(2)
+        own = torch.cat([pooled, classes], 1) - self.middle
+        identity = normalize((own[:, :, None] @ self.directions).squeeze(2), dim=-1)
         tokens = normalize(tokens - self.centre[:, None], dim=-1)
-        return tokens.half(), normalize(classes - self.class_centre, dim=-1)
+        return tokens.half(), normalize(classes - self.class_centre, dim=-1), identity
 
 
 def token_encoder(threads: int) -> TokenEncoder:

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from zhentu.detect.calibration import Platt
-from zhentu.detect.canvas import VIEW, canvas_of, view_of
+from zhentu.detect.canvas import PLACES, VIEW, canvas_of, view_of
 from zhentu.detect.compare import Comparer
 from zhentu.detect.figures import NAMES, measure
 from zhentu.detect.goods import GoodsFinder
-from zhentu.detect.look import Look
+from zhentu.detect.look import Look, weight_of
 from zhentu.detect.models import (
     ComparerEntry,
     GoldenPair,
@@ -41,6 +41,7 @@ from zhentu.intake.decode import decode
 from zhentu.types import Picture
 from zhentu_training.compare.encoder import CentredEncoder, Encoder
 from zhentu_training.compare.heads import Heads, Mixture
+from zhentu_training.compare.identity import Identity
 from zhentu_training.export import PARITY, SHARED, weights_of
 from zhentu_training.pack import pack, save_with_shared_weights
 
@@ -55,6 +56,7 @@ class Fitted:
     mixture: Mixture
     centre: Tensor
     class_centre: Tensor
+    identity: Identity
     calibration: Mapping[str, Platt]
     levels: Mapping[str, QuestionLevels]
     review_threshold: float
@@ -66,7 +68,7 @@ def export(fitted: Fitted, version: str, created: str, models: Path, encoder: En
     manifest = Manifest.load(models)
     if manifest.finder is None:
         sys.exit("the models hold no goods finder: run zhentu_training.compare.finder first")
-    centred = CentredEncoder(encoder or Encoder(), fitted.centre, fitted.class_centre).eval()
+    centred = CentredEncoder(encoder or Encoder(), fitted.centre, fitted.class_centre, fitted.identity).eval()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         path, heads = folder / f"{NAME}-{version}.onnx", folder / f"{NAME}-heads-{version}.onnx"
@@ -107,13 +109,14 @@ def export(fitted: Fitted, version: str, created: str, models: Path, encoder: En
 
 
 def _write_encoder(centred: CentredEncoder, path: Path) -> None:
+    count = torch.export.Dim("count", min=1, max=64)
     torch.onnx.export(
         centred,
-        (torch.zeros((2, VIEW, VIEW, 3), dtype=torch.uint8),),
+        (torch.zeros((2, VIEW, VIEW, 3), dtype=torch.uint8), torch.zeros((2, PLACES * PLACES))),
         str(path),
-        input_names=["views"],
-        output_names=["tokens", "classes"],
-        dynamic_shapes={"views": {0: torch.export.Dim("views", min=1, max=64)}},
+        input_names=["views", "weights"],
+        output_names=["tokens", "classes", "identity"],
+        dynamic_shapes={"views": {0: count}, "weights": {0: count}},
         opset_version=20,
         dynamo=True,
         external_data=False,
@@ -129,8 +132,8 @@ def parity(centred: CentredEncoder, fitted: Fitted, comparer: Comparer, finder: 
     def look(picture: Picture) -> Look:
         goods = finder.find(picture)
         canvas = canvas_of(picture.rgb, goods)
-        tokens, classes = centred(torch.from_numpy(view_of(canvas)[np.newaxis]))
-        return Look(canvas, surface_of(canvas), tokens[0].numpy(), classes[0].numpy(), goods.found)
+        given = centred(*(torch.from_numpy(make(canvas)[np.newaxis]) for make in (view_of, weight_of)))
+        return Look(canvas, surface_of(canvas), *(each[0].numpy() for each in given), goods.found)
 
     pictures = [decode(path.read_bytes()) for path in sorted(samples_folder().glob("*.jpg"))]
     worst = 0.0

@@ -24,8 +24,8 @@ _EDGE = 1e-3  # a forest's share of votes is kept this far from 0 and 1, where i
 _TREES_FIRST, _TREES_OTHERS = 100, 40  # of "mismatch", of each question: all heads together stay under 4 MB
 _FOREST = {"min_samples_leaf": 5, "max_features": 0.3, "random_state": 1}
 _BOOSTED = {
-    **{"n_estimators": 400, "max_depth": 3, "learning_rate": 0.06, "subsample": 0.5},
-    **{"max_features": 0.2, "min_samples_leaf": 10, "random_state": 1, "init": "zero"},
+    **{"n_estimators": 200, "max_depth": 3, "learning_rate": 0.1, "subsample": 0.5},
+    **{"max_features": 0.1, "min_samples_leaf": 10, "random_state": 1, "init": "zero"},
 }
 
 

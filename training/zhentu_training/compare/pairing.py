@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from zhentu.detect.questions import QUESTIONS
-from zhentu_training.compare.sights import Sight
+from zhentu_training.compare.sights import TAUGHT, Sight
 
 UNKNOWN = -1
 # What each kind of mismatch says of the questions; what is not named is the same. None: it may have changed or not.
@@ -55,10 +55,19 @@ class Pair:
 
 
 def pairs_of(sights: Sequence[Sight], seed: int) -> list[Pair]:
-    """Matches, alterations, other colours and look-alikes; both sights of a pair are always of one split."""
-    rng = np.random.default_rng(seed)
-    pairs = [*_made(sights, rng), *_real(sights, rng), *_look_alikes(sights)]
-    return pairs
+    """Matches, alterations, other colours and look-alikes; both sights of a pair are always of one split.
+
+    Products that only fit come last and draw for themselves: with or without them, the others' pairs are the same.
+    """
+    shown = [k for k, sight in enumerate(sights) if sight.source != TAUGHT]
+    taught = [k for k, sight in enumerate(sights) if sight.source == TAUGHT]
+    return [pair for among in (shown, taught) for pair in _among(sights, among, np.random.default_rng(seed))]
+
+
+def _among(sights: Sequence[Sight], among: Sequence[int], rng: np.random.Generator) -> Iterator[Pair]:
+    own = [sights[k] for k in among]
+    for pair in (*_made(own, rng), *_real(own, rng), *_look_alikes(own)):
+        yield replace(pair, first=among[pair.first], second=among[pair.second])
 
 
 def copies_of(sights: Sequence[Sight]) -> list[Pair]:
@@ -111,6 +120,8 @@ def _real(sights: Sequence[Sight], rng: np.random.Generator) -> Iterator[Pair]:
 def _look_alikes(sights: Sequence[Sight], each: int = 1) -> Iterator[Pair]:
     """For every unaltered sight, the most similar ones of other groups of its split and source."""
     plain = [k for k, sight in enumerate(sights) if sight.kind == "match"]
+    if not plain:
+        return
     classes = np.stack([sights[k].classes[-1] for k in plain])
     classes = classes - classes.mean(0)
     classes /= np.linalg.norm(classes, axis=1, keepdims=True)

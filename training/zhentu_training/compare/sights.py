@@ -1,6 +1,7 @@
 """Every picture the comparison learns from, looked at once and kept: made ones, and real views of the same goods.
 
     python -m zhentu_training.compare.sights --pictures ../shared/data --views runs/views --run runs/compare
+    python -m zhentu_training.compare.sights ... --taught 300 --more ../more      # and products that only fit
 
 One file a unit (a product's made pictures, or a handful of real ones), so that an interrupted run goes on where it was.
 A split is by group of products; a unit is wholly in one split.
@@ -12,6 +13,7 @@ import argparse
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import cv2
@@ -31,6 +33,10 @@ from zhentu_training.forge.base import Materials
 SPLITS = {"train": 0.6, "calibrate": 0.15, "judge": 0.25}
 _KINDS = ("white_bg", "studio", "user_shot")  # where goods stand alone
 _ALTERED_EACH = 4
+_RARE = ("material.print", "construction", "reinvented")  # what is hardest to tell: every product that only fits has it
+TAUGHT = "taught"  # source of the made products that only fit
+_SEEN_ELSEWHERE = ("kamii", "hakeems", "grocery")  # shops whose goods are among the real views: one may be judged
+_MADE_SHARES = {"cutout": 0.4, "catalogue": 0.4, "kamii-made": 0.2}
 _WORDS = ("source", "split", "group", "product", "colour", "look", "kind")
 
 
@@ -87,19 +93,47 @@ def all_units(pictures: Path, views: Path, made: int, seed: int) -> list[Unit]:
     return sorted(units, key=lambda unit: hashlib.sha256(unit.name.encode()).digest())
 
 
-def _made_units(pictures: Path, views: Path, count: int, seed: int) -> Iterator[Unit]:
+def taught_units(pictures: Path, more: Path | None, made: int, count: int, seed: int) -> Iterator[Unit]:
+    """Products beyond those of `_made_units`, a third of them cut-outs; they only fit, so no split changes by them.
+
+    more: another folder of the same form, whose pictures are taken first where a source is in both.
+    """
+    rng = np.random.default_rng(seed)
+    candidates, cutouts = _candidates(pictures, rng)
+    used = round(made * _MADE_SHARES["catalogue"])
+    left = [path for path in candidates[used:] if not any(shop in path.as_posix().lower() for shop in _SEEN_ELSEWHERE)]
+    if more:
+        others = [path for path in _in_turn(more, rng) if "ai" not in path.parts]
+        others = [path for path in others if not any(shop in path.as_posix().lower() for shop in _SEEN_ELSEWHERE)]
+        left = [path for both in zip_longest(left, others) for path in both if path]
+    left_cutouts = cutouts[round(made * _MADE_SHARES["cutout"]) :][: count // 3]
+    for path in (*left_cutouts, *left[: count - len(left_cutouts)]):
+        group = f"{TAUGHT}/{'-'.join(path.parts[-3:])}"
+        name = f"{TAUGHT}-{hashlib.sha256(group.encode()).hexdigest()[:12]}-0"
+        yield Unit(name, TAUGHT, "train", (path,), (group,), (group,), ("own",), ("made",), True)
+
+
+def _in_turn(pictures: Path, rng: np.random.Generator) -> list[Path]:
+    """Genuine pictures of goods that stand alone. Sources take turns: else the largest would fill the set."""
     table = pd.read_csv(pictures / "manifest.csv", dtype=str, keep_default_na=False)
     table = table[(table["label"] == "genuine") & table["kind"].isin(_KINDS)]
-    rng = np.random.default_rng(seed)
-    # Sources weigh alike as far as they go: the largest would fill the set with one shop's goods.
     table = table.iloc[rng.permutation(len(table))]
     order = table.assign(turn=table.groupby("source").cumcount()).sort_values("turn", kind="stable")
-    candidates = [pictures / file for file in order["file"]]
-    cutouts = list(rng.permutation(sorted((pictures / "cutouts").glob("*"))))
+    return [pictures / file for file in order["file"]]
+
+
+def _candidates(pictures: Path, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
+    """Pictures and cut-outs to make products of, in the order in which they are taken."""
+    listed = _in_turn(pictures, rng)
+    return listed, [Path(path) for path in rng.permutation(sorted((pictures / "cutouts").glob("*")))]
+
+
+def _made_units(pictures: Path, views: Path, count: int, seed: int) -> Iterator[Unit]:
+    rng = np.random.default_rng(seed)
+    candidates, cutouts = _candidates(pictures, rng)
     real = pd.read_csv(views / "views.csv", dtype=str)
     kamii = [views / file for file in rng.permutation(real.loc[real["source"] == "kamii", "file"])]
-    shares = ((cutouts, 0.4), (candidates, 0.4), (kamii, 0.2))
-    for name, (paths, share) in zip(("cutout", "catalogue", "kamii-made"), shares, strict=True):
+    for paths, (name, share) in zip((cutouts, candidates, kamii), _MADE_SHARES.items(), strict=True):
         chosen = [Path(path) for path in paths[: round(count * share)]]
         groups = [f"{name}/{path.stem}" for path in chosen]
         if name == "kamii-made":  # the same style may stand among the real views
@@ -163,7 +197,10 @@ def _made(unit: Unit, goods: Matted, materials: Materials, seed: int) -> Iterato
     first = int(rng.integers(2**31))
     for framing in (first, first, int(rng.integers(2**31))):
         yield view(goods, Framing(framing), materials.scenes, rng), "match", framing
-    for kind in rng.permutation(ALTERED)[:_ALTERED_EACH]:
+    kinds = [*rng.permutation(ALTERED)[:_ALTERED_EACH]]
+    if unit.source == TAUGHT:
+        kinds = [*_RARE, *(kind for kind in kinds if kind not in _RARE)]
+    for kind in kinds:
         changed = altered(goods, str(kind), materials, rng)
         if changed is not None:
             framing = first if rng.random() < 0.5 else int(rng.integers(2**31))
@@ -222,6 +259,8 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/compare"))
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the goods finder lies")
     parser.add_argument("--made", type=int, default=240, help="so many products are made pictures of")
+    parser.add_argument("--taught", type=int, default=0, help="so many more products are made pictures of, only to fit")
+    parser.add_argument("--more", type=Path, help="another folder as --pictures, for --taught")
     parser.add_argument("--seed", type=int, default=20261126)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -238,7 +277,9 @@ def main() -> None:
     )
     folder = arguments.run / "sights"
     folder.mkdir(parents=True, exist_ok=True)
-    for unit in tqdm(all_units(arguments.pictures, arguments.views, arguments.made, arguments.seed), mininterval=10):
+    units = all_units(arguments.pictures, arguments.views, arguments.made, arguments.seed)
+    units += taught_units(arguments.pictures, arguments.more, arguments.made, arguments.taught, arguments.seed)
+    for unit in tqdm(units, mininterval=10):
         path = folder / f"{unit.name}.npz"
         if not path.is_file():
             save(sights_of(unit, finder, encoder, materials, arguments.seed), path)

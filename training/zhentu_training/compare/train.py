@@ -24,7 +24,7 @@ from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 
 from zhentu.detect.calibration import Platt
-from zhentu.detect.figures import NAMES, measure
+from zhentu.detect.figures import IDENTITY_NAMES, NAMES, measure
 from zhentu.detect.look import Look
 from zhentu.detect.models import QuestionLevels, TrainingData
 from zhentu.detect.questions import ANSWERED
@@ -33,34 +33,42 @@ from zhentu_training.card import markdown
 from zhentu_training.compare.designs import choose
 from zhentu_training.compare.export import NAME, Fitted, export
 from zhentu_training.compare.heads import MEMBERS, RIDGE, fit, mixed
+from zhentu_training.compare.identity import crossed, summaries_of
 from zhentu_training.compare.pairing import Pair, copies_of, pairs_of
 from zhentu_training.compare.report import baselines, into_card, report
-from zhentu_training.compare.sights import Sight, load
+from zhentu_training.compare.sights import TAUGHT, Sight, load
 
 _FOLDS = 5
 _RISK = 1 / 100  # share of true matches that may be called a mismatch
 _DESIGNS = "\nWorth of each design there (half the AUC over all, half the mean of kinds); the best one is shipped:\n\n"
+_IDENTITY = [NAMES.index(name) for name in IDENTITY_NAMES]
 _MISSED = 1 / 10  # share of a question's real differences that may be called the same
 
 
 def centres(sights: Sequence[Sight]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean patch token (blocks, D) and mean class token (blocks, D) of the sights that fit."""
-    taught = [sight for sight in sights if sight.split != "judge"]
+    """Mean patch token (blocks, D) and mean class token (blocks, D) of the sights that fit.
+
+    Without the products that were added only to fit: adding more of them leaves what was measured as it is.
+    """
+    taught = [sight for sight in sights if sight.split != "judge" and sight.source != TAUGHT]
     tokens = np.mean([sight.tokens.astype(np.float32).mean(1) for sight in taught], 0)
     return tokens, np.mean([sight.classes for sight in taught], 0)
 
 
 def looks_of(sights: Sequence[Sight], centre: np.ndarray, class_centre: np.ndarray) -> list[Look]:
-    """Sights as the serving code sees them."""
+    """Sights as the serving code sees them, but for their identity, which is fitted later."""
 
     def unit(values: np.ndarray) -> np.ndarray:
         return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-6)
 
     looks = []
+    nobody = np.zeros((len(IDENTITY_NAMES), 1), np.float32)
     for sight in tqdm(sights, desc="surfaces", mininterval=10):
         tokens = unit(sight.tokens.astype(np.float32) - centre[:, None]).astype(np.float16)
         looks.append(
-            Look(sight.canvas, surface_of(sight.canvas), tokens, unit(sight.classes - class_centre), sight.found)
+            Look(
+                sight.canvas, surface_of(sight.canvas), tokens, unit(sight.classes - class_centre), nobody, sight.found
+            )
         )
     return looks
 
@@ -135,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=Path("runs/compare"))
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--version", default="1.1.0")
+    parser.add_argument("--version", default="1.2.0")
     parser.add_argument("--seed", type=int, default=20261126)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--card", type=Path, help="write the tables into this model card")
@@ -149,6 +157,7 @@ def main() -> None:
     rows = [{name: getattr(pair, name) for name in Pair.__slots__} for pair in pairs]
     centre, class_centre = centres(sights)
     figures = figures_of(run, sights, pairs, (centre, class_centre))
+    identity, figures[:, _IDENTITY] = crossed(summaries_of(sights), pairs, weights_of(pairs))
     judged = np.array([pair.split == "judge" for pair in pairs])
     taught = [pair for pair, out in zip(pairs, judged, strict=True) if not out]
     asked = [pair for pair, out in zip(pairs, judged, strict=True) if out]
@@ -157,10 +166,10 @@ def main() -> None:
     told = np.array([pair.first != pair.second for pair in taught])  # copies are no evidence of anything
     truth, members, taught = truth[told], members[:, told], [pair for pair in taught if pair.first != pair.second]
     mixture, designs = choose(members, truth, taught)
-    crossed = mixed(members, mixture)
-    platts = tuple(calibrated(crossed[:, k], truth[:, k]) for k in range(len(ANSWERED)))
+    unseen = mixed(members, mixture)
+    platts = tuple(calibrated(unseen[:, k], truth[:, k]) for k in range(len(ANSWERED)))
     match = truth[:, 0] == 0
-    scores = [platt.probability(crossed[:, k]) for k, platt in enumerate(platts)]
+    scores = [platt.probability(unseen[:, k]) for k, platt in enumerate(platts)]
     limits = {name: levels(scores[k], truth[:, k], match) for k, name in enumerate(ANSWERED)}
     threshold = level(scores[0][match], _RISK)
     found = heads.logits(figures[judged], mixture)
@@ -177,6 +186,7 @@ def main() -> None:
         mixture=mixture,
         centre=torch.from_numpy(centre.astype(np.float32)),
         class_centre=torch.from_numpy(class_centre.astype(np.float32)),
+        identity=identity,
         calibration=dict(zip(ANSWERED, platts, strict=True)),
         levels=limits,
         review_threshold=threshold,
