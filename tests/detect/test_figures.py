@@ -117,3 +117,12 @@ def test_tiny_and_flat_goods_give_finite_figures() -> None:
     speck = look(on_ground(np.full((24, 24, 3), 40, np.uint8)), size=24)
     for pair in ((flat, flat), (flat, speck), (speck, speck)):
         assert np.isfinite(measure(*pair).figures).all()
+
+
+def test_the_same_surface_under_flatter_light_is_as_peaked() -> None:
+    """Kurtosis says how rare and strong the marks of a surface are, whatever their contrast."""
+    marks = (np.random.default_rng(4).random((240, 240, 1)) > 0.97) * 1.0
+    strong, flat = (look(on_ground((150 - depth * marks.repeat(3, 2)).astype(np.uint8))) for depth in (90, 45))
+    seen = figures(strong, flat)
+    assert seen["texture.band1"] > 0.4
+    assert seen["texture.peak1"] < 0.15
