@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from zhentu.detect.canvas import PLACES, VIEW, canvas_of, neutral_light, view_of
+from zhentu.detect.canvas import PLACES, VIEW, canvas_of, linear, neutral_light, view_of
 from zhentu.detect.figures import NAMES, measure
 from zhentu.detect.goods import judged
 from zhentu.detect.look import Look
@@ -57,6 +57,7 @@ def test_the_same_picture_measures_as_the_same_in_everything(cup: RGB) -> None:
     assert same["place1.mean"] == pytest.approx(1, abs=2e-3)
     assert same["aligned"] == 1
     assert same["mutual.geometry"] == 1
+    assert same["outline.unlike"] == pytest.approx(0, abs=0.02)
     for name in ("colour.raw.ab", "colour.lit.hue", "texture.pattern1", "texture.band2", "gloss.skew", "aligned.own"):
         assert same[name] == pytest.approx(0, abs=1e-3), name
 
@@ -126,3 +127,8 @@ def test_the_same_surface_under_flatter_light_is_as_peaked() -> None:
     seen = figures(strong, flat)
     assert seen["texture.band1"] > 0.4
     assert seen["texture.peak1"] < 0.15
+
+
+def test_srgb_becomes_linear_light() -> None:
+    levels = np.array([[[0, 10, 11]], [[12, 128, 255]]], np.uint8)
+    assert linear(levels).ravel().tolist() == pytest.approx([0, 0.003035, 0.003347, 0.003677, 0.215861, 1], abs=1e-6)
