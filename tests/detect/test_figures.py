@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from zhentu.detect.canvas import PLACES, VIEW, canvas_of, neutral_light, view_of
+from zhentu.detect.canvas import PLACES, VIEW, canvas_of, linear, neutral_light, view_of
 from zhentu.detect.figures import IDENTITY_NAMES, NAMES, measure
 from zhentu.detect.goods import judged
 from zhentu.detect.look import Look
@@ -61,6 +61,7 @@ def test_the_same_picture_measures_as_the_same_in_everything(cup: RGB) -> None:
     assert [same[name] for name in IDENTITY_NAMES] == pytest.approx([1] * len(IDENTITY_NAMES), abs=1e-3)
     assert same["aligned"] == 1
     assert same["mutual.geometry"] == 1
+    assert same["outline.unlike"] == pytest.approx(0, abs=0.02)
     for name in ("colour.raw.ab", "colour.lit.hue", "texture.pattern1", "texture.band2", "gloss.skew", "aligned.own"):
         assert same[name] == pytest.approx(0, abs=1e-3), name
 
@@ -121,3 +122,17 @@ def test_tiny_and_flat_goods_give_finite_figures() -> None:
     speck = look(on_ground(np.full((24, 24, 3), 40, np.uint8)), size=24)
     for pair in ((flat, flat), (flat, speck), (speck, speck)):
         assert np.isfinite(measure(*pair).figures).all()
+
+
+def test_the_same_surface_under_flatter_light_is_as_peaked() -> None:
+    """Kurtosis says how rare and strong the marks of a surface are, whatever their contrast."""
+    marks = (np.random.default_rng(4).random((240, 240, 1)) > 0.97) * 1.0
+    strong, flat = (look(on_ground((150 - depth * marks.repeat(3, 2)).astype(np.uint8))) for depth in (90, 45))
+    seen = figures(strong, flat)
+    assert seen["texture.band1"] > 0.4
+    assert seen["texture.peak1"] < 0.15
+
+
+def test_srgb_becomes_linear_light() -> None:
+    levels = np.array([[[0, 10, 11]], [[12, 128, 255]]], np.uint8)
+    assert linear(levels).ravel().tolist() == pytest.approx([0, 0.003035, 0.003347, 0.003677, 0.215861, 1], abs=1e-6)
