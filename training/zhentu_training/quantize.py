@@ -69,12 +69,17 @@ class Compared:
         )
 
 
-def integer_graph(source: Path, target: Path, looks: Iterable[np.ndarray]) -> None:
+def integer_graph(source: Path, target: Path, looks: Iterable[np.ndarray] | None = None) -> None:
     """Write the int8 graph of a packed fp32 one; its weights are the shared ones beside `target`.
 
-    looks: views whose activations give the bounds.
+    looks: views whose activations give the bounds, and attention becomes one operator; None = each row has a step of
+    its own, and attention stays as it was exported.
     """
-    integer = to_integer_products(with_fused_attention(onnx.load(str(source))), measured(source, looks))
+    model = onnx.load(str(source))
+    if looks is None:
+        integer = to_integer_products(model)
+    else:
+        integer = to_integer_products(with_fused_attention(model), measured(source, looks))
     save_with_shared_weights(integer, target, target.with_name(SHARED))
 
 

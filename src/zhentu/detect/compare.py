@@ -22,7 +22,6 @@ from zhentu.detect.look import Look, weight_of
 from zhentu.detect.models import ComparerEntry, WeightsFile
 from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.detect.sessions import Network, open_network
-from zhentu.detect.surface import surface_of
 from zhentu.digest import digest_of
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
@@ -166,7 +165,7 @@ class Comparer:
         views, weights = ([make(each) for each in canvases] for make in (view_of, weight_of))
         given = encoder.run(("tokens", "classes", "identity"), {"views": np.stack(views), "weights": np.stack(weights)})
         return [
-            Look(canvas, surface_of(canvas), *(np.asarray(each)[k] for each in given), goods[k].found)
+            Look.of(canvas, [np.asarray(each)[k] for each in given], goods[k].found)
             for k, canvas in enumerate(canvases)
         ]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from zhentu.detect.canvas import PLACES, Canvas, FloatArray
-from zhentu.detect.surface import Surface
+from zhentu.detect.surface import Surface, surface_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +30,12 @@ class Look:
     classes: FloatArray
     identity: FloatArray
     found: bool
+
+    @staticmethod
+    def of(canvas: Canvas, encoded: Sequence[npt.NDArray[Any]], found: bool) -> Look:
+        """A look at a canvas. encoded: what the encoder gives of it: tokens, classes, identity."""
+        tokens, classes, identity = encoded
+        return Look(canvas, surface_of(canvas), tokens, classes, identity, found)
 
     @property
     def weight(self) -> FloatArray:

@@ -151,7 +151,7 @@ def _period(band: FloatArray, inside: npt.NDArray[np.bool_]) -> FloatArray:
     reach = SIDE // 8
     correlation = _autocorrelation(np.where(inside, band, np.float32(0)))[:reach, :reach]
     covered = _autocorrelation(inside.astype(np.float32))[:reach, :reach]
-    correlation = correlation / np.maximum(covered, 1)
+    correlation = np.asarray(correlation / np.maximum(covered, 1), dtype=np.float64)
     correlation = correlation / max(float(correlation[0, 0]), 1e-9)
     y, x = np.mgrid[:reach, :reach]
     distance = np.hypot(x, y)

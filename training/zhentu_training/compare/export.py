@@ -36,7 +36,6 @@ from zhentu.detect.models import (
     samples_folder,
 )
 from zhentu.detect.questions import ANSWERED
-from zhentu.detect.surface import surface_of
 from zhentu.intake.decode import decode
 from zhentu.types import Picture
 from zhentu_training.compare.encoder import CentredEncoder, Encoder
@@ -133,7 +132,7 @@ def parity(centred: CentredEncoder, fitted: Fitted, comparer: Comparer, finder: 
         goods = finder.find(picture)
         canvas = canvas_of(picture.rgb, goods)
         given = centred(*(torch.from_numpy(make(canvas)[np.newaxis]) for make in (view_of, weight_of)))
-        return Look(canvas, surface_of(canvas), *(each[0].numpy() for each in given), goods.found)
+        return Look.of(canvas, [each[0].numpy() for each in given], goods.found)
 
     pictures = [decode(path.read_bytes()) for path in sorted(samples_folder().glob("*.jpg"))]
     worst = 0.0

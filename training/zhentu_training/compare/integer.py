@@ -26,7 +26,6 @@ from zhentu.detect.figures import measure
 from zhentu.detect.look import Look, weight_of
 from zhentu.detect.models import ComparerEntry, Manifest, WeightsFile
 from zhentu.detect.sessions import has_8bit_products
-from zhentu.detect.surface import surface_of
 from zhentu.errors import UsageError, ZhentuError
 from zhentu_training.compare.pairing import Pair, pairs_of
 from zhentu_training.compare.sights import Sight, load
@@ -72,9 +71,8 @@ def logits_by(
     found: list[dict[int, Look]] = [{} for _ in encoders]
     for k in tqdm(sorted({k for pair in pairs for k in (pair.first, pair.second)}), desc="looks", mininterval=10):
         canvas = sights[k].canvas
-        surface = surface_of(canvas)
         for looks, encode in zip(found, encoders, strict=True):
-            looks[k] = Look(canvas, surface, *encode(canvas), sights[k].found)
+            looks[k] = Look.of(canvas, encode(canvas), sights[k].found)
     session = ort.InferenceSession(str(heads), providers=["CPUExecutionProvider"])
     logits = []
     for looks in found:
