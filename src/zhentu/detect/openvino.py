@@ -48,7 +48,8 @@ class OpenVinoNetwork:
             self._model = core.compile_model(model, "CPU", options)
         except RuntimeError as error:
             raise ModelError(f"{path.name}: OpenVINO cannot load it: {error}") from error
-        self._places = {port.get_any_name(): k for k, port in enumerate(self._model.outputs)}
+        # A port answers to every name its tensor ever had; which of them comes first differs from run to run.
+        self._places = {name: k for k, port in enumerate(self._model.outputs) for name in port.get_names()}
         self._of_thread = threading.local()
 
     def run(self, output_names: Sequence[str], input_feed: Mapping[str, Any]) -> list[npt.NDArray[Any]]:
