@@ -55,11 +55,10 @@ def test_the_golden_pictures_are_found_as_when_it_was_made(finder: GoodsFinder) 
     assert finder.verify_golden(samples_folder()) < 5e-3
 
 
-def test_openvino_finds_the_same_goods() -> None:
-    pytest.importorskip("openvino")
+def test_goods_are_the_same_where_openvino_serves_the_encoders() -> None:
     entry = Manifest.load(models_folder()).finder
     assert entry is not None
-    assert GoodsFinder(entry, models_folder(), runtime=Runtime.OPENVINO).verify_golden(samples_folder()) < 2e-2
+    assert GoodsFinder(entry, models_folder(), runtime=Runtime.OPENVINO).verify_golden(samples_folder()) < 5e-3
 
 
 def test_a_hesitant_mask_and_a_speck_are_no_goods() -> None:

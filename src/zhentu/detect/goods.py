@@ -97,7 +97,9 @@ class GoodsFinder:
         with self._opening:
             if self._network is None:
                 path = self._folder / self._entry.file
-                self._network = open_network(path, self._entry.sha256, (), self._threads, self._runtime)
+                # In bfloat16 the sureness of a picture without goods moved by 0.17: OpenVINO serves the encoders alone.
+                runtime = Runtime.ONNXRUNTIME if self._runtime is Runtime.OPENVINO else self._runtime
+                self._network = open_network(path, self._entry.sha256, (), self._threads, runtime)
             return self._network
 
 
