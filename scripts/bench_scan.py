@@ -2,19 +2,20 @@
 
     python scripts/bench_scan.py --pictures ../shared/data/dev/genuine --count 1000
 
-- plain: one process in which Pillow decodes and resizes and two timm networks (PyTorch, with its own threads) see the
-  same views, one picture at a time. This is what one would write in an afternoon.
+- plain: one process in which Pillow decodes and resizes and a timm network as deep as the detector's (PyTorch, with its
+  own threads) sees the same views, one picture at a time. This is what one would write in an afternoon.
 - limit: decoding, preparing views and inference, each run by itself on every core; the sum of the three times.
 - threads: one process with one thread per core, running the scan's own pipeline: the local engine without processes.
-- scan: the `zhentu scan` command as a user runs it, including interpreter start-up and writing the rows.
+- scan: the `zhentu scan` command as a user runs it, including interpreter start-up and writing the rows. Name the
+  interpreter of a user's environment with `--python`: that of a developer has pandas, which pyarrow then imports.
 - ray: the same command with `--engine ray`, on a cluster with one node per core of this machine (needs `--ray`).
 - plain_ray: `plain_ray_data.py` on the same cluster, including its start-up.
 
 `--memory` watches one more scan of a slice and reports its peak resident memory, counting shared pages once.
 
 Besides wall-clock time, the processor time of each is reported (`cpu`), which says more on a busy machine. All of them
-take turns over slices of the pictures, so that a noisy machine disturbs all of them alike. Commands are also timed once
-on a single picture; `net` rates exclude that time.
+take turns over slices of the pictures, so that a noisy machine disturbs all of them alike. Commands are also timed on a
+single picture, the least of three; `net` rates exclude that time.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import yaml
 from PIL import Image
 from scanning import ROOT, cpu_seconds, environment, scan_command, watch
 
@@ -95,13 +97,11 @@ def plain(paths: list[Path]) -> Cost:
     import timm
     import torch
 
-    detector = build_screener(load_settings()).detector
-    views = detector.entry.views
-    # The networks of the model in force (configs/train.yaml): nine blocks of a transformer for the whole view, or lite0
-    name = "vit_base_patch16_clip_quickgelu_224" if detector.entry.weights else "tf_efficientnet_lite0"
-    whole_net, crop_net = (timm.create_model(each, num_classes=6).eval() for each in (name, "tf_efficientnet_lite0"))
-    if detector.entry.weights:
-        del whole_net.blocks[9:]
+    views = build_screener(load_settings()).detector.entry.views
+    # The network of the model in force: one encoder for both looks.
+    backbone = yaml.safe_load((ROOT / "configs" / "train.yaml").read_text(encoding="utf-8"))["backbone"]
+    network = timm.create_model(backbone["name"], num_classes=6).eval()
+    del network.blocks[backbone["depth"] :]
 
     def tensor(pictures: list[Image.Image]) -> torch.Tensor:
         stacked = np.stack([np.asarray(picture) for picture in pictures])
@@ -115,8 +115,8 @@ def plain(paths: list[Path]) -> Cost:
             whole = image.resize((views.whole_size, views.whole_size), Image.Resampling.BICUBIC)
             boxes = choose_boxes(np.asarray(whole), image.height, image.width, views)
             crops = [image.crop((b.x, b.y, b.x + views.crop_size, b.y + views.crop_size)) for b in boxes]
-            logits = whole_net(tensor([whole])), crop_net(tensor(crops))
-            torch.sigmoid(logits[0][0] + logits[1].mean(0)).tolist()
+            logits = network(tensor([whole, *crops]))
+            torch.sigmoid(logits[0] + logits[1:].mean(0)).tolist()
 
     with torch.inference_mode():
         return cost_of(screen)
@@ -133,15 +133,20 @@ def threads(paths: list[Path]) -> Cost:
         return cost_of(lambda: list(pool.map(screen, paths)))
 
 
-def scan(paths: list[Path], *options: str) -> Cost:
+def scan(paths: list[Path], *options: str, python: str = sys.executable) -> Cost:
     """Cost of the command over a folder of links to `paths`."""
     with linked(paths) as place:
         output = place / "rows.csv"
-        command = scan_command(str(place / "slice"), "--output", str(output), "--no-resume", *options)
+        command = scan_command(str(place / "slice"), "--output", str(output), "--no-resume", *options, python=python)
         cost = run(command, environment(place))
         if len(output.read_text().splitlines()) != len(paths) + 1:
             sys.exit("the scan did not write a row for every picture")
     return cost
+
+
+def started(*options: str, path: Path, python: str = sys.executable) -> Cost:
+    """The least cost of three scans of one picture."""
+    return min((scan([path], *options, python=python) for _ in range(3)), key=lambda cost: cost.clock)
 
 
 def memory(paths: list[Path]) -> dict[str, float]:
@@ -248,13 +253,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--slice", type=int, default=500, help="pictures per turn")
     parser.add_argument("--plain", type=int, default=100, help="how many of them the plain script and the limit take")
+    parser.add_argument("--python", default=sys.executable, help="interpreter that runs the scan command")
     parser.add_argument("--ray", action="store_true", help="also measure Ray on a local cluster")
     parser.add_argument("--memory", action="store_true", help="also measure a scan's peak memory")
     parser.add_argument("--output", type=Path, help="also write the figures to this JSON file")
     arguments = parser.parse_args()
     paths = make_pictures(arguments.pictures, arguments.folder, arguments.count)
     with ray_cluster() if arguments.ray else nullcontext("") as address:
-        figures = measure(paths, arguments.slice, arguments.plain, address)
+        figures = measure(paths, arguments.slice, arguments.plain, address, arguments.python)
     if arguments.memory:
         figures["memory_mib"] = memory(paths[: arguments.slice])
     text = json.dumps(figures, indent=1)
@@ -263,12 +269,12 @@ def main() -> None:
         arguments.output.write_text(text + "\n", encoding="utf-8")
 
 
-def measure(paths: list[Path], size: int, few_count: int, address: str) -> dict[str, object]:
+def measure(paths: list[Path], size: int, few_count: int, address: str, python: str) -> dict[str, object]:
     """Measure all of them, in turns. address: the Ray cluster's, "" to leave Ray out."""
     over_ray = ("--engine", "ray", "--ray-address", address)
-    start = {"scan": scan(paths[:1])}
+    start = {"scan": started(path=paths[0], python=python)}
     if address:
-        start |= {"ray": scan(paths[:1], *over_ray), "plain_ray": plain_ray(paths[:1], address)}
+        start |= {"ray": started(*over_ray, path=paths[0]), "plain_ray": plain_ray(paths[:1], address)}
     costs: dict[str, Cost] = {}
     parts = np.zeros((2, 3))
     turns = [paths[begin : begin + size] for begin in range(0, len(paths), size)]
@@ -281,7 +287,7 @@ def measure(paths: list[Path], size: int, few_count: int, address: str) -> dict[
     for turn, some in zip(turns, few, strict=True):
         take("plain", plain(some))
         take("threads", threads(turn))
-        take("scan", scan(turn))
+        take("scan", scan(turn, python=python))
         if address:
             take("ray", scan(turn, *over_ray))
             take("plain_ray", plain_ray(turn, address))

@@ -103,9 +103,9 @@ def environment(folder: Path, models: Path | None = None) -> dict[str, str]:
     return os.environ | own
 
 
-def scan_command(*arguments: str) -> list[str]:
-    """The scan command as a user types it."""
-    return [sys.executable, "-m", "zhentu", "scan", *arguments]
+def scan_command(*arguments: str, python: str = sys.executable) -> list[str]:
+    """The scan command as a user types it. python: the interpreter of his environment."""
+    return [python, "-m", "zhentu", "scan", *arguments]
 
 
 def watch(command: list[str], variables: dict[str, str]) -> Watched:

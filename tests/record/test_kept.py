@@ -215,8 +215,8 @@ def test_messages_that_ended_are_pruned_with_old_records(database: Database) -> 
 def test_after_a_prune_the_database_refuses_to_delete_again(
     store: RecordStore, database: Database, record: Record
 ) -> None:
-    store.append(record)
-    retention.prune_seller(database, "nobody")
+    store.append_many([record, again(record, listing=Listing("L2", "S2"), picture_sha256="2" * 64)])
+    retention.prune_seller(database, "S1")
     with pytest.raises((StoreError, IntegrityError), match="append-only"), database.begin() as connection:
         connection.execute(delete(records))
     with database.begin() as connection:

@@ -16,19 +16,21 @@ from zhentu.detect.detector import Detector
 from zhentu.detect.locator import Locator
 from zhentu.detect.models import ModelEntry, samples_folder
 from zhentu.errors import ConfigError, ModelError
-from zhentu.intake.decode import DecodeLimits
+from zhentu.intake.decode import DecodeLimits, keep_memory
 from zhentu.ports import DetectorPort
 from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import Picture, Verdict
 
 
-def build_screener(settings: Settings, threads: int = 1, golden: bool = False) -> Screener:
+def build_screener(settings: Settings, threads: int = 1, golden: bool = False, at_once: int = 1) -> Screener:
     """Everything that screening works with but the banks, which need a store. Raises ModelError, ConfigError.
 
+    at_once: pictures that are screened at the same moment.
     golden: also check that the model gives some of its golden scores on this machine (some four seconds of a core).
     """
     cv2.setNumThreads(1)  # the callers' workers already keep every core busy
+    keep_memory(at_once)
     entry, folder = find_model(settings)
     policy = _policy_for(settings, entry)
     detector = Detector(entry, folder, threads, batching_of(settings), Locator.of(folder, threads))

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -56,7 +55,10 @@ from zhentu.settings import Settings
 from zhentu.validation import problems_of
 
 _FOR_DECODING = 0.8  # of the deadline: whoever sent a slow picture is still told so
-_build_screener = partial(build_screener, golden=True)
+
+
+def _build_screener(settings: Settings) -> Screener:
+    return build_screener(settings, golden=True, at_once=settings.worker_count)
 
 
 def create_app(  # long: start and stop of one application, in order
