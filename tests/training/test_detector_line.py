@@ -61,7 +61,7 @@ def test_the_served_model_says_what_torch_says(line: Path) -> None:
     assert parity(assemble(line / "run", SPEC), detector, sorted(samples_folder().glob("*.jpg")), SPEC) < 1e-3
     assert detector.verify_golden(samples_folder()) < 1e-4
     verdict = detector.detect(decode((samples_folder() / "genuine_cup.jpg").read_bytes()), with_heatmaps=True)
-    assert verdict.scores.forged == max(verdict.scores.of(category) for category in CATEGORIES)
+    assert verdict.scores.forged >= max(verdict.scores.of(category) for category in CATEGORIES)
     assert len({float(heat.grid.max()) for heat in verdict.heatmaps}) > 1
 
 

@@ -23,7 +23,7 @@ on all. Intervals are 95 %, by bootstrap over sources.
 
 | | |
 | --- | --- |
-| task | five probabilities of a product picture: {labels}; and `forged`, the highest of the five |
+| task | five probabilities of a product picture: {labels}; and `forged`, that any of the five holds |
 | prior | {prior}: a score of 0.8 means four in five where that share of the pictures is forged |
 | file | `{file}`, sha256 `{sha256}`, {precision} arithmetic{weights} |
 | looks | the whole picture at {whole} px; at most {count} native crops of {crop} px, where most texture is |

@@ -81,7 +81,7 @@ class TrainSpec:
 
     prior: the share of AI-made pictures at which `ai_generated` is a probability.  category_prior: of each of the four
     categories, which are rarer: at an even prior a category that is hard to tell would lie near one half for every
-    picture, and so would `forged`, the highest of the five.  cascade: whether the whole look may settle a picture.
+    picture, and `forged`, that any of the five holds, near one.  cascade: whether the whole look may settle a picture.
     """
 
     name: str

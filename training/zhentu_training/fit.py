@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
+from zhentu.detect.calibration import any_of
 from zhentu.detect.drift import references_of
 from zhentu.detect.models import FirstLook
 from zhentu.errors import ZhentuError
@@ -104,7 +105,7 @@ def calibrated(rows: Rows, looks: np.ndarray, fold: np.ndarray, spec: TrainSpec)
         "category_prior": spec.category_prior,
         "first_look": TypeAdapter(FirstLook | None).dump_python(first, mode="json"),
         "profiles": {name.value: asdict(each) for name, each in profiles.items()},
-        "reference": references_of(np.c_[native, native.max(1)]),
+        "reference": references_of(np.c_[native, any_of(native)]),
         "figures": {road: figures_of(judged_ai(rows, honest, road)) for road in dict.fromkeys(rows.road)},
     }
     names = np.array([str(sample.path) for sample in rows.samples])

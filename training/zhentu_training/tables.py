@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from zhentu.detect.calibration import any_of
 from zhentu.detect.operating import ProfilePoints
 from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Category, Profile
 from zhentu_training.crossval import figures_of
@@ -168,7 +169,7 @@ def error_table(scored: Scored, priors: np.ndarray) -> pd.DataFrame:
                      "ECE": f"{calibration_error(judged, priors[column]):.3f}"})  # fmt: skip
     any_made = scored.where(Origin.REAL, True) | scored.where(Origin.EDIT, True) | scored.where(Origin.OWN, True)
     use = genuine | any_made
-    judged = Judged(scored.probabilities[use].max(1), any_made[use], scored.sources[use])
+    judged = Judged(any_of(scored.probabilities[use]), any_made[use], scored.sources[use])
     rows.append({"output": "forged", "pictures": f"{genuine.sum()} + {any_made.sum()}", "prior": f"{priors[_MADE]:g}",
                  "ECE": f"{calibration_error(judged, priors[_MADE]):.3f}"})  # fmt: skip
     return pd.DataFrame(rows)

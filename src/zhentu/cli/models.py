@@ -58,7 +58,7 @@ def use_model(
 ) -> None:
     """Put a model in force on every gate of this store, without a restart. It is verified first.
 
-    Example: zhentu model use zhentu@0.4.2
+    Example: zhentu model use zhentu@0.4.3
     """
     from zhentu.bootstrap.stores import open_database
     from zhentu.record.history import ModelHistory

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zhentu.detect.batching import BatchedNetwork, Batching
-from zhentu.detect.calibration import Platt, sigmoid
+from zhentu.detect.calibration import Platt, any_of, sigmoid
 from zhentu.detect.heatmap import heatmaps_of, place_map, spread_over
 from zhentu.detect.locator import Locator
 from zhentu.detect.models import FirstLook, Golden, ModelEntry
@@ -134,8 +134,7 @@ class Detector:
     def scores_of(self, seen: Seen) -> Scores:
         """Calibrated scores of what was seen.
 
-        `forged`, that any of the five holds, is the highest of them: the least it can be, P(any) >= P(one), and
-        the most that is known, because pictures of several offences are too rare to learn how these go together.
+        `forged`, that any of the five holds, is what `any_of` makes of them.
         """
         if seen.crops is not None:
             five = self._both.read(seen.whole + seen.crops)
@@ -143,7 +142,7 @@ class Detector:
             assert self._first is not None  # noqa: S101 - only then is a picture settled early
             five = self._first.read(seen.whole)
         named = {label.value: float(p) for label, p in zip(CATEGORIES, five, strict=True)}
-        return Scores(**named, forged=max(named.values()))
+        return Scores(**named, forged=float(any_of(five)))
 
     def verify_golden(self, samples: Path, most: int = 0) -> float:
         """Score the golden pictures and return the largest difference. Raises ModelError above the tolerance.

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAda
 from pydantic.dataclasses import dataclass as checked
 
 from zhentu.atomic import write_whole
-from zhentu.detect.calibration import Platt, at_prior
+from zhentu.detect.calibration import Platt, any_of, at_prior
 from zhentu.detect.operating import Probability, ProfilePoints
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import ModelError, UsageError
@@ -144,7 +144,7 @@ class ModelEntry(ListedFile):
 
     @property
     def ref(self) -> ModelRef:
-        """Name, version and sha256; the version as "0.4.2+openvino" where another runtime calculates."""
+        """Name, version and sha256; the version as "0.4.3+openvino" where another runtime calculates."""
         return ModelRef(self.name, self.runtime.marks(self.version), self.sha256)
 
     @property
@@ -161,14 +161,14 @@ class ModelEntry(ListedFile):
     def read_at(self, verdict: Verdict, prior: Mapping[Category, float]) -> Verdict:
         """What this model said, as probabilities of traffic with these shares; of those left out, the stated ones.
 
-        The verdict may have been read at other shares before (`Verdict.prior`). `forged` is the highest of the five.
+        The verdict may have been read at other shares before (`Verdict.prior`). `forged` is made of the five anew.
         """
         if verdict.prior == prior:
             return verdict
         stated = self.stated_prior
         before, after = stated | dict(verdict.prior), stated | dict(prior)
         five = {each.value: at_prior(verdict.scores.of(each), before[each], after[each]) for each in CATEGORIES}
-        return replace(verdict, scores=Scores(**five, forged=max(five.values())), prior=prior)
+        return replace(verdict, scores=Scores(**five, forged=float(any_of(list(five.values())))), prior=prior)
 
     def thresholds_for(self, profile: Profile, prior: Mapping[Category, float]) -> tuple[Threshold, ...]:
         """The thresholds of a profile, to be held against scores that are read at `prior`.

@@ -130,9 +130,9 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Calibrated probabilities in [0, 1]: one per category, and `forged`, the highest of the five.
+    """Calibrated probabilities in [0, 1]: one per category, and `forged`: that any of the five holds.
 
-    That any of the five holds is at least as likely as the likeliest of them; the model knows no more than that.
+    It is at least as likely as the likeliest of them (`zhentu.detect.calibration.any_of`).
     """
 
     material_mismatch: float
