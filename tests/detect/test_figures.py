@@ -8,10 +8,12 @@ import pytest
 from skimage import data
 
 from zhentu.detect.canvas import PLACES, VIEW, canvas_of, linear, neutral_light, view_of
+from zhentu.detect.compare import over_picture
 from zhentu.detect.figures import IDENTITY_NAMES, NAMES, measure
 from zhentu.detect.goods import judged
 from zhentu.detect.look import Look
 from zhentu.detect.surface import surface_of
+from zhentu.types import Picture
 
 RGB = np.ndarray
 
@@ -115,6 +117,42 @@ def test_a_print_added_to_goods_that_align_is_found_where_it_is(cup: RGB) -> Non
     row, column = np.unravel_index(int(unlike.argmax()), unlike.shape)
     assert abs(column - 150 / 240 * PLACES) < 2.5
     assert abs(row - 90 / 240 * PLACES) < 2.5
+
+
+def test_goods_that_align_and_lost_their_detail_are_told(cup: RGB) -> None:
+    clean, dull = look(on_ground(cup)), look(on_ground(cv2.GaussianBlur(cup, (0, 0), 2)))
+    same, differs = figures(clean, clean), figures(clean, dull)
+    assert differs["aligned"] == 1
+    for name in ("fine", "middle", "coarse"):
+        assert differs[f"aligned.{name}"] > 0.05 > same[f"aligned.{name}"]
+        assert differs[f"aligned.{name}_energy"] > 0.1 > same[f"aligned.{name}_energy"]
+    assert differs["aligned.fine_energy"] > differs["aligned.coarse_energy"]
+
+
+def test_edges_are_uniform_patterns_and_noise_is_not() -> None:
+    bars = np.where((np.arange(240) // 24 % 2 == 0)[None, :, None], 90, 170).repeat(240, 0).repeat(3, 2)
+    noise = np.random.default_rng(2).integers(60, 200, (240, 240, 1)).repeat(3, 2)
+    of_bars, of_noise = (look(on_ground(goods.astype(np.uint8))).surface.patterns[0] for goods in (bars, noise))
+    assert of_bars.sum() == pytest.approx(1, abs=1e-5)
+    assert of_bars[9] < 0.05
+    assert of_bars[1:9].sum() > 0.05, "the darker side of an edge has brighter neighbours in a row"
+    assert of_noise[9] > 0.15
+
+
+@pytest.mark.parametrize("box", [(20, 30, 240, 240), (150, 100, 300, 120), (40, 60, 90, 280)])
+def test_a_map_over_the_canvas_lies_over_the_same_goods_in_the_picture(box: tuple[int, int, int, int]) -> None:
+    """box: left, top, width, height."""
+    left, top, width, height = box
+    rgb, mask = np.full((400, 500, 3), 235, np.uint8), np.zeros((400, 500), np.float32)
+    rgb[top : top + height, left : left + width] = (40, 90, 160)
+    mask[top : top + height, left : left + width] = 1
+    canvas = canvas_of(rgb, judged(cv2.resize(mask, (VIEW, VIEW)), 400, 500, least_sureness=0.5))
+    over = cv2.resize(canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA)
+    grid = over_picture(over, canvas, Picture(rgb, "0" * 64, "PNG", 1)).grid
+    cell = 500 / grid.shape[1]
+    for places, start, length in zip(np.nonzero(grid > 0.5), (top, left), (height, width), strict=True):
+        ends = (places.min() + 0.5) * cell, (places.max() + 0.5) * cell
+        assert ends == pytest.approx((start, start + length), abs=2 * cell)
 
 
 def test_tiny_and_flat_goods_give_finite_figures() -> None:

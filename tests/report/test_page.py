@@ -6,15 +6,18 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from conftest import encoded, photo
-from fakes import tiny_model
+from fakes import change_manifest, tiny_model
 from PIL import Image
 
 from zhentu.backlog.scan import ScanJob, run_scan
 from zhentu.bootstrap.screener import build_screener
+from zhentu.decide.notices import CATEGORY_NAMES
+from zhentu.decide.policy_file import default_policy_path
 from zhentu.detect.models import samples_folder
 from zhentu.errors import UsageError
 from zhentu.report.page import write_report
 from zhentu.settings import Settings
+from zhentu.types import CATEGORIES, Category
 
 SHOP = "path,seller_id,goods\n" + "".join(
     f"{name},{seller},{goods}\n"
@@ -95,3 +98,20 @@ def test_a_hostile_file_name_is_text(page: str) -> None:
 def test_a_report_that_is_no_html_file_is_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"report\.html"):
         write_report(None, build_screener(settings), tmp_path / "folder")  # type: ignore[arg-type]
+
+
+def test_the_heatmap_is_of_what_the_decision_names(tmp_path: Path) -> None:
+    tiny_model(tmp_path / "models")
+    raised = {each.value: {"slope": 1.0, "intercept": 0.0} for each in CATEGORIES}
+    raised["material_mismatch"]["intercept"] = 5.0
+    change_manifest(tmp_path / "models", calibration=raised)
+    name = "declared_ai_mug.jpg"
+    (tmp_path / name).write_bytes((samples_folder() / name).read_bytes())
+    settings = Settings().changed({"data_dir": tmp_path, "models.dir": tmp_path / "models"})
+    text = default_policy_path().read_text(encoding="utf-8").replace("review: model", "review: off")
+    (tmp_path / "policy.yaml").write_text(text, encoding="utf-8")
+    settings = settings.changed({"policy_path": tmp_path / "policy.yaml"})
+    summary = run_scan(ScanJob((str(tmp_path / name),), store=False, workers=1), settings)
+    write_report(summary, build_screener(settings), tmp_path / "report.html")
+    button = (tmp_path / "report.html").read_text(encoding="utf-8").split('class="peek"')[1].split("</button>")[0]
+    assert CATEGORY_NAMES[Category.AI_GENERATED].zh in button

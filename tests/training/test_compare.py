@@ -20,11 +20,11 @@ from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import Answer, Picture
 from zhentu_training.compare import pairs, sheet, sights
-from zhentu_training.compare.designs import choose
+from zhentu_training.compare.designs import DESIGNS, choose
 from zhentu_training.compare.encoder import Encoder
 from zhentu_training.compare.ensemble import Tree, graph_of, tree_node
 from zhentu_training.compare.export import Fitted, export
-from zhentu_training.compare.heads import MEMBERS, Heads, Mixture, fit
+from zhentu_training.compare.heads import MEMBERS, Heads, Mixture, fit, mixed
 from zhentu_training.compare.identity import Identity, alike, summaries_of
 from zhentu_training.compare.pairing import KINDS, UNKNOWN, Pair, copies_of, pairs_of
 from zhentu_training.compare.report import into_card
@@ -207,9 +207,12 @@ def test_heads_learn_what_is_there_and_leave_unknown_answers_alone() -> None:
         assert np.all(found[:, 1] == 0)  # of which nothing is known
 
 
-@pytest.mark.parametrize("left_out", [None, *range(len(MEMBERS))])
-def test_the_graph_of_the_heads_says_what_scikit_learn_says(left_out: int | None) -> None:
+@pytest.mark.parametrize(
+    ("left_out", "questions"), [(None, 0.0), (None, 0.5), *((k, 0.5) for k in range(len(MEMBERS)))]
+)
+def test_the_graph_of_the_heads_says_what_scikit_learn_says(left_out: int | None, questions: float) -> None:
     heads, mixture = heads_on(12)
+    mixture = replace(mixture, asked=questions)
     if left_out is not None:
         mixture.weight[left_out] = 0
     asked = np.random.default_rng(5).standard_normal((700, 12)).astype(np.float32)
@@ -246,7 +249,28 @@ def test_each_output_gets_the_design_that_tells_it_best() -> None:
     assert mixture.weight[:, 0].argmax() == 0
     assert mixture.weight[1:, 0].tolist() == [0, 0]
     assert mixture.weight[:2, 2].tolist() == [0, 0]
-    assert table.set_index("design")["mismatch"].idxmax() == "ridge"
+    alone = table[table["design"].isin(DESIGNS)].set_index("design")["mismatch"]
+    assert alone.idxmax() == "ridge"
+
+
+def test_questions_are_heard_where_they_tell_what_the_mismatch_does_not() -> None:
+    rng = np.random.default_rng(3)
+    kinds = ["match", "recoloured", "construction"] * 100
+    told = [Pair(0, 1, kind, "s", "train", "g") for kind in kinds]
+    truth = truths_of(told)
+    members = rng.standard_normal((len(MEMBERS), len(kinds), len(ANSWERED)))
+    assert choose(members, truth, told)[0].asked == 0.0
+    members[:, :, 1:] += 9 * (truth[:, 1:] == 1)
+    assert choose(members, truth, told)[0].asked > 0
+
+
+def test_a_question_that_says_differs_adds_to_the_mismatch() -> None:
+    logits = np.zeros((1, 3, len(ANSWERED)), np.float32)
+    logits[0, 1, 2], logits[0, 2, 1:] = 4, -4
+    plain = Mixture(np.ones(logits.shape[::2]), np.zeros(logits.shape[::2]))
+    assert mixed(logits, plain)[:, 0].tolist() == [0, 0, 0]
+    assert mixed(logits, replace(plain, asked=0.5))[:, 0].tolist() == [0, 2, -2]
+    assert np.array_equal(mixed(logits, replace(plain, asked=0.5))[:, 1:], logits[0, :, 1:])
 
 
 def test_the_tables_replace_those_in_the_card_and_the_detectors_card_keeps_them(tmp_path: Path) -> None:

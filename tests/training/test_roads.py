@@ -10,6 +10,7 @@ from PIL import Image
 from smoke import genuine
 
 from zhentu.detect.models import samples_folder
+from zhentu.errors import UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import Category
 from zhentu_training.features import pixels_on
@@ -68,5 +69,5 @@ def test_releases_are_judged_on_the_pictures_that_all_of_them_scored(tmp_path: P
 def test_rows_of_another_scan_are_refused(tmp_path: Path) -> None:
     pd.DataFrame({"path": ["/elsewhere/cat.jpg"], "ai_generated": [0.4]}).to_csv(tmp_path / "rows.csv", index=False)
     sent = pd.DataFrame({"file": ["0.jpg"], "road": ["web"], "picture": ["/set/0"], "source": ["a"], "made": [True]})
-    with pytest.raises(ValueError, match="has no score of the 1 pictures"):
+    with pytest.raises(UsageError, match="has no score of the 1 pictures"):
         scanned_scores(sent, tmp_path / "rows.csv")

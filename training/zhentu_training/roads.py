@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from zhentu.errors import PictureError
+from zhentu.errors import PictureError, UsageError, ZhentuError
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.card import markdown
 from zhentu_training.config import load_designs, load_spec
@@ -92,13 +93,13 @@ def _hash(text: str) -> str:
 def scanned_scores(sent: pd.DataFrame, rows: Path) -> pd.Series:
     """`ai_generated` of each row of `sent`, NaN where the scan has no score. rows: what `zhentu scan --output` wrote.
 
-    Raises ValueError when the scan has none of these pictures.
+    Raises UsageError when the scan has none of these pictures.
     """
     said = pd.read_csv(rows)
     by_name = dict(zip(said["path"].map(lambda path: Path(str(path)).name), said["ai_generated"], strict=True))
     scores = sent["file"].map(by_name).astype(float)
     if scores.isna().all():
-        raise ValueError(f"{rows}: has no score of the {len(sent)} pictures that were written; scan {PICTURES}/")
+        raise UsageError(f"{rows}: has no score of the {len(sent)} pictures that were written; scan {PICTURES}/")
     return scores
 
 
@@ -148,7 +149,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--designs", type=Path, default=Path("configs/designs.yaml"), help="the first is the plain head"
     )
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
-    arguments = parser.parse_args(argv)
+    try:
+        _run(parser.parse_args(argv))
+    except ZhentuError as error:
+        sys.exit(str(error))
+
+
+def _run(arguments: argparse.Namespace) -> None:
     if arguments.step == "write":
         some = some_of_each(pictures_of(arguments.manifest), arguments.per_source)
         table = write_roads(some, arguments.roads, arguments.out)
@@ -159,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.features:
         scores |= held_out_scores(sent, arguments)
     if not scores:
-        parser.error("judge needs --scanned NAME=ROWS or --features FOLDER")
+        raise UsageError("judge needs --scanned NAME=ROWS or --features FOLDER")
     if arguments.unseen:
         below = str(arguments.unseen.resolve())
         sent = sent[sent["picture"].map(lambda path: path.startswith(below))]

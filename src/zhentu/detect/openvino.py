@@ -63,16 +63,17 @@ class OpenVinoNetwork:
 
     def get_inputs(self) -> list[_Port]:
         """What the graph takes."""
-        return [_port(each) for each in self._model.inputs]
+        return [port for each in self._model.inputs for port in _ports(each)]
 
     def get_outputs(self) -> list[_Port]:
         """What the graph gives."""
-        return [_port(each) for each in self._model.outputs]
+        return [port for each in self._model.outputs for port in _ports(each)]
 
 
-def _port(port: Any) -> _Port:
-    shape = port.get_partial_shape()
-    return _Port(port.get_any_name(), [each.get_length() if each.is_static else None for each in shape])
+def _ports(port: Any) -> list[_Port]:
+    """One for each of its names."""
+    shape = [each.get_length() if each.is_static else None for each in port.get_partial_shape()]
+    return [_Port(name, shape) for name in sorted(port.get_names())]
 
 
 def _unpack_weights(model: Any) -> None:

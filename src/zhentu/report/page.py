@@ -185,7 +185,10 @@ def _card(screening: Screening, record_id: str) -> Card:
         bars.append(ScoreBar(CATEGORY_NAMES[category], scores.of(category), min(held, default=None)))
     heat, heat_name = "", None
     if record.verdict.heatmaps:
-        strongest = max(record.verdict.heatmaps, key=lambda heatmap: scores.of(heatmap.category))
+        # Of what the decision names, if it names anything; a stronger score that passed no limit is no reason.
+        named = {reason.category for reason in record.decision.reasons}
+        maps = [each for each in record.verdict.heatmaps if each.category in named] or record.verdict.heatmaps
+        strongest = max(maps, key=lambda heatmap: scores.of(heatmap.category))
         heat = _data_uri(overlay(picture, strongest, _THUMBNAIL))
         heat_name = CATEGORY_NAMES[strongest.category]
     return Card(record, record_id, _data_uri(thumbnail), heat, heat_name, tuple(bars), *_truth(record))

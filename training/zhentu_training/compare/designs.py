@@ -20,6 +20,7 @@ DESIGNS: dict[str, tuple[float, float, float]] = {  # weights of the members, ea
     "forest and ridge": (1, 2, 0),
     "all": (1, 2, 2),
 }
+ASKED = (0.5, 1.0, 2.0)  # how much of the highest question may be added to "mismatch"
 
 
 def choose(members: np.ndarray, truth: np.ndarray, pairs: Sequence[Pair]) -> tuple[Mixture, pd.DataFrame]:
@@ -40,7 +41,12 @@ def choose(members: np.ndarray, truth: np.ndarray, pairs: Sequence[Pair]) -> tup
     for k, each in enumerate(ANSWERED):
         best = DESIGNS[table["design"][int(table[each].to_numpy().argmax())]]
         weight[:, k] = np.array(best) / np.array(best).sum() / spread[:, k]
-    return Mixture(weight, middle), table
+    mixtures = [Mixture(weight, middle, asked) for asked in (0.0, *ASKED)]
+    worths = [worth(mixed(members, mixture)[:, 0], truth[:, 0], kinds) for mixture in mixtures]
+    for asked, value in zip(ASKED, worths[1:], strict=True):
+        row = {"design": f"the best, with {asked:g} of the highest question", ANSWERED[0]: value}
+        table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
+    return mixtures[int(np.argmax(worths))], table
 
 
 def worth(scores: np.ndarray, truth: np.ndarray, kinds: np.ndarray) -> float:

@@ -1,7 +1,8 @@
 """The fitted part of the comparison: figures of a pair in, six logits out.
 
 Three ways of judging, mixed by output: a ridge logistic regression, extremely randomised trees (Geurts et al. 2006) and
-gradient-boosted trees. Which mixture an output gets is chosen in `designs.py`.
+gradient-boosted trees. Which mixture an output gets, and how much a question that says "differs" adds to "mismatch", is
+chosen in `designs.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _EDGE = 1e-3  # a forest's share of votes is kept this far from 0 and 1, where i
 _TREES_FIRST, _TREES_OTHERS = 100, 40  # of "mismatch", of each question: all heads together stay under 4 MB
 _FOREST = {"min_samples_leaf": 5, "max_features": 0.3, "random_state": 1}
 _BOOSTED = {
-    **{"n_estimators": 200, "max_depth": 3, "learning_rate": 0.1, "subsample": 0.5},
+    **{"n_estimators": 600, "max_depth": 5, "learning_rate": 0.05, "subsample": 0.5},
     **{"max_features": 0.1, "min_samples_leaf": 10, "random_state": 1, "init": "zero"},
 }
 
@@ -45,10 +46,15 @@ class Ridge:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mixture:
-    """How members are mixed: sum of (logit - middle) * weight.  Both (members, outputs)."""
+    """How members are mixed: sum of (logit - middle) * weight.  Both (members, outputs).
+
+    asked: so much of the highest question's logit is added to that of "mismatch": what differs in one thing alone, a
+    button or a print, is seen by the head that was taught just this.
+    """
 
     weight: np.ndarray
     middle: np.ndarray
+    asked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,14 +99,23 @@ class Heads:
             nodes.append(helper.make_node("Mul", [name, f"weight_{name}"], [f"weighed_{name}"]))
             nodes.append(helper.make_node("Add", [total, f"weighed_{name}"], [f"with_{name}"]))
             total = f"with_{name}"
-        nodes.append(helper.make_node("Sub", [total, "middle"], ["logits"]))
+        nodes.append(helper.make_node("Sub", [total, "middle"], ["each"]))
+        constants |= {"asked": np.array([mixture.asked] + [0.0] * (outputs - 1))}
+        questions = numpy_helper.from_array(np.arange(1, outputs), "questions")
+        nodes += [
+            helper.make_node("Gather", ["each", "questions"], ["told"], axis=1),
+            helper.make_node("ReduceMax", ["told", "columns"], ["highest"], keepdims=1),
+            helper.make_node("Mul", ["highest", "asked"], ["added"]),
+            helper.make_node("Add", ["each", "added"], ["logits"]),
+        ]
         used = {each for node in nodes for each in node.input}
         stored = [
             numpy_helper.from_array(np.asarray(value, np.float32), name)
             for name, value in constants.items()
             if name in used
         ]
-        return graph_of(nodes, stored, figures, outputs)
+        columns = numpy_helper.from_array(np.array([1]), "columns")
+        return graph_of(nodes, [*stored, questions, columns], figures, outputs)
 
     def _nodes(self, member: str, outputs: int) -> list[onnx.NodeProto]:
         if member == "ridge":
@@ -147,7 +162,9 @@ def _tree(output: int, fitted: object, value: np.ndarray) -> Tree:
 
 def mixed(members: np.ndarray, mixture: Mixture) -> np.ndarray:
     """Logits (N, outputs) of logits (members, N, outputs)."""
-    return ((members - mixture.middle[:, None]) * mixture.weight[:, None]).sum(0).astype(np.float32)
+    found = ((members - mixture.middle[:, None]) * mixture.weight[:, None]).sum(0).astype(np.float32)
+    found[:, 0] += mixture.asked * found[:, 1:].max(1)
+    return found
 
 
 def fit(figures: np.ndarray, truth: np.ndarray, weight: np.ndarray, ridge: float = RIDGE) -> Heads:
