@@ -17,7 +17,7 @@ from zhentu.errors import (
     PictureTruncated,
     UnsupportedFormat,
 )
-from zhentu.intake.decode import DecodeLimits, decode, read_file
+from zhentu.intake.decode import DecodeLimits, decode, keep_memory, read_file
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "MPO"])
@@ -129,3 +129,15 @@ def test_reading_a_missing_file_and_a_device_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.jpg", Path("/dev/zero"), tmp_path):
         with pytest.raises(PictureNotFound):
             read_file(path, DecodeLimits())
+
+
+def test_the_memory_of_a_picture_serves_the_next() -> None:
+    payload = encoded(photo((900, 700)), "JPEG")
+    reused = {}
+    for kept in (1, 0):
+        keep_memory(kept)
+        decode(payload)
+        Image.core.reset_stats()
+        decode(payload)
+        reused[kept] = Image.core.get_stats()["reused_blocks"]
+    assert reused[1] > 0 == reused[0]

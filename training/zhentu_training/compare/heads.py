@@ -22,7 +22,7 @@ MEMBERS = ("ridge", "forest", "boosted")
 _CAP = 3.0  # deviations; beyond them a figure says no more
 RIDGE = 1.0  # scikit-learn's C: best of ten by cross-fitting, the table stands in DECISIONS.md
 _EDGE = 1e-3  # a forest's share of votes is kept this far from 0 and 1, where its logit ends
-_TREES_FIRST, _TREES_OTHERS = 100, 40  # of "mismatch", of each question: all heads together stay under 4 MB
+_TREES_FIRST, _TREES_OTHERS = 100, 40  # of "mismatch", of each question: all heads together stay at 6 MB
 _FOREST = {"min_samples_leaf": 5, "max_features": 0.3, "random_state": 1}
 _BOOSTED = {
     **{"n_estimators": 600, "max_depth": 5, "learning_rate": 0.05, "subsample": 0.5},
