@@ -144,15 +144,15 @@ def scan(paths: list[Path], *options: str, python: str = sys.executable) -> Cost
     return cost
 
 
-def started(*options: str, path: Path, python: str = sys.executable) -> Cost:
-    """The least cost of three scans of one picture."""
-    return min((scan([path], *options, python=python) for _ in range(3)), key=lambda cost: cost.clock)
+def least_of_three(command: Callable[[], Cost]) -> Cost:
+    """What a command costs when nothing disturbs it: its fastest run of three."""
+    return min((command() for _ in range(3)), key=lambda cost: cost.clock)
 
 
-def memory(paths: list[Path]) -> dict[str, float]:
+def memory(paths: list[Path], python: str) -> dict[str, float]:
     """Peak memory of a scan of `paths`, in MiB."""
     with linked(paths) as place:
-        command = scan_command(str(place / "slice"), "--output", str(place / "rows.csv"), "--no-resume")
+        command = scan_command(str(place / "slice"), "--output", str(place / "rows.csv"), "--no-resume", python=python)
         watched = watch(command, environment(place))
     return {"parent": round(watched.parent_mb), "shared_once": round(watched.shared_once_mb)}
 
@@ -262,7 +262,7 @@ def main() -> None:
     with ray_cluster() if arguments.ray else nullcontext("") as address:
         figures = measure(paths, arguments.slice, arguments.plain, address, arguments.python)
     if arguments.memory:
-        figures["memory_mib"] = memory(paths[: arguments.slice])
+        figures["memory_mib"] = memory(paths[: arguments.slice], arguments.python)
     text = json.dumps(figures, indent=1)
     print(text)
     if arguments.output:
@@ -270,11 +270,13 @@ def main() -> None:
 
 
 def measure(paths: list[Path], size: int, few_count: int, address: str, python: str) -> dict[str, object]:
-    """Measure all of them, in turns. address: the Ray cluster's, "" to leave Ray out."""
+    """Measure all of them, in turns. address: the Ray cluster's, "" to leave Ray out. python: what runs the scan."""
     over_ray = ("--engine", "ray", "--ray-address", address)
-    start = {"scan": started(path=paths[0], python=python)}
+    one = paths[:1]
+    start = {"scan": least_of_three(lambda: scan(one, python=python))}
     if address:
-        start |= {"ray": started(*over_ray, path=paths[0]), "plain_ray": plain_ray(paths[:1], address)}
+        start["ray"] = least_of_three(lambda: scan(one, *over_ray))
+        start["plain_ray"] = least_of_three(lambda: plain_ray(one, address))
     costs: dict[str, Cost] = {}
     parts = np.zeros((2, 3))
     turns = [paths[begin : begin + size] for begin in range(0, len(paths), size)]

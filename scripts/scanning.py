@@ -104,7 +104,7 @@ def environment(folder: Path, models: Path | None = None) -> dict[str, str]:
 
 
 def scan_command(*arguments: str, python: str = sys.executable) -> list[str]:
-    """The scan command as a user types it. python: the interpreter of his environment."""
+    """The scan command as a user types it. python: the interpreter of the user's environment."""
     return [python, "-m", "zhentu", "scan", *arguments]
 
 

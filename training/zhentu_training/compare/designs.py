@@ -43,10 +43,9 @@ def choose(members: np.ndarray, truth: np.ndarray, pairs: Sequence[Pair]) -> tup
         weight[:, k] = np.array(best) / np.array(best).sum() / spread[:, k]
     mixtures = [Mixture(weight, middle, asked) for asked in (0.0, *ASKED)]
     worths = [worth(mixed(members, mixture)[:, 0], truth[:, 0], kinds) for mixture in mixtures]
-    for asked, value in zip(ASKED, worths[1:], strict=True):
-        row = {"design": f"the best, with {asked:g} of the highest question", ANSWERED[0]: value}
-        table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
-    return mixtures[int(np.argmax(worths))], table
+    names = [f"the best, with {asked:g} of the highest question" for asked in ASKED]
+    heard = pd.DataFrame({"design": names, ANSWERED[0]: worths[1:]})
+    return mixtures[int(np.argmax(worths))], pd.concat([table, heard], ignore_index=True)
 
 
 def worth(scores: np.ndarray, truth: np.ndarray, kinds: np.ndarray) -> float:
