@@ -22,6 +22,7 @@ from zhentu.types import AiState
 DOCS = [Path(__file__).parents[2] / "docs" / name for name in ("labels.md", "labels.zh-CN.md")]
 IDENTITY = {"label": "cawg.identity", "data": {"signer_payload": {"sig_type": "cawg.x509.cose"}, "signature": "x"}}
 EDITED = {"label": "c2pa.actions.v2", "data": {"actions": [{"action": "c2pa.edited", "digitalSourceType": TRAINED}]}}
+_SCAN = b"\xff\xda\x00\x0c\x03"  # what starts a JPEG's pixels; its first two bytes may stand in a signature by chance
 _LASTS = 10.0  # seconds a certificate is good in the rows with a time stamp
 
 
@@ -46,7 +47,7 @@ FAULTS: dict[str, Callable[[], bytes]] = {
     "unknown issuer": lambda: signed_with(by="Other"),
     "first action is an edit": lambda: signed_with(assertions=(EDITED,)),
     "CAWG identity, offline": lambda: signed_with(assertions=(CREATED, IDENTITY)),
-    "pixels tampered with": lambda: changed(signed_with(), b"\xff\xda", 40),
+    "pixels tampered with": lambda: changed(signed_with(), _SCAN, 40),
     "assertion tampered with": lambda: changed(signed_with(), b"c2pa.created", 3),
     "assertion missing": lambda: signed_with().replace(b"c2pa.actions.v2\x00", b"c2pa.actionx.v2\x00"),
     "parent tampered with": lambda: changed(signed_with(parent=signed_with(), assertions=()), b"c2pa.created", 3),
