@@ -132,7 +132,7 @@ def test_reading_a_missing_file_and_a_device_is_named(tmp_path: Path) -> None:
 
 
 def test_the_memory_of_a_picture_serves_the_next() -> None:
-    payload = encoded(photo((900, 700)), "JPEG")
+    payload = encoded(photo((900, 700)), "PNG")
     reused = {}
     for kept in (1, 0):
         keep_memory(kept)

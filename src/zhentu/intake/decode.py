@@ -1,7 +1,7 @@
 """Bytes -> upright sRGB pixels, or a named error. The only decoder: training, evaluation and serving all use it.
 
-Caps are checked on the header, before any pixel is decoded. Pillow does the decoding: it measured as fast as OpenCV
-on baseline JPEG (same libjpeg-turbo) and, unlike it, reports truncated files instead of filling them with grey.
+Caps are checked on the header, before any pixel is decoded. Pillow does the decoding: unlike OpenCV it reports
+truncated files instead of filling them with grey. Sound JPEGs in YCbCr go through simplejpeg, which reports them too.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ from zhentu.errors import (
 from zhentu.intake.containers import jpeg, png
 from zhentu.intake.formats import jxl_header, open_jxl, register_heif
 from zhentu.intake.frames import Scenes, shown_seconds
-from zhentu.intake.pixels import RgbArray, to_srgb, upright
+from zhentu.intake.pixels import RgbArray, jpeg_pixels, to_srgb, upright
 from zhentu.intake.sniff import SNIFF_BYTES, FileKind, kind_of
 from zhentu.types import Frame, Picture
 
 DECODING_VERSION = 2  # increment it when the same bytes would give other pixels; part of what decides
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # Pillow reads MPO through its JPEG plugin
+_JPEG = ("JPEG", "MPO")
 _SHOWN_IN_TURN = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # frames, or pages
 READ = (*FORMATS, "HEIC", "JPEG XL")  # as named in errors
 _TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth noting: a second file may hide there
@@ -84,7 +85,7 @@ def keep_memory(at_once: int) -> None:
     """Let Pillow keep the memory of so many pictures, one block of 16 MiB (4 megapixels) each, for the next ones.
 
     It gives all of it back to the system otherwise, and the system hands it out page by page again: at 2 megapixels
-    that takes 8 % of a scan's processor time.
+    that took 8 % of a scan's processor time when Pillow decoded JPEGs too.
     """
     Image.core.set_blocks_max(at_once)  # type: ignore[attr-defined]  # what PILLOW_BLOCKS_MAX sets
 
@@ -133,7 +134,7 @@ def decode_frames(payload: bytes, limits: DecodeLimits | None = None, sha256: st
         for index in chosen:
             image.seek(index)
             notes = [f"frame {index + 1} of {total}"]
-            rgb = _pixels(image, notes, limits)
+            rgb = _pixels(image, payload, notes, limits)
             frame = Frame(index, total, times[index], index == scenes.main)
             pictures.append(Picture(rgb, sha256, image_format, len(payload), tuple(notes), frame))
     return tuple(pictures)
@@ -147,14 +148,14 @@ def decode_frame(payload: bytes, frame: Frame | None, limits: DecodeLimits | Non
     with _opened(payload, limits) as image:
         image.seek(frame.index)
         notes = [f"frame {frame.index + 1} of {frame.total}"]
-        rgb, image_format = _pixels(image, notes, limits), str(image.format)
+        rgb, image_format = _pixels(image, payload, notes, limits), str(image.format)
     return Picture(rgb, hashlib.sha256(payload).hexdigest(), image_format, len(payload), tuple(notes), frame)
 
 
 def _still(image: Image.Image, payload: bytes, limits: DecodeLimits, sha256: str) -> Picture:
     notes = [*_frame_notes(image), *_trailing_notes(payload, image.format)]
     image_format = str(image.format)
-    rgb = _pixels(image, notes, limits)
+    rgb = _pixels(image, payload, notes, limits)
     return Picture(
         rgb=rgb,
         sha256=sha256 or hashlib.sha256(payload).hexdigest(),
@@ -202,7 +203,7 @@ def _opened(payload: bytes, limits: DecodeLimits) -> Iterator[Image.Image]:
         try:
             with _image(payload, kind, limits) as image:
                 _check_size(image.size, limits)
-                if image.format in ("JPEG", "MPO"):
+                if image.format in _JPEG:
                     _check_scans(jpeg.scan_count(payload), image.size, limits)
                 yield image
         except (UnidentifiedImageError, Image.DecompressionBombError) as error:
@@ -235,8 +236,12 @@ def _image(payload: bytes, kind: FileKind, limits: DecodeLimits) -> Image.Image:
     return image
 
 
-def _pixels(image: Image.Image, notes: list[str], limits: DecodeLimits) -> RgbArray:
+def _pixels(image: Image.Image, payload: bytes, notes: list[str], limits: DecodeLimits) -> RgbArray:
     """The current frame, upright; Pillow's copy of it is freed on the way."""
+    if image.format in _JPEG:
+        rgb = jpeg_pixels(payload, image)
+        if rgb is not None:
+            return upright(rgb, image)
     image.load()
     _check_size(image.size, limits)  # HEIF and TIFF may differ from what their header said
     return upright(to_srgb(image, notes), image)

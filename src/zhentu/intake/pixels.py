@@ -1,12 +1,17 @@
-"""One decoded frame -> upright 8-bit sRGB, in strips, so that only Pillow's copy and the result are held whole."""
+"""One decoded frame -> upright 8-bit sRGB, in strips, so that only Pillow's copy and the result are held whole.
+
+Most pictures are JPEGs in YCbCr without a colour space of their own: `jpeg_pixels` decodes those into the result.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 from PIL import Image, ImageCms
 
 RgbArray = npt.NDArray[np.uint8]
@@ -25,6 +30,23 @@ _TURNS: dict[int, Callable[[RgbArray], RgbArray]] = {  # EXIF orientation -> upr
     7: lambda rgb: rgb[::-1, ::-1].swapaxes(0, 1),
     8: lambda rgb: np.rot90(rgb),
 }
+
+
+def jpeg_pixels(payload: bytes, image: Image.Image) -> RgbArray | None:
+    """Pixels (height, width, 3) of a JPEG that Pillow has opened and not loaded; None if Pillow shall read it.
+
+    They are what Pillow would give, bit for bit (both have libjpeg-turbo), without its copy of four bytes a pixel.
+    Files of other colour spaces are Pillow's, and so are damaged ones: it says what is wrong, or tolerates it.
+    """
+    if image.mode != "RGB" or _is_foreign(image.info.get("icc_profile")):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(payload)
+        if (width, height) != image.size or colours != "YCbCr":
+            return None
+        return np.asarray(simplejpeg.decode_jpeg(payload, strict=True), dtype=np.uint8)
+    except ValueError:
+        return None
 
 
 def to_srgb(image: Image.Image, notes: list[str]) -> RgbArray:
@@ -115,8 +137,13 @@ def _finite(strip: Image.Image) -> npt.NDArray[np.float32]:
     return np.nan_to_num(np.asarray(strip, dtype=np.float32), nan=0.0, posinf=1e9, neginf=0.0)
 
 
+def _is_foreign(profile: object) -> TypeGuard[bytes]:
+    """Whether an ICC profile is there and of another colour space than sRGB."""
+    return isinstance(profile, bytes) and bool(profile) and b"sRGB" not in profile[:4096]
+
+
 def _transform(profile: object, mode: str, notes: list[str]) -> ImageCms.ImageCmsTransform | None:
-    if not isinstance(profile, bytes) or not profile or mode not in _WITH_PROFILE or b"sRGB" in profile[:4096]:
+    if mode not in _WITH_PROFILE or not _is_foreign(profile):
         return None
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
