@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bank_fixtures import three_banks
 from browsing import CHROMIUM
 from fakes import tiny_model
 from PIL import Image
 from postgres import Postgres, binaries
 
+from zhentu.banks.bank import Banks
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import ModelEntry
 from zhentu.record.database import Database
@@ -110,6 +112,12 @@ def database(database_url: str, request: pytest.FixtureRequest) -> Iterator[Data
     opened = Database(database_url, auto_migrate=True)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def banks(database: Database) -> Banks:
+    """Three banks in a store of each kind."""
+    return three_banks(database)
 
 
 @pytest.fixture

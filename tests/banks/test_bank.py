@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from bank_fixtures import BAD, BRAND
 from conftest import encoded
 from pictures import recoloured, waves
 from PIL import Image
+from review_fixtures import record
 
 from zhentu.banks.bank import Banks
 from zhentu.banks.entries import Bank, MatchKind, NewEntry
@@ -16,14 +19,14 @@ from zhentu.banks.exchange import read_entries, write_entries
 from zhentu.banks.hashing import fingerprint_of
 from zhentu.banks.store import BankStore
 from zhentu.errors import UsageError
+from zhentu.ids import new_id
 from zhentu.intake.decode import DecodeLimits, decode
 from zhentu.record import audit
 from zhentu.record.database import Database
+from zhentu.record.known import KnownStore, ScannedRecord
 from zhentu.types import BankKind, Fingerprint, Listing, Picture, Signal
 
 LIMITS = DecodeLimits(30 << 20, 50_000_000, 20_000, 32)
-BAD = Bank("bad", BankKind.KNOWN_BAD)
-BRAND = Bank("acme", BankKind.BRAND_ORIGINAL, brand="Acme", owners=("acme-shop",))
 
 
 def picture(seed: int = 1, form: str = "PNG", **options: object) -> Picture:
@@ -36,14 +39,6 @@ def other_colours(original: Picture) -> Picture:
 
 def sha_of(fingerprint: Fingerprint, sha256: str) -> Fingerprint:
     return Fingerprint(sha256, fingerprint.pdq, fingerprint.quality, fingerprint.colour)
-
-
-@pytest.fixture
-def banks(database: Database) -> Banks:
-    made = Banks(BankStore(database))
-    for bank in (BAD, BRAND, Bank("fine", BankKind.ALLOWED)):
-        made.put_bank(bank, "ann")
-    return made
 
 
 def hows(banks: Banks, fingerprint: Fingerprint, seller: str = "") -> list[tuple[str, str]]:
@@ -226,3 +221,18 @@ def test_a_long_tail_becomes_part_of_the_index(banks: Banks, monkeypatch):
         banks.add("bad", [NewEntry.of(each, "review")], "ann")
     assert all(hows(banks, each) == [("bad", MatchKind.EXACT.value)] for each in prints)
     assert banks.state().entries["bad"] == 12
+
+
+def test_a_dry_run_looks_at_what_scans_kept_too(banks: Banks):
+    asked, scanned = fingerprint_of(picture()), fingerprint_of(picture(form="JPEG", quality=50))
+    banks.lookup(asked, Listing())
+    for model in ("a" * 64, "b" * 64):  # scored by two models, and counted once
+        told = replace(record(1, sha256=scanned.sha256), record_id=new_id())
+        told = replace(told, verdict=replace(told.verdict, model=replace(told.verdict.model, sha256=model)))
+        KnownStore(banks.store.database).keep([ScannedRecord(told, model, scanned)])
+    KnownStore(banks.store.database).keep([ScannedRecord(record(2, sha256=asked.sha256), "c" * 64, asked)])
+    flat = Fingerprint("f" * 64, bytes(32), 0, bytes(48))
+    KnownStore(banks.store.database).keep([ScannedRecord(record(3, sha256=flat.sha256), "d" * 64, flat)])
+    run = banks.dry_run(NewEntry.of(asked, "review"), BAD)
+    assert (run.looked_at, run.exact, run.near) == (3, 1, 1)
+    assert banks.dry_run(NewEntry(pdq=bytes(32), colour=bytes(48)), BAD).near == 0  # a flat picture is like no other

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from bank_fixtures import BAD
 from pictures import waves
-from test_bank import BAD, BRAND, hows, picture, sha_of
+from test_bank import hows, picture, sha_of
 
 from zhentu.banks.bank import Banks
 from zhentu.banks.entries import Bank, MatchKind, NewEntry
@@ -29,14 +30,6 @@ def flipped(pdq: bytes, bits: int) -> bytes:
 
 def seen(number: int, pdq: bytes = bytes(32), colour: bytes = COLOUR, quality: int = 100) -> Fingerprint:
     return Fingerprint(f"{number:064x}", pdq, quality, colour)
-
-
-@pytest.fixture
-def banks(database: Database) -> Banks:
-    made = Banks(BankStore(database))
-    for bank in (BAD, BRAND, Bank("fine", BankKind.ALLOWED)):
-        made.put_bank(bank, "ann")
-    return made
 
 
 @pytest.mark.parametrize(

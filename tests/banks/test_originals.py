@@ -5,28 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pictures import waves
-from test_bank import BAD, BRAND
 
 from zhentu.banks.bank import Banks
-from zhentu.banks.entries import Bank, NewEntry
+from zhentu.banks.entries import NewEntry
 from zhentu.banks.originals import add_picture, original
-from zhentu.banks.store import BankStore
 from zhentu.errors import PictureNotFound, UsageError
 from zhentu.intake.decode import decode
-from zhentu.record.database import Database
-from zhentu.types import BankKind, Picture
+from zhentu.types import Picture
 
 
 def picture(width: int, height: int, seed: int = 1) -> Picture:
     return Picture(waves(height, width, seed), f"{seed:064x}", "PNG", 1)
-
-
-@pytest.fixture
-def banks(database: Database) -> Banks:
-    made = Banks(BankStore(database))
-    for bank in (BAD, BRAND, Bank("fine", BankKind.ALLOWED)):
-        made.put_bank(bank, "ann")
-    return made
 
 
 def test_a_brands_own_picture_is_kept_as_it_looks(banks: Banks) -> None:

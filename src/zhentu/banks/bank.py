@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zhentu.banks.entries import Bank, BankState, Match, MatchKind, NewEntry
-from zhentu.banks.hashing import MATCH_DISTANCE, colour_distance
+from zhentu.banks.hashing import HASH_BYTES, MATCH_DISTANCE, colour_distance
 from zhentu.banks.index import distances
 from zhentu.banks.snapshot import Snapshot
 from zhentu.banks.store import BankStore, Changes
@@ -141,7 +141,8 @@ class Banks:
             looked_at += len(page)
             bits = np.full(len(page), 255, np.uint8)
             if sought is not None:
-                words = np.frombuffer(b"".join(each.pdq for each in page), np.uint8).reshape(-1, 32).view(np.uint64)
+                hashes = b"".join(each.pdq or bytes(HASH_BYTES) for each in page)  # scans keep no unusable ones
+                words = np.frombuffer(hashes, np.uint8).reshape(-1, HASH_BYTES).view(np.uint64)
                 bits = distances(words, sought)
             for place in range(len(page)):
                 how = _would_match(entry, bank, page[place], int(bits[place]))

@@ -18,6 +18,7 @@ from zhentu.banks.snapshot import Columns
 from zhentu.errors import UsageError
 from zhentu.record import audit
 from zhentu.record.database import Database, aware, now
+from zhentu.record.known import known_verdicts, stored_fingerprint
 from zhentu.types import BankKind, Fingerprint
 
 _CHUNK = 500  # entries per statement
@@ -157,11 +158,22 @@ class BankStore:
         return None if row is None else Fingerprint(row.sha256, row.pdq, row.quality, row.colour)
 
     def fingerprints_seen(self) -> Iterator[list[Fingerprint]]:
-        """Every fingerprint kept, newest first, page by page."""
-        query = select(prints).order_by(prints.c.seen_at.desc())
+        """Every fingerprint kept, page by page: of pictures looked up, newest first, then of pictures scanned."""
+        asked = select(prints).order_by(prints.c.seen_at.desc())
+        sha256 = known_verdicts.c.picture_sha256
+        scanned = (  # one a picture, though several models may have scored it
+            select(
+                sha256, func.min(known_verdicts.c.pdq).label("pdq"), func.min(known_verdicts.c.colour).label("colour")
+            )
+            .where(~select(prints.c.sha256).where(prints.c.sha256 == sha256).exists())
+            .group_by(sha256)
+        )
         with self.database.begin() as connection:
-            for page in connection.execution_options(yield_per=_PAGE).execute(query).partitions():
+            paged = connection.execution_options(yield_per=_PAGE)
+            for page in paged.execute(asked).partitions():
                 yield [Fingerprint(row.sha256, row.pdq, row.quality, row.colour) for row in page]
+            for page in paged.execute(scanned).partitions():
+                yield [stored_fingerprint(row.picture_sha256, row.pdq, row.colour) for row in page]
 
     def counts(self) -> dict[str, int]:
         """Entries that are not removed, by bank."""

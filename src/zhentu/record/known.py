@@ -90,7 +90,7 @@ class KnownStore:
         return (
             None
             if found is None
-            else KnownVerdict(decode_record(found.body), _fingerprint(sha256, found.pdq, found.colour))
+            else KnownVerdict(decode_record(found.body), stored_fingerprint(sha256, found.pdq, found.colour))
         )
 
     def decision(self, digest: str) -> Record | None:
@@ -124,6 +124,6 @@ class KnownStore:
             connection.execute(self.database.insert_missing(known_decisions), decisions)
 
 
-def _fingerprint(sha256: str, pdq: str, colour: str) -> Fingerprint:
+def stored_fingerprint(sha256: str, pdq: str, colour: str) -> Fingerprint:
     """A stored fingerprint; of its quality, only whether it sufficed is stored."""
     return Fingerprint(sha256, bytes.fromhex(pdq), LEAST_QUALITY if pdq else 0, bytes.fromhex(colour))
