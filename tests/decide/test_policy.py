@@ -7,7 +7,7 @@ import pytest
 from fakes import thresholds, verdict
 
 from zhentu.decide.notices import score_words
-from zhentu.decide.policy import Policy, decide, declaration, unresolved
+from zhentu.decide.policy import Policy, cleared, decide, declaration, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy, parse_policy
 from zhentu.errors import ConfigError
 from zhentu.types import (
@@ -196,6 +196,36 @@ def test_a_known_bad_picture_is_blocked_only_where_the_policy_says_so(policy: Po
     assert alike.action is Action.ALLOW
 
 
+def test_what_a_person_allowed_is_not_suspected_again_but_its_own_statement_counts(policy: Policy) -> None:
+    allowed, suspected = (hit(BankKind.ALLOWED),), evidence(AiState.SUSPECTED, Trust.FORGEABLE)
+    assert decide(None, (suspected,), Listing(), policy, SHIPPED).ai_state is AiState.SUSPECTED
+    found = decide(None, (suspected,), Listing(), policy, SHIPPED, hits=allowed)
+    assert (found.action, found.ai_state) == (Action.ALLOW, None)
+    stated = decide(None, (suspected, evidence()), Listing(), policy, SHIPPED, hits=allowed)
+    assert (stated.action, stated.ai_state, len(stated.reasons)) == (Action.LABEL, AiState.IS, 1)
+    like = decide(None, (suspected,), Listing(), policy, SHIPPED, hits=(hit(BankKind.ALLOWED, Signal.PDQ),))
+    assert like.ai_state is AiState.SUSPECTED
+
+
+def test_of_an_overturned_decision_only_statements_are_left(policy: Policy) -> None:
+    told = (replace(evidence(AiState.SUSPECTED), name="words"), evidence())
+    made = decide(verdict(0.95), told, Listing(), policy, SHIPPED)
+    assert made.action is Action.REVIEW
+    left = cleared(made, told)
+    assert (left.action, left.applied, left.ai_state) == (Action.LABEL, Action.LABEL, AiState.IS)
+    assert [reason.code for reason in left.reasons] == ["provenance_iptc_digital_source_type"]
+    nothing = cleared(decide(verdict(0.95), (), Listing(), policy, SHIPPED), ())
+    assert (nothing.action, nothing.ai_state, nothing.reasons) == (Action.ALLOW, None, ())
+
+
+def test_a_goods_category_has_one_spelling(policy: Policy) -> None:
+    own = parse_policy(GOOD + '  "cutout_artifact:Cosmetics": {review: 0.1}\n', "p")
+    for goods in ("cosmetics", " COSMETICS ", "ｃｏｓｍｅｔｉｃｓ"):
+        assert decide(verdict(0.2), (), Listing(goods=goods), own, SHIPPED).action is Action.REVIEW
+    twice = GOOD + '  "cutout_artifact:a": {review: 0.1}\n  "cutout_artifact:A": {review: 0.2}\n'
+    assert "one goods category" in problems(twice)
+
+
 def test_nought_is_a_threshold_and_a_negative_number_is_none() -> None:
     read = parse_policy(GOOD.replace("review: 0.5", "review: 0"), "p")
     decision = decide(verdict(0.1), (), Listing(), read, SHIPPED)
@@ -247,7 +277,11 @@ def test_a_mismatch_with_the_references_asks_for_review(policy: Policy) -> None:
 @pytest.mark.parametrize(
     ("differs", "en", "zh"),
     [
-        ((Question.COLOUR, Question.PRINT), "these differ: the colour, the print or pattern", "颜色、印花或图案有差异"),
+        (
+            (Question.COLOUR, Question.PRINT),
+            "These differ: the colour, the print or pattern.",
+            "颜色、印花或图案有差异",
+        ),
         ((Question.PRODUCT, Question.COLOUR), "look like other goods", "并非同一商品"),
         ((), "cannot be told", "无法确定"),
     ],
@@ -260,6 +294,16 @@ def test_a_notice_says_in_words_what_differs_and_how_many_references_agree(diffe
     assert en in reason.en
     assert zh in reason.zh
     assert "1 of 3 surely show the same goods" in reason.en
+    assert "looks like the same goods" not in reason.en
+
+
+def test_the_same_goods_are_spoken_of_only_where_that_is_sure(policy: Policy) -> None:
+    shipped = (*SHIPPED, Threshold(Category.MATERIAL_MISMATCH, Action.REVIEW, 0.6, Basis.REFERENCE))
+    comparison = compared(0.7, Question.COLOUR)
+    sure = replace(comparison, answers=(*comparison.answers, QuestionAnswer(Question.PRODUCT, Answer.SAME, 0.1)))
+    (reason,) = decide(verdict(0.1), (), Listing(), policy, shipped, comparison=sure).reasons
+    assert "It looks like the same goods, but these differ: the colour." in reason.en
+    assert "疑似同一商品，但颜色有差异" in reason.zh
 
 
 @pytest.mark.parametrize(

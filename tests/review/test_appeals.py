@@ -23,7 +23,7 @@ from zhentu.record.keys import KeyStore
 from zhentu.record.outbox import Outbox
 from zhentu.review.items import ItemKind, ReviewOutcome
 from zhentu.screen import Screener
-from zhentu.types import Role
+from zhentu.types import Action, Role
 
 
 def png(seed: int = 1, form: str = "PNG") -> bytes:
@@ -165,6 +165,39 @@ def test_the_statement_of_reasons_names_grounds_and_redress_but_no_reviewer(clie
     assert (review["category_en"], review["note"]) == ("Distorted scene", "two shadows")
     assert body["redress"]["available"] is True
     assert "ann-secret-name" not in answer.text
+
+
+def test_what_was_allowed_cannot_be_appealed_and_the_picture_is_no_photo_of_its_goods(
+    client: TestClient, record_id: str, monkeypatch: pytest.MonkeyPatch
+):
+    own = client.post(
+        "/v1/appeals",
+        data={"record_id": record_id, "reason": "real"},
+        files=[("references", ("a.png", png()))],
+        headers=auth(client, "screen"),
+    )
+    assert (own.status_code, "photo 1 is the picture itself" in own.json()["detail"]) == (400, True)
+    store = client.app.state.desk.appeals._store
+    record = store.get(record_id)
+    allowed = replace(record, decision=replace(record.decision, action=Action.ALLOW))
+    monkeypatch.setattr(store, "get", lambda *_: allowed)
+    assert "nothing to appeal" in appeal(client, record_id).json()["detail"]
+    desk = client.app.state.desk
+    desk.filler.fill()
+    (item,) = desk.queue.claim("ann")
+    desk.queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD)  # a person stopped it all the same
+    assert appeal(client, record_id).status_code == 201
+
+
+def test_after_an_overturned_decision_no_notice_is_left(client: TestClient, record_id: str):
+    desk, path, seen = client.app.state.desk, f"/v1/records/{record_id}", auth(client, "screen")
+    assert client.get(f"{path}/notice", headers=seen).json()["needed"] is True
+    desk.filler.fill()
+    (item,) = desk.queue.claim("ann")
+    desk.queue.decide(item.item_id, "ann", ReviewOutcome.OVERTURN)
+    for audience in ("buyer", "seller"):
+        told = client.get(f"{path}/notice", params={"audience": audience}, headers=seen).json()
+        assert (told["needed"], told["state"]) == (False, None)
 
 
 def test_banks_over_http_from_registration_to_an_altered_copy(client: TestClient):

@@ -78,7 +78,7 @@ def compare(
 def _say(out: Console, picture: Path, closest: Path, found: Comparison, limit: float) -> None:
     from zhentu.decide.notices import ANSWER_NAMES, QUESTION_NAMES
 
-    out.print(f"{picture} shows", styled(*_SAID[found.answer]), soft_wrap=True)
+    out.print(f"{picture}:", styled(*_SAID[found.answer]), soft_wrap=True)
     out.print(
         f"mismatch {found.score:.3f} (limit {limit:.3f}), similarity {found.similarity:.2f}, closest reference "
         f"{closest}; {found.model}",

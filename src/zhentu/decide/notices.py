@@ -191,9 +191,14 @@ def comparison_words(action: str, comparison: Comparison, threshold: float) -> W
     after, what = _NEXT[action], differing_words(comparison)
     if Question.PRODUCT in comparison.differing:
         seen = Words("They look like other goods.", "疑似并非同一商品。")
-    elif comparison.differing:
+    elif comparison.differing and comparison.answer_to(Question.PRODUCT) is Answer.SAME:
         seen = Words(
             f"It looks like the same goods, but these differ: {what.en}.", f"疑似同一商品，但{what.zh}有差异。"
+        )
+    elif comparison.differing:
+        seen = Words(
+            f"These differ: {what.en}. Whether the goods are the same cannot be told.",
+            f"{what.zh}有差异，无法判断是否为同一商品。",
         )
     else:
         seen = Words("What exactly differs cannot be told.", "无法确定具体差异。")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from zhentu.decide import notices
@@ -52,7 +53,7 @@ _SEPARATORS = re.compile(r"[,;/|，、；／\n]")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A checked policy. limits: of scores, by forgery and goods category ("" = all goods), then by action.
+    """A checked policy. limits: of scores, by forgery and `goods_key` ("" = all goods), then by action.
 
     rollout: percent of pictures, 0..100, on which `enforce` is in force; the others are decided in shadow.
     banks: by BANK_KEYS.  comparison: limits of the mismatch score against references, by action.
@@ -73,13 +74,18 @@ class Policy:
 
     def thresholds(self, category: Category, goods: str, shipped: Sequence[Threshold]) -> tuple[Threshold, ...]:
         """What a category's score is compared with, mildest action first. shipped: of the model, for this policy."""
-        own, general = self.limits.get((category, goods), {}), self.limits.get((category, ""), {})
+        own, general = self.limits.get((category, goods_key(goods)), {}), self.limits.get((category, ""), {})
         limits = {action: own.get(action, general.get(action, LimitWord.OFF)) for action in ACTIONS}
         return _resolved(limits, category, Basis.PICTURE_ALONE, shipped)
 
     def comparison_thresholds(self, shipped: Sequence[Threshold]) -> tuple[Threshold, ...]:
         """What the mismatch against references is compared with, the mildest action first."""
         return _resolved(self.comparison, Category.MATERIAL_MISMATCH, Basis.REFERENCE, shipped)
+
+
+def goods_key(goods: str) -> str:
+    """One spelling of a goods category: whoever writes "Cosmetics" shall not escape what holds for "cosmetics"."""
+    return unicodedata.normalize("NFKC", goods).strip().casefold()
 
 
 def decide(  # noqa: PLR0913 - every kind of fact a decision is made of
@@ -100,7 +106,8 @@ def decide(  # noqa: PLR0913 - every kind of fact a decision is made of
     comparison: with reference pictures, None if none was compared.  picture_sha256: decides whether the picture is
     part of the roll-out.
     The gravest action asked for wins; every reason is kept. In shadow mode, and outside the roll-out, the action is
-    recorded and `applied` is allow.
+    recorded and `applied` is allow. Bytes that a bank allows were looked at by a person: what a file says of itself
+    still counts, what was only suspected of it does not.
     """
     mode = _mode(policy, picture_sha256)
     if policy.mode is Mode.OFF:
@@ -108,6 +115,8 @@ def decide(  # noqa: PLR0913 - every kind of fact a decision is made of
         reason = Reason(ReasonKind.MODE_OFF, "mode_off", Action.ALLOW, words.en, words.zh)
         return _decision(Action.ALLOW, [reason], policy, mode, None, ())
     used: list[Threshold] = []
+    if any((hit.kind, hit.signal) == (BankKind.ALLOWED, Signal.SHA256) for hit in hits):
+        evidence = _stated(evidence)
     reasons = _bank_reasons(hits, policy) + _provenance_reasons(evidence, policy)
     if verdict is not None:
         reasons += _score_reasons(verdict, listing.goods, policy, shipped, used)
@@ -120,6 +129,19 @@ def decide(  # noqa: PLR0913 - every kind of fact a decision is made of
         words = notices.NOTHING_FOUND
         reasons = [Reason(ReasonKind.NOTHING_FOUND, "nothing_found", Action.ALLOW, words.en, words.zh)]
     return _decision(action, reasons, policy, mode, _ai_state(evidence, reasons), used)
+
+
+def cleared(decision: Decision, evidence: Sequence[Evidence]) -> Decision:
+    """What is left of a decision that a reviewer has overturned: what file and uploader themselves say of AI.
+
+    evidence: of the decision's record.
+    """
+    stated = _stated(evidence)
+    codes = {_code(each) for each in stated}
+    reasons = tuple(each for each in decision.reasons if each.code in codes)
+    action = max((each.action for each in reasons), key=lambda each: each.severity, default=Action.ALLOW)
+    applied = action if decision.mode is Mode.ENFORCE else Action.ALLOW
+    return replace(decision, action=action, applied=applied, reasons=reasons, ai_state=_ai_state(stated, ()))
 
 
 def deferred_decision(policy: Policy) -> Decision:
@@ -236,9 +258,17 @@ def _provenance_reasons(evidence: Sequence[Evidence], policy: Policy) -> list[Re
             continue
         words = notices.provenance_words(each, action.value)
         kind = ReasonKind.DECLARATION if each.kind is EvidenceKind.DECLARATION else ReasonKind.PROVENANCE
-        code = f"{each.kind.value}_{each.name}"
-        reasons.append(Reason(kind, code, action, words.en, words.zh, Category.AI_GENERATED))
+        reasons.append(Reason(kind, _code(each), action, words.en, words.zh, Category.AI_GENERATED))
     return reasons
+
+
+def _code(evidence: Evidence) -> str:
+    return f"{evidence.kind.value}_{evidence.name}"
+
+
+def _stated(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """Without what is merely suspected."""
+    return tuple(each for each in evidence if each.ai_state is not AiState.SUSPECTED)
 
 
 def _score_reasons(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from zhentu.decide.policy import ACTIONS, BANK_KEYS, UNSIGNED, Limit, LimitWord, Policy
+from zhentu.decide.policy import ACTIONS, BANK_KEYS, UNSIGNED, Limit, LimitWord, Policy, goods_key
 from zhentu.errors import ConfigError
 from zhentu.types import CATEGORIES, Action, Category, Mode, Profile, Trust
 
@@ -158,8 +158,11 @@ def _thresholds(section: object, problems: list[str]) -> Mapping[tuple[Category,
         if category not in categories:
             problems.append(f"{path}: unknown forgery category{_hint(category, categories)}")
             continue
+        goods = goods_key(goods)
         if ":" in str(key) and not goods:
             problems.append(f"{path}: no goods category after the colon")
+        if (Category(category), goods) in limits:
+            problems.append(f"{path}: there twice; upper and lower case are one goods category")
         if not isinstance(entry, dict):
             problems.append(f"{path}: must be a mapping from {', '.join(actions)} to thresholds")
             continue

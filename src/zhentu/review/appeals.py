@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from zhentu.review.fill import item_row
 from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, ReviewOutcome
 from zhentu.review.pictures import ReviewPictures
 from zhentu.review.schema import appeals, review_decisions, review_items
-from zhentu.types import seller_of
+from zhentu.types import Action, Record, seller_of
 
 MOST_REFERENCES = 6
 _LONGEST_REASON = 4000
@@ -96,6 +97,7 @@ class Appeals:
         record = self._store.get(record_id, tenant)
         if seller_id and record.listing.seller_id and seller_id != record.listing.seller_id:
             raise UsageError(f"seller_id {seller_id!r}: the picture belongs to another seller")
+        self._check_against(record, references)
         kept = [self._pictures.keep_reference(payload) for payload in references]
         comparison = self._compare(record_id, [picture for _, picture in kept])
         moment = self._clock()
@@ -120,6 +122,21 @@ class Appeals:
                 return self._insert(connection, record_id, appeal)
         except IntegrityError as error:
             raise ReviewConflict("this decision was appealed already; an appeal is decided once") from error
+
+    def _check_against(self, record: Record, references: Sequence[bytes]) -> None:
+        """Raises UsageError where there is nothing to appeal, or a photo proves nothing."""
+        if record.decision.action is Action.ALLOW:  # an overturned appeal would allow the bytes before any suspicion
+            standing = (review_decisions.c.record_id == record.record_id, review_decisions.c.undone_at.is_(None))
+            with self._database.begin() as connection:
+                reviewed = connection.execute(select(review_decisions.c.record_id).where(*standing).limit(1)).first()
+            if reviewed is None:
+                raise UsageError(f"record {record.record_id}: the picture was allowed; there is nothing to appeal")
+        for place, payload in enumerate(references, 1):
+            if hashlib.sha256(payload).hexdigest() == record.picture_sha256:
+                raise UsageError(
+                    f"references: photo {place} is the picture itself, which proves nothing; "
+                    "send photos of the real goods"
+                )
 
     def get(self, appeal_id: str, tenant: str | None = None) -> Appeal:
         """One appeal, limited to a tenant if one is given. Raises NotFound."""

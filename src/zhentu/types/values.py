@@ -202,6 +202,10 @@ class Comparison:
         found = sorted(self.answers, key=lambda each: -each.score)
         return tuple(each.question for each in found if each.answer is Answer.DIFFERS)
 
+    def answer_to(self, question: Question) -> Answer:
+        """The answer to one question; that nobody can tell, where it was not asked."""
+        return next((each.answer for each in self.answers if each.question is question), Answer.CANNOT_TELL)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,11 +14,14 @@ from pydantic import BaseModel, Field
 
 from zhentu import errors
 from zhentu.bootstrap.labels import label_spec
+from zhentu.decide.policy import cleared
 from zhentu.errors import UsageError
+from zhentu.gate.auth import Caller
 from zhentu.gate.context import Gate, Screens, TheGate, unless_gone
 from zhentu.gate.labelling import STATES, labelled_answer
 from zhentu.gate.problems import documented
 from zhentu.gate.requests import read_picture
+from zhentu.gate.routes.banks import TheDesk
 from zhentu.gate.routes.records import RecordId
 from zhentu.gate.routes.screening import BINARY
 from zhentu.intake.metadata import read_metadata
@@ -25,6 +29,8 @@ from zhentu.mark import LabelSpec
 from zhentu.mark.metadata import existing_labels
 from zhentu.mark.notices import LANGUAGES, Audience, Notice, Notices
 from zhentu.mark.verify import Verified, verify_labels
+from zhentu.review.items import ReviewOutcome
+from zhentu.review.web.desk import Desk
 from zhentu.types import AiState, Mode, Record
 
 router = APIRouter(tags=["labels"])
@@ -163,7 +169,7 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
     responses=_LABELLED | documented(*_BROKEN, errors.LabelUnwritable, errors.RecordNotFound, errors.DependencyError),
     openapi_extra=_body(_FIELDS),
 )
-async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
+async def apply(request: Request, gate: TheGate, desk: TheDesk, caller: Screens) -> Response:
     """Return the picture with its labels; one that needs none, or already has them, comes back byte for byte."""
     gate.capacity.admit()
     payload, given = await read_picture(request, gate.settings.decode.max_bytes, frozenset(_FIELDS))
@@ -173,7 +179,7 @@ async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
     visible = given.get("visible", "").lower()
     if visible and visible not in _FLAGS:
         raise UsageError(f"visible: {visible[:40]!r} is neither true nor false")
-    record = await asyncio.to_thread(gate.record, record_id, caller) if record_id else None
+    record = await _as_it_stands(record_id, gate, desk, caller) if record_id else None
     owed = STATES[state] if record is None else _owed(record, payload)
     spec = _spec(gate, record_id, _FLAGS.get(visible))
     return await labelled_answer(request, gate, payload, owed, spec, record.picture_format if record else "")
@@ -185,10 +191,10 @@ async def apply(request: Request, gate: TheGate, caller: Screens) -> Response:
     responses=_LABELLED
     | documented(*_BROKEN, errors.LabelUnwritable, errors.RecordNotFound, errors.NotFound, errors.DependencyError),
 )
-async def labelled(request: Request, record_id: RecordId, gate: TheGate, caller: Screens) -> Response:
+async def labelled(request: Request, record_id: RecordId, gate: TheGate, desk: TheDesk, caller: Screens) -> Response:
     """The picture of a record with its labels. Needs the picture to be kept (setting `store.pictures`)."""
     gate.capacity.admit()
-    record = await asyncio.to_thread(gate.record, record_id, caller)
+    record = await _as_it_stands(record_id, gate, desk, caller)
     payload = await asyncio.to_thread(gate.pictures.get, record.picture_sha256, record.tenant)
     spec = _spec(gate, record_id, None)
     return await labelled_answer(request, gate, payload, _owed(record, payload), spec, record.picture_format)
@@ -202,13 +208,17 @@ async def labelled(request: Request, record_id: RecordId, gate: TheGate, caller:
 async def notice(
     record_id: RecordId,
     gate: TheGate,
+    desk: TheDesk,
     caller: Screens,
     audience: Annotated[Audience, Query(description="Who reads it.")] = Audience.BUYER,
     language: Annotated[Literal["zh", "en", "both"], Query()] = "both",
     form: Annotated[Literal["json", "html"], Query(alias="format")] = "json",
 ) -> RecordNotice | Response:
-    """The notice to show around a picture, as JSON or as an embeddable HTML fragment (empty when none is needed)."""
-    record = await asyncio.to_thread(gate.record, record_id, caller)
+    """The notice to show around a picture, as JSON or as an embeddable HTML fragment (empty when none is needed).
+
+    Of a decision that a reviewer has overturned only what file and uploader say of AI themselves is left.
+    """
+    record = await _as_it_stands(record_id, gate, desk, caller)
     texts = await asyncio.to_thread(_notices, gate.settings.notices_dir, gate.settings.appeal.url)
     made = [texts.notice(record, audience, each) for each in LANGUAGES if language in (each, "both")]
     if form == "html":
@@ -221,6 +231,15 @@ async def notice(
         state=int(made[0].state) if made[0].state else None,
         notices=[_notice_text(each, texts) for each in made],
     )
+
+
+async def _as_it_stands(record_id: str, gate: Gate, desk: Desk, caller: Caller) -> Record:
+    """A record; where a reviewer has overturned its decision, with what is left of that."""
+    record = await asyncio.to_thread(gate.record, record_id, caller)
+    decisions = await asyncio.to_thread(desk.queue.decisions_for, record.record_id)
+    if not decisions or decisions[-1].outcome is not ReviewOutcome.OVERTURN:
+        return record
+    return replace(record, decision=cleared(record.decision, record.evidence))
 
 
 def _spec(gate: Gate, record_id: str, visible: bool | None) -> LabelSpec:
