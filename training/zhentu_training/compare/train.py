@@ -4,7 +4,8 @@
     python -m zhentu_training.compare.train --run runs/compare --models models
 
 Products of the judged split are never seen in fitting; thresholds and calibration come from cross-fitting the others by
-group of products. The transformer stays as it is: the tokens' centre and the heads alone are fitted, in a minute.
+group of products. The transformer stays as it is: the tokens' centre and the heads alone are fitted. Figures are kept
+in the run by unit, so that another fit takes minutes and an added product costs its own pairs alone.
 """
 
 from __future__ import annotations
