@@ -16,6 +16,7 @@ from zhentu.detect.surface import surface_of
 from zhentu.types import Picture
 
 RGB = np.ndarray
+_LAID_OVER = ("aligned", "points", "patch", "drawn", "mutual.geometry")  # the second over the first
 
 
 def on_ground(goods: RGB, tint: tuple[float, float, float] = (1, 1, 1), side: int = 400, at: int = 80) -> RGB:
@@ -71,7 +72,7 @@ def test_the_same_picture_measures_as_the_same_in_everything(cup: RGB) -> None:
 def test_which_picture_is_the_reference_hardly_matters(cup: RGB) -> None:
     first, second = look(on_ground(cup)), look(on_ground(cup[::-1, ::-1]))
     there, back = measure(first, second), measure(second, first)
-    plain = [k for k, name in enumerate(NAMES) if not name.startswith(("aligned", "points", "mutual.geometry"))]
+    plain = [k for k, name in enumerate(NAMES) if not name.startswith(_LAID_OVER)]
     assert np.allclose(there.figures[plain], back.figures[plain], atol=1e-3)
     assert np.allclose(there.unlike, back.unlike_back, atol=1e-5)
 
@@ -113,6 +114,12 @@ def test_a_print_added_to_goods_that_align_is_found_where_it_is(cup: RGB) -> Non
     same, differs = figures(clean, look(on_ground(cup, tint=(0.97, 0.97, 0.97)))), figures(clean, altered)
     assert differs["aligned"] == 1
     assert differs["aligned.spot_top"] > 3 * same["aligned.spot_top"]
+    assert differs["patch.area"] > np.sqrt(np.pi) * 26 / 240  # of the canvas's side; what lies around stands out too
+    assert differs["patch.depth"] > 20
+    assert same["patch.area"] == same["patch.depth"] == 0
+    for side in (9, 21):
+        assert differs[f"drawn{side}.least"] < 0.3 < 0.9 < same[f"drawn{side}.least"]
+        assert differs[f"drawn{side}.area"] > 0.05 > same[f"drawn{side}.area"] == 0
     unlike = measure(altered, clean).unlike
     row, column = np.unravel_index(int(unlike.argmax()), unlike.shape)
     assert abs(column - 150 / 240 * PLACES) < 2.5
@@ -127,6 +134,18 @@ def test_goods_that_align_and_lost_their_detail_are_told(cup: RGB) -> None:
         assert differs[f"aligned.{name}"] > 0.05 > same[f"aligned.{name}"]
         assert differs[f"aligned.{name}_energy"] > 0.1 > same[f"aligned.{name}_energy"]
     assert differs["aligned.fine_energy"] > differs["aligned.coarse_energy"]
+
+
+def test_weave_smoothed_between_edges_that_stay_is_told_from_blur() -> None:
+    rng, bars = np.random.default_rng(3), np.full((240, 240), 90.0)
+    bars[:, ::40] = bars[:, 1::40] = 200
+    woven = (bars + 12 * rng.standard_normal(bars.shape)).clip(0, 255)
+    goods = {"woven": woven, "plain": bars, "blurred": cv2.GaussianBlur(woven, (0, 0), 1.0)}
+    looks = {name: look(on_ground(np.repeat(each[..., None], 3, 2).astype(np.uint8))) for name, each in goods.items()}
+    drawn, blurred = (figures(looks["woven"], looks[name]) for name in ("plain", "blurred"))
+    assert drawn["aligned"] == blurred["aligned"] == 1
+    assert drawn["aligned.fine_split"] > 2 * blurred["aligned.fine_split"]
+    assert drawn["aligned.fine_plain"] > blurred["aligned.fine_plain"]
 
 
 def test_edges_are_uniform_patterns_and_noise_is_not() -> None:

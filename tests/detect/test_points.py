@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from skimage import data
 
-from zhentu.detect.canvas import SIDE, Canvas, Points
+from zhentu.detect.canvas import SIDE, Canvas, Points, canvas_of
+from zhentu.detect.goods import judged
 from zhentu.detect.points import motion_of, moved
 
 GRID = np.array([(60 + 70 * (k % 5), 60 + 70 * (k // 5)) for k in range(25)], np.float32)
@@ -44,3 +48,25 @@ def test_a_picture_that_would_have_to_shrink_or_grow_too_much_is_not_aligned(sca
     small = (GRID - middle) * (1 / scale if scale > 1 else scale) + middle
     pair = (canvas(GRID), canvas(small)) if scale < 1 else (canvas(small), canvas(GRID))
     assert motion_of(*pair).warp is None
+
+
+def test_a_mirrored_picture_is_laid_over_and_named_so() -> None:
+    rgb = np.ascontiguousarray(data.coffee()[:400, 100:500])
+    goods = judged(np.ones((224, 224), np.float32), 400, 400, least_sureness=0.5)
+    plain, mirrored = canvas_of(rgb, goods), canvas_of(np.ascontiguousarray(rgb[:, ::-1]), goods)
+    motion = motion_of(plain, mirrored)
+    assert motion.warp is not None
+    corner = np.array([[10, 20], [300, 200]], np.float32)
+    assert np.abs(moved(corner, motion.warp) - [[SIDE - 11, 20], [SIDE - 301, 200]]).max() < 2
+    assert motion.figures["points.mirrored"] == 1
+    assert motion.figures["points.share"] > 0.9
+    assert motion_of(plain, plain).figures["points.mirrored"] == 0
+
+
+def test_neither_way_aligns_what_has_nothing_in_common() -> None:
+    far = np.zeros((25, 128), np.float32)
+    far[:, 100:] = 0.19
+    other = replace(canvas(GRID), points=Points(GRID, far))
+    motion = motion_of(canvas(GRID), other)
+    assert motion.warp is None
+    assert motion.figures["points.mirrored"] == 0

@@ -12,8 +12,9 @@ from skimage import data
 
 from zhentu.detect.calibration import Platt
 from zhentu.detect.compare import Comparer, over_picture
-from zhentu.detect.figures import IDENTITY_NAMES, NAMES, measure
+from zhentu.detect.figures import IDENTITY_NAMES, NAMES, Measured, measure
 from zhentu.detect.goods import GoodsFinder
+from zhentu.detect.look import Look
 from zhentu.detect.models import Manifest, QuestionLevels, TrainingData, models_folder, samples_folder
 from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.errors import ModelError, UsageError
@@ -24,11 +25,13 @@ from zhentu_training.compare.designs import DESIGNS, choose
 from zhentu_training.compare.encoder import Encoder
 from zhentu_training.compare.ensemble import Tree, graph_of, tree_node
 from zhentu_training.compare.export import Fitted, export
+from zhentu_training.compare.gists import Gist, Sights, centres, gists_of, mark_of
 from zhentu_training.compare.heads import MEMBERS, Heads, Mixture, fit, mixed
 from zhentu_training.compare.identity import Identity, alike, summaries_of
+from zhentu_training.compare.measuring import figures_of, look_of
 from zhentu_training.compare.pairing import KINDS, UNKNOWN, Pair, copies_of, pairs_of
 from zhentu_training.compare.report import into_card
-from zhentu_training.compare.train import calibrated, centres, figures_of, level, levels, looks_of, truths_of
+from zhentu_training.compare.train import calibrated, level, levels, truths_of
 from zhentu_training.export import add_to_manifest
 from zhentu_training.forge.base import Materials
 from zhentu_training.model import BackboneSpec
@@ -83,6 +86,15 @@ def seen(tmp_path_factory: pytest.TempPathFactory, finder: GoodsFinder, encode: 
         "shop-1", "shop", "train", files, ("p",) * 3, ("p",) * 3, ("red", "red", "blue"), ("phone",) * 3, False
     )
     return found + sights.sights_of(real, finder, encode, Materials(), seed=3)
+
+
+@pytest.fixture
+def run(seen, tmp_path: Path) -> Path:
+    """A run of three units: the cup, the cat, the shop's views."""
+    (tmp_path / "sights").mkdir()
+    for name, products in (("a-0", "cup"), ("b-1", "cat"), ("c-2", "p")):
+        sights.save([sight for sight in seen if sight.product == products], tmp_path / "sights" / f"{name}.npz")
+    return tmp_path
 
 
 def heads_on(figures: int) -> tuple[Heads, Mixture]:
@@ -173,7 +185,7 @@ def test_sights_are_read_as_they_were_written(seen, tmp_path: Path) -> None:
 
 
 def test_pairs_never_cross_splits_and_their_truth_is_that_of_their_kind(seen) -> None:
-    found = pairs_of(seen, seed=1)
+    found = pairs_of([Gist.of(sight) for sight in seen], seed=1)
     assert {"match", "other colour", "look-alike"} < {pair.kind for pair in found}
     for pair in found:
         first, second = seen[pair.first], seen[pair.second]
@@ -186,14 +198,60 @@ def test_pairs_never_cross_splits_and_their_truth_is_that_of_their_kind(seen) ->
             assert dict(zip(QUESTIONS, pair.truth, strict=True))["colour"] == UNKNOWN
 
 
-def test_pairs_are_measured_once(seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, middle = pairs_of(seen, 5)[:3], centres(seen)
-    first = figures_of(tmp_path, seen, found, middle)
-    assert first.shape == (3, len(NAMES))
-    monkeypatch.setattr("zhentu_training.compare.train.looks_of", lambda *_: pytest.fail("measured again"))
-    assert np.array_equal(figures_of(tmp_path, seen, found, middle), first)
-    with pytest.raises(pytest.fail.Exception, match="again"):
-        figures_of(tmp_path, seen, found[:2], middle)
+def test_a_gist_says_where_its_sight_is_and_what_a_fit_needs_of_it(seen, run: Path) -> None:
+    gists = gists_of(run)
+    assert len(gists) == len(seen)
+    for k, (gist, sight) in enumerate(zip(gists, seen, strict=True)):
+        assert (gist.kind, gist.product, gist.framing) == (sight.kind, sight.product, sight.framing)
+        assert np.array_equal(Sights(gists)[k].tokens, sight.tokens)
+        assert np.array_equal(gist.classes, sight.classes)
+        assert np.allclose(gist.mean, sight.tokens.astype(np.float32).mean(1), atol=1e-5)
+        assert np.array_equal(gist.whole, sight.whole[-1:].ravel())
+    middle, _ = centres(gists)
+    assert np.allclose(middle, np.mean([gist.mean for gist in gists if gist.split != "judge"], 0))
+
+
+def test_the_mark_of_a_file_is_that_of_what_it_holds(seen, run: Path) -> None:
+    files = sorted((run / "sights").iterdir())
+    before = [mark_of(file) for file in files]
+    assert len(set(before)) == 3
+    sights.save([sight for sight in seen if sight.product == "cup"], files[0])
+    assert mark_of(files[0]) == before[0]
+    sights.save([replace(sight, found=not sight.found) for sight in seen if sight.product == "cup"], files[0])
+    assert [mark_of(file) == mark for file, mark in zip(files, before, strict=True)] == [False, True, True]
+
+
+def test_pairs_are_measured_once_and_again_only_where_something_is_new(
+    seen, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    def counted(first: Look, second: Look) -> Measured:
+        measured.append(1)
+        return measure(first, second)
+
+    def asked(pairs_asked: list[Pair], middle: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, int]:
+        measured.clear()
+        return figures_of(run, gists_of(run), pairs_asked, middle), len(measured)
+
+    monkeypatch.setattr("zhentu_training.compare.measuring.measure", counted)
+    gists = gists_of(run)
+    middle, own = centres(gists), [k for k, gist in enumerate(gists) if gist.product == "cup"]
+    listed = [Pair(own[0], k, "match", "s", "judge", "cup") for k in own[1:4]]
+    listed.append(Pair(len(gists) - 1, own[0], "look-alike", "s", "judge", "p"))
+    figures, count = asked(listed, middle)
+    assert (figures.shape, count) == ((4, len(NAMES)), 4)
+    kept = Sights(gists)  # masks are kept in 256 steps
+    looks = [look_of(kept[k], middle) for k in (own[0], own[1])]
+    assert np.array_equal(figures[0], measure(*looks).figures)
+    again, count = asked(listed[::-1], middle)
+    assert count == 0
+    assert np.array_equal(again, figures[::-1])
+    assert asked([*listed, Pair(own[1], own[2], "match", "s", "judge", "cup")], middle)[1] == 1
+    shop = [replace(sight, found=not sight.found) for sight in seen if sight.product == "p"]
+    sights.save(shop, run / "sights" / "c-2.npz")
+    assert asked(listed, middle)[1] == 1  # the pair with the shop's
+    assert asked(listed, (middle[0] + 1, middle[1]))[1] == 4
 
 
 def test_heads_learn_what_is_there_and_leave_unknown_answers_alone() -> None:
@@ -300,7 +358,7 @@ def test_a_sheet_shows_failures_last_and_kinds_in_turn(comparer: Comparer, sampl
 
 
 def test_copies_are_of_groups_that_fit_and_match_themselves(seen) -> None:
-    found = copies_of(seen)
+    found = copies_of([Gist.of(sight) for sight in seen])
     assert [(seen[pair.first].group, pair.first == pair.second, pair.mismatch) for pair in found] == [
         ("p", True, False)
     ]
@@ -321,10 +379,12 @@ def test_calibration_and_levels_keep_their_promise_on_matches() -> None:
 def test_serving_measures_what_training_measured(seen, comparer: Comparer, sample: dict[str, Picture]) -> None:
     """The exported graph and the sights' tokens give the same figures for the same pictures."""
     real = [sight for sight in seen if sight.look == "phone"]
-    looks = looks_of(real, np.zeros((3, real[0].tokens.shape[2])), np.zeros((3, real[0].tokens.shape[2])))
-    trained = measure(looks[0], looks[2]).figures
+    middle = (np.zeros((3, real[0].tokens.shape[2])),) * 2
+    trained = measure(look_of(real[0], middle), look_of(real[2], middle)).figures
     own = [NAMES.index(name) for name in IDENTITY_NAMES]
-    trained[own] = alike(WIDE, summaries_of(real), [Pair(0, 2, "match", "s", "train", "g")])[0]
+    trained[own] = alike(
+        WIDE, summaries_of([Gist.of(sight) for sight in real]), [Pair(0, 2, "match", "s", "train", "g")]
+    )[0]
     served = measure(*comparer._looked_at([sample["cup"], sample["cat"]])).figures
     assert len(trained) == len(NAMES)
     assert np.allclose(trained, served, atol=2e-2)

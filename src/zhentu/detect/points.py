@@ -14,11 +14,12 @@ LEAST_INLIERS = 12
 _RATIO = 0.85  # of best to second-best distance (Lowe 2004)
 _ALIKE = 0.9  # cosine of two RootSIFT descriptors of one detail
 _APART = 24.0  # canvas pixels from which on a twin is another detail, not the same one at another scale
+_MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][..., -np.arange(8) % 8].ravel()  # of a SIFT descriptor
 _NEAR = 24.0  # canvas pixels from the affine motion within which a perspective one looks for its pairs
 
 POINT_NAMES = (
     *("points.matched", "points.inliers", "points.share", "points.second", "points.second_scale"),
-    *("points.alone", "points.alone_gap", "points.best", "points.repeated"),
+    *("points.alone", "points.alone_gap", "points.best", "points.repeated", "points.mirrored"),
 )
 
 
@@ -31,17 +32,31 @@ class Motion:
 
 
 def motion_of(first: Canvas, second: Canvas) -> Motion:
-    """The motion of most pairs of key points, and what the others say."""
-    figures = dict.fromkeys(POINT_NAMES, 0.0)
+    """The motion of most pairs of key points, and what the others say.
+
+    Pictures that do not align, or by a reflection, are tried once more with the second one's details mirrored, as those
+    of many an upload are.
+    """
+    none = dict.fromkeys(POINT_NAMES, 0.0)
     fewest = min(len(first.points.at), len(second.points.at))
     if fewest < LEAST_INLIERS:
-        return Motion(figures, None)
-    likeness = first.points.described @ second.points.described.T
-    figures |= _alone(likeness)
-    figures["points.repeated"] = abs(_repeated(first.points) - _repeated(second.points))
+        return Motion(none, None)
+    repeated = abs(_repeated(first.points) - _repeated(second.points))
+    plain = _motion(first.points, second.points)
+    found = plain
+    if plain.warp is None or np.linalg.det(plain.warp[:2, :2]) < 0:
+        mirrored = _motion(first.points, _mirrored(second.points))
+        found = plain if mirrored.warp is None else mirrored
+    figures = {"points.repeated": repeated, "points.mirrored": float(found is not plain)}
+    return Motion(none | found.figures | figures, found.warp)
+
+
+def _motion(first: Points, second: Points) -> Motion:
+    likeness = first.described @ second.described.T
+    figures = _alone(likeness)
     kept, top = _choosing_each_other(likeness)
-    a, b = first.points.at[kept], second.points.at[top[kept]]
-    figures["points.matched"] = len(a) / fewest
+    a, b = first.at[kept], second.at[top[kept]]
+    figures["points.matched"] = len(a) / min(likeness.shape)
     if len(a) < LEAST_INLIERS:
         return Motion(figures, None)
     cv2.setRNGSeed(7)
@@ -54,6 +69,11 @@ def motion_of(first: Canvas, second: Canvas) -> Motion:
         return Motion(figures, None)
     figures |= _second(a[~inside], b[~inside], size, len(a))
     return Motion(figures, _in_perspective(a, b, np.vstack([affine, [0, 0, 1]]), count))
+
+
+def _mirrored(points: Points) -> Points:
+    """The same places, described as their mirror images: rows across the direction turn over, directions turn round."""
+    return Points(points.at, np.ascontiguousarray(points.described[:, _MIRROR]))
 
 
 def moved(points: FloatArray, warp: FloatArray) -> FloatArray:

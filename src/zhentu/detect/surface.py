@@ -61,11 +61,12 @@ def surface_of(canvas: Canvas) -> Surface:
     light = lab_of(canvas.rgb)[..., 0]
     inside = _inside(canvas.mask)
     bands = _bands(light)
+    own = [band[inside] for band in bands]
     return Surface(
         raw=_palette(canvas, None),
         lit=_palette(canvas, canvas.light),
-        energy=np.array([np.log(band[inside].std() + 2e-3) for band in bands], np.float32),
-        peaked=np.array([_peakedness(band[inside]) for band in bands], np.float32),
+        energy=np.array([np.log(band.std() + 2e-3) for band in own], np.float32),
+        peaked=np.array([_peakedness(band) for band in own], np.float32),
         patterns=np.stack([_binary_patterns(light, inside, scale) for scale in PATTERN_SCALES]),
         turn=np.array([_one_way(band, inside) for band in bands[1:3]], np.float32),
         period=_period(bands[1] + bands[2], inside),
@@ -121,7 +122,8 @@ def _shares(lab: FloatArray) -> FloatArray:
 
 
 def _peakedness(values: FloatArray) -> float:
-    return float(np.log((values**4).mean() + 1e-12) - 2 * np.log((values**2).mean() + 1e-6))
+    squares = values * values  # `values**4` takes thirty times as long
+    return float(np.log((squares * squares).mean() + 1e-12) - 2 * np.log(squares.mean() + 1e-6))
 
 
 def _binary_patterns(light: FloatArray, inside: npt.NDArray[np.bool_], scale: int) -> FloatArray:
@@ -161,7 +163,7 @@ def _period(band: FloatArray, inside: npt.NDArray[np.bool_]) -> FloatArray:
 
 
 def _autocorrelation(values: FloatArray) -> FloatArray:
-    spectrum = cv2.dft(values, flags=cv2.DFT_COMPLEX_OUTPUT)
+    spectrum = cv2.dft(values)  # packed: half the work of complex numbers
     power = cv2.mulSpectrums(spectrum, spectrum, 0, conjB=True)
     return np.asarray(cv2.idft(power, flags=cv2.DFT_REAL_OUTPUT | cv2.DFT_SCALE))
 
@@ -169,7 +171,8 @@ def _autocorrelation(values: FloatArray) -> FloatArray:
 def _gloss(light: FloatArray, inside: npt.NDArray[np.bool_]) -> FloatArray:
     smooth = cv2.GaussianBlur(light, (0, 0), 3)[inside]
     spread = max(float(smooth.std()), 1.0)
-    skew = float((((smooth - smooth.mean()) / spread) ** 3).mean())
+    deviation = (smooth - smooth.mean()) / spread
+    skew = float((deviation * deviation * deviation).mean())
     return np.array([skew, (smooth > np.median(smooth) + 22).mean(), np.log(spread)], np.float32)
 
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import GroupKFold
 
-from zhentu.detect.look import weight_of
+from zhentu_training.compare.gists import Gist
 from zhentu_training.compare.pairing import Pair
-from zhentu_training.compare.sights import Sight
 
 WIDTH = 128  # directions kept
 _SEARCHED = 300  # principal directions within which they are looked for
@@ -36,11 +35,9 @@ class Identity:
         return np.asarray(found / np.maximum(np.linalg.norm(found, axis=-1, keepdims=True), 1e-6))
 
 
-def summaries_of(sights: Sequence[Sight]) -> np.ndarray:
+def summaries_of(gists: Sequence[Gist]) -> np.ndarray:
     """The goods' mean token of each block, then the class tokens: float32 (N, 2 * blocks, D)."""
-    return np.stack(
-        [np.concatenate([weight_of(sight.canvas) @ sight.tokens.astype(np.float32), sight.classes]) for sight in sights]
-    )
+    return np.stack([gist.summary for gist in gists])
 
 
 def identity_of(summaries: np.ndarray, matches: np.ndarray, weight: np.ndarray, fitted: np.ndarray) -> Identity:

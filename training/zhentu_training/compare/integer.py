@@ -27,8 +27,8 @@ from zhentu.detect.look import Look, weight_of
 from zhentu.detect.models import ComparerEntry, Manifest, WeightsFile
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import UsageError, ZhentuError
+from zhentu_training.compare.gists import Gist, Sights, gists_of
 from zhentu_training.compare.pairing import Pair, pairs_of
-from zhentu_training.compare.sights import Sight, load
 from zhentu_training.quantize import emulated_graph, integer_graph
 
 LARGEST_AUC_LOSS = 0.003
@@ -64,15 +64,13 @@ def encoder_of(graph: Path) -> _Encoder:
     return encode
 
 
-def logits_by(
-    encoders: Sequence[_Encoder], heads: Path, sights: Sequence[Sight], pairs: Sequence[Pair]
-) -> list[np.ndarray]:
+def logits_by(encoders: Sequence[_Encoder], heads: Path, sights: Sights, pairs: Sequence[Pair]) -> list[np.ndarray]:
     """Logits of "mismatch" (pairs,), for each encoder over the same canvases."""
     found: list[dict[int, Look]] = [{} for _ in encoders]
     for k in tqdm(sorted({k for pair in pairs for k in (pair.first, pair.second)}), desc="looks", mininterval=10):
-        canvas = sights[k].canvas
+        sight = sights[k]
         for looks, encode in zip(found, encoders, strict=True):
-            looks[k] = Look.of(canvas, encode(canvas), sights[k].found)
+            looks[k] = Look.of(sight.canvas, encode(sight.canvas), sight.found)
     session = ort.InferenceSession(str(heads), providers=["CPUExecutionProvider"])
     logits = []
     for looks in found:
@@ -87,9 +85,9 @@ def told(truth: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
     return float(roc_auc_score(truth, logits)), float((logits[truth] > strict).mean())
 
 
-def judged_pairs(sights: Sequence[Sight], seed: int, most: int) -> list[Pair]:
+def judged_pairs(gists: Sequence[Gist], seed: int, most: int) -> list[Pair]:
     """The judged pairs of so many groups of products, drawn at random; of all with 0."""
-    pairs = [pair for pair in pairs_of(sights, seed) if pair.split == "judge"]
+    pairs = [pair for pair in pairs_of(gists, seed) if pair.split == "judge"]
     groups = sorted({pair.group for pair in pairs})
     kept = set(np.random.default_rng(seed).permutation(groups)[: most or len(groups)])
     return [pair for pair in pairs if pair.group in kept]
@@ -104,8 +102,8 @@ def integer_of(models: Path, run: Path, seed: int, groups: int = 0) -> tuple[Com
     entry = manifest.comparer
     if entry is None:
         raise UsageError(f"{models} holds no active comparison: run zhentu_training.compare.train first")
-    sights = [sight for path in sorted((run / "sights").glob("*[0-9].npz")) for sight in load(path)]
-    pairs = judged_pairs(sights, seed, groups)
+    gists = gists_of(run)
+    pairs = judged_pairs(gists, seed, groups)
     truth = np.array([pair.mismatch for pair in pairs])
     with tempfile.TemporaryDirectory() as scratch:
         path, same = Path(scratch) / f"{entry.name}-int8-{entry.version}.onnx", Path(scratch) / "emulated.onnx"
@@ -117,7 +115,7 @@ def integer_of(models: Path, run: Path, seed: int, groups: int = 0) -> tuple[Com
         else:
             emulated_graph(path, same)
         encoders = encoder_of(models / entry.file), encoder_of(same)
-        exact, integer = logits_by(encoders, models / entry.heads.file, sights, pairs)
+        exact, integer = logits_by(encoders, models / entry.heads.file, Sights(gists), pairs)
         lost = Lost(told(truth, exact), told(truth, integer), len(pairs))
         if not lost.exact[0] - lost.integer[0] <= LARGEST_AUC_LOSS:
             raise UsageError(f"{lost}; {LARGEST_AUC_LOSS} of AUC may be lost: nothing was written")

@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 
 from zhentu.detect.questions import QUESTIONS
-from zhentu_training.compare.sights import TAUGHT, Sight
+from zhentu_training.compare.gists import Gist
+from zhentu_training.compare.sights import TAUGHT
 
 UNKNOWN = -1
 # What each kind of mismatch says of the questions; what is not named is the same. None: it may have changed or not.
@@ -54,82 +55,82 @@ class Pair:
         return tuple(changed.get(question, 0) for question in QUESTIONS)
 
 
-def pairs_of(sights: Sequence[Sight], seed: int) -> list[Pair]:
+def pairs_of(gists: Sequence[Gist], seed: int) -> list[Pair]:
     """Matches, alterations, other colours and look-alikes; both sights of a pair are always of one split.
 
     Products that only fit come last and draw for themselves: with or without them, the others' pairs are the same.
     """
-    shown = [k for k, sight in enumerate(sights) if sight.source != TAUGHT]
-    taught = [k for k, sight in enumerate(sights) if sight.source == TAUGHT]
-    return [pair for among in (shown, taught) for pair in _among(sights, among, np.random.default_rng(seed))]
+    shown = [k for k, gist in enumerate(gists) if gist.source != TAUGHT]
+    taught = [k for k, gist in enumerate(gists) if gist.source == TAUGHT]
+    return [pair for among in (shown, taught) for pair in _among(gists, among, np.random.default_rng(seed))]
 
 
-def _among(sights: Sequence[Sight], among: Sequence[int], rng: np.random.Generator) -> Iterator[Pair]:
-    own = [sights[k] for k in among]
+def _among(gists: Sequence[Gist], among: Sequence[int], rng: np.random.Generator) -> Iterator[Pair]:
+    own = [gists[k] for k in among]
     for pair in (*_made(own, rng), *_real(own, rng), *_look_alikes(own)):
         yield replace(pair, first=among[pair.first], second=among[pair.second])
 
 
-def copies_of(sights: Sequence[Sight]) -> list[Pair]:
+def copies_of(gists: Sequence[Gist]) -> list[Pair]:
     """One unaltered sight of each group that fits against itself: a picture always shows the goods of its copy.
 
     Only for fitting: judged or calibrated on, they would flatter every figure.
     """
     firsts: dict[str, int] = {}
-    for k, sight in enumerate(sights):
-        if sight.split != "judge" and sight.kind == "match":
-            firsts.setdefault(sight.group, k)
-    return [_pair(sights, k, k, "match") for k in firsts.values()]
+    for k, gist in enumerate(gists):
+        if gist.split != "judge" and gist.kind == "match":
+            firsts.setdefault(gist.group, k)
+    return [_pair(gists, k, k, "match") for k in firsts.values()]
 
 
-def _pair(sights: Sequence[Sight], a: int, b: int, kind: str) -> Pair:
-    first, second = sights[a], sights[b]
+def _pair(gists: Sequence[Gist], a: int, b: int, kind: str) -> Pair:
+    first, second = gists[a], gists[b]
     alike = first.framing == second.framing and first.product == second.product
     return Pair(a, b, kind, first.source, first.split, first.group, alike)
 
 
-def _made(sights: Sequence[Sight], rng: np.random.Generator) -> Iterator[Pair]:
+def _made(gists: Sequence[Gist], rng: np.random.Generator) -> Iterator[Pair]:
     products: dict[str, list[int]] = {}
-    for k, sight in enumerate(sights):
-        if sight.look == "made":
-            products.setdefault(sight.product, []).append(k)
+    for k, gist in enumerate(gists):
+        if gist.look == "made":
+            products.setdefault(gist.product, []).append(k)
     for members in products.values():
-        plain = [k for k in members if sights[k].kind == "match"]
+        plain = [k for k in members if gists[k].kind == "match"]
         for a, b in combinations(plain, 2):
-            yield _pair(sights, a, b, "match")
+            yield _pair(gists, a, b, "match")
         for k in set(members) - set(plain):
             for a in rng.permutation(plain)[:2]:
-                yield _pair(sights, int(a), k, sights[k].kind)
+                yield _pair(gists, int(a), k, gists[k].kind)
 
 
-def _real(sights: Sequence[Sight], rng: np.random.Generator) -> Iterator[Pair]:
+def _real(gists: Sequence[Gist], rng: np.random.Generator) -> Iterator[Pair]:
     colours: dict[tuple[str, str], list[int]] = {}
-    for k, sight in enumerate(sights):
-        if sight.look != "made":
-            colours.setdefault((sight.product, sight.colour), []).append(k)
+    for k, gist in enumerate(gists):
+        if gist.look != "made":
+            colours.setdefault((gist.product, gist.colour), []).append(k)
     for (product, colour), members in colours.items():
         couples = list(combinations(members, 2))
         for pick in rng.permutation(len(couples))[:8]:
             a, b = couples[pick]
-            yield _pair(sights, a, b, "match")
+            yield _pair(gists, a, b, "match")
         others = [k for (name, other), rest in colours.items() if name == product and other != colour for k in rest]
         for k in rng.permutation(others)[:5]:
-            yield _pair(sights, members[int(rng.integers(len(members)))], int(k), "other colour")
+            yield _pair(gists, members[int(rng.integers(len(members)))], int(k), "other colour")
 
 
-def _look_alikes(sights: Sequence[Sight], each: int = 1) -> Iterator[Pair]:
+def _look_alikes(gists: Sequence[Gist], each: int = 1) -> Iterator[Pair]:
     """For every unaltered sight, the most similar ones of other groups of its split and source."""
-    plain = [k for k, sight in enumerate(sights) if sight.kind == "match"]
+    plain = [k for k, gist in enumerate(gists) if gist.kind == "match"]
     if not plain:
         return
-    classes = np.stack([sights[k].classes[-1] for k in plain])
+    classes = np.stack([gists[k].classes[-1] for k in plain])
     classes = classes - classes.mean(0)
     classes /= np.linalg.norm(classes, axis=1, keepdims=True)
-    keys = np.array([f"{sights[k].source}/{sights[k].split}" for k in plain])
-    groups = np.array([sights[k].group for k in plain])
+    keys = np.array([f"{gists[k].source}/{gists[k].split}" for k in plain])
+    groups = np.array([gists[k].group for k in plain])
     likeness = classes @ classes.T
     likeness[(keys[:, None] != keys[None]) | (groups[:, None] == groups[None])] = -2
     for row, k in enumerate(plain):
         for other in np.argsort(-likeness[row])[:each]:
             if likeness[row, other] > -2:
-                yield _pair(sights, k, plain[other], "look-alike")
+                yield _pair(gists, k, plain[other], "look-alike")

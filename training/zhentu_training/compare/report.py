@@ -12,28 +12,25 @@ from sklearn.metrics import roc_auc_score
 from zhentu.detect.models import QuestionLevels
 from zhentu.detect.questions import QUESTIONS
 from zhentu_training.card import COMPARISON_SECTION, markdown
+from zhentu_training.compare.gists import Gist
 from zhentu_training.compare.pairing import KINDS, Pair
-from zhentu_training.compare.sights import Sight
 
 _ROUNDS = 200
 SHEET = "comparison.png"  # what `compare.sheet` draws, beside the card
 
 
-def baselines(sights: Sequence[Sight], pairs: Sequence[Pair]) -> Mapping[str, np.ndarray]:
+def baselines(gists: Sequence[Gist], pairs: Sequence[Pair]) -> Mapping[str, np.ndarray]:
     """One minus the cosine of frozen class tokens, on the whole pictures and on the goods' canvases."""
 
-    def unlike(values: np.ndarray, centre: np.ndarray) -> np.ndarray:
-        unit = values - centre
+    def unlike(tokens: Sequence[np.ndarray]) -> np.ndarray:
+        size = max(each.size for each in tokens)
+        rows = np.stack([np.resize(each, size) for each in tokens])
+        unit = rows - rows[sorted({k for pair in pairs for k in (pair.first, pair.second)})].mean(0)
         unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-6)
         return np.array([1 - float(unit[pair.first] @ unit[pair.second]) for pair in pairs])
 
-    found = {}
-    for name in ("whole", "classes"):
-        size = max(getattr(sight, name)[-1:].size for sight in sights)
-        rows = np.stack([np.resize(getattr(sight, name)[-1:], size) for sight in sights if size])
-        used = sorted({k for pair in pairs for k in (pair.first, pair.second)})
-        found["whole picture" if name == "whole" else "goods"] = unlike(rows, rows[used].mean(0))
-    return found
+    wholes, classes = [gist.whole for gist in gists], [gist.classes[-1] for gist in gists]
+    return {"whole picture": unlike(wholes), "goods": unlike(classes)}
 
 
 def interval(truth: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tuple[float, float]:

@@ -4,7 +4,8 @@
     python -m zhentu_training.compare.train --run runs/compare --models models
 
 Products of the judged split are never seen in fitting; thresholds and calibration come from cross-fitting the others by
-group of products. The transformer stays as it is: the tokens' centre and the heads alone are fitted, in a minute.
+group of products. The transformer stays as it is: the tokens' centre and the heads alone are fitted. Figures are kept
+in the run by unit, so that another fit takes minutes and an added product costs its own pairs alone.
 """
 
 from __future__ import annotations
@@ -21,80 +22,26 @@ import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
-from tqdm import tqdm
 
 from zhentu.detect.calibration import Platt
-from zhentu.detect.figures import IDENTITY_NAMES, NAMES, measure
-from zhentu.detect.look import Look
+from zhentu.detect.figures import IDENTITY_NAMES, NAMES
 from zhentu.detect.models import QuestionLevels, TrainingData
 from zhentu.detect.questions import ANSWERED
-from zhentu.detect.surface import surface_of
 from zhentu_training.card import markdown
 from zhentu_training.compare.designs import choose
 from zhentu_training.compare.export import NAME, Fitted, export
+from zhentu_training.compare.gists import centres, gists_of
 from zhentu_training.compare.heads import MEMBERS, RIDGE, fit, mixed
 from zhentu_training.compare.identity import crossed, summaries_of
+from zhentu_training.compare.measuring import figures_of
 from zhentu_training.compare.pairing import Pair, copies_of, pairs_of
 from zhentu_training.compare.report import baselines, into_card, report
-from zhentu_training.compare.sights import TAUGHT, Sight, load
 
 _FOLDS = 5
 _RISK = 1 / 100  # share of true matches that may be called a mismatch
 _DESIGNS = "\nWorth of each design there (half the AUC over all, half the mean of kinds); the best one is shipped:\n\n"
 _IDENTITY = [NAMES.index(name) for name in IDENTITY_NAMES]
 _MISSED = 1 / 10  # share of a question's real differences that may be called the same
-
-
-def centres(sights: Sequence[Sight]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean patch token (blocks, D) and mean class token (blocks, D) of the sights that fit.
-
-    Without the products that were added only to fit: adding more of them leaves what was measured as it is.
-    """
-    taught = [sight for sight in sights if sight.split != "judge" and sight.source != TAUGHT]
-    tokens = np.mean([sight.tokens.astype(np.float32).mean(1) for sight in taught], 0)
-    return tokens, np.mean([sight.classes for sight in taught], 0)
-
-
-def looks_of(sights: Sequence[Sight], centre: np.ndarray, class_centre: np.ndarray) -> list[Look]:
-    """Sights as the serving code sees them, but for their identity, which is fitted later."""
-
-    def unit(values: np.ndarray) -> np.ndarray:
-        return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-6)
-
-    looks = []
-    nobody = np.zeros((len(IDENTITY_NAMES), 1), np.float32)
-    for sight in tqdm(sights, desc="surfaces", mininterval=10):
-        tokens = unit(sight.tokens.astype(np.float32) - centre[:, None]).astype(np.float16)
-        looks.append(
-            Look(
-                sight.canvas, surface_of(sight.canvas), tokens, unit(sight.classes - class_centre), nobody, sight.found
-            )
-        )
-    return looks
-
-
-def figures_of(
-    run: Path, sights: Sequence[Sight], pairs: Sequence[Pair], middle: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """Figures (N, len(NAMES)) of every pair, kept in the run: the same pairs of the same sights are measured once.
-
-    middle: what `centres` says of the sights.
-    """
-    listed = [{name: getattr(pair, name) for name in Pair.__slots__} for pair in pairs]
-    digest = hashlib.sha256(json.dumps([NAMES, listed]).encode())
-    for each in middle:
-        digest.update(each.tobytes())
-    kept = run / "figures.npz"
-    if kept.is_file():
-        with np.load(kept) as stored:
-            if "digest" in stored and str(stored["digest"]) == digest.hexdigest():
-                return stored["figures"]
-    looks = looks_of(sights, *middle)
-    figures = np.stack(
-        [measure(looks[pair.first], looks[pair.second]).figures for pair in tqdm(pairs, desc="pairs", mininterval=10)]
-    )
-    np.savez(kept, figures=figures, digest=digest.hexdigest())
-    return figures
 
 
 def weights_of(pairs: Sequence[Pair]) -> np.ndarray:
@@ -139,11 +86,11 @@ def levels(scores: np.ndarray, truth: np.ndarray, match: np.ndarray) -> Question
 
 
 def main() -> None:
-    """Load sights, measure pairs (kept), fit, judge, export."""
+    """Read gists, measure pairs (kept), fit, judge, export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=Path("runs/compare"))
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--version", default="1.3.0")
+    parser.add_argument("--version", default="1.4.0")
     parser.add_argument("--seed", type=int, default=20261126)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--card", type=Path, help="write the tables into this model card")
@@ -151,13 +98,12 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     run: Path = arguments.run
-    sights = [sight for path in sorted((run / "sights").glob("*[0-9].npz")) for sight in load(path)]
-    pairs = pairs_of(sights, arguments.seed)
-    pairs += copies_of(sights)
+    gists = gists_of(run)
+    pairs = [*pairs_of(gists, arguments.seed), *copies_of(gists)]
     rows = [{name: getattr(pair, name) for name in Pair.__slots__} for pair in pairs]
-    centre, class_centre = centres(sights)
-    figures = figures_of(run, sights, pairs, (centre, class_centre))
-    identity, figures[:, _IDENTITY] = crossed(summaries_of(sights), pairs, weights_of(pairs))
+    centre, class_centre = centres(gists)
+    figures = figures_of(run, gists, pairs, (centre, class_centre))
+    identity, figures[:, _IDENTITY] = crossed(summaries_of(gists), pairs, weights_of(pairs))
     judged = np.array([pair.split == "judge" for pair in pairs])
     taught = [pair for pair, out in zip(pairs, judged, strict=True) if not out]
     asked = [pair for pair, out in zip(pairs, judged, strict=True) if out]
@@ -174,7 +120,7 @@ def main() -> None:
     threshold = level(scores[0][match], _RISK)
     found = heads.logits(figures[judged], mixture)
     judged_scores = np.stack([platt.probability(found[:, k]) for k, platt in enumerate(platts)], 1)
-    wholes = baselines(sights, asked)
+    wholes = baselines(gists, asked)
     text = report(asked, judged_scores, threshold, limits, wholes, crossed=(taught, scores[0]))
     text += _DESIGNS + markdown(designs.astype(object).fillna(""))
     print(text)
@@ -190,7 +136,7 @@ def main() -> None:
         calibration=dict(zip(ANSWERED, platts, strict=True)),
         levels=limits,
         review_threshold=threshold,
-        data=TrainingData(digest, len(seen), len({sights[k].group for k in seen})),
+        data=TrainingData(digest, len(seen), len({gists[k].group for k in seen})),
     )
     if not arguments.no_export:
         created = datetime.datetime.now(datetime.UTC).date().isoformat()
