@@ -186,15 +186,16 @@ def test_sights_are_read_as_they_were_written(seen, tmp_path: Path) -> None:
 
 def test_pairs_never_cross_splits_and_their_truth_is_that_of_their_kind(seen) -> None:
     found = pairs_of([Gist.of(sight) for sight in seen], seed=1)
-    assert {"match", "other colour", "look-alike"} < {pair.kind for pair in found}
+    assert {"match", "other colour", "look-alike", "unrelated"} < {pair.kind for pair in found}
     for pair in found:
         first, second = seen[pair.first], seen[pair.second]
         assert first.split == second.split == pair.split
-        assert (pair.kind == "look-alike") == (first.product != second.product)
+        assert (pair.kind in ("look-alike", "unrelated")) == (first.product != second.product)
         assert pair.mismatch != (set(pair.truth) == {0})
         if pair.kind == "other colour":
             assert first.colour != second.colour
-        if pair.kind == "look-alike":
+        if pair.kind in ("look-alike", "unrelated"):
+            assert first.group != second.group
             assert dict(zip(QUESTIONS, pair.truth, strict=True))["colour"] == UNKNOWN
 
 

@@ -17,6 +17,7 @@ UNKNOWN = -1
 _CHANGED: dict[str, dict[str, int]] = {
     "match": {},
     "look-alike": {"product": 1, "colour": UNKNOWN, "texture": UNKNOWN, "print": UNKNOWN, "construction": UNKNOWN},
+    "unrelated": {"product": 1, "colour": UNKNOWN, "texture": UNKNOWN, "print": UNKNOWN, "construction": UNKNOWN},
     "recoloured": {"colour": 1},
     "other colour": {"colour": 1, "print": UNKNOWN, "texture": UNKNOWN},
     "material.recolour": {"print": 1, "colour": UNKNOWN, "texture": UNKNOWN},
@@ -29,6 +30,8 @@ _CHANGED: dict[str, dict[str, int]] = {
     "construction": {"construction": 1, "print": UNKNOWN},
 }
 KINDS = tuple(_CHANGED)
+UNRELATED = "unrelated"
+_UNRELATED_EACH = {"judge": 3}  # pairs of a group; of the others one: they are easily learnt
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ def pairs_of(gists: Sequence[Gist], seed: int) -> list[Pair]:
     """
     shown = [k for k, gist in enumerate(gists) if gist.source != TAUGHT]
     taught = [k for k, gist in enumerate(gists) if gist.source == TAUGHT]
-    return [pair for among in (shown, taught) for pair in _among(gists, among, np.random.default_rng(seed))]
+    pairs = [pair for among in (shown, taught) for pair in _among(gists, among, np.random.default_rng(seed))]
+    return [*pairs, *_unrelated(gists, np.random.default_rng(seed))]
 
 
 def _among(gists: Sequence[Gist], among: Sequence[int], rng: np.random.Generator) -> Iterator[Pair]:
@@ -134,3 +138,20 @@ def _look_alikes(gists: Sequence[Gist], each: int = 1) -> Iterator[Pair]:
         for other in np.argsort(-likeness[row])[:each]:
             if likeness[row, other] > -2:
                 yield _pair(gists, k, plain[other], "look-alike")
+
+
+def _unrelated(gists: Sequence[Gist], rng: np.random.Generator) -> Iterator[Pair]:
+    """Goods of any group beside goods of any other one of its split: a cup and a motorcycle.
+
+    Without them whatever looks wholly unlike is taken for a match in another pose, for look-alikes look alike.
+    """
+    splits: dict[str, dict[str, list[int]]] = {}
+    for k, gist in enumerate(gists):
+        if gist.kind == "match":
+            splits.setdefault(gist.split, {}).setdefault(gist.group, []).append(k)
+    for split, groups in splits.items():
+        names = list(groups)
+        for at, members in enumerate(groups.values() if len(names) > 1 else ()):
+            for k in rng.permutation(members)[: _UNRELATED_EACH.get(split, 1)]:
+                other = groups[names[(at + int(rng.integers(1, len(names)))) % len(names)]]
+                yield _pair(gists, int(k), int(rng.choice(other)), UNRELATED)

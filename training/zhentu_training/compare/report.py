@@ -13,7 +13,7 @@ from zhentu.detect.models import QuestionLevels
 from zhentu.detect.questions import QUESTIONS
 from zhentu_training.card import COMPARISON_SECTION, markdown
 from zhentu_training.compare.gists import Gist
-from zhentu_training.compare.pairing import KINDS, Pair
+from zhentu_training.compare.pairing import KINDS, UNRELATED, Pair
 
 _ROUNDS = 200
 SHEET = "comparison.png"  # what `compare.sheet` draws, beside the card
@@ -55,6 +55,8 @@ def report(
 ) -> str:
     """Markdown: each kind of mismatch against all true matches, matches by source, and each question alone.
 
+    "All" is all kinds but unrelated goods.
+
     scores: (N, ANSWERED), calibrated, of judged pairs.  crossed: the taught pairs and their cross-fitted scores.
     """
     kinds = np.array([pair.kind for pair in pairs])
@@ -63,7 +65,8 @@ def report(
     strict = np.quantile(mismatch[match], 0.99, method="higher")
     rows = []
     for kind in (*(each for each in KINDS if each != "match"), "all"):
-        own = ~match if kind == "all" else kinds == kind
+        # Unrelated goods are told apart easily; among all they would flatter.
+        own = ~match & (kinds != UNRELATED) if kind == "all" else kinds == kind
         if not own.any():
             continue
         use, truth = own | match, own[own | match]
