@@ -245,7 +245,11 @@ def test_the_page_wants_a_reviewers_key_and_its_own_token(client: TestClient, re
     csrf = page.text.split('name="csrf" content="')[1].split('"')[0]
     token = {"x-csrf-token": csrf}
     assert client.post(path, json={"outcome": "uphold"}, headers=token | cross).status_code == 403
-    assert client.post(path, json={"outcome": "uphold"}, headers=token).status_code == 200
+    assert client.post(path, json={"outcome": "overturn"}, headers=token).status_code == 200
+    sent = {"files": {"picture": ("a.png", png())}, "headers": auth(client, "screen")}
+    assert client.post("/v1/screen", **sent).json()["action"] == "allow"  # at once, not at the banks' next round
+    assert client.post("/review/undo", headers=token).status_code == 200
+    assert client.post("/v1/screen", **sent).json()["action"] == "review"
     client.post("/review/sign-out", data={"csrf": csrf})
     assert client.get("/review/items").status_code == 401
 

@@ -178,6 +178,7 @@ def decide(request: Request, desk: Here, item_id: str, verdict: Annotated[Verdic
         made = desk.queue.decide_group(group_id, reviewer.name, verdict.outcome, verdict.category, verdict.note)
     else:
         made = (desk.queue.decide(item_id, reviewer.name, verdict.outcome, verdict.category, verdict.note),)
+    desk.banks.refresh()  # the seller's next upload of an allowed picture may come at once
     decided = [each.item_id for each in made]
     return JSONResponse({"decided": decided, "outcome": verdict.outcome.value}, headers=_HEADERS)
 
@@ -193,6 +194,7 @@ def skip(request: Request, desk: Here, item_id: str) -> JSONResponse:
 def undo(request: Request, desk: Here) -> JSONResponse:
     """Take the last decision back."""
     undone = desk.queue.undo(desk.changing(request).name)
+    desk.banks.refresh()
     return JSONResponse({"undone": [each.item_id for each in undone]}, headers=_HEADERS)
 
 
