@@ -128,7 +128,12 @@ def test_a_batch_answers_each_picture_by_itself(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     ("count", "listings", "named"),
-    [(66, "", "Too many files"), (65, "", "the limit is 64"), (0, "", "send 1 to 64"), (2, "[{}]", "2 pictures")],
+    [
+        (66, "", "picture: too many files, the limit is 64"),
+        (65, "", "the limit is 64"),
+        (0, "", "send 1 to 64"),
+        (2, "[{}]", "2 pictures"),
+    ],
 )
 def test_a_batch_that_does_not_fit_is_refused(client: TestClient, count: int, listings: str, named: str) -> None:
     files = [("picture", picture()["picture"])] * count or {"listings": (None, "")}

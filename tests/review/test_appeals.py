@@ -141,6 +141,27 @@ def test_what_is_wrong_with_an_appeal_is_said(client: TestClient, record_id: str
     assert (answer.status_code, word in answer.json()["detail"]) == (status, True)
 
 
+def test_no_photo_of_an_appeal_vanishes(client: TestClient, record_id: str):
+    def send(field: str, **form: str):
+        values = {"record_id": record_id, "reason": "x"} | form
+        photos = [(field, ("a.jpg", png(5, "JPEG")))]
+        return client.post("/v1/appeals", data=values, files=photos, headers=auth(client, "screen"))
+
+    unknown = send("photo")
+    assert (unknown.status_code, "photo: unknown field" in unknown.json()["detail"]) == (400, True)
+    assert "references" in unknown.json()["detail"]
+    assert send("references", callback="https://x.example").status_code == 400
+    as_screen_names_it = send("reference")
+    assert (as_screen_names_it.status_code, len(as_screen_names_it.json()["references"])) == (201, 1)
+
+
+def test_an_appeal_as_json_is_told_to_send_a_form(client: TestClient, record_id: str):
+    answer = client.post("/v1/appeals", json={"record_id": record_id, "reason": "x"}, headers=auth(client, "screen"))
+    assert (answer.status_code, "multipart/form-data" in answer.json()["detail"]) == (415, True)
+    plain = client.post("/v1/appeals", data={"record_id": record_id, "reason": "x"}, headers=auth(client, "screen"))
+    assert plain.status_code == 201
+
+
 def test_a_broken_photo_is_a_named_error_and_no_appeal(client: TestClient, record_id: str):
     answer = client.post(
         "/v1/appeals",
