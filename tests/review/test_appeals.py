@@ -13,6 +13,7 @@ from fakes import FakeComparer, FakeDetector
 from fastapi.testclient import TestClient
 from pictures import recoloured, waves
 from PIL import Image
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from zhentu.bootstrap.screener import limits_of
@@ -33,7 +34,12 @@ def png(seed: int = 1, form: str = "PNG") -> bytes:
 @pytest.fixture
 def client(settings, entry, policy, tmp_path) -> Iterator[TestClient]:
     settings = settings.changed(
-        {"gate.open": False, "store.pictures": str(tmp_path / "kept"), "review.second_ratio": 0.0}
+        {
+            "gate.open": False,
+            "store.pictures": str(tmp_path / "kept"),
+            "review.second_ratio": 0.0,
+            "webhook.secret": SecretStr("k" * 32),
+        }
     )
     line = Screener(FakeDetector(entry, 0.95), policy, limits_of(settings), comparer=FakeComparer(0.12, 0.9))
     with TestClient(create_app(settings, lambda _: line)) as opened:
@@ -85,7 +91,10 @@ def test_an_appeal_is_compared_reviewed_by_somebody_else_and_called_back(client:
     assert (closed["state"], closed["outcome_reason"]) == ("overturned", "genuine photos")
     (message,) = Outbox(desk.store.database).list()
     assert (message.kind, message.url) == ("appeal.decided", "https://shop.example/hook")
-    assert json.loads(message.body)["state"] == "overturned"
+    told = json.loads(message.body)
+    assert set(told) == {"type", "timestamp", "tenant", "data"}, "the envelope of every webhook"
+    assert (told["type"], told["tenant"], told["data"]["state"]) == ("appeal.decided", "default", "overturned")
+    assert told["data"]["appeal_id"] == closed["appeal_id"]
 
 
 def test_an_overturned_picture_passes_the_next_time(client: TestClient, record_id: str):
@@ -153,6 +162,15 @@ def test_no_photo_of_an_appeal_vanishes(client: TestClient, record_id: str):
     assert send("references", callback="https://x.example").status_code == 400
     as_screen_names_it = send("reference")
     assert (as_screen_names_it.status_code, len(as_screen_names_it.json()["references"])) == (201, 1)
+
+
+def test_a_callback_that_nobody_could_sign_is_refused(client: TestClient, record_id: str):
+    gate = client.app.state.gate
+    without = replace(gate, settings=gate.settings.changed({"webhook.secret": None}))
+    client.app.state.gate = without
+    answer = appeal(client, record_id, 0)
+    assert (answer.status_code, "ZHENTU_WEBHOOK_SECRET" in answer.json()["detail"]) == (400, True)
+    assert appeal(client, record_id, 0, callback_url="").status_code == 201
 
 
 def test_an_appeal_as_json_is_told_to_send_a_form(client: TestClient, record_id: str):

@@ -12,7 +12,7 @@ from zhentu import errors
 from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Reviews, Screens, TheGate
 from zhentu.gate.forms import FormRoute
-from zhentu.gate.problems import documented
+from zhentu.gate.problems import UNSIGNED, documented
 from zhentu.gate.routes.banks import TheDesk
 from zhentu.intake.extent import check_together
 from zhentu.review.appeals import Appeal, appeal_json
@@ -80,6 +80,8 @@ async def appeal(
 ) -> AppealAnswer:
     """Appeal a decision with genuine photos; a reviewer other than the first decides."""
     gate.capacity.admit()
+    if callback_url and gate.settings.webhook.secret is None:
+        raise errors.UsageError(UNSIGNED)
     photos = [await each.read() for each in (*(references or ()), *(reference or ()))]
     check_together(photos, gate.settings.decode.max_pixels)
 

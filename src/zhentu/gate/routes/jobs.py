@@ -11,7 +11,7 @@ from zhentu import errors
 from zhentu.errors import UsageError
 from zhentu.gate.context import Screens, TheGate
 from zhentu.gate.job_runner import job_answer
-from zhentu.gate.problems import documented
+from zhentu.gate.problems import UNSIGNED, documented
 from zhentu.gate.requests import UrlJob, read_batch
 from zhentu.gate.routes.batch import FORM, batch_body
 from zhentu.gate.schemas import JobAnswer
@@ -42,7 +42,7 @@ async def create_job(request: Request, gate: TheGate, caller: Screens) -> JobAns
         )
     batch = await read_batch(request, gate.settings.decode.max_bytes, gate.settings.gate.batch_size, may_wait=True)
     if batch.callback_url and gate.settings.webhook.secret is None:
-        raise UsageError("callback_url: this gate has no secret to sign callbacks with; set ZHENTU_WEBHOOK_SECRET")
+        raise UsageError(UNSIGNED)
     gate.door.spend(caller, len(batch.submissions) - 1, paid=1)
     if any(each.reference_urls for each in batch.submissions):
         raise UsageError("references: jobs take none; use POST /v1/screen")
