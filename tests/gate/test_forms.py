@@ -78,6 +78,17 @@ def test_text_that_is_not_utf8_is_refused(client: TestClient) -> None:
     refused(client.post("/v1/screen", content=b"url=https://x.example/a&goods=%E9", headers=form), "goods", "UTF-8")
 
 
+@pytest.mark.parametrize(("charset", "text"), [("utf-7", b"+2AA-"), ("base64", b"eA=="), ("utf-16-le", b"abc")])
+def test_a_forms_own_charset_must_give_text_that_can_be_kept(client: TestClient, charset: str, text: bytes) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="goods"\r\n\r\n' + text + b"\r\n--b--\r\n"
+    headers = {"content-type": f"multipart/form-data; boundary=b; charset={charset}"}
+    refused(client.post("/v1/screen", content=body, headers=headers), "goods: is not", "UTF-8")
+
+
+def test_an_unknown_parameter_of_a_raw_body_is_told_the_known_ones(client: TestClient) -> None:
+    refused(client.post("/v1/screen?declared=true", content=JPEG, headers=RAW), "declared: unknown", "declared_ai")
+
+
 def test_a_form_in_utf8_is_read_as_it_was_sent(client: TestClient) -> None:
     files = [*picture().items(), ("title", (None, "衬衫".encode()))]
     form, raw = (

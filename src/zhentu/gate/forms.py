@@ -168,8 +168,8 @@ class _Parts(MultiPartParser):
         part = self._current_part
         if part.file is None:
             try:
-                part.data.decode(self._charset)
-            except (UnicodeDecodeError, LookupError) as error:
+                part.data.decode(self._charset).encode()  # some charsets hold what UTF-8, and so the store, does not
+            except (UnicodeError, LookupError) as error:
                 raise UsageError(f"{part.field_name}: is not {self._charset} text; send UTF-8") from error
         super().on_part_end()
 

@@ -127,6 +127,7 @@ async def read_submission(request: Request, max_bytes: int) -> Submission:
         return _by_url(_parsed(UrlSubmission, await request.body()))
     if kind.startswith("image/") or kind == "application/octet-stream":
         query = query_of(request)
+        check_known([name for name, _ in query], ListingFields.model_fields)
         once(query)
         listing = _listing_of(dict(query))
         payload = await request.body()
