@@ -251,6 +251,8 @@ def test_the_page_wants_a_reviewers_key_and_its_own_token(client: TestClient, re
     csrf = page.text.split('name="csrf" content="')[1].split('"')[0]
     token = {"x-csrf-token": csrf}
     assert client.post(path, json={"outcome": "uphold"}, headers=token | cross).status_code == 403
+    misspelt = client.post(path, json={"outcome": "uphold", "catgory": "scene_distortion"}, headers=token)
+    assert (misspelt.status_code, "catgory" in misspelt.json()["detail"]) == (400, True)
     assert client.post(path, json={"outcome": "uphold"}, headers=token).status_code == 200
     client.post("/review/sign-out", data={"csrf": csrf})
     assert client.get("/review/items").status_code == 401
