@@ -118,7 +118,11 @@ class FormRoute(APIRoute):
                     raise unsupported(kind, accepted)
                 form = await _parsed(request, known, {})
                 request._form = form
-                once(form.multi_items(), many)
+                try:
+                    once(form.multi_items(), many)
+                except UsageError:
+                    await form.close()
+                    raise
             elif fields and "json" in kind_of(request):
                 json_of(await request.body(), "body: must be JSON")
             return await handler(request)
