@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,8 +17,10 @@ from typer.testing import CliRunner
 
 from zhentu.bootstrap.screener import build_screener
 from zhentu.cli.app import app
+from zhentu.cli.serve import _Plain
 from zhentu.detect.models import Manifest, ModelEntry
-from zhentu.errors import UsageError
+from zhentu.errors import ConfigError, UsageError
+from zhentu.gate.server import bound_sockets
 from zhentu.record.database import Database
 from zhentu.record.keys import KeyStore
 from zhentu.record.outbox import Outbox, new_message
@@ -182,3 +186,43 @@ def test_a_gate_that_cannot_start_says_why_in_one_message(
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, named in done.stderr) == (code, True), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_named_before_anything_is_printed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [
+            sys.executable,
+            "-c",
+            "from zhentu.cli import main; main()",
+            "serve",
+            "--open",
+            "--on-error",
+            "block",
+        ]
+        done = subprocess.run([*command, "--port", port], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, "Errno" in done.stderr, "token" in done.stderr) == (2, False, False), done.stderr
+    assert f"{port} on 127.0.0.1 is used by another program" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_sockets_are_bound_on_every_address_of_a_name_or_told_why_not() -> None:
+    bound = bound_sockets("localhost", 0)
+    assert len({each.getsockname()[1] for each in bound}) == 1
+    for each in bound:
+        each.close()
+    with pytest.raises(ConfigError, match=r"gate\.host: cannot listen on 192\.0\.2\.1"):
+        bound_sockets("192.0.2.1", 0)
+    with pytest.raises(ConfigError, match=r"gate\.host: cannot listen on no-such-host\.invalid"):
+        bound_sockets("no-such-host.invalid", 0)
+
+
+def test_a_requests_line_is_json_with_time_and_level() -> None:
+    record = logging.LogRecord("zhentu.gate", logging.INFO, "", 0, "told", (), None)
+    plain = _Plain("%(asctime)s %(levelname)s %(message)s").format(record)
+    assert plain.endswith(" INFO told")
+    record.fields = {"event": "request", "status": 200, "record": "a\x9b\u202eb", "path": "zt_ab_secret"}
+    line = json.loads(_Plain().format(record))
+    assert (line["level"], line["event"], line["status"]) == ("INFO", "request", 200)
+    assert datetime.fromisoformat(line["time"]).tzinfo is not None
+    assert (line["record"], line["path"]) == ("a\\x9b\\u202eb", "zt_ab_...")

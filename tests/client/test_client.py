@@ -218,3 +218,72 @@ def test_the_queue_is_nobody_elses_business(tmp_path: Path) -> None:
     waiting(tmp_path / "q", 1)
     assert (tmp_path / "q").stat().st_mode & 0o077 == 0
     assert all(each.stat().st_mode & 0o077 == 0 for each in (tmp_path / "q").iterdir())
+
+
+KINDS = pytest.mark.parametrize("kind", [Client, AsyncClient])
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:18191", "htp://gate", "gate", "", "http://", "https:///v1", "http://gate:99999999", "http://gate/?a=1"],
+)
+def test_an_address_that_cannot_work_is_no_gate_that_is_away(kind, url: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="base_url"):
+        kind(url, "zt_a_b", on_error=OnError.ALLOW_AND_QUEUE, queue_dir=tmp_path)
+
+
+@KINDS
+@pytest.mark.parametrize("key", ["zt_a\nb", "zt_\u5bc6", "zt a", "zt_\ud800", "zt_\x00"])
+def test_a_key_that_no_header_can_hold_is_named_without_being_shown(kind, key: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="api_key") as caught:
+        kind("http://gate", key, on_error=OnError.ALLOW_AND_QUEUE, queue_dir=tmp_path)
+    assert "zt_" not in str(caught.value)
+
+
+def test_white_space_around_key_and_address_is_dropped(tmp_path: Path) -> None:
+    gate = Gate(httpx.Response(200, json=GOOD))
+    sender = Client(
+        " http://gate/ ",
+        "zt_a_b\n",
+        on_error=OnError.ALLOW_AND_QUEUE,
+        queue_dir=str(tmp_path),
+        transport=httpx.MockTransport(gate),
+    )
+    assert sender.screen(b"x").record_id == "r1"
+    assert (str(gate.seen[0].url), gate.seen[0].headers["authorization"]) == ("http://gate/v1/screen", "Bearer zt_a_b")
+
+
+def test_on_error_by_name_is_what_it_says() -> None:
+    away = Gate(httpx.ConnectError("away"))
+    assert client(away, on_error="block", attempts=1).screen(b"x").action is Action.BLOCK
+    with pytest.raises(UsageError, match="on_error 'alow': must be allow_and_queue or block"):
+        client(away, on_error="alow")
+    with pytest.raises(UsageError, match="queue_dir"):
+        client(away, on_error="allow_and_queue")
+
+
+def test_a_queue_by_name_keeps_pictures_and_one_that_cannot_is_refused(tmp_path: Path) -> None:
+    options = {"on_error": OnError.ALLOW_AND_QUEUE, "attempts": 1}
+    away = client(Gate(httpx.ConnectError("away")), queue_dir=str(tmp_path / "q"), **options)
+    assert away.screen(b"x").action is Action.ALLOW
+    assert len(list((tmp_path / "q").glob("*.json"))) == 1
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="queue_dir"):
+        client(Gate(httpx.ConnectError("away")), queue_dir=tmp_path / "file", **options)
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("name", {"name": "a\udc80.jpg"}),
+        ("title", {"listing": Listing(title="\ud83d")}),
+        ("declared_attributes", {"listing": Listing(declared_attributes={"material": "\udfff"})}),
+        ("idempotency_key", {"idempotency_key": "a b\n"}),
+    ],
+)
+def test_text_that_cannot_be_sent_is_named(field: str, given: dict[str, object], tmp_path: Path) -> None:
+    gate = Gate(httpx.Response(200, json=GOOD))
+    with pytest.raises(UsageError, match=field):
+        client(gate, on_error=OnError.ALLOW_AND_QUEUE, queue_dir=tmp_path).screen(b"x", **given)
+    assert gate.seen == []

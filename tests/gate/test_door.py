@@ -112,8 +112,10 @@ def test_known_keys_open_while_the_store_is_down_and_revoked_ones_soon_do_not(
     stub.down = True
     assert asyncio.run(door.admit(token, Role.SCREEN)).key_id == made.key_id
     stub.down, stub.key = False, None
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Unauthenticated, match="unknown or revoked"):
         asyncio.run(door.admit(token, Role.SCREEN))
+    with pytest.raises(Unauthenticated, match="an API key is needed"):
+        asyncio.run(door.admit("", Role.SCREEN))
 
 
 def test_one_line_a_request_and_never_a_key(
@@ -122,7 +124,8 @@ def test_one_line_a_request_and_never_a_key(
     headers = key(keyed, Role.SCREEN)
     token = headers["Authorization"].split()[1]
     with caplog.at_level(logging.INFO, "zhentu.gate"):
-        closed.post(f"/v1/screen?title={token}", files=picture(), headers=headers)
+        raw = headers | {"Content-Type": "image/jpeg"}
+        closed.post(f"/v1/screen?title={token}", content=picture()["picture"][1], headers=raw)
         closed.post("/v1/screen", files=picture(), headers={"X-API-Key": token + "x"})
         closed.get("/livez")
     lines = [json.loads(each.message) for each in caplog.records if each.message.startswith("{")]

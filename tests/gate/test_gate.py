@@ -23,10 +23,22 @@ def test_a_picture_is_answered_and_its_record_can_be_read_again(client: TestClie
     assert again == body
 
 
+def test_a_statement_to_a_seller_names_no_other_record(client: TestClient) -> None:
+    first = client.post("/v1/screen", files=picture(), data={"seller_id": "one"}).json()["record_id"]
+    again = client.post("/v1/screen", files=picture(), data={"seller_id": "other"}).json()
+    assert first in str(again["evidence"]), "the platform sees where the score comes from"
+    answer = client.get(f"/v1/records/{again['record_id']}/statement")
+    assert first not in answer.text
+    (known,) = [each for each in answer.json()["evidence"] if each["name"] == "known_picture"]
+    assert "before; the model was not run" in known["detail"]
+    assert known["location"] == ""
+
+
 def test_a_declaration_owes_the_notice_possibly(client: TestClient) -> None:
     body = client.post("/v1/screen", files=picture(), data={"declared_ai": "true"}).json()
     assert (body["action"], body["notice"]["state"]) == ("label", 2)
     assert body["notice"]["zh"] == "可能为人工智能生成内容"
+    assert body["label"] == {"en": "Possibly AI-generated", "zh": "可能为AI生成", "aigc_label": "2"}
 
 
 @pytest.mark.parametrize(
@@ -128,7 +140,12 @@ def test_a_batch_answers_each_picture_by_itself(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     ("count", "listings", "named"),
-    [(66, "", "Too many files"), (65, "", "the limit is 64"), (0, "", "send 1 to 64"), (2, "[{}]", "2 pictures")],
+    [
+        (66, "", "picture: too many files, the limit is 64"),
+        (65, "", "the limit is 64"),
+        (0, "", "send 1 to 64"),
+        (2, "[{}]", "2 pictures"),
+    ],
 )
 def test_a_batch_that_does_not_fit_is_refused(client: TestClient, count: int, listings: str, named: str) -> None:
     files = [("picture", picture()["picture"])] * count or {"listings": (None, "")}

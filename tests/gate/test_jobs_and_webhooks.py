@@ -19,6 +19,7 @@ from standardwebhooks.webhooks import Webhook
 
 from zhentu.errors import ConfigError
 from zhentu.gate.app import create_app
+from zhentu.gate.deliver import _signer
 from zhentu.record.database import now
 from zhentu.record.outbox import Outbox, new_message
 from zhentu.record.schema import outbox
@@ -112,7 +113,7 @@ def test_a_job_is_worked_off_and_calls_back(hooked: Settings, receiver: Receiver
         items = client.get(path).json()["items"]
         assert [each["status"] for each in items] == ["done", "failed"]
         assert items[0]["answer"]["record_id"]
-        assert items[1]["problem"]["code"] == "unsupported_format"
+        assert (items[1]["problem"]["code"], items[1]["problem"]["status"]) == ("unsupported_format", 415)
         until(lambda: bool(receiver.got))
         told = Webhook(SECRET).verify(receiver.got[0][1], receiver.got[0][0])
         assert (told["type"], told["data"]["finished"]) == ("job.finished", True)
@@ -137,9 +138,25 @@ def test_a_job_survives_a_restart(settings: Settings) -> None:
 def test_webhooks_without_a_secret_do_not_start(settings: Settings) -> None:
     with pytest.raises(ConfigError, match=r"webhook\.secret"):
         create_app(settings.changed({"webhook.url": "https://a.example"}))
-    wrong = {"webhook.url": "https://a.example", "webhook.secret": SecretStr("whsec_!")}
-    with pytest.raises(ConfigError, match="base64"), TestClient(create_app(settings.changed(wrong))):
+
+
+def _of(length: int) -> str:
+    return base64.b64encode(b"\xfb\xff" * 40)[: length * 4 // 3].decode()
+
+
+@pytest.mark.parametrize("secret", ["whsec_!", "abc", "correct horse battery staple!!", _of(21), _of(66), "_-" * 16])
+def test_a_secret_that_signs_weakly_does_not_start(settings: Settings, secret: str) -> None:
+    wrong = {"webhook.url": "https://a.example", "webhook.secret": SecretStr(secret)}
+    with pytest.raises(ConfigError, match="base64 of 24 to 64 bytes"), TestClient(create_app(settings.changed(wrong))):
         pass
+
+
+@pytest.mark.parametrize(
+    "secret", [_of(24), f"whsec_{_of(63)}", base64.b64encode(b"k" * 32).decode() + "\n", SECRET.rstrip("=")]
+)
+def test_a_secret_is_taken_with_or_without_prefix_and_padding(secret: str) -> None:
+    moment = now()
+    assert _signer(secret).sign("m", moment, "{}") == Webhook(secret.strip()).sign("m", moment, "{}")
 
 
 def test_a_receiver_that_hangs_holds_up_nobody_elses_messages(hooked: Settings, receiver: Receiver) -> None:

@@ -13,6 +13,7 @@ from fakes import FakeComparer, FakeDetector
 from fastapi.testclient import TestClient
 from pictures import recoloured, waves
 from PIL import Image
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from zhentu.bootstrap.screener import limits_of
@@ -33,7 +34,12 @@ def png(seed: int = 1, form: str = "PNG") -> bytes:
 @pytest.fixture
 def client(settings, entry, policy, tmp_path) -> Iterator[TestClient]:
     settings = settings.changed(
-        {"gate.open": False, "store.pictures": str(tmp_path / "kept"), "review.second_ratio": 0.0}
+        {
+            "gate.open": False,
+            "store.pictures": str(tmp_path / "kept"),
+            "review.second_ratio": 0.0,
+            "webhook.secret": SecretStr("k" * 32),
+        }
     )
     line = Screener(FakeDetector(entry, 0.95), policy, limits_of(settings), comparer=FakeComparer(0.12, 0.9))
     with TestClient(create_app(settings, lambda _: line)) as opened:
@@ -85,7 +91,10 @@ def test_an_appeal_is_compared_reviewed_by_somebody_else_and_called_back(client:
     assert (closed["state"], closed["outcome_reason"]) == ("overturned", "genuine photos")
     (message,) = Outbox(desk.store.database).list()
     assert (message.kind, message.url) == ("appeal.decided", "https://shop.example/hook")
-    assert json.loads(message.body)["state"] == "overturned"
+    told = json.loads(message.body)
+    assert set(told) == {"type", "timestamp", "tenant", "data"}, "the envelope of every webhook"
+    assert (told["type"], told["tenant"], told["data"]["state"]) == ("appeal.decided", "default", "overturned")
+    assert told["data"]["appeal_id"] == closed["appeal_id"]
 
 
 def test_an_overturned_picture_passes_the_next_time(client: TestClient, record_id: str):
@@ -139,6 +148,36 @@ def test_a_decision_is_appealed_once(client: TestClient, record_id: str):
 def test_what_is_wrong_with_an_appeal_is_said(client: TestClient, record_id: str, form, photos, status, word):
     answer = appeal(client, record_id, photos, **form)
     assert (answer.status_code, word in answer.json()["detail"]) == (status, True)
+
+
+def test_no_photo_of_an_appeal_vanishes(client: TestClient, record_id: str):
+    def send(field: str, **form: str):
+        values = {"record_id": record_id, "reason": "x"} | form
+        photos = [(field, ("a.jpg", png(5, "JPEG")))]
+        return client.post("/v1/appeals", data=values, files=photos, headers=auth(client, "screen"))
+
+    unknown = send("photo")
+    assert (unknown.status_code, "photo: unknown field" in unknown.json()["detail"]) == (400, True)
+    assert "references" in unknown.json()["detail"]
+    assert send("references", callback="https://x.example").status_code == 400
+    as_screen_names_it = send("reference")
+    assert (as_screen_names_it.status_code, len(as_screen_names_it.json()["references"])) == (201, 1)
+
+
+def test_a_callback_that_nobody_could_sign_is_refused(client: TestClient, record_id: str):
+    gate = client.app.state.gate
+    without = replace(gate, settings=gate.settings.changed({"webhook.secret": None}))
+    client.app.state.gate = without
+    answer = appeal(client, record_id, 0)
+    assert (answer.status_code, "ZHENTU_WEBHOOK_SECRET" in answer.json()["detail"]) == (400, True)
+    assert appeal(client, record_id, 0, callback_url="").status_code == 201
+
+
+def test_an_appeal_as_json_is_told_to_send_a_form(client: TestClient, record_id: str):
+    answer = client.post("/v1/appeals", json={"record_id": record_id, "reason": "x"}, headers=auth(client, "screen"))
+    assert (answer.status_code, "multipart/form-data" in answer.json()["detail"]) == (415, True)
+    plain = client.post("/v1/appeals", data={"record_id": record_id, "reason": "x"}, headers=auth(client, "screen"))
+    assert plain.status_code == 201
 
 
 def test_a_broken_photo_is_a_named_error_and_no_appeal(client: TestClient, record_id: str):
@@ -245,6 +284,8 @@ def test_the_page_wants_a_reviewers_key_and_its_own_token(client: TestClient, re
     csrf = page.text.split('name="csrf" content="')[1].split('"')[0]
     token = {"x-csrf-token": csrf}
     assert client.post(path, json={"outcome": "uphold"}, headers=token | cross).status_code == 403
+    misspelt = client.post(path, json={"outcome": "uphold", "catgory": "scene_distortion"}, headers=token)
+    assert (misspelt.status_code, "catgory" in misspelt.json()["detail"]) == (400, True)
     assert client.post(path, json={"outcome": "overturn"}, headers=token).status_code == 200
     sent = {"files": {"picture": ("a.png", png())}, "headers": auth(client, "screen")}
     assert client.post("/v1/screen", **sent).json()["action"] == "allow"  # at once, not at the banks' next round

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zhentu.errors import ZhentuError
 from zhentu.printable import hide_keys, printable
-from zhentu.settings import Settings, load_settings
+from zhentu.settings import load_settings
 from zhentu.types import OnError
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def serve(
     from uvicorn import Server
 
     from zhentu.gate.app import create_app
-    from zhentu.gate.server import raise_file_limit, server_config
+    from zhentu.gate.server import bound_sockets, raise_file_limit, server_config
 
     settings = load_settings()
     given = {"gate.host": host, "gate.port": port, "gate.on_error": on_error, "gate.open": open_}
@@ -54,10 +56,11 @@ def serve(
     app = create_app(settings, warm=True)
     logging.getLogger("uvicorn.error").addFilter(lambda _: not hasattr(app.state, "failed"))
     server = Server(server_config(app, settings))
+    sockets = bound_sockets(settings.gate.host, settings.gate.port)
     if settings.gate.open:
-        _say_token(app, settings)
+        _say_token(app, settings.gate.host, sockets[0].getsockname()[1])
     try:
-        server.run()
+        server.run(sockets)
     except KeyboardInterrupt:
         pass
     finally:
@@ -68,10 +71,10 @@ def serve(
         raise typer.Exit(3)
 
 
-def _say_token(app: FastAPI, settings: Settings) -> None:
+def _say_token(app: FastAPI, host: str, port: int) -> None:
     """Print the address of the front page once. The token is new at every start and is written nowhere else."""
-    shown = f"[{settings.gate.host}]" if ":" in settings.gate.host else settings.gate.host
-    where = f"http://{shown}:{settings.gate.port}/"
+    shown = f"[{host}]" if ":" in host else host
+    where = f"http://{shown}:{port}/"
     print(f"zhentu: open {where}?token={app.state.open_token}", file=sys.stderr, flush=True)
 
 
@@ -88,9 +91,18 @@ def _steady_memory(threads: int) -> None:
 
 
 class _Plain(logging.Formatter):
-    """Remove control characters, which strangers put into names and URLs, and keys from log lines."""
+    """Remove control characters, which strangers put into names and URLs, and keys from log lines.
+
+    A request's line is JSON as a whole, with time and level in it, so that a collector needs no pattern.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", None)
+        if fields is not None:
+            time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+            line = {"time": time, "level": record.levelname, **fields}
+            safe = {name: printable(each) if isinstance(each, str) else each for name, each in line.items()}
+            return hide_keys(json.dumps(safe, ensure_ascii=False))
         return printable(hide_keys(super().format(record)), lines=bool(record.exc_info))
 
 

@@ -19,6 +19,7 @@ import httpx
 import uuid_utils
 
 from zhentu.client.answer import Answer, answer_of, assumed_answer, error_of
+from zhentu.client.checks import check_upload, checked_folder, checked_key, checked_on_error, checked_url
 from zhentu.client.queue import Upload, UploadQueue
 from zhentu.errors import Forbidden, PictureError, RateLimited, Unauthenticated, UsageError, ZhentuError
 from zhentu.types import Action, Listing, OnError
@@ -54,12 +55,14 @@ class _Options:
 
 
 def _options(
-    base_url: str, api_key: str, on_error: OnError, budget_s: float, attempts: int, queue_dir: Path | None
+    base_url: str, api_key: str, on_error: OnError, budget_s: float, attempts: int, queue_dir: str | Path | None
 ) -> _Options:
+    on_error = checked_on_error(on_error)
     if on_error is OnError.ALLOW_AND_QUEUE and queue_dir is None:
         raise UsageError("queue_dir: allow_and_queue needs a folder for pictures that wait until the gate is back")
-    queue = UploadQueue(queue_dir) if queue_dir is not None else None
-    return _Options(base_url.rstrip("/"), api_key, on_error, budget_s, max(attempts, 1), queue)
+    url, key, folder = checked_url(base_url), checked_key(api_key), checked_folder(queue_dir)
+    queue = UploadQueue(folder) if folder is not None else None
+    return _Options(url, key, on_error, budget_s, max(attempts, 1), queue)
 
 
 class _Course:
@@ -142,8 +145,9 @@ def _refused(options: _Options, path: Path, error: ZhentuError) -> bool:
 def _upload(
     picture: bytes, name: str, listing: Listing | None, references: Sequence[bytes], idempotency_key: str
 ) -> Upload:
-    key = idempotency_key or str(uuid_utils.uuid7())
-    return Upload(picture, name, listing or Listing(), tuple(references), key)
+    key, listing = idempotency_key or str(uuid_utils.uuid7()), listing or Listing()
+    check_upload(name, listing, key)
+    return Upload(picture, name, listing, tuple(references), key)
 
 
 class _Base(ABC, Generic[_Transport, _Http]):
@@ -157,7 +161,7 @@ class _Base(ABC, Generic[_Transport, _Http]):
         on_error: OnError,
         budget_s: float = 10.0,
         attempts: int = 3,
-        queue_dir: Path | None = None,
+        queue_dir: str | Path | None = None,
         transport: _Transport | None = None,
     ) -> None:
         self._options = _options(base_url, api_key, on_error, budget_s, attempts, queue_dir)
@@ -174,6 +178,7 @@ class Client(_Base[httpx.BaseTransport, httpx.Client]):
 
     on_error: what to do if the gate cannot be reached within `budget_s` seconds and `attempts` tries: `block`, or
     `allow_and_queue`, which keeps the picture in `queue_dir` until `flush` sends it. It has no default on purpose.
+    api_key: white space around it is dropped.  Raises UsageError for an address, key or folder that cannot work.
     """
 
     @staticmethod

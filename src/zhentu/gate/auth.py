@@ -21,6 +21,7 @@ _MOST = 10_000  # keys remembered
 _LONGEST = 200  # characters of a token worth looking at
 _WRONG = 20.0  # wrong keys that one address may send in a row; after that, one a second
 _KEY_NEEDED = "an API key is needed: Authorization: Bearer zt_...; see `zhentu keys create`"
+_KEY_UNKNOWN = "this API key is unknown or revoked; check it, or make one with `zhentu keys create`"
 _PEERS = 4096  # addresses whose wrong keys are counted
 
 
@@ -80,7 +81,7 @@ class Doorkeeper:
             self._count_wrong(peer)
             if noisy:
                 raise RateLimited("too many wrong keys came from this address; try again with a valid key", 1.0)
-            raise Unauthenticated(_KEY_NEEDED)
+            raise Unauthenticated(_KEY_UNKNOWN)
         if not key.role.includes(needed):
             raise Forbidden(f"this needs the role {needed.value}, and the key {key.name!r} has {key.role.value}")
         if self._settings.gate.single_tenant and key.tenant != DEFAULT_TENANT:

@@ -6,6 +6,7 @@ Messages are sent concurrently. A receiver that hangs or fails delays its own me
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
 from collections import Counter
@@ -26,7 +27,7 @@ _log = logging.getLogger("zhentu.gate")
 
 
 class Deliverer:
-    """Sends due messages, several at once. Raises ConfigError if the secret is not base64 (`whsec_...`)."""
+    """Sends due messages, several at once. Raises ConfigError if the secret is not base64 of 24 to 64 bytes."""
 
     def __init__(
         self,
@@ -40,10 +41,7 @@ class Deliverer:
         self._breakers = Breakers()
         self._under_way: dict[asyncio.Task[None], Message] = {}
         self._settled = asyncio.Event()
-        try:
-            self._signer = Webhook(secret) if secret else None
-        except Exception as error:  # base64's own error, or the library's
-            raise ConfigError("settings", ["webhook.secret: must be whsec_ and base64 of 24 to 64 bytes"]) from error
+        self._signer = _signer(secret) if secret else None
 
     async def turn(self) -> bool:
         """Start sending one more message; True when there may be another."""
@@ -114,3 +112,18 @@ class Deliverer:
         except FetchError as error:
             return str(error)
         return "" if 200 <= status < 300 else f"the receiver answered {status}"
+
+
+def _signer(secret: str) -> Webhook:
+    """What signs with this secret; the prefix may be left out, as `openssl rand -base64 32` does.
+
+    The library takes a secret of any length and skips what is not base64, so a password would sign weakly.
+    """
+    text = secret.strip().removeprefix("whsec_").rstrip("=")
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        key = b""
+    if not 24 <= len(key) <= 64:
+        raise ConfigError("settings", ["webhook.secret: must be whsec_ and base64 of 24 to 64 bytes"])
+    return Webhook(key)

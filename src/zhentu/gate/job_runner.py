@@ -9,13 +9,14 @@ from collections import Counter
 
 from zhentu.errors import DependencyError, Overloaded, PictureError, RecordNotFound, UsageError, ZhentuError
 from zhentu.gate.budget import Budget
-from zhentu.gate.events import JOB_FINISHED, envelope, screened_message
+from zhentu.gate.events import JOB_FINISHED, screened_message
 from zhentu.gate.late import unscreenable_record
+from zhentu.gate.problems import status_of
 from zhentu.gate.requests import Submission
 from zhentu.gate.schemas import ItemAnswer, JobAnswer, ProblemAnswer, answer_of
 from zhentu.gate.service import ScreeningService
 from zhentu.record.job_store import JobKind, JobStatus, JobStore, JobTask
-from zhentu.record.outbox import new_message
+from zhentu.record.outbox import envelope, new_message
 from zhentu.record.store import RecordStore, RecordWrite
 from zhentu.types import Evidence, EvidenceKind, Trust
 
@@ -102,7 +103,8 @@ class JobRunner:
         status = self.store.status(job_id)
         message = None
         if status.callback_url:
-            body = envelope(JOB_FINISHED, job_answer(status, self._records, finished=True), status.tenant)
+            answer = job_answer(status, self._records, finished=True).model_dump(mode="json")
+            body = envelope(JOB_FINISHED, answer, status.tenant)
             message = new_message(JOB_FINISHED, status.callback_url, body, status.owner, status.tenant)
         return self.store.finish(job_id, message)
 
@@ -116,7 +118,7 @@ def job_answer(status: JobStatus, records: RecordStore, finished: bool) -> JobAn
             problem = ProblemAnswer(
                 type=f"urn:zhentu:{each.error_code}",
                 title=each.error_code.replace("_", " "),
-                status=0,
+                status=status_of(each.error_code),
                 detail=each.error_detail,
                 code=each.error_code,
             )

@@ -113,7 +113,7 @@ class Surround:
             **exchange.noted(),
             **({"trace_id": exchange.trace_id} if exchange.trace_id else {}),
         }
-        _log.info(json.dumps(line, ensure_ascii=False))
+        _log.info(json.dumps(line, ensure_ascii=False), extra={"fields": line})
 
 
 class _Exchange:

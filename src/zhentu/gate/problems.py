@@ -11,6 +11,7 @@ from zhentu import errors
 from zhentu.errors import Overloaded, RateLimited, Unauthenticated, UsageError, ZhentuError
 from zhentu.gate.schemas import ProblemAnswer
 
+UNSIGNED = "callback_url: this gate has no secret to sign callbacks with; set ZHENTU_WEBHOOK_SECRET"
 MEDIA_TYPE = "application/problem+json"
 
 _EXAMPLES: dict[type[ZhentuError], str] = {
@@ -44,6 +45,18 @@ _EXAMPLES: dict[type[ZhentuError], str] = {
     errors.StoreError: "the record store cannot be reached",
     errors.ModelError: "the model failed; see the log",
 }
+
+
+_STATUSES = {
+    each.code: each.http_status
+    for each in vars(errors).values()
+    if isinstance(each, type) and issubclass(each, ZhentuError)
+}
+
+
+def status_of(code: str) -> int:
+    """The HTTP status that belongs to an error's code, for errors of which only the code was kept."""
+    return _STATUSES.get(code, ZhentuError.http_status)
 
 
 def problem_of(error: ZhentuError) -> ProblemAnswer:

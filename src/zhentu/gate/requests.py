@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -10,13 +10,24 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from zhentu.errors import PictureTooLarge, UnsupportedFormat, UsageError
+from zhentu.errors import PictureTooLarge, UsageError
+from zhentu.gate.forms import (
+    FIELDS,
+    FORMS,
+    check_known,
+    form_of,
+    json_of,
+    kind_of,
+    no_query,
+    once,
+    query_of,
+    unsupported,
+)
 from zhentu.gate.rules import MOST_REFERENCES
 from zhentu.types import Listing
 from zhentu.validation import problems_of
 
 Model = TypeVar("Model", bound=BaseModel)
-_FIELDS = 64
 _LONGEST_ARRAY, _DEEPEST = 64, 8
 
 # PostgreSQL takes no NUL in text, and nobody needs one.
@@ -37,7 +48,7 @@ class ListingFields(BaseModel):
     declared_ai: bool | None = Field(None, description="The uploader's own declaration of AI use.")
     declared_attributes: dict[AttributeName, Text] = Field(
         default_factory=dict,
-        max_length=_FIELDS,
+        max_length=FIELDS,
         description="What the seller says about the goods.",
         examples=[{"material": "cotton"}],
     )
@@ -59,11 +70,16 @@ class UrlSubmission(ListingFields):
 
 
 class UrlBatch(BaseModel):
-    """Pictures by URL. callback_url: for jobs, where the outcome is sent."""
+    """Pictures by URL."""
 
     model_config = ConfigDict(extra="forbid")
 
     pictures: list[UrlSubmission] = Field(min_length=1, max_length=64)
+
+
+class UrlJob(UrlBatch):
+    """Pictures by URL that may wait. callback_url: where the outcome is sent."""
+
     callback_url: Annotated[str, StringConstraints(max_length=4000, pattern=r"^(https?://[^\x00]+)?$")] = ""
 
 
@@ -89,14 +105,15 @@ class Batch:
 
 async def read_submission(request: Request, max_bytes: int) -> Submission:
     """The picture of `POST /v1/screen`. Raises UsageError, PictureTooLarge, UnsupportedFormat."""
-    kind = _kind(request)
-    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        async with request.form(max_files=MOST_REFERENCES + 1, max_fields=_FIELDS) as form:
-            _known(form, {"picture", "url", "reference", "reference_url", *ListingFields.model_fields})
+    kind = kind_of(request)
+    if kind in FORMS:
+        known = {"picture", "url", "reference", "reference_url", *ListingFields.model_fields}
+        files = {"picture": 1, "reference": MOST_REFERENCES}
+        async with form_of(request, known, files, {"reference_url"}) as form:
             listing = _listing_of({key: form[key] for key in ListingFields.model_fields if key in form})
-            payloads = await _files(form, "picture", max_bytes, 1)
+            payloads = await _files(form, "picture", max_bytes)
             urls = _texts(form, "url")
-            references = await _files(form, "reference", max_bytes, MOST_REFERENCES)
+            references = await _files(form, "reference", max_bytes)
             reference_urls = tuple(_texts(form, "reference_url"))
         if len(payloads) + len(urls) != 1:
             raise UsageError("picture: send exactly one, as the file part `picture` or as the field `url`")
@@ -106,13 +123,17 @@ async def read_submission(request: Request, max_bytes: int) -> Submission:
         reference_bytes = tuple(each for _, each in references)
         return Submission(name, listing, payload, urls[0] if urls else "", reference_bytes, reference_urls)
     if kind == "application/json":
+        no_query(request)
         return _by_url(_parsed(UrlSubmission, await request.body()))
     if kind.startswith("image/") or kind == "application/octet-stream":
-        listing = _listing_of(dict(request.query_params))
+        query = query_of(request)
+        check_known([name for name, _ in query], ListingFields.model_fields)
+        once(query)
+        listing = _listing_of(dict(query))
         payload = await request.body()
         _check_size(payload, max_bytes)
         return Submission("", listing, payload)
-    raise _unsupported(kind, "multipart/form-data, image/*, application/octet-stream or application/json")
+    raise unsupported(kind, "multipart/form-data, image/*, application/octet-stream or application/json")
 
 
 async def read_picture(request: Request, max_bytes: int, fields: frozenset[str]) -> tuple[bytes, dict[str, str]]:
@@ -120,37 +141,45 @@ async def read_picture(request: Request, max_bytes: int, fields: frozenset[str])
 
     Raises UsageError, PictureTooLarge, UnsupportedFormat.
     """
-    kind = _kind(request)
+    kind = kind_of(request)
     if kind == "multipart/form-data":
-        async with request.form(max_files=1, max_fields=_FIELDS) as form:
-            _known(form, {"picture", *fields})
-            payloads = await _files(form, "picture", max_bytes, 1)
+        async with form_of(request, {"picture", *fields}, {"picture": 1}) as form:
+            payloads = await _files(form, "picture", max_bytes)
             texts = {field: found[0] for field in fields if (found := _texts(form, field))}
         if not payloads:
             raise UsageError("picture: send exactly one, as the file part `picture`")
         return payloads[0][1], texts
     if kind.startswith("image/") or kind == "application/octet-stream":
-        unknown = sorted(set(request.query_params) - fields)
-        if unknown:
-            raise UsageError(f"{unknown[0][:60]}: unknown field; known are {', '.join(sorted(fields))}")
+        query = query_of(request)
+        check_known([name for name, _ in query], fields)
+        once(query)
         payload = await request.body()
         _check_size(payload, max_bytes)
-        return payload, {key: value for key, value in request.query_params.items() if value}
-    raise _unsupported(kind, "multipart/form-data, image/* or application/octet-stream")
+        return payload, {key: value for key, value in query if value}
+    raise unsupported(kind, "multipart/form-data, image/* or application/octet-stream")
 
 
-async def read_batch(request: Request, max_bytes: int, most: int) -> Batch:
-    """The pictures of `POST /v1/screen/batch` and `POST /v1/jobs`. Raises as `read_submission`."""
-    kind = _kind(request)
+async def read_batch(request: Request, max_bytes: int, most: int, may_wait: bool) -> Batch:
+    """The pictures of `POST /v1/screen/batch` and `POST /v1/jobs`. Raises as `read_submission`.
+
+    may_wait: it is a job, which takes a callback_url.
+    """
+    kind = kind_of(request)
     if kind == "application/json":
-        batch = _parsed(UrlBatch, await request.body())
+        no_query(request)
+        body = await request.body()
+        if not may_wait:
+            _no_callback(_json(body, "body: must be JSON"))
+        batch = _parsed(UrlJob if may_wait else UrlBatch, body)
         _check_count(len(batch.pictures), most)
-        return Batch(tuple(_by_url(each) for each in batch.pictures), batch.callback_url)
+        return Batch(tuple(_by_url(each) for each in batch.pictures), getattr(batch, "callback_url", ""))
     if kind != "multipart/form-data":
-        raise _unsupported(kind, "multipart/form-data or application/json")
-    async with request.form(max_files=most + 1, max_fields=_FIELDS) as form:
-        _known(form, {"picture", "listings", "callback_url"})
-        payloads = await _files(form, "picture", max_bytes, most)
+        raise unsupported(kind, "multipart/form-data or application/json")
+    known = {"picture", "listings", "callback_url"}  # the last is known to a batch as well, which says where it belongs
+    async with form_of(request, known, {"picture": most}) as form:
+        if not may_wait:
+            _no_callback(form)
+        payloads = await _files(form, "picture", max_bytes, numbered=True)
         listings = _texts(form, "listings")
         callbacks = _texts(form, "callback_url")
     _check_count(len(payloads), most)
@@ -163,34 +192,24 @@ async def read_batch(request: Request, max_bytes: int, most: int) -> Batch:
     )
 
 
+def _no_callback(fields: Any) -> None:
+    if isinstance(fields, Mapping) and "callback_url" in fields:
+        raise UsageError("callback_url: a batch is answered at once and calls nobody back; POST /v1/jobs does")
+
+
 def _by_url(fields: UrlSubmission) -> Submission:
     return Submission(fields.url, fields.listing(), None, fields.url, (), tuple(fields.references))
 
 
-def _kind(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _unsupported(kind: str, accepted: str) -> UnsupportedFormat:
-    return UnsupportedFormat(f"content type {kind[:60] or 'none'!r}: send {accepted}")
-
-
-def _known(form: FormData, known: set[str]) -> None:
-    unknown = sorted({key for key in form if key not in known})
-    if unknown:
-        raise UsageError(f"{unknown[0][:60]}: unknown field; known are {', '.join(sorted(known))}")
-
-
-async def _files(form: FormData, field: str, max_bytes: int, most: int) -> list[tuple[str, bytes]]:
-    parts = form.getlist(field)
-    if len(parts) > most:
-        raise UsageError(f"{field}: {len(parts)} were sent, the limit is {most}")
+async def _files(form: FormData, field: str, max_bytes: int, numbered: bool = False) -> list[tuple[str, bytes]]:
+    """Names and bytes of a field's files. numbered: errors name the position, counted from 0 as in the answer."""
     read = []
-    for part in parts:
+    for position, part in enumerate(form.getlist(field)):
+        where = f"{field}.{position}" if numbered else field
         if not isinstance(part, UploadFile):
-            raise UsageError(f"{field}: must be a file part with a file name")
+            raise UsageError(f"{where}: must be a file part with a file name")
         if (part.size or 0) > max_bytes:
-            raise _too_large(max_bytes)
+            raise _too_large(max_bytes, f"{where}: " if numbered else "")
         read.append((_name(part.filename), await part.read()))
     return read
 
@@ -204,18 +223,19 @@ def _texts(form: FormData, field: str) -> list[str]:
     return [each for each in texts if each]
 
 
-def _listing_of(values: dict[str, Any]) -> Listing:
+def _listing_of(values: dict[str, Any], within: str = "") -> Listing:
+    """The listing of these values. within: what stands before a field's name in an error."""
     attributes = values.get("declared_attributes")
     if isinstance(attributes, str):
         values = values | {
-            "declared_attributes": _json(attributes or "{}", "declared_attributes: must be a JSON object")
+            "declared_attributes": _json(attributes or "{}", f"{within}declared_attributes: must be a JSON object")
         }
     if values.get("declared_ai") == "":
         values = values | {"declared_ai": None}
     try:
         return ListingFields.model_validate(values).listing()
     except ValidationError as error:
-        raise UsageError("; ".join(problems_of(error, whole="body"))) from error
+        raise UsageError("; ".join(within + each for each in problems_of(error, whole="body"))) from error
 
 
 def _listings(text: str, count: int) -> list[Listing]:
@@ -224,7 +244,10 @@ def _listings(text: str, count: int) -> list[Listing]:
     content = _json(text, "listings: must be a JSON array")
     if not isinstance(content, list) or len(content) != count:
         raise UsageError(f"listings: must be a JSON array with one object for each of the {count} pictures")
-    return [_listing_of(each if isinstance(each, dict) else {"listing": each}) for each in content]
+    for position, each in enumerate(content):
+        if not isinstance(each, dict):
+            raise UsageError(f"listings.{position}: must be a JSON object")
+    return [_listing_of(each, f"listings.{position}.") for position, each in enumerate(content)]
 
 
 def _parsed(model: type[Model], body: bytes) -> Model:
@@ -240,10 +263,7 @@ def _json(text: str | bytes, told: str) -> Any:
 
     Checked before the models see it: they would build an error for every unknown key.
     """
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{told}: {error}") from error
+    content = json_of(text, told)
     _check_extent(content)
     return content
 
@@ -270,8 +290,8 @@ def _check_size(payload: bytes, max_bytes: int) -> None:
         raise _too_large(max_bytes)
 
 
-def _too_large(max_bytes: int) -> PictureTooLarge:
-    return PictureTooLarge(f"the picture has more than {max_bytes / 2**20:.0f} MiB; send it smaller")
+def _too_large(max_bytes: int, where: str = "") -> PictureTooLarge:
+    return PictureTooLarge(f"{where}the picture has more than {max_bytes / 2**20:.0f} MiB; send it smaller")
 
 
 def _name(filename: str | None) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from zhentu.decide.notices import AI_LABEL, AI_NOTICES
-from zhentu.types import ReasonKind, Record
+from zhentu.decide.notices import AI_NOTICES
+from zhentu.mark.badge import WORDS
+from zhentu.types import AiState, LabelLanguage, ReasonKind, Record
 
 
 class ReasonAnswer(BaseModel):
@@ -40,8 +41,8 @@ class NoticeAnswer(BaseModel):
 class LabelAnswer(BaseModel):
     """The label the picture needs: words for its edge, and `Label` of its AIGC metadata (GB 45438-2025, Annex E)."""
 
-    en: str = Field(examples=["AI-generated"])
-    zh: str = Field(examples=["AI生成"])
+    en: str = Field(examples=["Possibly AI-generated"])
+    zh: str = Field(examples=["可能为AI生成"])
     aigc_label: str = Field(description="1 is, 2 possibly, 3 suspected.", examples=["2"])
 
 
@@ -127,6 +128,12 @@ class ReadyAnswer(BaseModel):
     model: str
 
 
+def _label_of(state: AiState) -> LabelAnswer:
+    """The words that the visible label paints for this state."""
+    en, zh = ("".join(WORDS[each][state]) for each in (LabelLanguage.EN, LabelLanguage.ZH))
+    return LabelAnswer(en=en, zh=zh, aigc_label=str(int(state)))
+
+
 def answer_of(record: Record) -> ScreenAnswer:
     """The API's answer for a record."""
     decision, verdict = record.decision, record.verdict
@@ -160,7 +167,7 @@ def answer_of(record: Record) -> ScreenAnswer:
         notice=None
         if state is None
         else NoticeAnswer(state=int(state), en=AI_NOTICES[state].en, zh=AI_NOTICES[state].zh),
-        label=None if state is None else LabelAnswer(en=AI_LABEL.en, zh=AI_LABEL.zh, aigc_label=str(int(state))),
+        label=None if state is None else _label_of(state),
         basis=verdict.basis.value if verdict else "",
         deferred=any(each.kind is ReasonKind.DEFERRED for each in decision.reasons),
         model=str(verdict.model) if verdict else "",

@@ -7,7 +7,9 @@ A reverse proxy in front does that as well; the gate does not rely on one.
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
+import socket
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from zhentu.errors import ConfigError
 from zhentu.gate.visitors import HEAD_BYTES
 from zhentu.settings import Settings
 
@@ -167,6 +170,57 @@ def server_config(app: FastAPI, settings: Settings, **changed: Any) -> uvicorn.C
         "timeout_keep_alive": _KEEP_ALIVE_S,
     }
     return uvicorn.Config(app, **options | changed)
+
+
+def bound_sockets(host: str, port: int) -> list[socket.socket]:
+    """Sockets on every address of `host`, bound and not listening yet; the server listens once it can answer.
+
+    port: 0 takes a free one, the same for all.  Raises ConfigError, so that a port in use is told before anything is
+    printed or loaded.
+    """
+    bound: list[socket.socket] = []
+    problem: OSError | None = None
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            try:
+                bound.append(_bound(socket.socket(family, kind, protocol), address[0], port, address[2:]))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                problem = error  # "localhost" is also ::1, where a machine may have no IPv6
+                continue
+            port = int(bound[0].getsockname()[1])
+        if not bound:
+            raise problem or OSError(f"{host} has no address")
+    except OSError as error:
+        for each in bound:
+            each.close()
+        raise ConfigError("settings", [_unbound(host, port, error)]) from error
+    return bound
+
+
+def _bound(made: socket.socket, host: str | int, port: int, rest: tuple[Any, ...]) -> socket.socket:
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if made.family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind((host, port, *rest))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _unbound(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"gate.port: {port} on {host} is used by another program; end it, or choose another with --port"
+    if error.errno == errno.EACCES:
+        return f"gate.port: {port} may not be used by this user; choose one from 1024 with --port"
+    return (
+        f"gate.host: cannot listen on {host}: {error.strerror or error}; choose an address of this machine with --host"
+    )
 
 
 def raise_file_limit(connections: int) -> None:

@@ -5,9 +5,11 @@ Delivery is at least once; receivers recognise a repeated message by its `webhoo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import uuid_utils
@@ -59,6 +61,15 @@ class Message:
             return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         except ValueError:
             return ""
+
+
+def envelope(kind: str, data: Mapping[str, Any], tenant: str) -> str:
+    """The body of every message, shaped as the Standard Webhooks specification proposes: type, timestamp, data.
+
+    tenant: whose picture it is; the gate's own webhook reports every tenant's pictures.
+    """
+    moment = datetime.now(UTC).isoformat()
+    return json.dumps({"type": kind, "timestamp": moment, "tenant": tenant, "data": dict(data)}, ensure_ascii=False)
 
 
 def new_message(kind: str, url: str, body: str, owner: str = "", tenant: str = DEFAULT_TENANT) -> Message:

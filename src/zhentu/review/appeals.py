@@ -18,7 +18,7 @@ from zhentu.ids import new_id
 from zhentu.ports import ComparerPort
 from zhentu.record import audit
 from zhentu.record.database import aware, now
-from zhentu.record.outbox import new_message, write_messages
+from zhentu.record.outbox import envelope, new_message, write_messages
 from zhentu.record.store import RecordStore
 from zhentu.review.fill import item_row
 from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, ReviewOutcome
@@ -243,28 +243,29 @@ class Appeals:
         audit.append(connection, "zhentu", "appeal.move", f"item:{item.item_id}", {"state": state, "reason": reason})
         if appeal.callback_url:
             kind = "appeal.reopened" if state == "open" else "appeal.decided"
-            owner, body = f"seller:{appeal.seller}", appeal_json(appeal)
+            owner, body = f"seller:{appeal.seller}", envelope(kind, _fields(appeal), appeal.tenant)
             message = new_message(kind, appeal.callback_url, body, owner, appeal.tenant)
             write_messages(connection, [message])
 
 
 def appeal_json(appeal: Appeal) -> str:
-    """What a caller and a callback get: one JSON object."""
-    return json.dumps(
-        {
-            "appeal_id": appeal.appeal_id,
-            "record_id": appeal.record_id,
-            "state": appeal.state,
-            "reason": appeal.reason,
-            "outcome_reason": appeal.outcome_reason,
-            "references": list(appeal.references),
-            "comparison": json.loads(appeal.comparison) if appeal.comparison else None,
-            "created_at": appeal.created_at.isoformat(),
-            "due_at": appeal.due_at.isoformat(),
-            "decided_at": appeal.decided_at.isoformat() if appeal.decided_at else None,
-        },
-        ensure_ascii=False,
-    )
+    """What a caller gets, and a callback as its `data`: one JSON object."""
+    return json.dumps(_fields(appeal), ensure_ascii=False)
+
+
+def _fields(appeal: Appeal) -> dict[str, Any]:
+    return {
+        "appeal_id": appeal.appeal_id,
+        "record_id": appeal.record_id,
+        "state": appeal.state,
+        "reason": appeal.reason,
+        "outcome_reason": appeal.outcome_reason,
+        "references": list(appeal.references),
+        "comparison": json.loads(appeal.comparison) if appeal.comparison else None,
+        "created_at": appeal.created_at.isoformat(),
+        "due_at": appeal.due_at.isoformat(),
+        "decided_at": appeal.decided_at.isoformat() if appeal.decided_at else None,
+    }
 
 
 def _check(reason: str, references: Sequence[bytes], callback_url: str) -> None:

@@ -6,6 +6,7 @@ what was decided and where to turn. Chinese and English side by side.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from zhentu.decide.notices import CATEGORY_NAMES, Words
@@ -13,6 +14,9 @@ from zhentu.review.appeals import Appeals
 from zhentu.review.items import ReviewDecision, ReviewOutcome
 from zhentu.review.queue import ReviewQueue
 from zhentu.types import Category, Record
+
+# The same bytes may have been another seller's; who sent them before is not this seller's to know.
+_OTHER_RECORD = re.compile(r",? in record [0-9A-Fa-f-]{8,}")
 
 _OUTCOMES: dict[ReviewOutcome, Words] = {
     ReviewOutcome.UPHOLD: Words(
@@ -60,7 +64,13 @@ def statement_of(record: Record, queue: ReviewQueue, appeals: Appeals) -> dict[s
             for each in decision.reasons
         ],
         "evidence": [
-            {"kind": each.kind.value, "name": each.name, "detail": each.detail, "trust": each.trust.value}
+            {
+                "kind": each.kind.value,
+                "name": each.name,
+                "detail": _OTHER_RECORD.sub("", each.detail),
+                "trust": each.trust.value,
+                "location": each.location,
+            }
             for each in record.evidence
         ],
         "reviews": [_review(each) for each in decisions],

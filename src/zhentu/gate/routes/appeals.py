@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from zhentu import errors
 from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Reviews, Screens, TheGate
-from zhentu.gate.problems import documented
+from zhentu.gate.forms import FormRoute
+from zhentu.gate.problems import UNSIGNED, documented
 from zhentu.gate.routes.banks import TheDesk
 from zhentu.intake.extent import check_together
 from zhentu.review.appeals import Appeal, appeal_json
@@ -19,7 +20,7 @@ from zhentu.review.items import Filters
 from zhentu.review.statement import statement_of
 from zhentu.types import Answer, Question
 
-router = APIRouter(tags=["appeals"])
+router = APIRouter(tags=["appeals"], route_class=FormRoute)
 
 
 class ComparisonAnswer(BaseModel):
@@ -75,10 +76,13 @@ async def appeal(
     seller_id: Annotated[str, Form()] = "",
     callback_url: Annotated[str, Form(description="Where the outcome is sent, signed like every webhook.")] = "",
     references: Annotated[list[UploadFile] | None, File(description="Photos of the real goods, at most 6.")] = None,
+    reference: Annotated[list[UploadFile] | None, File(description="The same, by the name of /v1/screen.")] = None,
 ) -> AppealAnswer:
     """Appeal a decision with genuine photos; a reviewer other than the first decides."""
     gate.capacity.admit()
-    photos = [await each.read() for each in references or []]
+    if callback_url and gate.settings.webhook.secret is None:
+        raise errors.UsageError(UNSIGNED)
+    photos = [await each.read() for each in (*(references or ()), *(reference or ()))]
     check_together(photos, gate.settings.decode.max_pixels)
 
     def work(ticket: Ticket) -> Appeal:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Path, Response, UploadFile
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from zhentu import errors
 from zhentu.banks.bank import HOW
@@ -18,11 +18,12 @@ from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of
 from zhentu.banks.originals import add_picture
 from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Administers, Reviews, TheGate
+from zhentu.gate.forms import FormRoute
 from zhentu.gate.problems import documented
 from zhentu.review.web.desk import Desk, desk_of
 from zhentu.types import BankKind, Fingerprint
 
-router = APIRouter(tags=["banks"])
+router = APIRouter(tags=["banks"], route_class=FormRoute)
 TheDesk = Annotated[Desk, Depends(desk_of)]
 EntryId = Annotated[int, Path(ge=1, le=2**31 - 1)]  # what the store's integers hold
 Picture = Annotated[UploadFile, File(description="The picture's bytes.")]
@@ -30,6 +31,8 @@ Picture = Annotated[UploadFile, File(description="The picture's bytes.")]
 
 class BankSettings(BaseModel):
     """A bank's settings."""
+
+    model_config = ConfigDict(extra="forbid")
 
     kind: BankKind
     threshold: int = Field(MATCH_DISTANCE, strict=True, description="At most this many PDQ bits may differ, 0 to 31.")

@@ -35,9 +35,9 @@ FORM: dict[str, Any] = {
 }
 
 
-def batch_body(form: dict[str, Any]) -> dict[str, Any]:
+def batch_body(form: dict[str, Any], urls: type[UrlBatch] = UrlBatch) -> dict[str, Any]:
     """The request body of a batch, for OpenAPI."""
-    by_url = UrlBatch.model_json_schema(ref_template="#/components/schemas/{model}")
+    by_url = urls.model_json_schema(ref_template="#/components/schemas/{model}")
     del by_url["$defs"]  # app.py puts them among the components
     return {
         "required": True,
@@ -55,7 +55,7 @@ async def screen_batch(
 ) -> BatchAnswer:
     """Screen up to 64 pictures; each item holds an answer or its own problem, in the order sent."""
     gate.capacity.admit()
-    batch = await read_batch(request, gate.settings.decode.max_bytes, gate.settings.gate.batch_size)
+    batch = await read_batch(request, gate.settings.decode.max_bytes, gate.settings.gate.batch_size, may_wait=False)
     gate.door.spend(caller, len(batch.submissions) - 1, paid=1)
     request.state.pictures = len(batch.submissions)
     items = await unless_gone(request, _screen_all(gate, batch, caller, idempotency_key, hold_of(request)))

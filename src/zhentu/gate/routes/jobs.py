@@ -11,8 +11,8 @@ from zhentu import errors
 from zhentu.errors import UsageError
 from zhentu.gate.context import Screens, TheGate
 from zhentu.gate.job_runner import job_answer
-from zhentu.gate.problems import documented
-from zhentu.gate.requests import read_batch
+from zhentu.gate.problems import UNSIGNED, documented
+from zhentu.gate.requests import UrlJob, read_batch
 from zhentu.gate.routes.batch import FORM, batch_body
 from zhentu.gate.schemas import JobAnswer
 from zhentu.record.job_store import JobKind, JobRequest, new_job
@@ -28,13 +28,21 @@ _FORM = FORM | {"properties": FORM["properties"] | {"callback_url": _CALLBACK}}
     "/v1/jobs",
     status_code=202,
     responses=documented(errors.UnsupportedFormat, errors.PictureTooLarge),
-    openapi_extra={"requestBody": batch_body(_FORM)},
+    openapi_extra={"requestBody": batch_body(_FORM, UrlJob)},
 )
 async def create_job(request: Request, gate: TheGate, caller: Screens) -> JobAnswer:
-    """Accept up to 64 pictures to be screened when there is capacity; they survive a restart of the gate."""
-    batch = await read_batch(request, gate.settings.decode.max_bytes, gate.settings.gate.batch_size)
+    """Accept up to 64 pictures to be screened when there is capacity; they survive a restart of the gate.
+
+    Jobs take no Idempotency-Key: sent twice, a job is done twice, and the second time the same pictures get the same
+    records.
+    """
+    if "idempotency-key" in request.headers:
+        raise UsageError(
+            "Idempotency-Key: jobs take none; leave it out, or use POST /v1/screen or /v1/screen/batch, which do"
+        )
+    batch = await read_batch(request, gate.settings.decode.max_bytes, gate.settings.gate.batch_size, may_wait=True)
     if batch.callback_url and gate.settings.webhook.secret is None:
-        raise UsageError("callback_url: this gate has no secret to sign callbacks with; set ZHENTU_WEBHOOK_SECRET")
+        raise UsageError(UNSIGNED)
     gate.door.spend(caller, len(batch.submissions) - 1, paid=1)
     if any(each.reference_urls for each in batch.submissions):
         raise UsageError("references: jobs take none; use POST /v1/screen")

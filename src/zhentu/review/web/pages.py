@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Body, Depends, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
 from zhentu.banks.originals import original
@@ -58,6 +58,8 @@ Here = Annotated[Desk, Depends(desk_of)]
 
 class Verdict(BaseModel):
     """What the page sends for a decision. group: also decide every near-duplicate."""
+
+    model_config = ConfigDict(extra="forbid")
 
     outcome: ReviewOutcome
     category: str = ""
