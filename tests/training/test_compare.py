@@ -31,7 +31,7 @@ from zhentu_training.compare.identity import Identity, alike, summaries_of
 from zhentu_training.compare.measuring import figures_of, look_of
 from zhentu_training.compare.pairing import KINDS, UNKNOWN, Pair, copies_of, pairs_of
 from zhentu_training.compare.report import into_card
-from zhentu_training.compare.train import calibrated, level, levels, truths_of
+from zhentu_training.compare.train import calibrated, crossfitted, level, levels, truths_of
 from zhentu_training.export import add_to_manifest
 from zhentu_training.forge.base import Materials
 from zhentu_training.model import BackboneSpec
@@ -371,10 +371,27 @@ def test_calibration_and_levels_keep_their_promise_on_matches() -> None:
     logits = rng.standard_normal(3000) + 3.0 * mismatch
     scores = calibrated(logits, mismatch).probability(logits)
     assert scores[mismatch == 1].mean() == pytest.approx(1 - scores[mismatch == 0].mean(), abs=0.02)
-    assert (scores[mismatch == 0] >= level(scores[mismatch == 0], 0.01)).mean() <= 0.01
-    found = levels(scores, mismatch, mismatch == 0)
+    one = np.full(3000, "shop")
+    assert (scores[mismatch == 0] >= level(scores[mismatch == 0], one[:1500], 0.01)).mean() <= 0.01
+    found = levels(scores, mismatch, mismatch == 0, one)
     assert found.same <= found.differs
     assert (scores[mismatch == 1] <= found.same).mean() <= 0.1
+
+
+def test_a_limit_is_not_set_by_the_source_that_gives_most_matches() -> None:
+    scores = np.concatenate([np.linspace(0, 0.2, 900), np.linspace(0, 0.8, 100)])
+    sources = np.array(["made"] * 900 + ["shop"] * 100)
+    limit = level(scores, sources, 0.01)
+    assert (scores[900:] >= limit).mean() <= 0.02
+    assert level(scores, np.full(1000, "one"), 0.01) < limit
+
+
+def test_what_was_cross_fitted_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures, pairs = np.ones((2, 3), np.float32), [Pair(0, k, "match", "s", "train", "g") for k in (1, 2)]
+    monkeypatch.setattr("zhentu_training.compare.train.crossfit", lambda figures, _: figures * 2)
+    assert (crossfitted(tmp_path, figures, pairs) == 2).all()
+    monkeypatch.setattr("zhentu_training.compare.train.crossfit", lambda *_: pytest.fail("fitted again"))
+    assert (crossfitted(tmp_path, figures, pairs) == 2).all()
 
 
 def test_serving_measures_what_training_measured(seen, comparer: Comparer, sample: dict[str, Picture]) -> None:

@@ -36,6 +36,7 @@ from zhentu_training.compare.identity import crossed, summaries_of
 from zhentu_training.compare.measuring import figures_of
 from zhentu_training.compare.pairing import Pair, copies_of, pairs_of
 from zhentu_training.compare.report import baselines, into_card, report
+from zhentu_training.figures import alike, quantile
 
 _FOLDS = 5
 _RISK = 1 / 100  # share of true matches that may be called a mismatch
@@ -72,15 +73,30 @@ def calibrated(logits: np.ndarray, truth: np.ndarray) -> Platt:
     return Platt(max(float(fitted.coef_[0, 0]), 1e-3), float(fitted.intercept_[0]))
 
 
-def level(scores: np.ndarray, risk: float) -> float:
-    """The lowest level that at most `risk` of the scores reach."""
-    ranked = np.sort(scores)[::-1]
-    return float(round(min(float(ranked[int(np.floor(risk * len(ranked)))]) + 1e-4, 0.9999), 4))
+def crossfitted(run: Path, figures: np.ndarray, pairs: Sequence[Pair]) -> np.ndarray:
+    """`crossfit`, kept in the run: it is nine tenths of a fit, and what comes after it may be done again."""
+    digest = hashlib.sha256(np.ascontiguousarray(figures).tobytes())
+    digest.update(json.dumps([[pair.kind, pair.source, pair.group] for pair in pairs]).encode())
+    kept = run / f"crossfit-{digest.hexdigest()[:16]}.npy"
+    if not kept.is_file():
+        found = crossfit(figures, pairs)
+        half_written = kept.with_suffix(".tmp.npy")
+        np.save(half_written, found)
+        half_written.replace(kept)
+    return np.asarray(np.load(kept))
 
 
-def levels(scores: np.ndarray, truth: np.ndarray, match: np.ndarray) -> QuestionLevels:
+def level(scores: np.ndarray, sources: np.ndarray, risk: float) -> float:
+    """The lowest level that at most `risk` of the scores reach, sources weighing alike.
+
+    As the detector's thresholds: made products are most of the matches, and easier than a shop's photographs.
+    """
+    return float(round(min(quantile(scores, alike(sources), 1 - risk) + 1e-4, 0.9999), 4))
+
+
+def levels(scores: np.ndarray, truth: np.ndarray, match: np.ndarray, sources: np.ndarray) -> QuestionLevels:
     """From where a question is answered "differs", and up to where "the same"; in between nobody can tell."""
-    differs = level(scores[match], _RISK)
+    differs = level(scores[match], sources[match], _RISK)
     same = float(np.quantile(scores[truth == 1], _MISSED)) if (truth == 1).any() else 0.0
     return QuestionLevels(same=round(min(same, differs), 4), differs=differs)
 
@@ -107,7 +123,7 @@ def main() -> None:
     judged = np.array([pair.split == "judge" for pair in pairs])
     taught = [pair for pair, out in zip(pairs, judged, strict=True) if not out]
     asked = [pair for pair, out in zip(pairs, judged, strict=True) if out]
-    truth, members = truths_of(taught), crossfit(figures[~judged], taught)
+    truth, members = truths_of(taught), crossfitted(run, figures[~judged], taught)
     heads = fit(figures[~judged], truth, weights_of(taught))
     told = np.array([pair.first != pair.second for pair in taught])  # copies are no evidence of anything
     truth, members, taught = truth[told], members[:, told], [pair for pair in taught if pair.first != pair.second]
@@ -116,8 +132,9 @@ def main() -> None:
     platts = tuple(calibrated(unseen[:, k], truth[:, k]) for k in range(len(ANSWERED)))
     match = truth[:, 0] == 0
     scores = [platt.probability(unseen[:, k]) for k, platt in enumerate(platts)]
-    limits = {name: levels(scores[k], truth[:, k], match) for k, name in enumerate(ANSWERED)}
-    threshold = level(scores[0][match], _RISK)
+    sources = np.array([pair.source for pair in taught])
+    limits = {name: levels(scores[k], truth[:, k], match, sources) for k, name in enumerate(ANSWERED)}
+    threshold = level(scores[0][match], sources[match], _RISK)
     found = heads.logits(figures[judged], mixture)
     judged_scores = np.stack([platt.probability(found[:, k]) for k, platt in enumerate(platts)], 1)
     wholes = baselines(gists, asked)
