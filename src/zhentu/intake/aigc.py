@@ -46,7 +46,7 @@ class AigcLabel:
     none of them.  location: where it was found.  standard: it is the XMP property in the right namespace.  wrapped:
     inside {"AIGC": ...}.  strings: every value was a JSON string.  schema: the producer's own one, empty for the
     standard's. quote: as written, cut short; verbatim: the same in full.  carrier: the text that holds it.
-    rest: that text also says other things.
+    rest: that text also says other things.  doubled: Label was given more than once; the surest value is kept.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -59,6 +59,7 @@ class AigcLabel:
     verbatim: str = field(default="", compare=False, repr=False)
     carrier: Text | None = field(default=None, compare=False, repr=False)
     rest: bool = field(default=False, compare=False)
+    doubled: bool = False
 
     def get(self, key: str) -> str:
         """The value of a field, ignoring the case of its name; empty if it is missing."""
@@ -90,6 +91,8 @@ class AigcLabel:
         unknown = [shown(key) for key, _ in self.fields if key not in KEYS]
         if unknown:
             found.append(f"unknown fields: {', '.join(unknown)}")
+        if self.doubled:
+            found.append("Label is given more than once; readers differ in which one they take")
         if not self.strings:
             found.append("a value is not a JSON string")
         wrong = [key for key, value in self.fields if key in KEYS and not conforming(value)]
@@ -179,6 +182,7 @@ def _label(found: Found, text: Text) -> AigcLabel:
         verbatim=found.quote,
         carrier=text,
         rest=found.rest,
+        doubled=found.doubled,
     )
 
 
@@ -193,10 +197,17 @@ def _structured(packet: Packet) -> Iterator[AigcLabel]:
     """The fields as properties of their own in the standard's namespace."""
     found = [each for each in packet.properties if _is_field(each)]
     if any(each.name == "Label" for each in found):
-        fields = tuple({each.name: each.value for each in reversed(found)}.items())[::-1]
+        told = {each.name: each.value for each in reversed(found)}
+        told["Label"] = min((each.value.strip() for each in found if each.name == "Label"), key=_weakness)
+        fields = tuple(told.items())[::-1]
         yield AigcLabel(
             fields, "XMP TC260 structure", wrapped=True, carrier=Text("XMP structure", "", property=found[0])
         )
+
+
+def _weakness(value: str) -> str:
+    """From the surest value to none at all; of several Labels the surest counts."""
+    return value if value in _STATES else "4"
 
 
 def _is_field(each: Property) -> bool:

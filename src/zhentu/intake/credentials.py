@@ -105,6 +105,14 @@ class Credential:
         return self.integrity is Integrity.HOLDS
 
     @property
+    def statement_trust(self) -> Trust:
+        """How far everything that the manifest says can be trusted: as far as its signer."""
+        if not self.sound:
+            return Trust.FORGEABLE
+        believed = self.validity is Validity.VALID and self.trust is not SignerTrust.UNLISTED
+        return Trust.SIGNED if believed else Trust.DECLARED
+
+    @property
     def state(self) -> CredentialState:
         """The three answers in one word."""
         if not self.checked:
@@ -167,7 +175,7 @@ def read_credential(payload: bytes, picture_format: str, lists: TrustLists = ANY
 def credential_evidence(credential: Credential) -> Iterator[Evidence]:
     """A manifest as evidence: what it says about AI, then what else an inspector wants to see."""
     yield _statement_evidence(credential)
-    trust = Trust.SIGNED if credential.sound else Trust.FORGEABLE
+    trust = credential.statement_trust
     for name, place, detail in credential.statement.details:
         yield Evidence(EvidenceKind.PROVENANCE, name, detail[:300], trust, f"C2PA {place}")
 
@@ -176,14 +184,12 @@ def _statement_evidence(credential: Credential) -> Evidence:
     source, problems = credential.source_type, "; ".join(credential.problems)
     signer = credential.signer or "an unnamed signer"
     if credential.sound and source:
-        believed = credential.validity is Validity.VALID and credential.trust is not SignerTrust.UNLISTED
         against = f"; {problems}" if problems else ""
         detail = f"{source}, signed by {signer} ({credential.answers}){against}"
-        trust = Trust.SIGNED if believed else Trust.DECLARED
-        return _evidence("c2pa_ai_source_type", detail, trust, AiState.IS)
+        return _evidence("c2pa_ai_source_type", detail, credential.statement_trust, AiState.IS)
     if credential.sound:
         said = f"signed by {signer}, names no AI source type ({credential.answers})"
-        return _evidence("c2pa_valid", said, Trust.SIGNED)
+        return _evidence("c2pa_valid", said, credential.statement_trust)
     if not credential.checked:
         return _evidence("c2pa_present", problems, Trust.FORGEABLE)
     if source:

@@ -11,7 +11,7 @@ XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
 EXTENDED_HEADER = b"http://ns.adobe.com/xmp/extension/\x00"
 EXIF_HEADER = b"Exif\x00\x00"
 _PHOTOSHOP_HEADER = b"Photoshop 3.0\x00"
-_SCAN, _END, _COMMENT, _JUMBF = 0xDA, 0xD9, 0xFE, 0xEB
+_SCAN, _END, _COMMENT, _JUMBF, _ICC = 0xDA, 0xD9, 0xFE, 0xEB, 0xE2
 _BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # only these end entropy-coded data
 
@@ -79,5 +79,6 @@ def _block(marker: int, start: int, end: int, body: bytes) -> Block:
     if marker == 0xED and body.startswith(_PHOTOSHOP_HEADER):
         return Block(BlockKind.IPTC, start, end, body[len(_PHOTOSHOP_HEADER) :])
     key = "comment" if marker == _COMMENT else f"APP{marker - 0xE0}"
-    bulky = marker == _JUMBF or body.startswith(b"ICC_PROFILE\x00")
+    # Only what is binary by its own header is left unread: whatever else stands in a segment may be a label.
+    bulky = (marker == _JUMBF and body[:2] == b"JP") or (marker == _ICC and body.startswith(b"ICC_PROFILE\x00"))
     return Block(BlockKind.OTHER, start, end, b"" if bulky else body, key)
