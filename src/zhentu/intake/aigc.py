@@ -17,7 +17,7 @@ from zhentu.intake.labeltext import Found, hints_at_label, labels_in
 from zhentu.intake.metadata import Metadata, Text, packet_texts
 from zhentu.intake.packet import Packet, Property
 from zhentu.intake.xmp import shown
-from zhentu.types import AiState, Evidence, EvidenceKind, Trust
+from zhentu.types import AiState, Evidence, EvidenceKind, Fact, Trust
 
 NAMESPACE = "http://www.tc260.org.cn/ns/AIGC/1.0/"
 STANDARD_PLACE = "XMP TC260:AIGC"
@@ -145,11 +145,24 @@ def find_aigc_label(metadata: Metadata, table: GeneratorTable | None = None) -> 
             name = "aigc_label_vendor" if label.schema else "aigc_label_malformed"
             what = label.schema or "an AIGC label that does not follow GB 45438-2025 Annex E"
             detail = f"{what}: {label.quote}"[:300]
-            yield Evidence(EvidenceKind.PROVENANCE, name, detail, Trust.DECLARED, label.location, AiState.SUSPECTED)
+            yield _evidence(
+                name, detail, label, AiState.SUSPECTED, ((Fact.FINDING, label.schema), (Fact.QUOTE, label.quote))
+            )
             continue
         named = [f"{key} {shown(label.get(key))[:60]}" for key in _PRODUCERS if label.get(key)]
         detail = ", ".join([f"Label {label.get('Label')} ({label.state.name.lower()})", *named])
-        yield Evidence(EvidenceKind.PROVENANCE, "aigc_label", detail, Trust.DECLARED, label.location, label.state)
+        maker, spreader = label.carried.get("ContentProducer", ""), label.carried.get("ContentPropagator", "")
+        facts = ((Fact.LABEL, label.state.value), (Fact.PRODUCER, maker), (Fact.PROPAGATOR, spreader))
+        yield _evidence("aigc_label", detail, label, label.state, tuple((key, str(value)) for key, value in facts))
+
+
+def _evidence(
+    name: str, detail: str, label: AigcLabel, state: AiState, facts: tuple[tuple[Fact, str], ...]
+) -> Evidence:
+    said = tuple(
+        (key, shown(value)[:60] if key in (Fact.PRODUCER, Fact.PROPAGATOR) else value) for key, value in facts if value
+    )
+    return Evidence(EvidenceKind.PROVENANCE, name, detail, Trust.DECLARED, label.location, state, facts=said)
 
 
 def contradictions(labels: tuple[AigcLabel, ...]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from functools import lru_cache
 
 from zhentu.intake.manifests import Statement, items, mapping, statement_of
 from zhentu.intake.xmp import manifest_source_type, shown
-from zhentu.types import AiState, Evidence, EvidenceKind, Trust
+from zhentu.types import AiState, Evidence, EvidenceKind, Fact, Trust
 
 MIME_TYPES = {
     "JPEG": "image/jpeg",
@@ -126,6 +126,15 @@ class Credential:
         return CredentialState.TRUSTED if self.trust is SignerTrust.LISTED else CredentialState.VALID
 
     @property
+    def facts(self) -> tuple[tuple[Fact, str], ...]:
+        """The three answers as facts."""
+        return (
+            (Fact.INTEGRITY, self.integrity.value),
+            (Fact.VALIDITY, self.validity.value),
+            (Fact.SIGNER_TRUST, self.trust.value),
+        )
+
+    @property
     def answers(self) -> str:
         """The three answers as part of a sentence."""
         return f"integrity {self.integrity.value}, certificate {self.validity.value}, signer {self.trust.value}"
@@ -186,7 +195,8 @@ def _statement_evidence(credential: Credential) -> Evidence:
     if credential.sound and source:
         against = f"; {problems}" if problems else ""
         detail = f"{source}, signed by {signer} ({credential.answers}){against}"
-        return _evidence("c2pa_ai_source_type", detail, credential.statement_trust, AiState.IS)
+        facts = ((Fact.SOURCE_TYPE, credential.statement.term), (Fact.SIGNER, credential.signer), *credential.facts)
+        return _evidence("c2pa_ai_source_type", detail, credential.statement_trust, AiState.IS, facts)
     if credential.sound:
         said = f"signed by {signer}, names no AI source type ({credential.answers})"
         return _evidence("c2pa_valid", said, credential.statement_trust)
@@ -194,12 +204,16 @@ def _statement_evidence(credential: Credential) -> Evidence:
         return _evidence("c2pa_present", problems, Trust.FORGEABLE)
     if source:
         detail = f"{source}, in a manifest that does not hold for this file: {problems or 'no reason given'}"
-        return _evidence("c2pa_broken_ai_source_type", detail, Trust.FORGEABLE, AiState.SUSPECTED)
+        facts = ((Fact.SOURCE_TYPE, credential.statement.term), *credential.facts)
+        return _evidence("c2pa_broken_ai_source_type", detail, Trust.FORGEABLE, AiState.SUSPECTED, facts)
     return _evidence("c2pa_invalid", problems or "does not validate", Trust.FORGEABLE)
 
 
-def _evidence(name: str, detail: str, trust: Trust, state: AiState | None = None) -> Evidence:
-    return Evidence(EvidenceKind.PROVENANCE, name, detail[:300], trust, "C2PA", state)
+def _evidence(
+    name: str, detail: str, trust: Trust, state: AiState | None = None, facts: tuple[tuple[Fact, str], ...] = ()
+) -> Evidence:
+    said = tuple(fact for fact in facts if fact[1])
+    return Evidence(EvidenceKind.PROVENANCE, name, detail[:300], trust, "C2PA", state, facts=said)
 
 
 @lru_cache(maxsize=4)
@@ -291,5 +305,5 @@ def _unreadable(payload: bytes, error: str) -> Credential:
         return Credential(Integrity.UNKNOWN, problems=("the manifest is stored elsewhere and is not fetched",))
     named = next((each.decode() for each in _NAMED_TYPES if each in payload), "")
     meaning = manifest_source_type(named) if named else None
-    statement = Statement(source_type=f"{named}: {meaning}") if meaning else Statement()
+    statement = Statement(f"{named}: {meaning}", named) if meaning else Statement()
     return Credential(Integrity.BROKEN, statement=statement, problems=(shown(error),))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from zhentu.intake.denial import stated
 from zhentu.intake.metadata import Metadata
-from zhentu.types import AiState, Evidence, EvidenceKind, Trust
+from zhentu.types import AiState, Evidence, EvidenceKind, Fact, Trust
 
 IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _DC_TERMS = "http://purl.org/dc/terms/"
@@ -28,12 +28,15 @@ def xmp_evidence(metadata: Metadata) -> Iterator[Evidence]:
             if each.name.lower() in ("digitalsourcetype", "digitalsourcefiletype"):
                 yield from _source_type(each.value)
             elif each.name in _AI_FIELDS and each.namespace == IPTC_EXTENSION and each.value.strip():
-                yield _found("ai_system_used", f"{each.name}: {shown(each.value)}", f"XMP Iptc4xmpExt:{each.name}")
+                facts = ((Fact.FIELD, each.name), (Fact.QUOTE, shown(each.value)))
+                yield _found(
+                    "ai_system_used", f"{each.name}: {shown(each.value)}", f"XMP Iptc4xmpExt:{each.name}", facts
+                )
             elif each.name == "Credit" and stated(_GOOGLE, each.value):
-                yield _found("google_ai_credit", shown(each.value), "XMP photoshop:Credit")
+                yield _credit(each.value, "XMP photoshop:Credit")
     for credit in metadata.at("IPTC Credit"):
         if stated(_GOOGLE, credit):
-            yield _found("google_ai_credit", shown(credit), "IPTC Credit")
+            yield _credit(credit, "IPTC Credit")
     for remote in _remote_manifests(metadata):
         yield Evidence(EvidenceKind.PROVENANCE, "c2pa_remote", remote, Trust.FORGEABLE, "XMP dcterms:provenance")
 
@@ -76,6 +79,7 @@ def _source_type(value: str) -> Iterator[Evidence]:
         Trust.DECLARED,
         "XMP Iptc4xmpExt:DigitalSourceType",
         AiState.IS if meaning else None,
+        facts=((Fact.SOURCE_TYPE, shown(_term(value))),),
     )
 
 
@@ -85,5 +89,9 @@ def _term(value: str) -> str:
     return rest if prefix.lower() == "digsrctype" else term
 
 
-def _found(name: str, detail: str, location: str) -> Evidence:
-    return Evidence(EvidenceKind.PROVENANCE, name, detail, Trust.DECLARED, location, AiState.IS)
+def _credit(words: str, location: str) -> Evidence:
+    return _found("google_ai_credit", shown(words), location, ((Fact.QUOTE, shown(words)),))
+
+
+def _found(name: str, detail: str, location: str, facts: tuple[tuple[Fact, str], ...]) -> Evidence:
+    return Evidence(EvidenceKind.PROVENANCE, name, detail, Trust.DECLARED, location, AiState.IS, facts=facts)
