@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -12,8 +13,12 @@ import typer.main
 from conftest import encoded, photo
 from typer.testing import CliRunner
 
+from zhentu.backlog.summary import ScanSummary
 from zhentu.cli.app import app
+from zhentu.cli.show import print_totals
+from zhentu.cli.terminal import console
 from zhentu.detect.models import ModelEntry
+from zhentu.intake.skipped import SkipReason
 
 run = CliRunner().invoke
 
@@ -85,6 +90,23 @@ def test_an_unusable_model_exits_with_3(monkeypatch: pytest.MonkeyPatch, picture
     assert done.returncode == 3
     assert "manifest.json" in done.stderr
     assert run(app, ["doctor"]).exit_code == 3
+
+
+def test_inspect_of_a_folder_says_so(pictures: Path) -> None:
+    done = run(app, ["inspect", str(pictures)])
+    assert "is a folder; inspect takes one file" in str(done.exception)
+
+
+def test_no_markup_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    reason = next(each for each in SkipReason if each.may_hide_pictures)
+    figures = {"by_action": {}, "by_category": {}, "by_error": {}, "histograms": {}, "worst": (), "unreadable": ()}
+    names = {"model": "m", "policy_version": "p", "mode": "enforce", "goods": ""}
+    times = {"started_at": datetime.now(UTC), "seconds": 1.0}
+    summary = ScanSummary(pictures=1, resumed=0, **figures, **names, **times, skipped={reason: 1})  # type: ignore[arg-type]
+    print_totals(summary, console())
+    said = capsys.readouterr().out
+    assert "1 of them may be pictures that nobody has checked" in said
+    assert "[yellow]" not in said
 
 
 def test_inspect_explains_a_file_and_its_record(pictures: Path, tmp_path: Path) -> None:

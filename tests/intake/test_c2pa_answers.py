@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from zhentu.intake.credentials import CredentialState, Integrity, TrustLists, read_credential
 from zhentu.intake.provenance import read_provenance
-from zhentu.types import AiState
+from zhentu.types import AiState, Trust
 
 DOCS = [Path(__file__).parents[2] / "docs" / name for name in ("labels.md", "labels.zh-CN.md")]
 IDENTITY = {"label": "cawg.identity", "data": {"signer_payload": {"sig_type": "cawg.x509.cose"}, "signature": "x"}}
@@ -74,6 +74,7 @@ def test_each_fault_has_the_answers_of_the_documentation(fault: str) -> None:
     answers = [credential.integrity.value, credential.validity.value, credential.trust.value]
     said = [trusts[0] if trusts and states else "–", str(int(states[0])) if states else "–"]
     assert [*answers, *said] == documented(DOCS[0])[fault]
+    assert len({each.trust for each in found if each.location.startswith("C2PA")}) <= 1  # of one signer, one trust
 
 
 def test_every_documented_fault_is_tested_and_both_languages_say_the_same() -> None:
@@ -93,6 +94,15 @@ def test_an_expired_certificate_lowers_the_trust_and_does_not_silence_the_statem
     assert found.ai_state is AiState.IS
     assert "certificate outside its dates" in found.detail
     assert "signingCredential.expired" in found.detail
+
+
+def test_every_statement_of_a_manifest_is_believed_as_its_signer_is() -> None:
+    made = {"label": "c2pa.actions", "data": {"actions": [{"action": "c2pa.edited"}]}}
+    for assertions in ((CREATED,), (made,)):
+        payload = signed_with(days=(-60, -2), assertions=assertions)
+        found = [each for each in read_provenance(payload, "JPEG") if each.location.startswith("C2PA")]
+        assert len(found) > 1
+        assert {each.trust for each in found} == {Trust.DECLARED}
 
 
 def test_what_an_inspector_wants_to_see_is_told() -> None:

@@ -21,7 +21,7 @@ from zhentu.errors import (
     SvgUnsupported,
     UnsupportedFormat,
 )
-from zhentu.intake.containers.jpeg import scan_count
+from zhentu.intake.containers.jpeg import scans_of
 from zhentu.intake.decode import DecodeLimits, decode, decode_frames
 from zhentu.intake.formats import jxl_header
 from zhentu.intake.sniff import FileKind, kind_of
@@ -125,8 +125,8 @@ def progressive(scans: int) -> bytes:
 
 
 def test_scans_are_counted_and_capped_before_any_is_decoded() -> None:
-    assert scan_count(encoded(photo(), "JPEG")) == 1
-    assert scan_count(progressive(6_000)) > 6_000
+    assert scans_of(encoded(photo(), "JPEG")).count == 1
+    assert scans_of(progressive(6_000)).count > 6_000
     assert decode(progressive(20)).width == 200
     with pytest.raises(PictureTooLarge, match=r"scans.*baseline"):
         decode(progressive(6_000))
@@ -137,7 +137,7 @@ def test_scans_are_counted_and_capped_before_any_is_decoded() -> None:
 def test_what_stands_behind_the_picture_has_no_scans() -> None:
     video = np.random.default_rng(2).integers(0, 256, 20_000_000, dtype=np.uint8).tobytes()
     assert video.count(b"\xff\xda") > 100
-    assert scan_count(encoded(photo(), "JPEG") + video) == 1
+    assert scans_of(encoded(photo(), "JPEG") + video).count == 1
 
 
 _PEAK = """

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from label_forms import LABEL, Form, exif, forms, png, segment, text
+from conftest import encoded, photo
+from label_forms import LABEL, NAMESPACE, Form, exif, forms, packet, png, segment, text
 
+from zhentu.intake.aigc import find_labels
+from zhentu.intake.metadata import read_metadata
 from zhentu.intake.provenance import read_provenance
 from zhentu.types import AiState
 
@@ -60,3 +63,34 @@ def test_heic_items_are_read_as_those_of_avif() -> None:
     for name in ("AVIF", "HEIF", "HEIC"):
         (found,) = [each for each in read_provenance(payload, name) if each.name == "aigc_label"]
         assert found.location == "EXIF ImageDescription"
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_a_label_in_any_segment_is_read(number: int) -> None:
+    found = read_provenance(segment(0xE0 + number, ("AIGC" + text(LABEL)).encode()), "JPEG")
+    assert [(each.ai_state, each.location) for each in found] == [(AiState.IS, f"JPEG APP{number}")]
+
+
+def test_a_header_of_a_colour_profile_hides_no_label_elsewhere() -> None:
+    found = read_provenance(segment(0xE9, b"ICC_PROFILE\x00AIGC" + text(LABEL).encode()), "JPEG")
+    assert [each.ai_state for each in found] == [AiState.IS]
+
+
+@pytest.mark.parametrize(
+    "words", ['{"Label":"1","Label":"3"%s}', '{"Label":"3","Label":"1"%s}', '{"label":"3","Label":1%s}']
+)
+def test_the_stronger_of_two_labels_in_one_object_counts(words: str) -> None:
+    payload = segment(0xFE, ("AIGC" + words % ',"ContentProducer":"001","ProduceID":"x"').encode())
+    (found,) = read_provenance(payload, "JPEG")
+    assert found.ai_state is AiState.IS
+    (label,) = find_labels(read_metadata(payload, "JPEG"))
+    assert any("Label is given more than once" in each for each in label.problems())
+
+
+def test_the_stronger_of_two_labels_in_a_structure_counts() -> None:
+    inside = (
+        f'<rdf:Description xmlns:t="{NAMESPACE}"><t:Label>3</t:Label><t:Label>1</t:Label>'
+        "<t:ContentProducer>001</t:ContentProducer></rdf:Description>"
+    )
+    (found,) = read_provenance(encoded(photo(), "WEBP", xmp=packet(inside)), "WEBP")
+    assert found.ai_state is AiState.IS

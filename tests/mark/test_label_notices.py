@@ -93,6 +93,11 @@ def test_a_seller_reads_what_was_found_which_rule_and_how_to_appeal(notices: Not
     assert "0.95" not in " ".join(buyer.lines)
 
 
+def test_a_chinese_notice_words_the_declaration_in_chinese(notices: Notices, policy: Policy) -> None:
+    found = notices.notice(record(policy, declared=True), Audience.SELLER, "zh").found
+    assert found == ("依据：上传者声明使用了 AI（上传表单）",)
+
+
 def test_a_reason_without_a_category_is_told_to_the_seller(notices: Notices, policy: Policy) -> None:
     each = record(policy)
     known = Reason(ReasonKind.BANK, "bank_known_bad", Action.BLOCK, "It is known.", "该图片已知。")

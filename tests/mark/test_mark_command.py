@@ -9,7 +9,10 @@ from typer.testing import CliRunner
 
 from zhentu.cli.app import app
 from zhentu.detect.models import ModelEntry
+from zhentu.errors import UsageError
+from zhentu.mark import LabelSpec, label_picture
 from zhentu.mark.verify import verify_labels
+from zhentu.types import AiState
 
 run = CliRunner().invoke
 CODE = ["--propagator", "PLATFORM-7"]
@@ -60,7 +63,8 @@ def test_auto_labels_what_the_file_says_and_leaves_the_rest(pictures: Path, tmp_
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet"])
 def test_the_rows_of_a_scan_are_labelled_by_their_state(pictures: Path, tmp_path: Path, name: str) -> None:
-    run(app, ["mark", str(pictures / "a.jpg"), "-o", str(pictures), "--state", "is", "--no-visible", *CODE])
+    run(app, ["mark", str(pictures / "a.jpg"), "-o", str(tmp_path / "once"), "--state", "is", "--no-visible", *CODE])
+    (tmp_path / "once" / "a.jpg").replace(pictures / "a.jpg")
     assert run(app, ["scan", str(pictures), "-o", name]).exit_code == 0
     done = run(app, ["mark", name, "--rows", *CODE])
     assert done.exit_code == 0, done.output
@@ -92,3 +96,38 @@ def test_wrong_calls_are_named(pictures: Path, arguments: list[str], words: str)
 def test_two_pictures_never_become_one_file(pictures: Path) -> None:
     both = [str(pictures / "a.jpg"), str(pictures / "sub" / "a.jpg")]
     assert "both become" in str(run(app, ["mark", *both, "--state", "is", *CODE]).exception)
+
+
+def test_originals_are_never_overwritten(pictures: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in pictures.rglob("*.jpg")}
+    (tmp_path / "link").symlink_to(pictures, target_is_directory=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.jpg").hardlink_to(pictures / "a.jpg")
+    for source, output in (
+        (pictures, pictures),
+        (pictures / "a.jpg", pictures),
+        (pictures / "a.jpg", pictures / "sub" / ".."),
+        (pictures, tmp_path / "link"),
+        (pictures / "a.jpg", other),
+        (pictures / "a.jpg", pictures / "sub"),
+    ):
+        with_second = [str(source), *([str(pictures / "sub")] if output == pictures / "sub" else [])]
+        done = run(app, ["mark", *with_second, "-o", str(output), "--state", "is", *CODE])
+        assert isinstance(done.exception, UsageError), (source, output)
+        assert "a.jpg" in str(done.exception)
+    assert {path: path.read_bytes() for path in pictures.rglob("*.jpg")} == before
+
+
+@pytest.mark.parametrize(
+    ("tail", "note"),
+    [
+        (b"x" * 65536, "65536 bytes after the end of the picture were removed"),
+        (encoded(photo(), "JPEG"), "another JPEG among them"),
+        (b"", ""),
+        (bytes(8), ""),
+    ],
+)
+def test_what_stood_behind_a_jpeg_is_told(tail: bytes, note: str) -> None:
+    marked = label_picture(encoded(photo((200, 160)), "JPEG") + tail, AiState.IS, LabelSpec(propagator="P"))
+    assert any(note in each for each in marked.notes) if note else marked.notes == ()

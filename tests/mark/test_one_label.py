@@ -42,6 +42,19 @@ def test_exiftool_finds_exactly_one_label_too(form: Form, tmp_path: Path) -> Non
     assert [group for group, _ in found] == ["XMP-TC260"]
 
 
+def test_a_label_with_two_values_in_the_standard_place_is_written_again_with_the_surer() -> None:
+    once = label_picture(encoded(photo(), "JPEG"), AiState.IS, SPEC).payload
+    twice = once.replace(b'"Label":"1"', b'"Label":"1","Label":"3"')
+    assert len(twice) > len(once)
+    length = int.from_bytes(once[once.index(b"\xff\xe1") + 2 :][:2], "big")
+    at = once.index(b"\xff\xe1") + 2
+    twice = twice[:at] + (length + len(twice) - len(once)).to_bytes(2, "big") + twice[at + 2 :]
+    marked = label_picture(twice, AiState.SUSPECTED, SPEC)
+    assert marked.changed
+    assert b'"Label":"3"' not in marked.payload
+    assert verify_labels(marked.payload).implicit_problems == ()
+
+
 def test_labels_that_contradict_each_other_are_named() -> None:
     payload = exif(0x9286, b"ASCII\0\0\0AIGC" + text(LABEL | {"Label": "2", "ContentProducer": "Q"}).encode())
     comment = segment(0xFE, ("AIGC" + text(LABEL)).encode())[2:]

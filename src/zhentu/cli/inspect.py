@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zhentu.cli.terminal import console, say_json, styled
+from zhentu.errors import UsageError
 from zhentu.settings import load_settings
 from zhentu.types import OUTPUTS, Basis, Inquiry, Record, Threshold
 
@@ -30,6 +31,8 @@ def inspect(
     Example: zhentu inspect picture.jpg --heatmap heat.png
     """
     path = Path(what)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; inspect takes one file, `zhentu scan {path}` a whole folder")
     record = _screened(path, heatmap) if path.exists() or path.suffix else _recorded(what)
     if json:
         from zhentu.record.codec import encode_record

@@ -69,7 +69,7 @@ def mark(
     settings = load_settings().changed({path: value for path, value in given.items() if value is not None})
     failed = _verify(sources, settings, as_json) if verify else 0
     if not verify:
-        failed = _label(_distinct(_jobs(sources, output, state, rows)), settings, implicit, as_json)
+        failed = _label(_apart(_distinct(_jobs(sources, output, state, rows))), settings, implicit, as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -189,6 +189,27 @@ def _distinct(jobs: Iterator[_Job]) -> list[_Job]:
         if other.path != job.path:
             raise UsageError(f"{other.path} and {job.path} would both become {job.target}; label their folder instead")
     return list(by_target.values())
+
+
+def _apart(jobs: list[_Job]) -> list[_Job]:
+    """All jobs. Raises UsageError if one would overwrite a picture that is to be labelled, by whatever path."""
+    originals = {key: job.path for job in jobs for key in _identities(job.path)}
+    for job in jobs:
+        original = next((originals[key] for key in _identities(job.target) if key in originals), None)
+        if original is not None:
+            raise UsageError(f"{job.target} would overwrite the original {original}; name another folder with --output")
+    return jobs
+
+
+def _identities(path: Path) -> Iterator[Path | tuple[int, int]]:
+    """What a file is known by: its resolved path and, where it exists, its place on the disk (hard links)."""
+    yield path.resolve()
+    try:
+        found = path.stat()
+    except OSError:
+        return
+    if found.st_ino:
+        yield found.st_dev, found.st_ino
 
 
 def _inside(path: Path) -> Path:

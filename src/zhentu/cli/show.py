@@ -48,7 +48,7 @@ def print_totals(summary: ScanSummary, console: Console) -> None:
         counts = ", ".join(f"{count} {reason.value}" for reason, count in summary.skipped.items())
         console.print(f"skipped {sum(summary.skipped.values())}: {counts}; see skipped.csv", soft_wrap=True)
     if hidden := sum(count for reason, count in summary.skipped.items() if reason.may_hide_pictures):
-        console.print(f"[yellow]{hidden} of them may be pictures that nobody has checked[/yellow]", soft_wrap=True)
+        console.print(styled(f"{hidden} of them may be pictures that nobody has checked", "yellow"), soft_wrap=True)
     if summary.job_id:
         console.print(f"job {summary.job_id}", soft_wrap=True)
 

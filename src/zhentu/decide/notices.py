@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zhentu.decide.evidence_words import evidence_zh, place_zh
 from zhentu.types import AiState, Answer, BankHit, BankKind, Category, Comparison, Evidence, Question, Signal
 
 
@@ -135,10 +136,10 @@ def provenance_words(evidence: Evidence, action: str) -> Words:
         return Words(f"You declared this picture as AI-made. {after.en}", f"您已声明该图片由 AI 制作。{after.zh}")
     says, what = _SAYS[evidence.ai_state or AiState.SUSPECTED], _STATEMENTS.get(evidence.name)
     en = ", ".join(filter(None, (what.en if what else "", evidence.location)))
-    zh = "，".join(filter(None, (what.zh if what else "", evidence.location)))
+    zh = "，".join(filter(None, (what.zh if what else "", place_zh(evidence.location))))
     return Words(
         f"{says.en}{f' ({en})' if en else ''}: {evidence.detail}. {after.en}",
-        f"{says.zh}{f'（{zh}）' if zh else ''}：{evidence.detail}。{after.zh}",
+        f"{says.zh}{f'（{zh}）' if zh else ''}：{evidence_zh(evidence)}。{after.zh}",
     )
 
 

@@ -17,7 +17,7 @@ from zhentu.intake.labeltext import Found, hints_at_label, labels_in
 from zhentu.intake.metadata import Metadata, Text, packet_texts
 from zhentu.intake.packet import Packet, Property
 from zhentu.intake.xmp import shown
-from zhentu.types import AiState, Evidence, EvidenceKind, Trust
+from zhentu.types import AiState, Evidence, EvidenceKind, Fact, Trust
 
 NAMESPACE = "http://www.tc260.org.cn/ns/AIGC/1.0/"
 STANDARD_PLACE = "XMP TC260:AIGC"
@@ -46,7 +46,7 @@ class AigcLabel:
     none of them.  location: where it was found.  standard: it is the XMP property in the right namespace.  wrapped:
     inside {"AIGC": ...}.  strings: every value was a JSON string.  schema: the producer's own one, empty for the
     standard's. quote: as written, cut short; verbatim: the same in full.  carrier: the text that holds it.
-    rest: that text also says other things.
+    rest: that text also says other things.  doubled: Label was given more than once; the surest value is kept.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -59,6 +59,7 @@ class AigcLabel:
     verbatim: str = field(default="", compare=False, repr=False)
     carrier: Text | None = field(default=None, compare=False, repr=False)
     rest: bool = field(default=False, compare=False)
+    doubled: bool = False
 
     def get(self, key: str) -> str:
         """The value of a field, ignoring the case of its name; empty if it is missing."""
@@ -90,6 +91,8 @@ class AigcLabel:
         unknown = [shown(key) for key, _ in self.fields if key not in KEYS]
         if unknown:
             found.append(f"unknown fields: {', '.join(unknown)}")
+        if self.doubled:
+            found.append("Label is given more than once; readers differ in which one they take")
         if not self.strings:
             found.append("a value is not a JSON string")
         wrong = [key for key, value in self.fields if key in KEYS and not conforming(value)]
@@ -142,11 +145,24 @@ def find_aigc_label(metadata: Metadata, table: GeneratorTable | None = None) -> 
             name = "aigc_label_vendor" if label.schema else "aigc_label_malformed"
             what = label.schema or "an AIGC label that does not follow GB 45438-2025 Annex E"
             detail = f"{what}: {label.quote}"[:300]
-            yield Evidence(EvidenceKind.PROVENANCE, name, detail, Trust.DECLARED, label.location, AiState.SUSPECTED)
+            yield _evidence(
+                name, detail, label, AiState.SUSPECTED, ((Fact.FINDING, label.schema), (Fact.QUOTE, label.quote))
+            )
             continue
         named = [f"{key} {shown(label.get(key))[:60]}" for key in _PRODUCERS if label.get(key)]
         detail = ", ".join([f"Label {label.get('Label')} ({label.state.name.lower()})", *named])
-        yield Evidence(EvidenceKind.PROVENANCE, "aigc_label", detail, Trust.DECLARED, label.location, label.state)
+        maker, spreader = label.carried.get("ContentProducer", ""), label.carried.get("ContentPropagator", "")
+        facts = ((Fact.LABEL, label.state.value), (Fact.PRODUCER, maker), (Fact.PROPAGATOR, spreader))
+        yield _evidence("aigc_label", detail, label, label.state, tuple((key, str(value)) for key, value in facts))
+
+
+def _evidence(
+    name: str, detail: str, label: AigcLabel, state: AiState, facts: tuple[tuple[Fact, str], ...]
+) -> Evidence:
+    said = tuple(
+        (key, shown(value)[:60] if key in (Fact.PRODUCER, Fact.PROPAGATOR) else value) for key, value in facts if value
+    )
+    return Evidence(EvidenceKind.PROVENANCE, name, detail, Trust.DECLARED, label.location, state, facts=said)
 
 
 def contradictions(labels: tuple[AigcLabel, ...]) -> tuple[str, ...]:
@@ -179,6 +195,7 @@ def _label(found: Found, text: Text) -> AigcLabel:
         verbatim=found.quote,
         carrier=text,
         rest=found.rest,
+        doubled=found.doubled,
     )
 
 
@@ -193,10 +210,17 @@ def _structured(packet: Packet) -> Iterator[AigcLabel]:
     """The fields as properties of their own in the standard's namespace."""
     found = [each for each in packet.properties if _is_field(each)]
     if any(each.name == "Label" for each in found):
-        fields = tuple({each.name: each.value for each in reversed(found)}.items())[::-1]
+        told = {each.name: each.value for each in reversed(found)}
+        told["Label"] = min((each.value.strip() for each in found if each.name == "Label"), key=_weakness)
+        fields = tuple(told.items())[::-1]
         yield AigcLabel(
             fields, "XMP TC260 structure", wrapped=True, carrier=Text("XMP structure", "", property=found[0])
         )
+
+
+def _weakness(value: str) -> str:
+    """From the surest value to none at all; of several Labels the surest counts."""
+    return value if value in _STATES else "4"
 
 
 def _is_field(each: Property) -> bool:

@@ -19,7 +19,7 @@ from functools import lru_cache
 
 from zhentu.intake.manifests import Statement, items, mapping, statement_of
 from zhentu.intake.xmp import manifest_source_type, shown
-from zhentu.types import AiState, Evidence, EvidenceKind, Trust
+from zhentu.types import AiState, Evidence, EvidenceKind, Fact, Trust
 
 MIME_TYPES = {
     "JPEG": "image/jpeg",
@@ -105,6 +105,14 @@ class Credential:
         return self.integrity is Integrity.HOLDS
 
     @property
+    def statement_trust(self) -> Trust:
+        """How far everything that the manifest says can be trusted: as far as its signer."""
+        if not self.sound:
+            return Trust.FORGEABLE
+        believed = self.validity is Validity.VALID and self.trust is not SignerTrust.UNLISTED
+        return Trust.SIGNED if believed else Trust.DECLARED
+
+    @property
     def state(self) -> CredentialState:
         """The three answers in one word."""
         if not self.checked:
@@ -116,6 +124,15 @@ class Credential:
         if self.validity is not Validity.VALID:
             return CredentialState.HOLDS
         return CredentialState.TRUSTED if self.trust is SignerTrust.LISTED else CredentialState.VALID
+
+    @property
+    def facts(self) -> tuple[tuple[Fact, str], ...]:
+        """The three answers as facts."""
+        return (
+            (Fact.INTEGRITY, self.integrity.value),
+            (Fact.VALIDITY, self.validity.value),
+            (Fact.SIGNER_TRUST, self.trust.value),
+        )
 
     @property
     def answers(self) -> str:
@@ -167,7 +184,7 @@ def read_credential(payload: bytes, picture_format: str, lists: TrustLists = ANY
 def credential_evidence(credential: Credential) -> Iterator[Evidence]:
     """A manifest as evidence: what it says about AI, then what else an inspector wants to see."""
     yield _statement_evidence(credential)
-    trust = Trust.SIGNED if credential.sound else Trust.FORGEABLE
+    trust = credential.statement_trust
     for name, place, detail in credential.statement.details:
         yield Evidence(EvidenceKind.PROVENANCE, name, detail[:300], trust, f"C2PA {place}")
 
@@ -176,24 +193,27 @@ def _statement_evidence(credential: Credential) -> Evidence:
     source, problems = credential.source_type, "; ".join(credential.problems)
     signer = credential.signer or "an unnamed signer"
     if credential.sound and source:
-        believed = credential.validity is Validity.VALID and credential.trust is not SignerTrust.UNLISTED
         against = f"; {problems}" if problems else ""
         detail = f"{source}, signed by {signer} ({credential.answers}){against}"
-        trust = Trust.SIGNED if believed else Trust.DECLARED
-        return _evidence("c2pa_ai_source_type", detail, trust, AiState.IS)
+        facts = ((Fact.SOURCE_TYPE, credential.statement.term), (Fact.SIGNER, credential.signer), *credential.facts)
+        return _evidence("c2pa_ai_source_type", detail, credential.statement_trust, AiState.IS, facts)
     if credential.sound:
         said = f"signed by {signer}, names no AI source type ({credential.answers})"
-        return _evidence("c2pa_valid", said, Trust.SIGNED)
+        return _evidence("c2pa_valid", said, credential.statement_trust)
     if not credential.checked:
         return _evidence("c2pa_present", problems, Trust.FORGEABLE)
     if source:
         detail = f"{source}, in a manifest that does not hold for this file: {problems or 'no reason given'}"
-        return _evidence("c2pa_broken_ai_source_type", detail, Trust.FORGEABLE, AiState.SUSPECTED)
+        facts = ((Fact.SOURCE_TYPE, credential.statement.term), *credential.facts)
+        return _evidence("c2pa_broken_ai_source_type", detail, Trust.FORGEABLE, AiState.SUSPECTED, facts)
     return _evidence("c2pa_invalid", problems or "does not validate", Trust.FORGEABLE)
 
 
-def _evidence(name: str, detail: str, trust: Trust, state: AiState | None = None) -> Evidence:
-    return Evidence(EvidenceKind.PROVENANCE, name, detail[:300], trust, "C2PA", state)
+def _evidence(
+    name: str, detail: str, trust: Trust, state: AiState | None = None, facts: tuple[tuple[Fact, str], ...] = ()
+) -> Evidence:
+    said = tuple(fact for fact in facts if fact[1])
+    return Evidence(EvidenceKind.PROVENANCE, name, detail[:300], trust, "C2PA", state, facts=said)
 
 
 @lru_cache(maxsize=4)
@@ -285,5 +305,5 @@ def _unreadable(payload: bytes, error: str) -> Credential:
         return Credential(Integrity.UNKNOWN, problems=("the manifest is stored elsewhere and is not fetched",))
     named = next((each.decode() for each in _NAMED_TYPES if each in payload), "")
     meaning = manifest_source_type(named) if named else None
-    statement = Statement(source_type=f"{named}: {meaning}") if meaning else Statement()
+    statement = Statement(f"{named}: {meaning}", named) if meaning else Statement()
     return Credential(Integrity.BROKEN, statement=statement, problems=(shown(error),))

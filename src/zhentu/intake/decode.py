@@ -30,10 +30,10 @@ from zhentu.errors import (
     SvgUnsupported,
     UnsupportedFormat,
 )
-from zhentu.intake.containers import jpeg, png
+from zhentu.intake.containers import jpeg, png, webp
 from zhentu.intake.formats import jxl_header, open_jxl, register_heif
 from zhentu.intake.frames import Scenes, shown_seconds
-from zhentu.intake.pixels import RgbArray, jpeg_pixels, to_srgb, upright
+from zhentu.intake.pixels import RgbArray, completed_jpeg, jpeg_pixels, to_srgb, upright
 from zhentu.intake.sniff import SNIFF_BYTES, FileKind, kind_of
 from zhentu.types import Frame, Picture
 
@@ -43,6 +43,9 @@ _JPEG = ("JPEG", "MPO")
 _SHOWN_IN_TURN = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # frames, or pages
 READ = (*FORMATS, "HEIC", "JPEG XL")  # as named in errors
 _TRAILING_NOTED = 64 * 1024  # bytes after the end of a JPEG that are worth noting: a second file may hide there
+_ENDS_EARLY = "the file ends {} bytes before the picture does; upload it again"
+_SPOKEN_WITH_A_VOWEL = (FileKind.AVIF, FileKind.ICON, FileKind.SVG)
+_MENDED = "zhentu: end marker added"  # a key of what Pillow knows of an image
 _TRUNCATED_WORDS = (
     *("truncated", "unexpected end", "premature", "not enough", "broken png", "incomplete", "eof", "end of file"),
 )
@@ -154,6 +157,8 @@ def decode_frame(payload: bytes, frame: Frame | None, limits: DecodeLimits | Non
 
 def _still(image: Image.Image, payload: bytes, limits: DecodeLimits, sha256: str) -> Picture:
     notes = [*_frame_notes(image), *_trailing_notes(payload, image.format)]
+    if image.info.get(_MENDED):
+        notes.append("the end marker is missing")
     image_format = str(image.format)
     rgb = _pixels(image, payload, notes, limits)
     return Picture(
@@ -203,18 +208,27 @@ def _opened(payload: bytes, limits: DecodeLimits) -> Iterator[Image.Image]:
         try:
             with _image(payload, kind, limits) as image:
                 _check_size(image.size, limits)
+                mended = None
                 if image.format in _JPEG:
-                    _check_scans(jpeg.scan_count(payload), image.size, limits)
-                yield image
+                    scans = jpeg.scans_of(payload)
+                    _check_scans(scans.count, image.size, limits)
+                    if scans.end < 0 and scans.whole:
+                        mended = completed_jpeg(payload, image.mode)
+                if mended is None:
+                    yield image
+                else:
+                    with _image(mended, kind, limits) as whole:
+                        whole.info[_MENDED] = True
+                        yield whole
         except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise _unidentified(kind, error, limits) from error
+            raise _unidentified(kind, error, limits, payload) from error
         except PictureError:
             raise
         except MemoryError as error:
             raise PictureTooLarge("the picture needs more memory than there is; send it smaller") from error
         # Pillow's plugins may raise nearly anything on hostile files: struct.error, KeyError, zlib.error ...
         except Exception as error:
-            raise _broken(error) from error
+            raise _broken(error, payload) from error
 
 
 def _image(payload: bytes, kind: FileKind, limits: DecodeLimits) -> Image.Image:
@@ -300,18 +314,21 @@ def _refuse_unread(kind: FileKind) -> None:
         raise UnsupportedFormat(f"{kind.value} is not supported; send one of {', '.join(READ)}")
 
 
-def _unidentified(kind: FileKind, error: Exception, limits: DecodeLimits) -> PictureError:
+def _unidentified(kind: FileKind, error: Exception, limits: DecodeLimits, payload: bytes) -> PictureError:
     if isinstance(error, Image.DecompressionBombError):
         return PictureTooLarge(f"the picture has more than {limits.max_pixels / 1e6:.0f} megapixels; send it smaller")
+    if missing := webp.missing_bytes(payload):
+        return PictureTruncated(_ENDS_EARLY.format(missing))
     if kind is not FileKind.OTHER:
-        return PictureCorrupt(
-            f"the file starts like a {kind.value} picture but holds none that can be read; export it again"
-        )
+        named = f"{'an' if kind in _SPOKEN_WITH_A_VOWEL else 'a'} {kind.value} picture"
+        return PictureCorrupt(f"the file starts like {named} but holds none that can be read; export it again")
     return UnsupportedFormat(f"not a picture zhentu reads; send one of {', '.join(READ)}")
 
 
-def _broken(error: Exception) -> Exception:
+def _broken(error: Exception, payload: bytes) -> Exception:
     text = str(error).lower()
+    if missing := webp.missing_bytes(payload):
+        return PictureTruncated(_ENDS_EARLY.format(missing))
     if isinstance(error, EOFError | struct.error | zlib.error) or any(word in text for word in _TRUNCATED_WORDS):
         return PictureTruncated(f"the file ends before the picture does ({error}); upload it again")
     return PictureCorrupt(f"the picture cannot be decoded ({error}); export it again")

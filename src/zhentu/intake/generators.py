@@ -17,8 +17,9 @@ from pathlib import Path
 import yaml
 
 from zhentu.errors import ConfigError
+from zhentu.intake.denial import stated
 
-_KEYS = ("name", "fields", "all", "pattern", "word", "also", "source", "example")
+_KEYS = ("name", "fields", "all", "pattern", "said", "word", "also", "source", "example")
 _SEARCHED = 16 * 1024  # characters of a text that regular expressions see; words are searched in all of it
 _BEFORE = 2048  # if a row has words, its pattern is searched around the first of them
 _QUOTED = 60
@@ -55,6 +56,7 @@ class Rule:
     """What a text must hold, and where. words: all of them, lower case.  pattern: None = any text does.
 
     hints: one of these must occur, too, before the pattern is tried.  searched: characters that the pattern sees.
+    said: the pattern names a statement in words, which counts only where its clause does not deny it.
     """
 
     fields: tuple[str, ...]
@@ -62,6 +64,7 @@ class Rule:
     pattern: re.Pattern[str] | None = None
     hints: tuple[str, ...] = ()
     searched: int = _SEARCHED
+    said: bool = False
 
     def quote(self, place: str, text: str, low: str | None = None) -> str | None:
         """The part of a text that this recognises, or None. low: the text case-folded, if available."""
@@ -78,7 +81,8 @@ class Rule:
         if self.pattern is None:
             return text[start : start + _QUOTED]
         begin = max(start - _BEFORE, 0)
-        match = self.pattern.search(text[begin : begin + self.searched])
+        seen = text[begin : begin + self.searched]
+        match = stated(self.pattern, seen) if self.said else self.pattern.search(seen)
         return match.group()[:_QUOTED] if match else None
 
 
@@ -210,14 +214,18 @@ def _rules(row: object, at: str, problems: list[str]) -> list[Rule]:
         return []
     if "*" in places and not words and not row.get("pattern"):
         problems.append(f"{at}: recognises every file; name `fields`, `all` or a `pattern`")
+    said = row.get("said", False)
+    if not isinstance(said, bool):
+        problems.append(f"{at}.said: must be true or false")
+        return []
     compiled = _compiled(row.get("pattern"), f"{at}.pattern", problems)
-    return [Rule(tuple(places), tuple(word.casefold() for word in words), compiled)]
+    return [Rule(tuple(places), tuple(word.casefold() for word in words), compiled, said=said)]
 
 
 def _word_rules(row: Mapping[str, object], at: str, problems: list[str]) -> list[Rule]:
     """In fields for tools, the name; in fields for makers, little else; in descriptions, after "made with"."""
-    if any(key in row for key in ("fields", "all", "pattern", "also")):
-        problems.append(f"{at}: `word` stands alone, without `fields`, `all`, `pattern` and `also`")
+    if any(key in row for key in ("fields", "all", "pattern", "said", "also")):
+        problems.append(f"{at}: `word` stands alone, without `fields`, `all`, `pattern`, `said` and `also`")
     word = row["word"]
     if not isinstance(word, str) or len(word) < _LEAST:
         problems.append(f"{at}.word: must be a regular expression of at least {_LEAST} letters")
@@ -232,7 +240,7 @@ def _word_rules(row: Mapping[str, object], at: str, problems: list[str]) -> list
     if tools is None or makers is None or told is None:
         return []
     names = [Rule(places, (), pattern, (), _NAME) for places, pattern in ((_TOOLS, tools), (_MAKERS, makers))]
-    return [*names, Rule(_TOLD, (), told, _VERBS)]
+    return [*names, Rule(_TOLD, (), told, _VERBS, said=True)]
 
 
 def _compiled(pattern: object, at: str, problems: list[str]) -> re.Pattern[str] | None:

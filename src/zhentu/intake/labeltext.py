@@ -16,6 +16,7 @@ _HINT = re.compile(r"aigc|ContentProduc|ContentPropag|ServiceProvider|ProduceID"
 _CALLED = re.compile(r"AIGC[\"'\\]{0,8}\s{0,16}[:=>]?\s{0,16}[\"'\\]{0,8}\{", re.IGNORECASE)
 _WORDS = re.compile(r"[\"'\\]{0,8}Label[\"'\\]{0,8}\s{0,16}[:=]")
 _OTHER_KEYS = frozenset({"contentproducer", "produceid", "contentpropagator", "propagateid", "reservedcode1"})
+_LABEL_VALUES = ("1", "2", "3")  # from the surest: is, possibly, suspected
 _AROUND = "\"'\\ \r\n\t\x00:=;"
 
 
@@ -24,6 +25,7 @@ class Found:
     """A label in a text. fields: empty if it cannot be parsed.  quote: as written.
 
     wrapped: inside {"AIGC": ...}.  strings: every value was a JSON string.  rest: the text also says other things.
+    doubled: Label was given more than once.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -31,6 +33,7 @@ class Found:
     wrapped: bool = False
     strings: bool = True
     rest: bool = False
+    doubled: bool = False
 
 
 def hints_at_label(text: str) -> bool:
@@ -89,7 +92,7 @@ def _decoded(text: str, start: int) -> tuple[object, int]:
     piece = text[start : start + MAX_LABEL]
     for layer in range(4):
         try:
-            value, stop = json.JSONDecoder(strict=False).raw_decode(piece)
+            value, stop = _DECODER.raw_decode(piece)
         except (ValueError, RecursionError):
             if "\\" not in piece:
                 break
@@ -98,6 +101,26 @@ def _decoded(text: str, start: int) -> tuple[object, int]:
         # Unescaping moves the end; the object's last brace is close enough to continue from.
         return value, start + stop if layer == 0 else text.find("}", start) + 1
     return None, -1
+
+
+def _surest_label(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object; of several Labels the one that says most counts, whatever their order, case and type.
+
+    Readers differ in which of two equal keys they take, so a weaker one beside it must not hide a statement.
+    """
+    given = [(str(value).strip(), key) for key, value in pairs if key.casefold() == "label"]
+    if len(given) < 2:
+        return dict(pairs)
+    told, name = min((each for each in given if each[0] in _LABEL_VALUES), default=given[-1])
+    others = {key: value for key, value in pairs if key.casefold() != "label"}
+    return _Doubled({name: told} | others)
+
+
+class _Doubled(dict[str, object]):
+    """An object that gave its Label more than once."""
+
+
+_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_surest_label)
 
 
 def _holds_label(value: object) -> bool:
@@ -131,7 +154,7 @@ class _Walk:
         if is_label or ("label" in keys and keys & _OTHER_KEYS):
             fields = tuple((key, _said(each)) for key, each in value.items())
             strings = all(isinstance(each, str) for each in value.values())
-            self.found.append(Found(fields, self._quote, wrapped, strings, rest))
+            self.found.append(Found(fields, self._quote, wrapped, strings, rest, isinstance(value, _Doubled)))
             return
         for key, each in value.items():
             name = key.casefold() == "aigc"

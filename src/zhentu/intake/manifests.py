@@ -16,10 +16,11 @@ _DISCLOSURES = ("ai-disclosure", "ai_disclosure", "ai_generated", "ai-generated"
 class Statement:
     """source_type: the AI source type that the manifest or its parents name, with its meaning; empty if none.
 
-    details: (stable name, place, plain words) of anything else an inspector wants to see.
+    term: the source type alone.  details: (stable name, place, plain words) of anything else an inspector wants to see.
     """
 
     source_type: str = ""
+    term: str = ""
     details: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -36,9 +37,9 @@ def statement_of(
     an AI one.
     """
     broken = set(_broken_now(deltas, breaks))
-    source = next(_source_types(manifests, label, broken, breaks, meaning_of), "")
+    source, term = next(_source_types(manifests, label, broken, breaks, meaning_of), ("", ""))
     details = list(_details(mapping(manifests.get(label)), broken, breaks))
-    return Statement(source, tuple(details[:_MAX_DETAILS]))
+    return Statement(source, term, tuple(details[:_MAX_DETAILS]))
 
 
 def _source_types(
@@ -47,8 +48,8 @@ def _source_types(
     broken: set[str],
     breaks: Callable[[str], bool],
     meaning_of: Callable[[str], str | None],
-) -> Iterator[str]:
-    """AI source types of a manifest, then of the manifests it came from, each visited once."""
+) -> Iterator[tuple[str, str]]:
+    """AI source types, with and without their meaning, of a manifest, then of those it came from, each visited once."""
     waiting, seen = [label], set[str]()
     while waiting and len(seen) < _MAX_MANIFESTS:
         label = waiting.pop(0)
@@ -60,7 +61,8 @@ def _source_types(
         for value in (*_action_types(manifest), *(str(each.get("digitalSourceType", "")) for each in kept)):
             meaning = meaning_of(value)
             if meaning:
-                yield f"{shown(value).rstrip('/').rsplit('/', 1)[-1]}: {meaning}"
+                term = shown(value).rstrip("/").rsplit("/", 1)[-1]
+                yield f"{term}: {meaning}", term
         waiting += [str(each.get("active_manifest", "")) for each in kept]
 
 

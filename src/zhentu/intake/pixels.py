@@ -14,6 +14,8 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, ImageCms
 
+from zhentu.intake.containers import jpeg
+
 RgbArray = npt.NDArray[np.uint8]
 _STRIP_PIXELS = 1 << 20  # of a strip, of which intermediate copies are made
 _WHOLE_PIXELS = 4 << 20  # a picture up to this size that is already RGB is copied in one piece, three times as fast
@@ -47,6 +49,20 @@ def jpeg_pixels(payload: bytes, image: Image.Image) -> RgbArray | None:
         return np.asarray(simplejpeg.decode_jpeg(payload, strict=True), dtype=np.uint8)
     except ValueError:
         return None
+
+
+def completed_jpeg(payload: bytes, mode: str) -> bytes | None:
+    """A JPEG that lacks nothing but its end marker, with one; None if it lacks more.
+
+    The decoder fills what is missing with grey and warns, so only if it warns of nothing are all rows there.
+    """
+    mended = jpeg.with_end(payload)
+    colours = {"L": "GRAY", "CMYK": "CMYK"}.get(mode, "RGB")
+    try:
+        simplejpeg.decode_jpeg(mended, colorspace=colours, strict=True)
+    except ValueError:
+        return None
+    return mended
 
 
 def to_srgb(image: Image.Image, notes: list[str]) -> RgbArray:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from zhentu.intake.generators import GeneratorTable, shipped_table
 from zhentu.intake.metadata import Metadata
 from zhentu.intake.xmp import shown
-from zhentu.types import AiState, Evidence, EvidenceKind, Trust
+from zhentu.types import AiState, Evidence, EvidenceKind, Fact, Trust
 
 _MOST = 24  # traces reported per file
 _MOST_TEXT, _LEAST_TEXT = 4 * 1024 * 1024, 256  # characters of all texts of a file; of each text once those are used up
@@ -34,7 +34,8 @@ def generator_traces(metadata: Metadata, table: GeneratorTable | None = None) ->
                 continue
             seen.add((row.name, text.place))
             detail = f"{row.name}: {shown(quote)}" if shown(quote).strip() else row.name
-            yield _trace(detail[:300], text.place)
+            facts = [(Fact.FINDING, row.name), (Fact.QUOTE, shown(quote).strip())]
+            yield _trace(detail[:300], text.place, tuple(fact for fact in facts if fact[1]))
 
 
 def camera(metadata: Metadata) -> Iterator[Evidence]:
@@ -57,7 +58,6 @@ def _also(quote: Callable[[str, str], str | None], metadata: Metadata) -> bool:
     return any(quote(text.place, text.value) is not None for text in metadata.texts)
 
 
-def _trace(detail: str, location: str) -> Evidence:
-    return Evidence(
-        EvidenceKind.PROVENANCE, "generator_parameters", detail, Trust.FORGEABLE, location, AiState.SUSPECTED
-    )
+def _trace(detail: str, location: str, facts: tuple[tuple[Fact, str], ...]) -> Evidence:
+    kind, state = EvidenceKind.PROVENANCE, AiState.SUSPECTED
+    return Evidence(kind, "generator_parameters", detail, Trust.FORGEABLE, location, state, facts=facts)

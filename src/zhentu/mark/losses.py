@@ -24,12 +24,19 @@ def lost(before: bytes, after: bytes, picture_format: str) -> Iterator[str]:
 
 
 def _behind(payload: bytes) -> Iterator[str]:
-    """Pictures and videos after a JPEG's first picture."""
+    """Pictures, videos and whatever else stands after a JPEG's first picture."""
+    video = b"MotionPhoto" in payload[:65536] or b"MicroVideo" in payload[:65536]
     if has_gain_map(payload):
         yield "the HDR gain map was removed with everything that announced it: the picture shows in standard range"
     elif any(announces(block) for block in jpeg.blocks(payload)):
         yield "the other pictures in the file were removed"
-    if b"MotionPhoto" in payload[:65536] or b"MicroVideo" in payload[:65536]:
+    elif not video:
+        end = jpeg.scans_of(payload).end
+        behind = payload[end:] if end >= 0 else b""
+        if behind.strip(b"\x00"):
+            what = ", another JPEG among them," if behind.startswith(b"\xff\xd8\xff") else ""
+            yield f"{len(behind)} bytes after the end of the picture{what} were removed"
+    if video:
         yield "the video after the picture was removed"
 
 

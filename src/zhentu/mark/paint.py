@@ -78,7 +78,9 @@ def paint(payload: bytes, picture_format: str, overlay: Overlay, xmp: bytes | No
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            readable = png.lightened(payload)[0] if form == "PNG" else payload
+            readable = {"PNG": lambda: png.lightened(payload)[0], "JPEG": lambda: jpeg.with_end(payload)}.get(
+                form, lambda: payload
+            )()
             with Image.open(io.BytesIO(readable), formats=(form,)) as image:
                 painted = encoder(payload, image, overlay, xmp)
             return Painted(painted, tuple(lost(payload, painted, form)))

@@ -188,6 +188,22 @@ class EvidenceKind(StrEnum):
     FILE = "file"
 
 
+class Fact(StrEnum):
+    """What a value that evidence holds is, so that it can be worded in any language."""
+
+    QUOTE = "quote"  # words of the file, as written
+    FINDING = "finding"  # the name of the row of the table of generators that recognised it
+    FIELD = "field"  # the name of a metadata field
+    LABEL = "label"  # the value of an AIGC label
+    PRODUCER = "producer"
+    PROPAGATOR = "propagator"
+    SOURCE_TYPE = "source_type"  # a term of the IPTC vocabulary
+    SIGNER = "signer"
+    INTEGRITY = "integrity"  # the three answers about a C2PA manifest, as intake.credentials names them
+    VALIDITY = "validity"
+    SIGNER_TRUST = "signer_trust"
+
+
 class Trust(StrEnum):
     """How far a fact can be trusted, from strongest to weakest."""
 

@@ -18,6 +18,7 @@ from zhentu.types.enums import (
     Basis,
     Category,
     EvidenceKind,
+    Fact,
     Mode,
     Output,
     Profile,
@@ -43,6 +44,7 @@ class Evidence:
     ai_state: what it says about AI generation; None when it says nothing (e.g. camera EXIF).
     score: a calibrated probability in [0, 1] for MODEL and REFERENCE evidence, else None.
     category: which of the five it is about; None if it is about none, or all.
+    facts: what `detail` tells, value by value, for other languages; empty in records of older releases.
     """
 
     kind: EvidenceKind
@@ -53,6 +55,7 @@ class Evidence:
     ai_state: AiState | None = None
     score: float | None = None
     category: Category | None = None
+    facts: tuple[tuple[Fact, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

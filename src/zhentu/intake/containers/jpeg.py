@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from zhentu.intake.containers.block import MAX_STEPS, Block, BlockKind
 
@@ -11,7 +12,9 @@ XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
 EXTENDED_HEADER = b"http://ns.adobe.com/xmp/extension/\x00"
 EXIF_HEADER = b"Exif\x00\x00"
 _PHOTOSHOP_HEADER = b"Photoshop 3.0\x00"
-_SCAN, _END, _COMMENT, _JUMBF = 0xDA, 0xD9, 0xFE, 0xEB
+_SCAN, _END, _COMMENT, _JUMBF, _ICC = 0xDA, 0xD9, 0xFE, 0xEB, 0xE2
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ALL = (1 << 64) - 1  # the coefficients of a block, one bit each
 _BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # only these end entropy-coded data
 
@@ -40,10 +43,24 @@ def blocks(payload: bytes) -> Iterator[Block]:
         position = end
 
 
-def scan_count(payload: bytes) -> int:
-    """The number of scans of the first picture in a file; each is a pass of the decoder over all its pixels."""
-    scans, position = 0, 2
-    while position + 4 <= len(payload):
+@dataclass(frozen=True, slots=True)
+class Scans:
+    """The coded data of the first picture in a file. count: passes of the decoder over all its pixels.
+
+    end: where the picture ends, behind its end marker; -1 if it has none.  whole: the scans carry every coefficient of
+    every component, which a progressive file that breaks off between two of them does not.
+    """
+
+    count: int
+    end: int
+    whole: bool
+
+
+def scans_of(payload: bytes) -> Scans:
+    """The scans of the first picture in a file, by their markers alone."""
+    count, position, end = 0, 2, -1
+    wanted: dict[int, int] = {}  # component -> its coefficients that no scan has carried, as bits
+    while position + 2 <= len(payload):
         if payload[position] != 0xFF:
             found = _MARKER.search(payload, position)
             if found is None:
@@ -51,18 +68,46 @@ def scan_count(payload: bytes) -> int:
             position = found.start()
         marker = payload[position + 1]
         if marker == _END:
+            end = position + 2
             break
         if marker in _BARE or marker == 0xFF:
             position += 1 if marker == 0xFF else 2
             continue
-        position += 2 + int.from_bytes(payload[position + 2 : position + 4], "big")
+        if position + 4 > len(payload):
+            break
+        length = int.from_bytes(payload[position + 2 : position + 4], "big")
+        body = payload[position + 4 : position + 2 + length]
+        position += 2 + length
+        if marker in _FRAMES:
+            wanted = dict.fromkeys(body[6 : 6 + 3 * body[5] : 3] if len(body) > 5 else b"", _ALL)
         if marker == _SCAN:
-            scans += 1
+            count += 1
+            _carry(wanted, body)
             found = _MARKER.search(payload, position)
             if found is None:
                 break
             position = found.start()
-    return scans
+    return Scans(count, end, bool(wanted) and not any(wanted.values()))
+
+
+def with_end(payload: bytes) -> bytes:
+    """The file with an end marker, if it has none; whether that completes it only a decoder can say."""
+    if scans_of(payload).end >= 0:
+        return payload
+    return payload + (b"\xd9" if payload.endswith(b"\xff") else b"\xff\xd9")
+
+
+def _carry(wanted: dict[int, int], header: bytes) -> None:
+    """Strike what a scan carries to its last bit (T.81 B.2.3: Ss, Se and, of Ah and Al, Al)."""
+    if not header or len(header) < 4 + 2 * header[0]:
+        return
+    first, last, precision = header[1 + 2 * header[0] : 4 + 2 * header[0]]
+    if precision & 15 or not first <= last <= 63:
+        return
+    carried = (1 << (last + 1)) - (1 << first)
+    for component in header[1 : 1 + 2 * header[0] : 2]:
+        if component in wanted:
+            wanted[component] &= ~carried
 
 
 def _block(marker: int, start: int, end: int, body: bytes) -> Block:
@@ -79,5 +124,6 @@ def _block(marker: int, start: int, end: int, body: bytes) -> Block:
     if marker == 0xED and body.startswith(_PHOTOSHOP_HEADER):
         return Block(BlockKind.IPTC, start, end, body[len(_PHOTOSHOP_HEADER) :])
     key = "comment" if marker == _COMMENT else f"APP{marker - 0xE0}"
-    bulky = marker == _JUMBF or body.startswith(b"ICC_PROFILE\x00")
+    # Only what is binary by its own header is left unread: whatever else stands in a segment may be a label.
+    bulky = (marker == _JUMBF and body[:2] == b"JP") or (marker == _ICC and body.startswith(b"ICC_PROFILE\x00"))
     return Block(BlockKind.OTHER, start, end, b"" if bulky else body, key)

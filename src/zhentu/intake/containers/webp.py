@@ -19,6 +19,14 @@ def blocks(payload: bytes) -> Iterator[Block]:
             yield Block(_KINDS[kind], start, end, body.removeprefix(b"Exif\x00\x00"))
 
 
+def missing_bytes(payload: bytes) -> int:
+    """How many of the bytes that its header promises a WebP lacks; 0 for other files."""
+    if payload[:4] != b"RIFF" or payload[8:12] != b"WEBP":
+        return 0
+    (length,) = struct.unpack_from("<I", payload, 4)
+    return int(max(8 + length - len(payload), 0))
+
+
 def chunks(payload: bytes) -> Iterator[tuple[bytes, int, int]]:
     """(type, start, end) of every chunk, framing and padding included."""
     position = 12
