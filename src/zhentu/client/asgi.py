@@ -54,7 +54,7 @@ class ScreenUploads:
     and files gets no header.
     paths: prefixes of routes to screen; listing_of: form fields -> Listing.  max_bytes: of a request's body, which is
     held in memory.
-    unscreened: what looks like a picture or a file and cannot be screened (HEIC, SVG, archives, other multipart kinds)
+    unscreened: what looks like a picture or a file and cannot be screened (SVG, archives, other multipart kinds)
     is refused with 415, or with `Unscreened.MARK` passes on with `X-Zhentu-Action: unscreened`, and
     `X-Zhentu-Unscreened` names the parts.  harmless: content types of files that may pass, e.g. "text/plain"; a
     picture sent under one of them is still screened.

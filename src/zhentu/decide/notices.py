@@ -67,7 +67,6 @@ AI_NOTICES: dict[AiState, Words] = {
     AiState.SUSPECTED: Words("Suspected AI-generated content", "疑似人工智能生成内容"),
 }
 
-AI_LABEL = Words("AI-generated", "AI生成")  # the shortest wording GB 45438-2025 5.2 allows in a picture
 MODE_OFF = Words("Screening is switched off by policy.", "策略已关闭图片检测。")
 NOTHING_FOUND = Words("Nothing that needs action was found.", "未发现需要处理的问题。")
 
