@@ -209,12 +209,8 @@ def test_the_statement_of_reasons_names_grounds_and_redress_but_no_reviewer(clie
 def test_what_was_allowed_cannot_be_appealed_and_the_picture_is_no_photo_of_its_goods(
     client: TestClient, record_id: str, monkeypatch: pytest.MonkeyPatch
 ):
-    own = client.post(
-        "/v1/appeals",
-        data={"record_id": record_id, "reason": "real"},
-        files=[("references", ("a.png", png()))],
-        headers=auth(client, "screen"),
-    )
+    values, photo = {"record_id": record_id, "reason": "real"}, [("references", ("a.png", png()))]
+    own = client.post("/v1/appeals", data=values, files=photo, headers=auth(client, "screen"))
     assert (own.status_code, "photo 1 is the picture itself" in own.json()["detail"]) == (400, True)
     store = client.app.state.desk.appeals._store
     record = store.get(record_id)
