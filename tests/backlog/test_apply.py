@@ -117,6 +117,23 @@ def test_a_picture_or_copy_that_changed_meanwhile_is_left_alone(labelling: Platf
     assert [path.read_bytes() for path in labelling.copies()] == [b"by hand"]
 
 
+@pytest.mark.parametrize("name", ["主图 白底", "size=L", "100%25 #1?x"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_copies_are_taken_back_whatever_letters_their_folder_has(
+    name: str, beside: bool, tmp_path: Path, settings: Settings
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    platform = Platform(folder, settings, review="review: off")
+    target = "" if beside else str(folder / "copies")
+    platform.apply("plan", target=target)
+    platform.apply("enforce", target=target)
+    copies = platform.copies() if beside else list((folder / "copies").rglob("*.jpg"))
+    assert len(copies) == 4
+    assert platform.apply("undo").counts[Kind.LABEL, UNDONE] == 4
+    assert [path for path in copies if path.exists()] == []
+
+
 def test_copies_go_under_a_prefix_of_any_file_system(labelling: Platform) -> None:
     labelling.apply("plan", target="memory://labelled")
     labelling.apply("enforce", target="memory://labelled")

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from fsspec.implementations.local import LocalFileSystem
+
 from zhentu.atomic import whole_file, write_whole
 from zhentu.backlog.groups import Grouper
 from zhentu.backlog.ledger import Ledger
@@ -219,7 +221,12 @@ def write_copy(target: str, payload: bytes) -> None:
 
 def remove_if_ours(target: str, sha256: str) -> None:
     """Remove a copy that still holds what was written; a missing one is fine. Raises UsageError if it changed."""
-    system, path = filesystem_of(target if is_url(target) else Path(target).resolve().as_uri())
+    if is_url(target):
+        system, path = filesystem_of(target)
+    else:
+        # Never by way of a URI: that would be percent-encoded, which fsspec's local files do not undo, so every path
+        # with a Chinese letter, a space or "=" would look missing and its copy would stay.
+        system, path = LocalFileSystem(), str(Path(target).resolve())
     if not system.exists(path):
         return
     # Not by the job's reader, which reads only sources of allowed schemes: the operator chose where copies go.
