@@ -56,13 +56,13 @@ def test_sellers_goods_and_groups_stand_on_the_page(shop: Path) -> None:
 
 
 def test_the_tables_say_the_same_as_the_page(shop: Path) -> None:
-    with (shop / "report.csv").open(encoding="utf-8-sig") as stream:
+    with (shop / "report.report.csv").open(encoding="utf-8-sig") as stream:
         rows = [tuple(row) for row in csv.reader(stream)][1:]
     assert ("seller", "<b>Ann</b>", "review", "2") in rows
     assert ("goods", "toys", "error", "1") in rows
     assert ("unreadable", str(shop / "gone.jpg"), "picture_not_found", "1") in rows
     assert len([row for row in rows if row[0] == "group"]) == 2
-    table = pq.read_table(shop / "report.parquet").to_pylist()
+    table = pq.read_table(shop / "report.report.parquet").to_pylist()
     assert [(row["section"], row["name"], row["measure"]) for row in table] == [row[:3] for row in rows]
 
 

@@ -76,7 +76,7 @@ def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None, watc
     Raises UsageError before any work if a source matches nothing or the output cannot be written.
     """
     if job.output:
-        check_output(job.output)
+        check_output(job.output, job.sources)
     rules = _checked(settings, job)
     with ExitStack() as stack:
         place, claim = _place(job, settings, _versions(rules, job), stack)

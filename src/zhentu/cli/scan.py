@@ -190,6 +190,7 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
 
         prepare_workers()  # first of all: what they need is imported while this process does the same
 
+    _check_outputs(job, shown.report)
     from zhentu.backlog.scan import resume_scan, run_scan
     from zhentu.cli.progress import MachineProgress, for_people
     from zhentu.cli.show import print_table, print_totals
@@ -230,6 +231,18 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
             errors.print(f"report: {shown.report}", soft_wrap=True)
         print_totals(summary, errors)
     return code
+
+
+def _check_outputs(job: ScanJob, report: Path | None) -> None:
+    """Raises UsageError now, not after a night's work, if the report cannot be written or would overwrite something."""
+    if report is None:
+        return
+    from zhentu.backlog.outputs import check_apart, check_folder, output_files
+    from zhentu.report.sections import check_page, table_paths
+
+    check_page(report)
+    check_apart([*(output_files(job.output) if job.output else ()), report, *table_paths(report)], job.sources)
+    check_folder(report.parent)
 
 
 def _report(summary: ScanSummary, path: Path, job: ScanJob, settings: Settings) -> None:
