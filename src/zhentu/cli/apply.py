@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zhentu.settings import Settings
 
 
-def apply(
+def apply(  # long: its options
     job: Annotated[str, typer.Argument(help="The job, see `zhentu jobs`.")],
     enforce: Annotated[
         bool, typer.Option("--enforce", help="Do it; without this option it is only planned and shown.")
