@@ -30,7 +30,7 @@ from zhentu.backlog.summary import ScanRules, ScanSummary, Tally
 from zhentu.banks.bank import Banks
 from zhentu.bootstrap.models import accepted_models
 from zhentu.bootstrap.screener import check_rules
-from zhentu.bootstrap.stores import build_banks, build_store
+from zhentu.bootstrap.stores import build_banks, build_store, with_chosen_model
 from zhentu.errors import DependencyError, UsageError, ZhentuError
 from zhentu.intake.skipped import SkipReason
 from zhentu.record.known import KnownStore
@@ -77,6 +77,7 @@ def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None, watc
     """
     if job.output:
         check_output(job.output, job.sources)
+    settings = with_chosen_model(settings) if job.store else settings
     rules = _checked(settings, job)
     with ExitStack() as stack:
         place, claim = _place(job, settings, _versions(rules, job), stack)
@@ -91,6 +92,7 @@ def resume_scan(
     Raises UsageError if anything that decides has changed since, because its rows would not be comparable.
     """
     place.check_folder()
+    settings = with_chosen_model(settings) if job.store else settings
     rules = _checked(settings, job)
     if place.versions != _versions(rules, job):
         raise UsageError(

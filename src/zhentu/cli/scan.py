@@ -146,6 +146,10 @@ def scan(  # long: its options
         )
     else:
         raise UsageError("name what to scan, e.g. `zhentu scan pictures/`, or a job with --resume")
+    if job.store:
+        from zhentu.bootstrap.stores import with_chosen_model
+
+        settings = with_chosen_model(settings)
     if dry_run:
         from zhentu.backlog.estimate import estimate
         from zhentu.cli.show import print_estimate
