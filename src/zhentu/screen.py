@@ -135,6 +135,11 @@ class Screener:
         """The thresholds of a model, by default the one in force, for the policy's profile and prior."""
         return (entry or self.detector.entry).thresholds_for(self.policy.profile, self.policy.prior)
 
+    def lowest_limit(self, category: Category, goods: str) -> float | None:
+        """The lowest score of a category that asks for an action, None if none does."""
+        held = self.policy.thresholds(category, goods, self.shipped())
+        return min((threshold.value for threshold in held), default=None)
+
     def earlier(self, record_id: str, verdict: Verdict, entry: ModelEntry) -> EarlierVerdict:
         """A model's earlier verdict, read as the policy in force reads it; it may have been read differently then."""
         return EarlierVerdict(record_id, entry.read_at(verdict, self.policy.prior), self.shipped(entry))

@@ -37,6 +37,7 @@ from zhentu.record.known import KnownStore
 from zhentu.record.scan_jobs import JobCounts, JobRecord, JobState, JobTable
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
+from zhentu.types import CATEGORIES
 
 __all__ = ["ScanJob", "ScanProgress", "ScanSummary", "Shard", "Watch", "resume_scan", "run_scan"]
 
@@ -132,7 +133,9 @@ def _checked(settings: Settings, job: ScanJob) -> ScanRules:
         with closing(build_store(settings)) as store:
             banks = _banks_with_entries(store)
         screener = replace(screener, bank=banks)
-    return ScanRules(screener.detector.entry.ref, screener.policy, screener.digest())
+    limits = {each.value: screener.lowest_limit(each, job.goods) for each in CATEGORIES}
+    asked = {name: limit for name, limit in limits.items() if limit is not None}
+    return ScanRules(screener.detector.entry.ref, screener.policy, screener.digest(), asked)
 
 
 def _banks_with_entries(store: RecordStore) -> Banks | None:

@@ -53,7 +53,8 @@ def promote(
         with database.begin() as connection:
             audit.append(connection, "cli", "model.promote", f"model:{name}", facts | {"forced": force})
     say(
-        f"{name} is in force; running gates follow within seconds, scans from the next one on; `zhentu model rollback` undoes it"
+        f"{name} is in force; running gates follow within seconds, scans from the next one on; "
+        "`zhentu model rollback` undoes it"
     )
 
 

@@ -155,18 +155,12 @@ def _charts(summary: Summary, screener: Screener) -> list[Histogram]:
         histogram(
             CATEGORY_NAMES[category],
             summary.histograms[category.value],
-            lowest_limit(screener, category, summary.goods),
-            summary.by_category[category.value],
+            screener.lowest_limit(category, summary.goods),
+            summary.over[category.value],
         )
         for category in CATEGORIES
     ]
     return [*charts, histogram(ANY_CATEGORY, summary.histograms[Output.FORGED.value], None, 0)]
-
-
-def lowest_limit(screener: Screener, category: Category, goods: str) -> float | None:
-    """The lowest score of a category that asks for an action, None if none does."""
-    held = screener.policy.thresholds(category, goods, screener.shipped())
-    return min((threshold.value for threshold in held), default=None)
 
 
 def _cards(rows: Sequence[Row], screener: Screener, goods: str, read: Callable[[str], bytes]) -> list[Card]:

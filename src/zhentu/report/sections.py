@@ -85,6 +85,9 @@ class Summary(Protocol):
     def by_category(self) -> Mapping[str, int]: ...  # noqa: D102
 
     @property
+    def over(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
     def by_error(self) -> Mapping[str, int]: ...  # noqa: D102
 
     @property
