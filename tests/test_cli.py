@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -158,3 +159,23 @@ def test_rows_sheet_and_report_of_one_name_are_three_files(pictures: Path) -> No
     assert run(app, ["scan", str(pictures), "-o", "rows.csv", "--report", "rows.html"]).exit_code == 0
     assert len(Path("rows.csv").read_text(encoding="utf-8-sig").splitlines()) == 4
     assert "rows.report.csv" in Path("rows.html").read_text(encoding="utf-8")
+
+
+def test_what_was_skipped_is_found_where_the_scan_says(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (pictures / "more").symlink_to(tmp_path / "elsewhere")
+    for output in ("rows.csv", "out"):
+        told = run(app, ["scan", str(pictures), "-o", output]).stderr
+        (named,) = re.findall(r"see (\S+)", told)
+        assert Path(named).is_file()
+        assert "nobody has checked" in told
+        assert "yellow" not in told
+    told = run(app, ["scan", str(pictures)]).stderr
+    assert "--output ROWS.csv also writes the list" in told
+
+
+@pytest.mark.parametrize("option", [["--goods", "x"], ["--limit", "3"], ["--exclude", "*.png"], ["--no-store"]])
+def test_options_that_a_resumed_job_cannot_take_are_refused(option: list[str]) -> None:
+    refused = run(app, ["scan", "--resume", "20261127-000000-abcdef", *option])
+    assert isinstance(refused.exception, UsageError)
+    assert f"--resume takes no {option[0].replace('no-', '')}" in str(refused.exception)
