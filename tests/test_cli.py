@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from zhentu.cli.app import app
 from zhentu.cli.show import print_totals
 from zhentu.cli.terminal import console
 from zhentu.detect.models import ModelEntry
+from zhentu.errors import UsageError
 from zhentu.intake.skipped import SkipReason
 
 run = CliRunner().invoke
@@ -144,3 +146,58 @@ def test_a_misspelt_setting_is_suggested(monkeypatch: pytest.MonkeyPatch) -> Non
     done = process("model", "list")
     assert done.returncode == 2
     assert "ZHENTU_WORKERS" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["in.csv", "-o", "in.csv"], "in.csv: would be overwritten"),
+        (["in.csv", "-o", "pictures/../in.csv"], "is the source in.csv"),
+        (["in.skipped.csv", "-o", "in.csv"], "in.skipped.csv"),
+        (["out/rows.csv", "-o", "out"], "out/rows.csv"),
+        (["pictures", "-o", "o.report.csv", "--report", "o.html"], "cannot hold two outputs"),
+        (["o.report.csv", "--report", "o.html"], "is the source"),
+        (["pictures", "-o", "o.csv", "--report", "o.csv"], "report.html"),
+        (["pictures", "--report", "in.csv/o.html"], "cannot be made"),
+    ],
+)
+def test_no_output_overwrites_a_source_or_another_output(arguments: list[str], named: str, pictures: Path) -> None:
+    sheets = [Path(name) for name in ("in.csv", "in.skipped.csv", "o.report.csv", "out/rows.csv")]
+    for sheet in sheets:
+        sheet.parent.mkdir(exist_ok=True)
+        sheet.write_text(f"path\n{pictures}/0.jpg\n", encoding="utf-8")
+    done = run(app, ["scan", *arguments])
+    assert isinstance(done.exception, UsageError)
+    assert named in str(done.exception)
+    assert {sheet.read_text(encoding="utf-8") for sheet in sheets} == {f"path\n{pictures}/0.jpg\n"}
+    assert not Path("o.csv").exists(), "nothing was scanned first"
+
+
+def test_rows_sheet_and_report_of_one_name_are_three_files(pictures: Path) -> None:
+    sheet = Path("one.csv")
+    sheet.write_text(f"path\n{pictures}/0.jpg\n", encoding="utf-8")
+    assert run(app, ["scan", "one.csv", "--report", "one.html"]).exit_code == 0
+    assert sheet.read_text(encoding="utf-8") == f"path\n{pictures}/0.jpg\n"
+    assert run(app, ["scan", str(pictures), "-o", "rows.csv", "--report", "rows.html"]).exit_code == 0
+    assert len(Path("rows.csv").read_text(encoding="utf-8-sig").splitlines()) == 4
+    assert "rows.report.csv" in Path("rows.html").read_text(encoding="utf-8")
+
+
+def test_what_was_skipped_is_found_where_the_scan_says(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (pictures / "more").symlink_to(tmp_path / "elsewhere")
+    for output in ("rows.csv", "out"):
+        told = run(app, ["scan", str(pictures), "-o", output]).stderr
+        (named,) = re.findall(r"see (\S+)", told)
+        assert Path(named).is_file()
+        assert "nobody has checked" in told
+        assert "yellow" not in told
+    told = run(app, ["scan", str(pictures)]).stderr
+    assert "--output ROWS.csv also writes the list" in told
+
+
+@pytest.mark.parametrize("option", [["--goods", "x"], ["--limit", "3"], ["--exclude", "*.png"], ["--no-store"]])
+def test_options_that_a_resumed_job_cannot_take_are_refused(option: list[str]) -> None:
+    refused = run(app, ["scan", "--resume", "20261127-000000-abcdef", *option])
+    assert isinstance(refused.exception, UsageError)
+    assert f"--resume takes no {option[0].replace('no-', '')}" in str(refused.exception)

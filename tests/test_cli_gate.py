@@ -68,6 +68,33 @@ def test_a_key_of_a_tenant_needs_a_gate_of_many(database: Database, monkeypatch:
     assert "shop-a" in run(app, ["keys", "list"]).stdout
 
 
+def test_a_chosen_model_is_in_force_for_scans_lists_and_checks_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "models" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["models"].append(manifest["models"][0] | {"version": "2"})
+    path.write_text(json.dumps(manifest))
+    (tmp_path / "a.jpg").write_bytes(encoded(photo(), "JPEG"))
+
+    def active() -> list[str]:
+        return [line.split()[1] for line in run(app, ["model", "list"]).stdout.splitlines() if "active" in line]
+
+    assert active() == ["tiny@1"]
+    monkeypatch.setenv("ZHENTU_MODELS_ACTIVE", "tiny@2")
+    assert active() == ["tiny@2"]
+    monkeypatch.delenv("ZHENTU_MODELS_ACTIVE")
+    run(app, ["model", "use", "tiny@2"])
+    assert active() == ["tiny@2"]
+    assert "tiny@2: sha256" in run(app, ["model", "verify"]).stdout
+    assert "tiny@2" in run(app, ["policy", "check"]).stdout
+    doctor = run(app, ["doctor"]).stdout
+    assert "tiny@1" not in doctor
+    assert json.loads(run(app, ["scan", str(tmp_path / "a.jpg"), "--format", "jsonl"]).stdout)["model"] == "tiny@2"
+    alone = run(app, ["scan", str(tmp_path / "a.jpg"), "--format", "jsonl", "--no-store"]).stdout
+    assert json.loads(alone)["model"] == "tiny@1"
+
+
 def test_a_model_is_used_and_rolled_back(tmp_path: Path) -> None:
     path = tmp_path / "models" / "manifest.json"
     manifest = json.loads(path.read_text())

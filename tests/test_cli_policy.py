@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from zhentu.cli.app import app
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import ModelEntry
+from zhentu.errors import DependencyError
+from zhentu.intake.decode import DecodeLimits, decode_frames
 from zhentu.types import Action, Category
 
 run = CliRunner().invoke
@@ -79,6 +81,21 @@ def test_fit_leaves_out_by_name_what_cannot_be_read_and_counts_doubles_once(genu
     assert "12 different genuine pictures, 2 left out" in done.output
     assert "broken.jpg: unsupported_format" in done.stderr
     assert "twin.png: the same file" in done.stderr
+
+
+def test_fit_leaves_out_a_picture_for_whose_decoder_something_is_missing(
+    genuine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(payload: bytes, limits: DecodeLimits) -> object:
+        if payload == b"jxl":
+            raise DependencyError("JPEG XL needs a package")
+        return decode_frames(payload, limits)
+
+    monkeypatch.setattr("zhentu.intake.decode.decode_frames", lacking)
+    (genuine / "new.jpg").write_bytes(b"jxl")
+    done = run(app, ["policy", "fit", str(genuine)])
+    assert "12 different genuine pictures, 1 left out" in done.output
+    assert "new.jpg: dependency_unavailable" in done.stderr
 
 
 def test_a_fitted_policy_acts_on_the_wished_share(genuine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ class Screener:
         picture, verdict = worst.picture, worst.verdict
         if verdict is not None and earlier is None and len(looks) > 1:
             verdict = replace(verdict, frame=picture.frame, frames_seen=len(looks))
-        references = self._references(inquiry)
+        references, left_out = self._references(inquiry)
         comparison = self.comparer.compare(_main(pictures), references) if self.comparer and references else None
         if verdict is not None and comparison is not None:
             verdict = replace(verdict, basis=Basis.REFERENCE)
@@ -113,7 +113,8 @@ class Screener:
         hits = tuple(dict.fromkeys(hit for look in looks for hit in look.hits))
         decision = self.decide(verdict, evidence, inquiry.listing, picture.sha256, shipped, hits, comparison)
         record = _record(inquiry, picture, verdict, evidence, decision, began)
-        return Screening(record, picture, worst.fingerprint, hits, comparison, len(references) if comparison else 0)
+        compared = len(references) if comparison else 0
+        return Screening(record, picture, worst.fingerprint, hits, comparison, compared, left_out)
 
     def ask_model(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
         """The detector's verdict on one picture, timed. Raises ModelError, whatever went wrong in it."""
@@ -133,6 +134,11 @@ class Screener:
     def shipped(self, entry: ModelEntry | None = None) -> tuple[Threshold, ...]:
         """The thresholds of a model, by default the one in force, for the policy's profile and prior."""
         return (entry or self.detector.entry).thresholds_for(self.policy.profile, self.policy.prior)
+
+    def lowest_limit(self, category: Category, goods: str) -> float | None:
+        """The lowest score of a category that asks for an action, None if none does."""
+        held = self.policy.thresholds(category, goods, self.shipped())
+        return min((threshold.value for threshold in held), default=None)
 
     def earlier(self, record_id: str, verdict: Verdict, entry: ModelEntry) -> EarlierVerdict:
         """A model's earlier verdict, read as the policy in force reads it; it may have been read differently then."""
@@ -248,15 +254,17 @@ class Screener:
         action = self.decide(look.verdict, (), listing, look.picture.sha256, shipped).action
         return spoken_of, action.severity, look.verdict.scores.forged
 
-    def _references(self, inquiry: Inquiry) -> list[Picture]:
-        pictures = []
-        for file in inquiry.references if self.comparer else ():
+    def _references(self, inquiry: Inquiry) -> tuple[list[Picture], dict[int, str]]:
+        """Those that can be decoded, and why the others cannot, by their place."""
+        pictures, left_out = [], dict[int, str]()
+        for place, file in enumerate(inquiry.references if self.comparer else ()):
             try:
                 pictures.append(self.decoder.decode(file.payload, self.limits, file.sha256))
             except PictureError as error:
                 if not inquiry.skip_broken_references:
                     raise type(error)(f"reference picture: {error}") from error
-        return pictures
+                left_out[place] = str(error)
+        return pictures, left_out
 
     def _provenance(self, inquiry: Inquiry, picture: Picture) -> tuple[Evidence, ...]:
         return tuple(read_provenance(inquiry.file.payload, picture.format, self.trust_lists, self.generators))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from click.testing import Result
 from conftest import encoded, photo
 from sqlalchemy import select
 from typer.testing import CliRunner
@@ -117,6 +118,23 @@ def test_a_picture_or_copy_that_changed_meanwhile_is_left_alone(labelling: Platf
     assert [path.read_bytes() for path in labelling.copies()] == [b"by hand"]
 
 
+@pytest.mark.parametrize("name", ["主图 白底", "size=L", "100%25 #1?x"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_copies_are_taken_back_whatever_letters_their_folder_has(
+    name: str, beside: bool, tmp_path: Path, settings: Settings
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    platform = Platform(folder, settings, review="review: off")
+    target = "" if beside else str(folder / "copies")
+    platform.apply("plan", target=target)
+    platform.apply("enforce", target=target)
+    copies = platform.copies() if beside else list((folder / "copies").rglob("*.jpg"))
+    assert len(copies) == 4
+    assert platform.apply("undo").counts[Kind.LABEL, UNDONE] == 4
+    assert [path for path in copies if path.exists()] == []
+
+
 def test_copies_go_under_a_prefix_of_any_file_system(labelling: Platform) -> None:
     labelling.apply("plan", target="memory://labelled")
     labelling.apply("enforce", target="memory://labelled")
@@ -124,6 +142,86 @@ def test_copies_go_under_a_prefix_of_any_file_system(labelling: Platform) -> Non
     assert len(system.find("/labelled")) == 4
     labelling.apply("undo")
     assert system.find("/labelled") == []
+
+
+def test_a_target_and_a_webhook_go_before_what_was_planned_and_is_not_done(labelling: Platform, tmp_path: Path) -> None:
+    labelling.apply("plan", webhook_url="")
+    other = {"webhook_url": "https://other.example/", "other_webhook": True}
+    labelling.apply("plan", target=str(tmp_path / "first"))
+    labelling.apply("plan", target=str(tmp_path / "copies"), **other)
+    labelling.apply("enforce")
+    assert len(list((tmp_path / "copies").rglob("*.jpg"))) == 4
+    assert (labelling.copies(), list(tmp_path.glob("first"))) == ([], [])
+    with closing(build_store(labelling.settings)) as store, store.database.begin() as connection:
+        assert set(connection.execute(select(outbox.c.url)).scalars()) == {"https://other.example/"}
+
+
+@pytest.mark.parametrize("step", ["plan", "enforce"])
+def test_two_places_for_one_job_are_refused_and_the_first_is_named(
+    step: str, labelling: Platform, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    labelling.apply("plan", target=str(first))
+    labelling.apply("enforce")
+    for changed in ({"target": str(tmp_path / "second")}, {"webhook_url": "https://other/", "other_webhook": True}):
+        with pytest.raises(UsageError, match=f"{first}|{HOOK}"):
+            labelling.apply(step, **changed)
+    labelling.apply(step, target=str(first), other_webhook=True)
+    labelling.apply("undo")
+    labelling.apply("plan", target=str(tmp_path / "second"))
+    labelling.apply("enforce")
+    assert len(list((tmp_path / "second").rglob("*.jpg"))) == 4
+
+
+def test_a_relative_target_is_taken_back_from_any_folder(
+    labelling: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    labelling.apply("plan", target="copies")
+    labelling.apply("enforce")
+    assert len(list((tmp_path / "copies").rglob("*.jpg"))) == 4
+    monkeypatch.chdir("/")
+    labelling.apply("undo")
+    assert list((tmp_path / "copies").rglob("*.jpg")) == []
+
+
+def command(platform: Platform, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    settings = platform.settings
+    named = {"MODELS_DIR": settings.models.dir, "STORE_URL": settings.store_url, "POLICY_PATH": settings.policy_path}
+    for name, value in (named | {"LABEL_PROPAGATOR": "9131000000000000XX"}).items():
+        monkeypatch.setenv(f"ZHENTU_{name}", str(value))
+    return CliRunner().invoke(app, ["apply", platform.place.job_id, *arguments])
+
+
+@pytest.mark.parametrize("url", ["ftp://platform.example/", "platform.example/hook", "https://", "https://[x"])
+def test_a_webhook_that_nothing_can_reach_is_refused(
+    url: str, labelling: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = command(labelling, monkeypatch, "--webhook", url)
+    assert isinstance(refused.exception, UsageError)
+    assert url in str(refused.exception)
+
+
+def test_undo_names_what_it_leaves_alone_and_a_job_without_a_plan(
+    labelling: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = command(labelling, monkeypatch, "--undo")
+    assert "nothing was planned" in str(never.exception)
+    labelling.apply("plan")
+    labelling.apply("enforce")
+    edited = labelling.copies()[0]
+    edited.write_bytes(b"by hand")
+    undone = command(labelling, monkeypatch, "--undo")
+    assert f"{edited}: was changed after it was written" in undone.output
+    assert undone.exit_code == 1
+
+
+def test_what_shadow_mode_holds_back_is_not_offered_to_be_enforced(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = command(Platform(tmp_path, settings, "shadow"), monkeypatch)
+    assert "held back" in planned.output
+    assert "--enforce" not in planned.output
 
 
 def test_a_policy_in_shadow_mode_holds_everything_back(tmp_path: Path, settings: Settings) -> None:

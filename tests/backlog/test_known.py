@@ -148,7 +148,27 @@ def test_references_are_compared_and_what_cannot_be_read_is_left_out(scanner: Sc
     (alone,) = scanner.scan(copies[0])
     assert (row.references, row.action) == (1, "review")
     assert (alone.references, alone.action) == (0, "allow")
+    whole = replace(item, references=(copies[1].path,))
+    assert scanner.scan(whole)[0].record_id == scanner.scan(whole)[0].record_id
+
+
+def test_a_reference_that_was_not_compared_is_named_and_tried_again(
+    scanner: Scanner, copies: list[Item], tmp_path: Path
+) -> None:
+    scanner.comparer, scanner.detector.score = FakeComparer(0.97), 0.1
+    broken, gone = tmp_path / "broken.jpg", tmp_path / "gone.jpg"
+    broken.write_bytes(b"no picture")
+    item = replace(copies[0], references=(str(gone), str(broken)))
+    for row in (*scanner.scan(item), *scanner.scan(item)):
+        assert (row.references, row.action, row.error) == (0, "allow", "")
+        assert str(gone) in row.detail
+        assert str(broken) in row.detail
+    for path in (gone, broken):
+        path.write_bytes(Path(copies[1].path).read_bytes())
+    (row,) = scanner.scan(item)
+    assert (row.references, row.action, row.detail) == (2, "review", "")
     assert scanner.scan(item)[0].record_id == row.record_id
+    assert scanner.detector.asked == 1, "the model itself is never asked again"
 
 
 def test_the_fingerprint_is_in_the_row_where_there_is_something_to_see(scanner: Scanner, tmp_path: Path) -> None:

@@ -215,6 +215,27 @@ def test_what_is_no_sheet_of_pictures_is_refused(name: str, content: bytes, word
         read(content, name)
 
 
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ("r1.jpg;r2.jpg", ["r1.jpg", "r2.jpg"]),
+        ("r1.jpg | r2.png|", ["r1.jpg", "r2.png"]),
+        ("参考 一.jpg；二.jpg", ["参考 一.jpg", "二.jpg"]),
+        ("a.jpg b.jpg;c.jpg", ["a.jpg", "b.jpg", "c.jpg"]),
+        ("https://x.example/a.jpg;https://x.example/b", ["https://x.example/a.jpg", "https://x.example/b"]),
+        (
+            "https://x.example/a;v=1.jpg https://x.example/b|2.jpg",
+            ["https://x.example/a;v=1.jpg", "https://x.example/b|2.jpg"],
+        ),
+        ("a;b.jpg c.jpg", ["a;b.jpg", "c.jpg"]),
+    ],
+)
+def test_references_of_a_cell_are_told_apart(cell: str, found: list[str]) -> None:
+    (item,) = read(f"path\treferences\n1.jpg\t{cell}\n".encode())
+    assert isinstance(item, Item)
+    assert list(item.references) == found
+
+
 def test_items_survive_the_ledgers_form() -> None:
     for item in ITEMS:
         assert Item.from_extras(item.path, item.listing.listing_id, item.extras()) == item

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from zhentu.cli.app import app
-from zhentu.errors import UsageError
+from zhentu.errors import PictureError, UsageError
 
 
 def run(*arguments: str) -> str:
@@ -56,3 +57,48 @@ def test_wrong_lines_are_named_and_strict_takes_nothing(tmp_path: Path):
     with pytest.raises(UsageError, match="1 lines are wrong"):
         run("import", "bad", str(tmp_path / "x.csv"), "--strict")
     assert "added 1 of 1 entries, 1 lines" in run("import", "bad", str(tmp_path / "x.csv"))
+
+
+def test_an_expired_entry_is_renewed_and_no_longer_counted(pictures: list[Path], tmp_path: Path):
+    one = str(pictures[0])
+    run("create", "bad", "--kind", "known_bad")
+    run("add", "bad", one, "--days", "0.000001")  # a tenth of a second
+    time.sleep(0.2)
+    assert "in no bank" in run("lookup", one)
+    assert "known_bad  0 " in run("list")
+    run("export", "bad", "--output", str(tmp_path / "bad.csv"))
+    assert "added 0 of 1" in run("import", "bad", str(tmp_path / "bad.csv")), "expired entries renew nothing"
+    assert "added 1 of 1" in run("add", "bad", one, "--days", "30")
+    assert "same file" in run("lookup", one)
+    assert "known_bad  1 " in run("list")
+    assert "added 0 of 1" in run("add", "bad", one)
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "nan", "1e9"])
+def test_days_that_have_passed_or_never_come_are_refused(days: str, pictures: list[Path]):
+    run("create", "bad", "--kind", "known_bad")
+    with pytest.raises(UsageError, match=r"--days .* more than 0 and at most"):
+        run("add", "bad", str(pictures[0]), f"--days={days}")
+    assert "known_bad  0 " in run("list")
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_nothing_is_added(pictures: list[Path], tmp_path: Path):
+    run("create", "bad", "--kind", "known_bad")
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    for arguments, words in ((("add", "bad"), "nothing was added"), (("lookup",), ""), (("dry-run", "bad"), "")):
+        with pytest.raises(PictureError, match=f"broken.jpg.*{words}"):
+            run(*arguments, str(pictures[0]), str(broken))
+    assert "known_bad  0 " in run("list")
+
+
+def test_a_line_names_its_wrong_column_and_a_missing_file_is_missing(tmp_path: Path):
+    run("create", "bad", "--kind", "known_bad")
+    with pytest.raises(UsageError, match=r"x\.csv: no such file"):
+        run("import", "bad", str(tmp_path / "x.csv"))
+    good = "sha256," + "a" * 64
+    lines = ["signal_type,signal_str,quality,colour,expires_at", "pdq,zz,,,", f"{good},high,,", f"{good},,zz,"]
+    (tmp_path / "x.csv").write_text("\n".join([*lines, f"{good},,,soon"]), encoding="utf-8")
+    told = run("import", "bad", str(tmp_path / "x.csv"))
+    for words in ("signal_str 'zz'", "quality 'high'", "colour 'zz'", "expires_at 'soon'"):
+        assert words in told

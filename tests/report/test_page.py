@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,15 +10,17 @@ from conftest import encoded, photo
 from fakes import change_manifest, tiny_model
 from PIL import Image
 
+from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan import ScanJob, run_scan
+from zhentu.backlog.summary import ScanRules, Tally
 from zhentu.bootstrap.screener import build_screener
 from zhentu.decide.notices import CATEGORY_NAMES
-from zhentu.decide.policy_file import default_policy_path
+from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.models import samples_folder
 from zhentu.errors import UsageError
 from zhentu.report.page import write_report
 from zhentu.settings import Settings
-from zhentu.types import CATEGORIES, Category
+from zhentu.types import CATEGORIES, Category, ModelRef
 
 SHOP = "path,seller_id,goods\n" + "".join(
     f"{name},{seller},{goods}\n"
@@ -56,13 +59,13 @@ def test_sellers_goods_and_groups_stand_on_the_page(shop: Path) -> None:
 
 
 def test_the_tables_say_the_same_as_the_page(shop: Path) -> None:
-    with (shop / "report.csv").open(encoding="utf-8-sig") as stream:
+    with (shop / "report.report.csv").open(encoding="utf-8-sig") as stream:
         rows = [tuple(row) for row in csv.reader(stream)][1:]
     assert ("seller", "<b>Ann</b>", "review", "2") in rows
     assert ("goods", "toys", "error", "1") in rows
     assert ("unreadable", str(shop / "gone.jpg"), "picture_not_found", "1") in rows
     assert len([row for row in rows if row[0] == "group"]) == 2
-    table = pq.read_table(shop / "report.parquet").to_pylist()
+    table = pq.read_table(shop / "report.report.parquet").to_pylist()
     assert [(row["section"], row["name"], row["measure"]) for row in table] == [row[:3] for row in rows]
 
 
@@ -115,3 +118,18 @@ def test_the_heatmap_is_of_what_the_decision_names(tmp_path: Path) -> None:
     write_report(summary, build_screener(settings), tmp_path / "report.html")
     button = (tmp_path / "report.html").read_text(encoding="utf-8").split('class="peek"')[1].split("</button>")[0]
     assert CATEGORY_NAMES[Category.AI_GENERATED].zh in button
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert summary.by_category["ai_generated"] == 1, "the file itself says so"
+    assert set(re.findall(r"(\d+) over 0", page)) == {"0"}, "captions of histograms count scores"
+
+
+def test_the_caption_of_a_histogram_counts_the_scores_over_the_limit() -> None:
+    rules = ScanRules(ModelRef("tiny", "1", "a" * 64), load_policy(default_policy_path()), "", {"ai_generated": 0.5})
+    tally = Tally(rules, "")
+    for score in (0.2, 0.5, 0.9):
+        tally.add(
+            ScanRow("a.jpg", action="label", ai_generated=score, scene_distortion=score, categories="ai_generated")
+        )
+    found = tally.summary()
+    assert (found.over["ai_generated"], found.over["scene_distortion"]) == (2, 0)
+    assert found.by_category["ai_generated"] == 3

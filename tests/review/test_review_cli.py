@@ -46,6 +46,17 @@ def decide_all(store: RecordStore) -> None:
         queue.decide(item.item_id, "ann", ReviewOutcome.UPHOLD)
 
 
+def test_an_export_without_a_folder_of_pictures_says_which_settings_name_one(
+    store: RecordStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run("review", "fill")
+    decide_all(store)
+    monkeypatch.delenv("ZHENTU_REVIEW_PICTURES")
+    told = run("review", "export", str(tmp_path / "out"))
+    assert "2 without bytes" in told
+    assert "ZHENTU_REVIEW_PICTURES" in told
+
+
 def test_from_the_queue_to_a_manifest_and_a_promotion(store: RecordStore, tmp_path: Path):
     assert "2 new items" in run("review", "fill")
     decide_all(store)

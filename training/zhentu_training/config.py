@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml
@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass as checked
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import ConfigError
 from zhentu.types import CATEGORIES, Category, Profile
+from zhentu.yaml_text import read_yaml
 from zhentu_training.model import BackboneSpec, GraphSpec, TokenSpec
 
 _STRICT = ConfigDict(extra="forbid")
@@ -132,7 +133,7 @@ class Design:
 
 def load_spec(path: Path) -> TrainSpec:
     """Read and check. Raises ConfigError with one sentence a problem."""
-    spec = _validated(TrainSpec, yaml.safe_load(path.read_text(encoding="utf-8")), path)
+    spec = _validated(TrainSpec, _content(path), path)
     problems = []
     if spec.views.whole_size != spec.views.crop_size:
         problems.append("views: whole_size and crop_size must agree, one encoder sees both in one batch")
@@ -148,9 +149,16 @@ def load_spec(path: Path) -> TrainSpec:
 
 def load_designs(path: Path, base: FitSpec) -> list[Design]:
     """Rows of the table: a name each, and what differs from `base`. Raises ConfigError."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = _content(path)
     plain = TypeAdapter(FitSpec).dump_python(base)
     return [Design(name, _validated(FitSpec, _merged(plain, changes or {}), path)) for name, changes in content.items()]
+
+
+def _content(path: Path) -> Any:
+    try:
+        return read_yaml(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(str(path), [f"not YAML: {error}"]) from error
 
 
 def _merged(base: dict[str, object], changes: Mapping[str, object]) -> dict[str, object]:

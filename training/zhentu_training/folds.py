@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from zhentu.yaml_text import read_yaml
 from zhentu_training.dataset import Sample
 
 _SHARED = 3  # duplicates that make two families one; a single one may be chance
@@ -25,7 +25,7 @@ def load_siblings(path: Path) -> dict[str, str]:
     """
     if not path.is_file():
         return {}
-    families = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    families = read_yaml(path.read_text(encoding="utf-8")) or {}
     return {source: family for family, sources in families.items() for source in sources}
 
 

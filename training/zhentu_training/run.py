@@ -27,6 +27,7 @@ from zhentu.detect.detector import Detector
 from zhentu.detect.models import MANIFEST, Manifest, models_folder, samples_folder
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import UsageError, ZhentuError
+from zhentu.yaml_text import read_yaml
 from zhentu_training import crossval, evaluate, export, features, fit, locate
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Origin, Sample, read_manifest
@@ -141,7 +142,7 @@ def _call(arguments: argparse.Namespace) -> Call:
     if against is not None and against.resolve() == (out / "models").resolve():
         raise UsageError(f"--against {against}: is where this run writes; name the folder of the model in force")
     load_spec(arguments.config)
-    content = yaml.safe_load(arguments.config.read_text(encoding="utf-8")) | {"name": name}
+    content = read_yaml(arguments.config.read_text(encoding="utf-8")) | {"name": name}
     out.mkdir(parents=True, exist_ok=True)
     config = out / "train.yaml"
     write_whole(config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
@@ -203,7 +204,7 @@ def _crossval(call: Call) -> str:
     out.mkdir(exist_ok=True)
     designs: dict[str, object] = {"as configured": {}}
     if call.designs is not None:
-        designs |= yaml.safe_load(call.designs.read_text(encoding="utf-8"))
+        designs |= read_yaml(call.designs.read_text(encoding="utf-8"))
     write_whole(out / "designs.yaml", yaml.safe_dump(designs, sort_keys=False, allow_unicode=True).encode())
     crossval.main(
         [*call.options("manifest", "features", "config", "siblings"), "--designs", str(out / "designs.yaml"),

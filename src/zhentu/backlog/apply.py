@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from fsspec.implementations.local import LocalFileSystem
+
 from zhentu.atomic import whole_file, write_whole
 from zhentu.backlog.groups import Grouper
 from zhentu.backlog.ledger import Ledger
@@ -36,14 +38,22 @@ LabelPort = Callable[[bytes, AiState], bytes]
 
 @dataclass(frozen=True, slots=True)
 class ApplySpec:
-    """Where things go. target: folder or fsspec prefix of labelled copies, "" = beside each picture.
+    """Where things go. target: folder or fsspec prefix of labelled copies, "" = as planned, else beside each picture.
 
     webhook_url: who is notified, "" = nobody.  label: writes labels; None if this installation cannot.
+    other_webhook: whether the URL was named for this call, so that it goes before the planned one.
     """
 
     target: str = ""
     webhook_url: str = ""
     label: LabelPort | None = None
+    other_webhook: bool = False
+
+    @property
+    def changed(self) -> frozenset[Kind]:
+        """What goes where this call says, whatever was planned."""
+        named = ((Kind.LABEL, self.target), (Kind.MESSAGE, self.other_webhook))
+        return frozenset(kind for kind, given in named if given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +76,7 @@ class Applier:
         if self._ledger.left or not self._ledger.listed:
             job = self._place.job_id
             raise UsageError(f"{job} is not finished: {self._ledger.left} left; run zhentu scan --resume {job}")
-        in_shadow = 0
-        rows = self._ledger.rows()
-        while batch := list(islice(rows, _BATCH)):
-            in_shadow += sum(row.action != row.applied for _, row in batch if row.action)
-            self._table.plan([action for seq, row in batch for action in self._actions(seq, row)])
+        in_shadow = self._plan_rows()
         return ApplyReport(self._table.counts(self._place.job_id), in_shadow, self._write_lists())
 
     def enforce(self) -> ApplyReport:
@@ -78,6 +84,8 @@ class Applier:
         job = self._place.job_id
         if not self._table.counts(job):
             raise UsageError(f"inspect it in shadow first: zhentu apply {job}; then enforce it")
+        if self._spec.changed:
+            self._plan_rows()
         in_shadow = 0
         states = (AppliedState.PLANNED, AppliedState.FAILED, AppliedState.UNDONE)
         for _, row, actions in self._with_rows(states):
@@ -89,11 +97,41 @@ class Applier:
         return ApplyReport(self._table.counts(job), in_shadow, self._write_lists())
 
     def undo(self) -> ApplyReport:
-        """Undo everything that was done; copies that were changed since are left where they are."""
+        """Undo everything that was done; copies that were changed since are left where they are.
+
+        Raises UsageError if nothing was planned.
+        """
+        if not self._table.counts(self._place.job_id):
+            raise UsageError(f"{self._place.job_id}: nothing was planned or done, so there is nothing to undo")
         for _, row, actions in self._with_rows((AppliedState.DONE,)):
             for action in actions:
                 self._take_back(action, row)
         return ApplyReport(self._table.counts(self._place.job_id), 0, self._write_lists())
+
+    def _plan_rows(self) -> int:
+        """Plan every row, and move what is not done to where this call says. How many are held back in shadow."""
+        self._check_done()
+        in_shadow, changed = 0, self._spec.changed
+        rows = self._ledger.rows()
+        while batch := list(islice(rows, _BATCH)):
+            in_shadow += sum(row.action != row.applied for _, row in batch if row.action)
+            actions = [action for seq, row in batch for action in self._actions(seq, row)]
+            self._table.plan(actions)
+            self._table.redirect([action for action in actions if action.kind in changed])
+        return in_shadow
+
+    def _check_done(self) -> None:
+        """Raises UsageError if something was done elsewhere than this call says: two places are no plan."""
+        job, options = self._place.job_id, {Kind.LABEL: "--target", Kind.MESSAGE: "--webhook"}
+        for kind in self._spec.changed:
+            for action in self._table.each(job, (AppliedState.DONE,), kind):
+                meant = self._copy_of(action.path) if kind is Kind.LABEL else self._spec.webhook_url
+                if _whole(action.target) != _whole(meant):
+                    raise UsageError(
+                        f"{options[kind]} {self._spec.target if kind is Kind.LABEL else meant}: {job} was done "
+                        f"elsewhere already, e.g. {action.target}; leave the option out, or undo the job first "
+                        f"(zhentu apply {job} --undo)"
+                    )
 
     def _actions(self, seq: int, row: ScanRow) -> Iterator[Applied]:
         kind = _KINDS.get(Action(row.action)) if row.action else None
@@ -111,7 +149,7 @@ class Applier:
             return f"{head}.labelled.{suffix}" if dot and "/" not in suffix else f"{path}.labelled"
         inside = path.split("://", 1)[-1] if is_url(path) else str(Path(path).resolve())
         safe = [part for part in PurePosixPath(inside).parts if part not in ("/", "..")]
-        return "/".join([self._spec.target.rstrip("/"), *safe])
+        return "/".join([_whole(self._spec.target).rstrip("/"), *safe])
 
     def _with_rows(self, states: Sequence[AppliedState]) -> Iterator[tuple[int, ScanRow, list[Applied]]]:
         """Actions in these states with their rows; both come in the order of the listing."""
@@ -188,6 +226,11 @@ class Applier:
         return {seq: number for number, group in enumerate(grouper.groups(), 1) for seq in group.seqs}
 
 
+def _whole(place: str) -> str:
+    """A place, whatever folder a later command is called from."""
+    return place if is_url(place) else str(Path(place).resolve())
+
+
 def _message(kind: str, action: Applied, row: ScanRow) -> Message:
     body = {
         "type": kind,
@@ -219,7 +262,12 @@ def write_copy(target: str, payload: bytes) -> None:
 
 def remove_if_ours(target: str, sha256: str) -> None:
     """Remove a copy that still holds what was written; a missing one is fine. Raises UsageError if it changed."""
-    system, path = filesystem_of(target if is_url(target) else Path(target).resolve().as_uri())
+    if is_url(target):
+        system, path = filesystem_of(target)
+    else:
+        # Never by way of a URI: that would be percent-encoded, which fsspec's local files do not undo, so every path
+        # with a Chinese letter, a space or "=" would look missing and its copy would stay.
+        system, path = LocalFileSystem(), str(Path(target).resolve())
     if not system.exists(path):
         return
     # Not by the job's reader, which reads only sources of allowed schemes: the operator chose where copies go.

@@ -2,14 +2,15 @@
 
 Columns: `path` or `url` (one of them is needed), and optionally `listing_id`, `seller_id`, `goods`, `title`,
 `declared_ai` (yes or no), `declared_attributes` (an object; in CSV as JSON) and `references` (a list; in CSV separated
-by spaces or as JSON). Their names are understood in English and Chinese, in any case; other columns are ignored.
-Rows stream: a manifest may be larger than memory.
+by white space, ";" or "|", or as JSON). Their names are understood in English and Chinese, in any case; other columns
+are ignored. Rows stream: a manifest may be larger than memory.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -21,9 +22,11 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from zhentu.backlog.items import TEXT_COLUMNS, Item
+from zhentu.backlog.reading import is_url
 from zhentu.backlog.sheets import SUFFIXES, Sheet, SheetForm, SheetRow, open_sheet
 from zhentu.cells import from_cell
 from zhentu.errors import UsageError
+from zhentu.intake.find import named_like_a_picture
 from zhentu.intake.skipped import Skipped, SkipReason
 from zhentu.types import Listing
 
@@ -45,6 +48,7 @@ _NAMES = {  # column -> its other names; compared without case, spaces, hyphens 
     "references": "references reference referenceurls 参考图 参考图片 实物图 实拍图 参照图",
 }
 _CALLED = {name: column for column, names in _NAMES.items() for name in names.split()}
+_MARKS = re.compile("[;|；]")
 _OUR_ROWS = frozenset(["sha256", "record_id", "latency_ms"])  # of `zhentu scan`: there `references` is a count
 _YES = frozenset(["1", "true", "yes", "y", "t", "on", "是", "有", "真", "对", "√"])
 _NO = frozenset(["0", "false", "no", "n", "f", "off", "否", "无", "無", "假", "不是", "没有", "×"])
@@ -226,7 +230,7 @@ def _references(value: Any) -> tuple[str, ...]:
         return ()
     if isinstance(value, str):
         if not value.startswith("["):
-            return tuple(value.split())
+            return _separated(value)
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
@@ -235,3 +239,19 @@ def _references(value: Any) -> tuple[str, ...]:
         raise _BadCell("references must be a list of paths or URLs")
     cleaned = (_clean(each) for each in value)
     return tuple(_text(each) for each in cleaned if each is not None)
+
+
+def _separated(text: str) -> tuple[str, ...]:
+    """Paths that white space separates, or ";" and "|" where each part then looks like a path of its own.
+
+    An address may hold both marks itself: there only one before another address separates.
+    """
+    parts = [each.strip() for each in _MARKS.split(text) if each.strip()]
+    alike = all(map(is_url, parts)) if is_url(text) else all(map(named_like_a_picture, parts))
+    if len(parts) < 2 or not alike:
+        return tuple(text.split())
+    found: list[str] = []
+    for part in parts:
+        words = part.split()
+        found += words if all(is_url(each) or named_like_a_picture(each) for each in words) else [part]
+    return tuple(found)

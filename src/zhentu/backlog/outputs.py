@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, fields
 from itertools import islice
@@ -14,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zhentu.atomic import whole_file
+from zhentu.backlog.reading import filesystem_of, is_url, scheme_of
 from zhentu.backlog.rows import COLUMNS, ScanRow, plain
 from zhentu.backlog.sheets import SheetRow, open_sheet
+from zhentu.backlog.sources import QUERY
 from zhentu.cells import CSV_ENCODING, cells, from_cell
 from zhentu.errors import UsageError
 from zhentu.intake.skipped import Skipped
@@ -33,19 +36,59 @@ SCHEMA = pa.schema([(field.name, _ARROW[str(field.type)]) for field in fields(Sc
 PART_SCHEMA = SCHEMA.append(pa.field("seq", pa.int64()))
 
 
-def check_output(path: Path) -> None:
-    """Raise UsageError, before any work is done, unless rows can be written there."""
+def check_output(path: Path, sources: Sequence[str] = ()) -> None:
+    """Raise UsageError, before any work is done, unless rows can be written there without overwriting a source."""
     if path.suffix not in SUFFIXES and not is_folder(path):
         raise UsageError(
             f"{path}: the suffix decides the format; use {', '.join(SUFFIXES)}, or a name without suffix for a folder"
         )
-    folder = path if is_folder(path) else path.parent
+    if not is_folder(path) and path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file")
+    check_apart(output_files(path), sources)
+    parts = (path / "parts").resolve() if is_folder(path) else None
+    if inside := next((each for each in sources if (local := _local(each)) and local.parent == parts), None):
+        raise UsageError(f"{path}: a scan replaces its parts, and {inside} is a source; name another folder")
+    check_folder(path if is_folder(path) else path.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder that files are written to. Raises UsageError if it cannot be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
-    if not is_folder(path) and path.is_dir():
-        raise UsageError(f"{path}: is a folder; name a file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{folder}: may not be written to; change its permissions or name another folder")
+
+
+def output_files(path: Path) -> tuple[Path, ...]:
+    """Every file that a scan writes for an output, save the Parquet parts of a folder."""
+    if is_folder(path):
+        return (*(path / name for name in ("rows.csv", "rows.jsonl", "quarantine.csv")), skipped_path(path))
+    return path, skipped_path(path)
+
+
+def check_apart(outputs: Sequence[Path], sources: Sequence[str]) -> None:
+    """Raise UsageError if an output is a source, or two outputs are one file, by whatever names."""
+    read = {local: each for each in sources if (local := _local(each))}
+    seen: dict[Path, Path] = {}
+    for output in outputs:
+        place = output.resolve()
+        if place in read:
+            raise UsageError(f"{output}: would be overwritten, and it is the source {read[place]}; name another output")
+        if place in seen:
+            named = f"{output}" if seen[place] == output else f"{seen[place]} and {output}"
+            raise UsageError(f"{named}: one file cannot hold two outputs; name another --output or --report")
+        seen[place] = output
+
+
+def _local(source: str) -> Path | None:
+    """The file or folder of this machine that a source names."""
+    if source.startswith(QUERY):
+        return None
+    if is_url(source):
+        return Path(filesystem_of(source)[1]).resolve() if scheme_of(source) in ("file", "local") else None
+    return Path(source).resolve()
 
 
 def is_folder(path: Path) -> bool:

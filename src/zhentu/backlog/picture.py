@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import EarlierVerdict, Fingerprint, Inquiry, PictureFile, Record
 
+_NAMED = 3  # references that a row says are missing; it must stay a line
+_NOT_ALL = "not all of these"  # in a decision's digest: no question asks for it
 _READS_AHEAD = 8  # pictures fetched at once by each worker while it scores; hides the latency of object stores
 
 
@@ -142,10 +143,16 @@ class PictureWork:
 
     def _screen(self, question: Question, file: PictureFile, earlier: EarlierVerdict | None = None) -> PictureOutcome:
         """Screen the picture; the model is not run if there is an earlier verdict."""
-        files = tuple(self._reference_files(question.references))
+        files, paths, problems = self._reference_files(question.references)
         inquiry = Inquiry(file, question.path, question.listing, files, skip_broken_references=True, earlier=earlier)
         screening = self._screener.screen(inquiry)
-        row = row_of_record(screening.record, earlier is not None, screening.fingerprint, screening.compared)
+        problems += [f"{paths[place]}: {why}" for place, why in screening.left_out.items()]
+        row = row_of_record(
+            screening.record, earlier is not None, screening.fingerprint, screening.compared, _left_out(problems)
+        )
+        if screening.compared < len(question.references):
+            # Not the decision that the question asks for: it is made again, with all of them, once they can be read.
+            question = replace(question, references=(*question.references, _NOT_ALL))
         return self._outcome(question, file, row, screening.record, screening.fingerprint if not earlier else None)
 
     def _take_over(self, question: Question, answer: Answer, file: PictureFile) -> PictureOutcome:
@@ -171,8 +178,19 @@ class PictureWork:
         scanned = ScannedRecord(record, digest, measured if record.verdict else None)
         return PictureOutcome(question.seq, row, scanned, len(file.payload))
 
-    def _reference_files(self, paths: Sequence[str]) -> Iterator[PictureFile]:
-        """References that can be read; a picture is judged alone if none can."""
+    def _reference_files(self, paths: Sequence[str]) -> tuple[tuple[PictureFile, ...], list[str], list[str]]:
+        """References that can be read, their paths, and what is wrong with the others."""
+        files, read, problems = list[PictureFile](), list[str](), list[str]()
         for path in paths:
-            with suppress(ZhentuError):
-                yield PictureFile.of(self._reader.read(path))
+            try:
+                files.append(PictureFile.of(self._reader.read(path)))
+                read.append(path)
+            except ZhentuError as error:
+                problems.append(str(error) if path in str(error) else f"{path}: {error}")
+        return tuple(files), read, problems
+
+
+def _left_out(problems: Sequence[str]) -> str:
+    """What a row says of references that the picture was not compared with."""
+    more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+    return f"not compared with: {'; '.join(problems[:_NAMED])}{more}" if problems else ""

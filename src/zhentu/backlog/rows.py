@@ -17,7 +17,7 @@ class ScanRow:
 
     action: what the policy asks for ("" with an error).  error: the error's code, "" if all went well.
     applied: what is in force (allow in shadow mode).  ai_state: 1 is, 2 possibly, 3 suspected, None no AI label owed.
-    reasons: codes joined by ";".  detail: the error in words.
+    reasons: codes joined by ";".  detail: the error in words, or which references could not be read.
     known: scored before, in this scan or an earlier one, and not scored again.
     pdq, colour: perceptual fingerprint (see banks/hashing.py) in hex, "" below the least quality.
     references: how many pictures of the real goods it was compared with.
@@ -66,9 +66,9 @@ COLUMNS = tuple(field.name for field in fields(ScanRow))
 
 
 def row_of_record(
-    record: Record, known: bool = False, fingerprint: Fingerprint | None = None, references: int = 0
+    record: Record, known: bool = False, fingerprint: Fingerprint | None = None, references: int = 0, detail: str = ""
 ) -> ScanRow:
-    """The row of a screened picture."""
+    """The row of a screened picture. detail: what its reader should know besides."""
     verdict, decision = record.verdict, record.decision
     scores: dict[str, Any] = (
         {name: round(score, 6) for name, score in verdict.scores.as_dict().items()} if verdict else {}
@@ -85,6 +85,7 @@ def row_of_record(
         ai_state=None if decision.ai_state is None else int(decision.ai_state),
         reasons=";".join(reason.code for reason in decision.reasons),
         record_id=record.record_id,
+        detail=plain(detail)[:500],
         listing_id=record.listing.listing_id,
         seller_id=record.listing.seller_id,
         goods=record.listing.goods,

@@ -30,13 +30,14 @@ from zhentu.backlog.summary import ScanRules, ScanSummary, Tally
 from zhentu.banks.bank import Banks
 from zhentu.bootstrap.models import accepted_models
 from zhentu.bootstrap.screener import check_rules
-from zhentu.bootstrap.stores import build_banks, build_store
+from zhentu.bootstrap.stores import build_banks, build_store, with_chosen_model
 from zhentu.errors import DependencyError, UsageError, ZhentuError
 from zhentu.intake.skipped import SkipReason
 from zhentu.record.known import KnownStore
 from zhentu.record.scan_jobs import JobCounts, JobRecord, JobState, JobTable
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
+from zhentu.types import CATEGORIES
 
 __all__ = ["ScanJob", "ScanProgress", "ScanSummary", "Shard", "Watch", "resume_scan", "run_scan"]
 
@@ -76,7 +77,8 @@ def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None, watc
     Raises UsageError before any work if a source matches nothing or the output cannot be written.
     """
     if job.output:
-        check_output(job.output)
+        check_output(job.output, job.sources)
+    settings = with_chosen_model(settings) if job.store else settings
     rules = _checked(settings, job)
     with ExitStack() as stack:
         place, claim = _place(job, settings, _versions(rules, job), stack)
@@ -91,6 +93,7 @@ def resume_scan(
     Raises UsageError if anything that decides has changed since, because its rows would not be comparable.
     """
     place.check_folder()
+    settings = with_chosen_model(settings) if job.store else settings
     rules = _checked(settings, job)
     if place.versions != _versions(rules, job):
         raise UsageError(
@@ -130,7 +133,9 @@ def _checked(settings: Settings, job: ScanJob) -> ScanRules:
         with closing(build_store(settings)) as store:
             banks = _banks_with_entries(store)
         screener = replace(screener, bank=banks)
-    return ScanRules(screener.detector.entry.ref, screener.policy, screener.digest())
+    limits = {each.value: screener.lowest_limit(each, job.goods) for each in CATEGORIES}
+    asked = {name: limit for name, limit in limits.items() if limit is not None}
+    return ScanRules(screener.detector.entry.ref, screener.policy, screener.digest(), asked)
 
 
 def _banks_with_entries(store: RecordStore) -> Banks | None:

@@ -28,6 +28,9 @@ class ScanSummary:
     by_reason: pictures per code of a reason, comparisons and banks included.  skipped: what the listing left out,
     per reason; its entries are in skipped.csv.
 
+    over: per category, the scores from the lowest threshold on that asks for an action; a label that a file asks for by
+    itself names its category and is no score.
+
     resumed: rows taken over from an earlier, interrupted run.  known: pictures whose bytes were scored before.
     worst: gravest action first, then the highest score.  groups: near-duplicates among pictures that need an action.
     by_goods, by_seller: those with the most such pictures first; at most 200 each.
@@ -58,6 +61,7 @@ class ScanSummary:
     byte_count: int = 0
     by_reason: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[SkipReason, int] = field(default_factory=dict)
+    over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def pictures_per_second(self) -> float:
@@ -67,11 +71,15 @@ class ScanSummary:
 
 @dataclass(frozen=True, slots=True)
 class ScanRules:
-    """What the rows of a scan depend on besides the pictures. digest: `Screener.digest`, of all that decides."""
+    """What the rows of a scan depend on besides the pictures. digest: `Screener.digest`, of all that decides.
+
+    limits: per category, the lowest score that asks for an action; a category without one is not in it.
+    """
 
     model: ModelRef
     policy: Policy
     digest: str
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 class Tally:
@@ -84,6 +92,7 @@ class Tally:
         self._categories: Counter[str] = Counter({category.value: 0 for category in CATEGORIES})
         self._errors: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._over: Counter[str] = Counter({category.value: 0 for category in CATEGORIES})
         self._histograms = {output.value: [0] * BINS for output in OUTPUTS}
         self._worst: list[tuple[tuple[int, float, int], ScanRow]] = []
         self._unreadable: list[ScanRow] = []
@@ -106,6 +115,7 @@ class Tally:
             score = getattr(row, name)
             if score is not None:
                 bins[min(int(score * BINS), BINS - 1)] += 1
+                self._over[name] += name in self._rules.limits and score >= self._rules.limits[name]
         rank = (Action(row.action).severity, row.forged or 0.0, -self.done)
         heapq.heappush(self._worst, (rank, row))
         if len(self._worst) > WORST_KEPT:
@@ -140,4 +150,5 @@ class Tally:
             known=self.known,
             byte_count=self.byte_count,
             by_reason=self.reasons(),
+            over=dict(self._over),
         )

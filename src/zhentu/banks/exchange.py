@@ -7,10 +7,10 @@ with them an imported export gives the same bank. Lines that belong to one entry
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from zhentu.banks.entries import Bank, Entry, NewEntry
 from zhentu.cells import to_cell
@@ -19,7 +19,9 @@ from zhentu.errors import UsageError
 _SHARED = ("signal_type", "signal_str", "collab", "category", "tags")
 _OWN = ("entry", "quality", "colour", "seller_id", "note", "expires_at")
 COLUMNS = (*_SHARED, *_OWN)
+_Value = TypeVar("_Value")
 _KINDS = ("sha256", "pdq")
+_TIME = "a time as 2027-01-31T00:00:00+00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +82,25 @@ def _lines(reader: csv.DictReader[str], source: str, problems: list[Problem]) ->
                 raise UsageError(f"signal_type {kind!r}: zhentu takes {' and '.join(_KINDS)}")
             new = NewEntry(
                 sha256=value if kind == "sha256" else "",
-                pdq=bytes.fromhex(value) if kind == "pdq" else b"",
-                quality=int(row.get("quality") or 100),
-                colour=bytes.fromhex(row.get("colour") or ""),
+                pdq=_read("signal_str", value, "hex digits", bytes.fromhex) if kind == "pdq" else b"",
+                quality=_read("quality", row.get("quality") or "100", "a whole number", int),
+                colour=_read("colour", row.get("colour") or "", "hex digits", bytes.fromhex),
                 source=row.get("tags") or source,
                 seller_id=row.get("seller_id") or "",
                 note=row.get("note") or "",
-                expires_at=datetime.fromisoformat(row["expires_at"]) if row.get("expires_at") else None,
+                expires_at=_read("expires_at", row["expires_at"], _TIME, datetime.fromisoformat)
+                if row.get("expires_at")
+                else None,
             )
-        except (UsageError, ValueError) as error:
+        except UsageError as error:
             problems.append(Problem(line, str(error)))
             continue
         yield row.get("entry") or f"line {line}", new
+
+
+def _read(column: str, value: str, wanted: str, how: Callable[[str], _Value]) -> _Value:
+    """A value as `how` reads it. Raises UsageError that names the column."""
+    try:
+        return how(value)
+    except ValueError as error:
+        raise UsageError(f"{column} {value[:80]!r}: must be {wanted}") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
 
 from zhentu.banks.entries import Bank, Entry, NewEntry
 from zhentu.banks.hashing import COLOUR_BYTES, HASH_BYTES
@@ -176,8 +176,10 @@ class BankStore:
                 yield [stored_fingerprint(row.picture_sha256, row.pdq, row.colour) for row in page]
 
     def counts(self) -> dict[str, int]:
-        """Entries that are not removed, by bank."""
-        query = select(bank_entries.c.bank, func.count()).where(bank_entries.c.removed_at.is_(None))
+        """Entries in force, by bank: neither removed nor expired."""
+        table = bank_entries.c
+        lasting = or_(table.expires_at.is_(None), table.expires_at > now())
+        query = select(table.bank, func.count()).where(table.removed_at.is_(None), lasting)
         with self.database.begin() as connection:
             return {name: int(count) for name, count in connection.execute(query.group_by(bank_entries.c.bank))}
 
@@ -242,20 +244,29 @@ def _in_force(bank: str, after: int) -> Select[Any]:
 
 
 def _not_held(connection: Connection, bank: str, entries: Sequence[NewEntry]) -> list[NewEntry]:
-    """Those the bank does not hold: by sha256 where there is one, else by PDQ."""
-    table = bank_entries.c
+    """Those the bank does not hold: by sha256 where there is one, else by PDQ.
+
+    An expired entry matches nothing, so a renewed one is added beside it; what has expired itself renews nothing.
+    """
+    table, moment = bank_entries.c, now()
     held: set[bytes] = set()
+    in_force: set[bytes] = set()
     for column, keys in (
         (table.sha256, [bytes.fromhex(each.sha256) for each in entries if each.sha256]),
         (table.pdq, [each.pdq for each in entries if not each.sha256]),
     ):
-        query = select(column).where(table.bank == bank, table.removed_at.is_(None), column.in_(keys))
-        held |= set(connection.execute(query).scalars())
+        query = select(column, table.expires_at).where(table.bank == bank, table.removed_at.is_(None), column.in_(keys))
+        for key, expires_at in connection.execute(query):
+            held.add(key)
+            if expires_at is None or aware(expires_at) > moment:
+                in_force.add(key)
     fresh = []
     for each in entries:
         key = bytes.fromhex(each.sha256) or each.pdq
-        if key not in held:
+        expired = each.expires_at is not None and each.expires_at <= moment
+        if key not in (held if expired else in_force):
             held.add(key)
+            in_force.add(key)
             fresh.append(each)
     return fresh
 

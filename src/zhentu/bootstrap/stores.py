@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import make_url
 
 from zhentu.banks.bank import Banks
 from zhentu.banks.store import BankStore
 from zhentu.record.database import Database
+from zhentu.record.history import ModelHistory
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 def build_store(settings: Settings) -> RecordStore:
@@ -25,6 +32,34 @@ def open_database(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def with_chosen_model(settings: Settings) -> Settings:
+    """The settings with the model in force: the one chosen for the store, as its gates have it, else their own.
+
+    A store that is not there yet has chosen none, and is not made for the question. Raises StoreError.
+    """
+    if _is_missing_file(settings.store_url):
+        return settings
+    with open_database(settings) as database:
+        chosen = ModelHistory(database).current()
+    if not chosen:
+        return settings
+    if settings.models.active not in (None, "", chosen):
+        _log.warning(
+            "%s was chosen for this store and goes before models.active %s; `zhentu model use default` takes it back",
+            chosen,
+            settings.models.active,
+        )
+    return settings.changed({"models.active": chosen})
+
+
+def _is_missing_file(url: str) -> bool:
+    try:
+        parsed = make_url(url)
+    except ValueError:
+        return False  # whoever opens it says what is wrong with it
+    return parsed.drivername.startswith("sqlite") and bool(parsed.database) and not Path(str(parsed.database)).exists()
 
 
 def build_banks(at: Settings | RecordStore) -> Banks:

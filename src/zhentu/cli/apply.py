@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.table import Table
@@ -15,6 +16,8 @@ from zhentu.errors import UsageError
 from zhentu.settings import load_settings
 from zhentu.types import AiState
 
+_NAMED = 20  # actions named one by one
+
 if TYPE_CHECKING:
     from zhentu.backlog.apply import ApplyReport
     from zhentu.intake.decode import DecodeLimits
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from zhentu.settings import Settings
 
 
-def apply(
+def apply(  # long: its options
     job: Annotated[str, typer.Argument(help="The job, see `zhentu jobs`.")],
     enforce: Annotated[
         bool, typer.Option("--enforce", help="Do it; without this option it is only planned and shown.")
@@ -52,13 +55,16 @@ def apply(
 
     if enforce and undo:
         raise UsageError("--enforce and --undo are opposites; give one of them")
+    if undo and (target or webhook):
+        raise UsageError("--undo takes back what was done where it was done; leave --target and --webhook out")
     settings = load_settings()
     place = find_job(job, settings)
     place.check_folder()
     limits = limits_of(settings)
     access = access_of(place.job, settings).also([target])
     reader = Reader(limits, attempts=place.job.attempts, access=access)
-    spec = ApplySpec(target, webhook or settings.webhook.url or "", _labelling(settings, limits))
+    told = _checked_url(webhook or settings.webhook.url or "")
+    spec = ApplySpec(target, told, _labelling(settings, limits), other_webhook=bool(webhook))
     with (
         closing(build_store(settings)) as store,
         closing(JobLock(place)),
@@ -70,13 +76,28 @@ def apply(
             _check_labels(table.counts(place.job_id), settings)
         report = applier.enforce() if enforce else applier.undo() if undo else applier.plan()
         failed = list(table.each(place.job_id, (AppliedState.FAILED,)))
+        kept = [each for each in table.each(place.job_id, (AppliedState.DONE,)) if each.detail] if undo else []
     planned = not (enforce or undo)
     _show(report, place.job_id, planned)
     if planned:
         _warn_of_labels(report.counts, settings)
     if failed:
-        _say_failed(failed)
+        _say(failed, "failed")
+    if kept:
+        _say(kept, "left alone")
+    if failed or kept:
         raise typer.Exit(1)
+
+
+def _checked_url(url: str) -> str:
+    """Raises UsageError for a webhook that no message could ever reach."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"--webhook {url}: is no URL: {error}") from error
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise UsageError(f"--webhook {url}: must begin with https:// or http:// and name a host")
+    return url
 
 
 def _labelling(settings: Settings, limits: DecodeLimits) -> Callable[[bytes, AiState], bytes]:
@@ -87,10 +108,12 @@ def _labelling(settings: Settings, limits: DecodeLimits) -> Callable[[bytes, AiS
     return lambda payload, state: label_picture(payload, state, label_spec(settings), limits).payload
 
 
-def _say_failed(failed: Sequence[Applied]) -> None:
-    for action in failed[:20]:
-        line = f"failed: {action.kind.value} {action.path}: {action.detail}"
+def _say(actions: Sequence[Applied], what: str) -> None:
+    for action in actions[:_NAMED]:
+        line = f"{what}: {action.kind.value} {action.path}: {action.detail}"
         console(stderr=True).print(line, soft_wrap=True, markup=False)
+    if len(actions) > _NAMED:
+        console(stderr=True).print(f"... and {len(actions) - _NAMED} more {what}", soft_wrap=True)
 
 
 def _warn_of_labels(counts: Mapping[tuple[Kind, AppliedState], int], settings: Settings) -> None:
@@ -136,5 +159,8 @@ def _show(report: ApplyReport, job_id: str, planned: bool) -> None:
         out.print(f"{report.in_shadow} of them are held back: the policy was in shadow mode when it decided")
     for path in report.lists:
         out.print(f"list: {path}", soft_wrap=True)
-    if planned and table.row_count:
+    pictures = sum(count for (kind, _), count in report.counts.items() if kind is not Kind.MESSAGE)
+    if planned and pictures and report.in_shadow >= pictures:
+        out.print("to act on them, set the policy's `mode: enforce`, scan again and apply that job")
+    elif planned and pictures:
         out.print(f"nothing has been done yet; do it with: zhentu apply {job_id} --enforce", soft_wrap=True)

@@ -15,13 +15,15 @@ import typer
 from rich.table import Table
 
 from zhentu.cli.terminal import console, say
-from zhentu.errors import UsageError
+from zhentu.errors import PictureError, UsageError
 from zhentu.settings import load_settings
 from zhentu.types import BankKind
 
 if TYPE_CHECKING:
     from zhentu.banks.bank import Banks
     from zhentu.types import Fingerprint, Picture
+
+_MOST_DAYS = 36_500  # a hundred years
 
 bank_app = typer.Typer(help="Banks of known pictures: known-bad, allowed, brand originals.", no_args_is_help=True)
 
@@ -38,7 +40,7 @@ Days = Annotated[float | None, typer.Option(help="Days until the entries expire;
 
 @bank_app.command("list")
 def list_banks() -> None:
-    """List the banks with their settings and how many entries each holds.
+    """List the banks with their settings and how many entries in force each holds.
 
     Example: zhentu bank list
     """
@@ -110,8 +112,8 @@ def add(
     from zhentu.banks.originals import add_picture
 
     banks, added = _open(), list[int]()
-    expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    frames = [_frames(path) for path in pictures]  # all are read before any is added
+    expires = _expiry(days)
+    frames = [_frames(path, "; nothing was added") for path in pictures]  # all are read before any is added
     for picture in chain.from_iterable(frames):  # of an animation every frame that screening would look at
         entry = NewEntry.of(fingerprint_of(picture), source, seller, note, expires)
         added += add_picture(banks, name, picture, _who(), entry)
@@ -186,8 +188,11 @@ def import_csv(
 
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read as UTF-8 text: {error}") from error
+    except OSError as error:
+        words = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise UsageError(f"{file}: {words}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: is not UTF-8 text: {error}; save it as CSV UTF-8") from error
     entries, problems = read_entries(io.StringIO(text), file.name)
     for problem in problems:
         say(f"{file}:{problem.line}: {problem.what}", err=True)
@@ -239,12 +244,26 @@ def _picture(path: Path) -> Picture:
     return next((each for each in frames if each.frame and each.frame.main), frames[0])
 
 
-def _frames(path: Path) -> tuple[Picture, ...]:
+def _frames(path: Path, then: str = "") -> tuple[Picture, ...]:
+    """Raises PictureError that names the file. then: what else its sentence says."""
     from zhentu.bootstrap.screener import limits_of
     from zhentu.intake.decode import decode_frames, read_file
 
     limits = limits_of(load_settings())
-    return decode_frames(read_file(path, limits), limits)
+    try:
+        return decode_frames(read_file(path, limits), limits)
+    except PictureError as error:
+        words = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise type(error)(words + then) from error
+
+
+def _expiry(days: float | None) -> datetime | None:
+    """When entries added now expire. Raises UsageError for a time that has passed, or never comes."""
+    if days is None:
+        return None
+    if not 0 < days <= _MOST_DAYS:
+        raise UsageError(f"--days {days:g}: must be more than 0 and at most {_MOST_DAYS}; leave it out for never")
+    return datetime.now(UTC) + timedelta(days=days)
 
 
 def _given(threshold: int | None, colour: float | None, ratio: float | None) -> dict[str, object]:

@@ -44,7 +44,7 @@ def demo(
     from zhentu.bootstrap.screener import build_screener
     from zhentu.cli.progress import for_people
     from zhentu.detect.models import samples_folder
-    from zhentu.report.page import lowest_limit, write_report
+    from zhentu.report.page import write_report
     from zhentu.samples import samples
 
     settings = load_settings()
@@ -59,7 +59,7 @@ def demo(
 
         summary = run_scan(job, settings, watch=replace(watch, on_row=on_row))
     screener = build_screener(settings)
-    limits = {each: lowest_limit(screener, each, "") for each in CATEGORIES}
+    limits = {each: screener.lowest_limit(each, "") for each in CATEGORIES}
     judged = [(each, rows[each.name], _judged(each, rows[each.name], limits)) for each in samples()]
     report = folder / "report.html"
     write_report(summary, screener, report, shown=len(judged))

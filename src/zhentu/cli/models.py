@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from zhentu.cli.policy import in_force, policy_sound
+from zhentu.cli.policy import in_force, load_with_model, policy_sound
 from zhentu.cli.terminal import console, say, styled
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
@@ -25,19 +25,21 @@ model_app = typer.Typer(help="The models that are installed.", no_args_is_help=T
 
 @model_app.command("list")
 def list_models() -> None:
-    """List the models of the manifest; the active one is marked.
+    """List the models of the manifest; the one in force in this store is marked.
 
     Example: zhentu model list
     """
-    from zhentu.detect.models import Manifest, models_folder
+    from zhentu.bootstrap.models import find_model
+    from zhentu.bootstrap.stores import with_chosen_model
+    from zhentu.detect.models import Manifest
 
-    folder = load_settings().models.dir or models_folder()
+    active, folder = find_model(with_chosen_model(load_settings()))
     manifest = Manifest.load(folder)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("", "model", "sha256", "precision", "trained on", "created", "licence"):
         table.add_column(name)
     for entry in manifest.models:
-        mark = "active" if str(entry.ref) == manifest.active else ""
+        mark = "active" if entry.ref == active.ref else ""
         trained = f"{entry.training_data.pictures} pictures, {entry.training_data.sources} sources"
         table.add_row(mark, str(entry.ref), entry.sha256[:16], entry.precision, trained, entry.created, entry.licence)
     console().print(table)
@@ -49,14 +51,18 @@ def verify_model() -> None:
 
     Example: zhentu model verify
     """
-    say(_model_sound(load_settings()))
+    from zhentu.bootstrap.stores import with_chosen_model
+
+    say(_model_sound(with_chosen_model(load_settings())))
 
 
 @model_app.command("use")
 def use_model(
     name: Annotated[str, typer.Argument(help="NAME@VERSION of the manifest, or `default` for what the settings say.")],
 ) -> None:
-    """Put a model in force on every gate of this store, without a restart. It is verified first.
+    """Put a model in force on every gate of this store, without a restart, and for its next scans.
+
+    It is verified first.
 
     Example: zhentu model use zhentu@0.4.3
     """
@@ -68,7 +74,7 @@ def use_model(
     say(_model_sound(settings.changed({"models.active": chosen}) if chosen else settings))
     with open_database(settings) as database:
         ModelHistory(database).use(chosen)
-    say(f"{name} is in force; running gates follow within seconds")
+    say(f"{name} is in force; running gates follow within seconds, scans from the next one on")
 
 
 @model_app.command("rollback")
@@ -144,9 +150,10 @@ def bench_models() -> None:
 
     Example: zhentu model bench
     """
+    from zhentu.bootstrap.stores import with_chosen_model
     from zhentu.bootstrap.timing import fastest, time_runtimes
 
-    settings = load_settings()
+    settings = with_chosen_model(load_settings())
     timings = time_runtimes(settings)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("model", "precision", "ms a picture and core", "off golden scores by"):
@@ -175,7 +182,7 @@ def doctor() -> None:
 
     Example: zhentu doctor
     """
-    settings = load_settings()
+    settings = load_with_model()
     checks: dict[str, Callable[[], str]] = {
         "python": platform.python_version,
         "onnxruntime": _runtime,

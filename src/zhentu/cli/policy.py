@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from zhentu.cli.terminal import console, say
-from zhentu.errors import ConfigError, PictureError, UsageError
+from zhentu.errors import ConfigError, StoreError, UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def check_policy(
 
     Example: zhentu policy check configs/policy.yaml
     """
-    say(policy_sound(load_settings(), file))
+    say(policy_sound(load_with_model(), file))
 
 
 @policy_app.command("show")
@@ -48,7 +48,7 @@ def show_policy(
     """
     from zhentu.bootstrap.models import build_comparer, find_model
 
-    settings, screen = load_settings(), console()
+    settings, screen = load_with_model(), console()
     screen.print(policy_sound(settings, file), soft_wrap=True)
     policy, _ = in_force(settings, file)
     entry = find_model(settings)[0]
@@ -84,7 +84,7 @@ def fit_policy(
     from zhentu.intake.find import find_pictures
     from zhentu.types import Action
 
-    settings, screen = load_settings(), console()
+    settings, screen = load_with_model(), console()
     wishes = {Action.REVIEW: review, Action.LABEL: label}
     for action, wished in wishes.items():
         check_rate(action, wished)
@@ -113,6 +113,17 @@ def fit_policy(
         return
     _write(write, base, policy, fitted, entry)
     screen.print(f"{write}: written; `zhentu policy check {write}`, then set ZHENTU_POLICY_PATH to it", soft_wrap=True)
+
+
+def load_with_model() -> Settings:
+    """The settings with the model in force; a store that does not answer keeps no policy from being looked at."""
+    from zhentu.bootstrap.stores import with_chosen_model
+
+    settings = load_settings()
+    try:
+        return with_chosen_model(settings)
+    except StoreError:
+        return settings
 
 
 def in_force(settings: Settings, file: Path | None) -> tuple[Policy, Path]:
@@ -210,7 +221,7 @@ def _score(paths: Sequence[str], entry: ModelEntry, folder: Path, policy: Policy
     def one(path: str) -> tuple[str, Scores] | str:
         try:
             frames = decode_frames(read_file(Path(path), limits), limits)
-        except PictureError as error:
+        except ZhentuError as error:  # also of a decoder that died, or lacks a package
             return f"{error.code}: {error}"
         looks = [entry.read_at(detector.detect(frame), policy.prior).scores.as_dict() for frame in frames]
         highest = {name: max(look[name] for look in looks) for name in looks[0]}  # any frame may lead to an action

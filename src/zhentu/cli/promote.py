@@ -36,16 +36,14 @@ def promote(
     Example: zhentu model promote zhentu@0.2.0
     """
     from zhentu.bootstrap.models import find_model
-    from zhentu.bootstrap.stores import open_database
+    from zhentu.bootstrap.stores import open_database, with_chosen_model
     from zhentu.record import audit
     from zhentu.record.history import ModelHistory
 
     settings = load_settings()
     with open_database(settings) as database:
         history = ModelHistory(database)
-        current = str(
-            find_model(settings.changed({"models.active": history.current() or settings.models.active}))[0].ref
-        )
+        current = str(find_model(with_chosen_model(settings))[0].ref)
         found = _compared(settings, current, name)
         _show(found)
         if found.b_is_worse and not force:
@@ -54,7 +52,10 @@ def promote(
         facts = {"from": current, "to": name, "only_old_right": found.only_a, "only_new_right": found.only_b}
         with database.begin() as connection:
             audit.append(connection, "cli", "model.promote", f"model:{name}", facts | {"forced": force})
-    say(f"{name} is in force; running gates follow within seconds; `zhentu model rollback` undoes it")
+    say(
+        f"{name} is in force; running gates follow within seconds, scans from the next one on; "
+        "`zhentu model rollback` undoes it"
+    )
 
 
 def _compared(settings: Settings, a: str, b: str) -> ModelComparison:

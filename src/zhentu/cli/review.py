@@ -44,13 +44,20 @@ def export(
     from zhentu.bootstrap.desk import open_desk
     from zhentu.review.labels import export_manifest
 
-    with open_desk(load_settings()) as desk:
+    settings = load_settings()
+    with open_desk(settings) as desk:
         made = export_manifest(desk.store, desk.pictures, folder, dev, add_to)
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(made.by_review.items())) or "none"
     say(
         f"{made.written} pictures ({kinds}) in {folder / 'manifest.csv'}; "
         f"{made.missing} without bytes, {made.unclear} said to be wrong pictures were left out"
     )
+    if made.missing and not (settings.review.pictures or settings.store.pictures):
+        say(
+            "Pictures are looked for in no folder: set ZHENTU_REVIEW_PICTURES to the folders that hold them, or "
+            "ZHENTU_STORE_PICTURES to where the gate keeps them",
+            err=True,
+        )
 
 
 @review_app.command("agreement")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 _INCOMPLETE = 4  # exit code of a scan that could not list a part of its sources
 _TABLE_ROWS = 200  # a longer table on a terminal helps nobody; the output file has all rows
+
+
+_OF_THE_LISTING = (
+    *("goods", "limit", "shard", "no_resume", "store", "rescan_below", "exclude", "look_inside", "encoding"),
+    *("delimiter", "allow_scheme"),
+)
+"""Options of a job that stay as they were when it is resumed."""
 
 
 class Format(StrEnum):
@@ -51,6 +58,7 @@ class Engine(StrEnum):
 
 
 def scan(  # long: its options
+    context: typer.Context,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -125,6 +133,8 @@ def scan(  # long: its options
     if resume:
         if sources or output:
             raise UsageError("--resume takes neither sources nor --output: the job knows its own")
+        if given := _given(context, _OF_THE_LISTING):
+            raise UsageError(f"--resume takes no {', '.join(given)}: the job has its own; scan anew instead")
         place = find_job(resume, settings)
         job = replace(place.job, **pace)
     elif sources:
@@ -146,6 +156,10 @@ def scan(  # long: its options
         )
     else:
         raise UsageError("name what to scan, e.g. `zhentu scan pictures/`, or a job with --resume")
+    if job.store:
+        from zhentu.bootstrap.stores import with_chosen_model
+
+        settings = with_chosen_model(settings)
     if dry_run:
         from zhentu.backlog.estimate import estimate
         from zhentu.cli.show import print_estimate
@@ -190,6 +204,7 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
 
         prepare_workers()  # first of all: what they need is imported while this process does the same
 
+    _check_outputs(job, shown.report)
     from zhentu.backlog.scan import resume_scan, run_scan
     from zhentu.cli.progress import MachineProgress, for_people
     from zhentu.cli.show import print_table, print_totals
@@ -228,8 +243,20 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
     else:
         if shown.report is not None:
             errors.print(f"report: {shown.report}", soft_wrap=True)
-        print_totals(summary, errors)
+        print_totals(summary, errors, job.output)
     return code
+
+
+def _check_outputs(job: ScanJob, report: Path | None) -> None:
+    """Raises UsageError now, not after a night's work, if the report cannot be written or would overwrite something."""
+    if report is None:
+        return
+    from zhentu.backlog.outputs import check_apart, check_folder, output_files
+    from zhentu.report.sections import check_page, table_paths
+
+    check_page(report)
+    check_apart([*(output_files(job.output) if job.output else ()), report, *table_paths(report)], job.sources)
+    check_folder(report.parent)
 
 
 def _report(summary: ScanSummary, path: Path, job: ScanJob, settings: Settings) -> None:
@@ -263,6 +290,16 @@ def _metrics(port: int) -> Iterator[Callable[[ScanProgress], None]]:
     metrics = ScanMetrics()
     metrics.serve(port)
     yield metrics
+
+
+def _given(context: typer.Context, names: Collection[str]) -> list[str]:
+    """Those of these options that stand on the command line."""
+    return [each.opts[0] for each in context.command.params if each.name in names and _named(context, str(each.name))]
+
+
+def _named(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _shard(text: str) -> Shard:

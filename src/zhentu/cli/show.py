@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from zhentu.backlog.estimate import Estimate
+from zhentu.backlog.outputs import skipped_path
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan import ScanSummary
 from zhentu.cli.progress import COLOURS, duration
@@ -32,8 +33,8 @@ def print_table(rows: list[ScanRow], summary: ScanSummary) -> None:
         console().print(f"... and {summary.pictures - len(rows)} more; --output writes all rows")
 
 
-def print_totals(summary: ScanSummary, console: Console) -> None:
-    """One line of what was found, and the job's name."""
+def print_totals(summary: ScanSummary, console: Console, output: Path | None = None) -> None:
+    """One line of what was found, and the job's name. output: where the rows went."""
     counts = ", ".join(f"{count} {action}" for action, count in summary.by_action.items())
     failed = sum(summary.by_error.values())
     resumed = f", {summary.resumed} taken over from before" if summary.resumed else ""
@@ -46,9 +47,11 @@ def print_totals(summary: ScanSummary, console: Console) -> None:
     )
     if summary.skipped:
         counts = ", ".join(f"{count} {reason.value}" for reason, count in summary.skipped.items())
-        console.print(f"skipped {sum(summary.skipped.values())}: {counts}; see skipped.csv", soft_wrap=True)
+        where = f"see {skipped_path(output)}" if output else "--output ROWS.csv also writes the list of them"
+        console.print(f"skipped {sum(summary.skipped.values())}: {counts}; {where}", soft_wrap=True)
     if hidden := sum(count for reason, count in summary.skipped.items() if reason.may_hide_pictures):
-        console.print(styled(f"{hidden} of them may be pictures that nobody has checked", "yellow"), soft_wrap=True)
+        words = f"{hidden} of them may be pictures that nobody has checked"
+        console.print(styled(words, "yellow"), soft_wrap=True)
     if summary.job_id:
         console.print(f"job {summary.job_id}", soft_wrap=True)
 

@@ -13,6 +13,7 @@ import yaml
 from zhentu.decide.policy import ACTIONS, BANK_KEYS, UNSIGNED, Limit, LimitWord, Policy, goods_key
 from zhentu.errors import ConfigError
 from zhentu.types import CATEGORIES, Action, Category, Mode, Profile, Trust
+from zhentu.yaml_text import read_yaml
 
 _KEYS = ("version", "mode", "rollout", "profile", "prior", "thresholds", "comparison", "banks", "provenance")
 LEAST_PRIOR, MOST_PRIOR = 1e-4, 1 - 1e-4  # beyond them scores would crowd at 0 or 1 and no longer differ
@@ -38,7 +39,7 @@ def load_policy(path: Path) -> Policy:
 def parse_policy(text: str, source: str) -> Policy:
     """Check a policy's text. Raises ConfigError with all problems; `source` names it there."""
     try:
-        content = yaml.safe_load(text)
+        content = read_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(source, [f"not YAML: {error}"]) from error
     if not isinstance(content, dict):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Column, DateTime, Integer, String, Table, Text, and_, or_, select, update
+from sqlalchemy import Column, DateTime, Integer, String, Table, Text, and_, bindparam, or_, select, update
 
 from zhentu.record.database import Database, now
 from zhentu.record.outbox import Message, write_messages
@@ -91,6 +91,28 @@ class AppliedTable:
         ]
         with self._database.begin() as connection:
             connection.execute(self._database.insert_missing(applied_actions), rows)
+
+    def redirect(self, actions: Sequence[Applied]) -> None:
+        """Give those of these actions that are not done their target of now; their state stays."""
+        columns = applied_actions.c
+        rows = [
+            {"of_job": each.job_id, "of_seq": each.seq, "of_kind": each.kind.value, "to": each.target}
+            for each in actions
+        ]
+        if not rows:
+            return
+        statement = (
+            update(applied_actions)
+            .where(
+                columns.job_id == bindparam("of_job"),
+                columns.seq == bindparam("of_seq"),
+                columns.kind == bindparam("of_kind"),
+                columns.state != AppliedState.DONE.value,
+            )
+            .values(target=bindparam("to"), changed_at=now())
+        )
+        with self._database.begin() as connection:
+            connection.execute(statement, rows)
 
     def each(self, job_id: str, states: Sequence[AppliedState], kind: Kind | None = None) -> Iterator[Applied]:
         """A job's actions in these states, by number; their state may be changed meanwhile."""

@@ -19,7 +19,16 @@ from zhentu.detect.heatmap import overlay
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.intake.decode import decode, read_file
 from zhentu.report.charts import Histogram, histogram
-from zhentu.report.sections import Row, Summary, category_bars, counted, group_cards, write_tables
+from zhentu.report.sections import (
+    Row,
+    Summary,
+    category_bars,
+    check_page,
+    counted,
+    group_cards,
+    table_paths,
+    write_tables,
+)
 from zhentu.report.truth import Judgement, judge
 from zhentu.report.words import (
     ACTION_WORDS,
@@ -98,8 +107,7 @@ def write_report(
     read: path or URL of a row -> bytes; None = files of this machine.  shown: at least this many pictures, if there
     are as many. Raises UsageError if it cannot be written.
     """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{path}: name the report's file, e.g. report.html")
+    check_page(path)
     read = read or (lambda name: read_file(Path(name), screener.limits))
     flagged = [row for row in summary.worst if row.action != Action.ALLOW][:_FLAGGED_SHOWN]
     allowed = [row for row in summary.worst if row.action == Action.ALLOW][: max(shown - len(flagged), 0)]
@@ -115,7 +123,7 @@ def write_report(
             goods=counted(summary.by_goods),
             sellers=counted(summary.by_seller),
             groups=group_cards(summary, lambda name: _thumbnail_of(name, screener, read)),
-            tables=path.stem,
+            tables=[each.name for each in table_paths(path)],
             not_readable=NOT_READABLE,
             unnamed=UNNAMED,
             actions=ACTION_WORDS,
@@ -147,18 +155,12 @@ def _charts(summary: Summary, screener: Screener) -> list[Histogram]:
         histogram(
             CATEGORY_NAMES[category],
             summary.histograms[category.value],
-            lowest_limit(screener, category, summary.goods),
-            summary.by_category[category.value],
+            screener.lowest_limit(category, summary.goods),
+            summary.over[category.value],
         )
         for category in CATEGORIES
     ]
     return [*charts, histogram(ANY_CATEGORY, summary.histograms[Output.FORGED.value], None, 0)]
-
-
-def lowest_limit(screener: Screener, category: Category, goods: str) -> float | None:
-    """The lowest score of a category that asks for an action, None if none does."""
-    held = screener.policy.thresholds(category, goods, screener.shipped())
-    return min((threshold.value for threshold in held), default=None)
 
 
 def _cards(rows: Sequence[Row], screener: Screener, goods: str, read: Callable[[str], bytes]) -> list[Card]:

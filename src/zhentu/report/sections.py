@@ -85,6 +85,9 @@ class Summary(Protocol):
     def by_category(self) -> Mapping[str, int]: ...  # noqa: D102
 
     @property
+    def over(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
     def by_error(self) -> Mapping[str, int]: ...  # noqa: D102
 
     @property
@@ -206,13 +209,26 @@ def group_cards(summary: Summary, thumbnail: Callable[[str], str]) -> list[Group
     ]
 
 
+def table_paths(page: Path) -> tuple[Path, Path]:
+    """The tables beside a page; never `<page>.csv`, which is what people call the rows, or their sheet of pictures."""
+    return page.with_suffix(".report.csv"), page.with_suffix(".report.parquet")
+
+
+def check_page(page: Path) -> None:
+    """Raises UsageError unless the name is that of a page."""
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{page}: name the report's file, e.g. report.html")
+    if page.is_dir():
+        raise UsageError(f"{page}: is a folder; name the report's file, e.g. {page / 'report.html'}")
+
+
 def write_tables(summary: Summary, page: Path) -> tuple[Path, Path]:
-    """Everything the page counts, as `<page>.csv` and `<page>.parquet`: section, name, measure, value.
+    """Everything the page counts, as `<page>.report.csv` and `<page>.report.parquet`: section, name, measure, value.
 
     Raises UsageError if they cannot be written.
     """
     rows = list(_rows(summary))
-    paths = page.with_suffix(".csv"), page.with_suffix(".parquet")
+    paths = table_paths(page)
     try:
         with paths[0].open("w", encoding=CSV_ENCODING, newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")

@@ -21,6 +21,7 @@ from zhentu.settings.groups import (
     validated,
     variable,
 )
+from zhentu.yaml_text import read_yaml
 
 COMMAND_LINE = frozenset({"ZHENTU_CONFIG", "ZHENTU_DEBUG", "ZHENTU_SCAN_DATABASE"})  # options of the commands
 TRAINING_PREFIX = "ZHENTU_TRAINING_"  # read by zhentu_training alone
@@ -97,7 +98,7 @@ def _flattened(content: Mapping[str, object], problems: list[str]) -> Iterator[t
 
 def _file_values(path: Path, problems: list[str]) -> Mapping[str, object]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = read_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problems.append(f"{path}: cannot be read: {error}")
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -87,7 +88,7 @@ class Screening:
     """The outcome of an inquiry. It holds more than the record, so that nothing is decoded or hashed again.
 
     fingerprint: None if screening is switched off.  hits: entries of banks it matches.
-    compared: references the picture was compared with.
+    compared: references the picture was compared with.  left_out: place among those sent -> why it was not decoded.
     """
 
     record: Record
@@ -96,3 +97,4 @@ class Screening:
     hits: tuple[BankHit, ...] = ()
     comparison: Comparison | None = None
     compared: int = 0
+    left_out: Mapping[int, str] = field(default_factory=dict)

@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 
 from zhentu.errors import ConfigError
+from zhentu.yaml_text import read_yaml
 
 Sections = Mapping[str, Mapping[str, Any]]
 
@@ -84,7 +85,7 @@ def load_sections(path: Path | None = None) -> Sections:
     if path is None:
         return sections
     try:
-        changes = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        changes = read_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(str(path), [f"cannot be read: {error}"]) from error
     problems = []
