@@ -14,7 +14,7 @@ from zhentu.cli.app import app
 from zhentu.decide.notices import ANSWER_NAMES, QUESTION_NAMES
 from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.detect.sessions import has_8bit_products
-from zhentu.errors import PictureNotFound
+from zhentu.errors import PictureNotFound, UsageError
 from zhentu.settings import load_settings
 from zhentu.types import (
     Action,
@@ -124,3 +124,14 @@ def test_a_processor_without_them_gets_floating_point_unless_a_model_is_named(
     assert find_model(settings)[0].precision == "fp32"
     named = settings.changed({"models.active": "zhentu-int8"})
     assert find_model(named)[0].precision == "int8"
+
+
+@pytest.mark.parametrize("maps", [["--heatmap", "cup.jpg"], ["--heatmap", "m.png", "--reference-heatmap", "m.png"]])
+def test_a_heatmap_overwrites_neither_a_picture_nor_the_other(
+    maps: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cup.jpg").write_bytes(Path(CUP).read_bytes())
+    refused = CliRunner().invoke(app, ["compare", CAT, "-r", "cup.jpg", *maps])
+    assert isinstance(refused.exception, UsageError)
+    assert Path("cup.jpg").read_bytes() == Path(CUP).read_bytes()

@@ -78,7 +78,7 @@ def check_apart(outputs: Sequence[Path], sources: Sequence[str]) -> None:
             raise UsageError(f"{output}: would be overwritten, and it is the source {read[place]}; name another output")
         if place in seen:
             named = f"{output}" if seen[place] == output else f"{seen[place]} and {output}"
-            raise UsageError(f"{named}: one file cannot hold two outputs; name another --output or --report")
+            raise UsageError(f"{named}: one file cannot hold two outputs; name another for one of them")
         seen[place] = output
 
 

@@ -41,6 +41,11 @@ def compare(
     from zhentu.detect.heatmap import render
     from zhentu.intake.decode import decode, read_file
 
+    written = [each for each in (heatmap, reference_heatmap) if each is not None]
+    if written:
+        from zhentu.backlog.outputs import check_apart
+
+        check_apart(written, [str(each) for each in (picture, *reference)])
     settings = load_settings()
     comparer = build_comparer(settings)
     if comparer is None:
