@@ -10,10 +10,12 @@ from label_forms import case, exif_block, hidden_parameters, packet, png, segmen
 from PIL import Image
 
 from zhentu.errors import ConfigError
+from zhentu.intake import generators
 from zhentu.intake.generators import GeneratorRow, load_table, shipped_table
 from zhentu.intake.provenance import read_provenance
 from zhentu.intake.stealth import stealth_parameters
 from zhentu.types import AiState, Evidence
+from zhentu.yaml_text import read_yaml
 
 TAGS = {
     "ImageDescription": 0x010E, "Make": 0x010F, "Model": 0x0110, "Software": 0x0131, "Artist": 0x013B,
@@ -174,3 +176,12 @@ def test_every_fault_of_an_operators_table_is_told_at_once(tmp_path: Path) -> No
 def test_a_table_that_cannot_be_read_is_told_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"generator_table: .*missing\.yaml"):
         load_table(tmp_path / "missing.yaml")
+
+
+def test_a_key_given_twice_in_an_own_table_is_refused_and_the_shipped_one_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("labels: []\ntraces: []\nlabels: []\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="given twice"):
+        load_table(path)
+    shipped = Path(generators.__file__).with_name("generators.yaml")
+    assert read_yaml(shipped.read_text(encoding="utf-8"))

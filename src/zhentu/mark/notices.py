@@ -20,6 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from zhentu.decide.evidence_words import evidence_zh, place_zh
 from zhentu.errors import ConfigError
 from zhentu.types import FORGERY_CATEGORIES, Action, AiState, Evidence, Mode, Record
+from zhentu.yaml_text import read_yaml
 
 LANGUAGES = {"zh": "zh-Hans", "en": "en"}  # ours to BCP 47
 _FRAGMENT = "notice.html.j2"
@@ -197,9 +198,9 @@ def _shown(notice: Notice) -> Mapping[str, object]:
 def _entries(path: Path, problems: list[str]) -> dict[str, str]:
     """Entries of a file by "section.name"."""
     try:
-        content = yaml.safe_load(_read(path, problems)) or {}
+        content = read_yaml(_read(path, problems)) or {}
     except yaml.YAMLError as error:
-        problems.append(f"{path}: not YAML: {error}")
+        problems.append(f"{path}: {error}")
         return {}
     if not isinstance(content, dict) or not all(isinstance(section, dict) for section in content.values()):
         problems.append(f"{path}: must be a mapping from section to entries")
