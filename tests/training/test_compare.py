@@ -18,7 +18,7 @@ from zhentu.detect.models import Manifest, QuestionLevels, TrainingData, models_
 from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
-from zhentu.types import Answer, Picture
+from zhentu.types import Answer, Picture, Question
 from zhentu_training.compare import pairs, sheet, sights
 from zhentu_training.compare.encoder import Encoder
 from zhentu_training.compare.export import Fitted, export
@@ -298,6 +298,17 @@ def test_the_most_similar_reference_speaks_and_agreement_is_counted(
         assert each.answer is (
             Answer.DIFFERS if each.score >= 0.6 else Answer.SAME if each.score <= 0.4 else Answer.CANNOT_TELL
         )
+
+
+def test_that_goods_are_the_same_is_said_only_where_the_whole_and_the_goods_are_sure(comparer: Comparer) -> None:
+    def product(whole: float, found: bool) -> Answer:
+        _, answers = comparer._answered(np.array([whole, *[0.0] * len(QUESTIONS)], np.float32), found)
+        return next(each.answer for each in answers if each.question is Question.PRODUCT)
+
+    levels = comparer._entry.levels["mismatch"]
+    between = (levels.same + levels.differs) / 2
+    assert [product(each, True) for each in (0.0, between, 1.0)] == [Answer.SAME, Answer.CANNOT_TELL, Answer.SAME]
+    assert product(0.0, False) is Answer.CANNOT_TELL
 
 
 def test_both_maps_lie_over_their_own_pictures(comparer: Comparer, sample: dict[str, Picture]) -> None:

@@ -25,7 +25,18 @@ from zhentu.detect.sessions import Network, open_network
 from zhentu.digest import digest_of
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
-from zhentu.types import Answer, Category, Comparison, Heatmap, ModelRef, Picture, QuestionAnswer, Runtime, Threshold
+from zhentu.types import (
+    Answer,
+    Category,
+    Comparison,
+    Heatmap,
+    ModelRef,
+    Picture,
+    Question,
+    QuestionAnswer,
+    Runtime,
+    Threshold,
+)
 
 MOST_REFERENCES = 16
 # Of a probability: processors round differently, and key points move with it; with 8 or 16 bits a figure may cross the
@@ -85,20 +96,19 @@ class Comparer:
         measured = [measure(own, look) for look in looks]
         scores = self._scores(measured)
         best = int(np.argmin(scores[:, 0]))
+        found = own.found and looks[best].found
+        answer, answers = self._answered(scores[best], found)
         return Comparison(
             score=float(scores[best, 0]),
             similarity=float(np.clip(measured[best].figures[_SIMILARITY], 0, 1)),
             reference_sha256=references[best].sha256,
             model=self.model,
             difference=over_picture(measured[best].unlike, own.canvas, picture),
-            answer=self._answer("mismatch", float(scores[best, 0])),
-            answers=tuple(
-                QuestionAnswer(question, self._answer(question.value, score), score)
-                for question, score in zip(QUESTIONS, scores[best, 1:].tolist(), strict=True)
-            ),
+            answer=answer,
+            answers=answers,
             agreeing=sum(self._answer("mismatch", float(score)) is Answer.SAME for score in scores[:, 0]),
             compared=len(references),
-            goods_found=own.found and looks[best].found,
+            goods_found=found,
             reference_difference=over_picture(measured[best].unlike_back, looks[best].canvas, references[best]),
         )
 
@@ -127,6 +137,22 @@ class Comparer:
                 )
             worst = max(worst, difference)
         return worst
+
+    def _answered(self, scores: FloatArray, goods_found: bool) -> tuple[Answer, tuple[QuestionAnswer, ...]]:
+        """The answer to the whole, and to each question.
+
+        That the goods themselves are the same is not said where nobody can tell of the whole, or where no goods were
+        found: such pictures are unlike all that the heads have learnt, and whatever is nowhere unlike reads "the same".
+        """
+        whole = self._answer("mismatch", float(scores[0]))
+        answers = []
+        for question, score in zip(QUESTIONS, scores[1:].tolist(), strict=True):
+            answer = self._answer(question.value, score)
+            unsure = whole is Answer.CANNOT_TELL or not goods_found
+            if question is Question.PRODUCT and answer is Answer.SAME and unsure:
+                answer = Answer.CANNOT_TELL
+            answers.append(QuestionAnswer(question, answer, score))
+        return whole, tuple(answers)
 
     def _answer(self, output: str, score: float) -> Answer:
         levels = self._entry.levels[output]
