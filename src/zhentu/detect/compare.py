@@ -141,14 +141,14 @@ class Comparer:
     def _answered(self, scores: FloatArray, goods_found: bool) -> tuple[Answer, tuple[QuestionAnswer, ...]]:
         """The answer to the whole, and to each question.
 
-        That the goods themselves are the same is not said where nobody can tell of the whole, or where no goods were
-        found: such pictures are unlike all that the heads have learnt, and whatever is nowhere unlike reads "the same".
+        Unless the whole is the same, that the goods themselves are is not said where nobody can tell of the whole, or
+        where no goods were found: such pictures are unlike all that the heads have learnt.
         """
         whole = self._answer("mismatch", float(scores[0]))
         answers = []
         for question, score in zip(QUESTIONS, scores[1:].tolist(), strict=True):
             answer = self._answer(question.value, score)
-            unsure = whole is Answer.CANNOT_TELL or not goods_found
+            unsure = whole is Answer.CANNOT_TELL or (whole is Answer.DIFFERS and not goods_found)
             if question is Question.PRODUCT and answer is Answer.SAME and unsure:
                 answer = Answer.CANNOT_TELL
             answers.append(QuestionAnswer(question, answer, score))
