@@ -113,11 +113,24 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
     return status, body, b"connection: close" in head
 
 
+_HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port for a server that is started next.
+
+    On Linux it stays bound here as long as this process lives, so that nobody else is given it before the server, or
+    while that is restarted; servers set SO_REUSEADDR, and may listen on it all the same.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = int(held.getsockname()[1])
+    if sys.platform == "linux":
+        _HELD.append(held)
+    else:
+        held.close()
+    return port
 
 
 def wait_until_up(port: int, process: subprocess.Popen[bytes], path: str = "/readyz", seconds: float = 300.0) -> None:
@@ -157,11 +170,16 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
 
 @contextmanager
 def started(
-    command: Sequence[str], port: int, env: dict[str, str], path: str = "/readyz", log: Path | None = None
+    command: Sequence[str],
+    port: int,
+    env: dict[str, str],
+    path: str = "/readyz",
+    log: Path | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A running server process, stopped afterwards."""
     with (log or Path(os.devnull)).open("ab") as output:
-        process = subprocess.Popen(command, env=env, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(command, env=env, stdout=output, stderr=output, start_new_session=True, cwd=cwd)
         try:
             wait_until_up(port, process, path)
             yield process
