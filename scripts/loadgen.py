@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,6 +51,26 @@ def pictures(count: int, side: int = 800, seed: int = 1) -> list[bytes]:
         pixels = pixels + rng.standard_normal((side, side, 1), np.float32) * 3
         stream = io.BytesIO()
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=85)
+        made.append(stream.getvalue())
+    return made
+
+
+def real_pictures(folder: Path, count: int, side: int = 800, seed: int = 1) -> list[bytes]:
+    """`count` pictures of a folder and below, drawn by `seed`, in JPEG, the longer side `side` pixels.
+
+    Each seed has a quality of its own, so that the same picture has other bytes the next time. Raises SystemExit if
+    there are too few.
+    """
+    kinds = {".jpg", ".jpeg", ".png", ".webp"}
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in kinds)
+    if len(files) < count:
+        sys.exit(f"{folder}: has {len(files)} pictures (.jpg, .png, .webp); {count} are wanted, see --count")
+    made = []
+    for place in np.random.default_rng(seed).permutation(len(files))[:count]:
+        with Image.open(files[place]) as image:
+            fitted = ImageOps.contain(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
+        stream = io.BytesIO()
+        fitted.save(stream, "JPEG", quality=80 + seed % 16)
         made.append(stream.getvalue())
     return made
 

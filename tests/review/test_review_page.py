@@ -224,6 +224,28 @@ def test_an_appeal_shows_the_reference_side_by_side_with_a_swipe(site: Site, pag
     assert appeal.state == "overturned"
 
 
+def test_an_appeal_is_decided_from_the_list_by_whoever_may(site: Site, page) -> None:
+    (record_id,) = site.queue(1, "lister")
+    site.desk.appeals.open(record_id, "It is my own photo.", seller_id="lister")
+    page.goto(f"{site.url}/review/appeals")
+    row = page.locator("tr", has_text="lister")
+    until(page, "Array.from(document.querySelectorAll('td img')).at(-1).naturalWidth > 0")
+    row.locator("a.button").click()
+    page.wait_for_selector("article.item .appeal blockquote")
+    assert page.inner_text(".appeal blockquote") == "It is my own photo."
+    assert "Any of the five" in page.locator(".bar.unjudged").last.inner_text()
+    press(page, "u")
+    page.goto(f"{site.url}/review/appeals")
+    assert page.locator("tr", has_text="lister").locator("a.button").count() == 0
+    (again,) = site.queue(1, "decider")
+    page.goto(f"{site.url}/review?seller=decider")
+    page.wait_for_selector("article.item")
+    press(page, "u")
+    site.desk.appeals.open(again, "Look once more.", seller_id="decider")
+    page.goto(f"{site.url}/review/appeals")
+    assert "another reviewer takes the appeal" in page.locator("tr", has_text="decider").inner_text()
+
+
 def test_what_sellers_and_reviewers_write_is_text_and_nothing_else(site: Site, page) -> None:
     reason = Reason(ReasonKind.SCORE, "score_cutout_artifact", Action.REVIEW, XSS, XSS)
     made = record(1, seller=XSS, goods=XSS, path=f"{XSS}.png", sha256="e" * 64)
