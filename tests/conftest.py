@@ -15,7 +15,7 @@ from postgres import Postgres, binaries
 
 from zhentu.banks.bank import Banks
 from zhentu.decide.policy_file import default_policy_path, load_policy
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.record.database import Database
 from zhentu.settings import Settings
 from zhentu.types import OnError

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest
 from zhentu.types import (
     CATEGORIES,
     FORGERY_CATEGORIES,

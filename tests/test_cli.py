@@ -18,7 +18,7 @@ from zhentu.backlog.summary import ScanSummary
 from zhentu.cli.app import app
 from zhentu.cli.show import print_totals
 from zhentu.cli.terminal import console
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.errors import UsageError
 from zhentu.intake.skipped import SkipReason
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from zhentu.cli.app import app
 from zhentu.decide.policy_file import default_policy_path, load_policy
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.errors import DependencyError
 from zhentu.intake.decode import DecodeLimits, decode_frames
 from zhentu.types import Action, Category

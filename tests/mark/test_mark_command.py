@@ -8,7 +8,7 @@ from conftest import encoded, photo
 from typer.testing import CliRunner
 
 from zhentu.cli.app import app
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.errors import UsageError
 from zhentu.mark import LabelSpec, label_picture
 from zhentu.mark.verify import verify_labels

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DatabaseError
 
 from zhentu.decide.policy import Policy
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.errors import RecordNotFound, StoreError
 from zhentu.ids import new_id
 from zhentu.intake.decode import DecodeLimits

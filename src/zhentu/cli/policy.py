@@ -20,7 +20,7 @@ from zhentu.settings import Settings, load_settings
 if TYPE_CHECKING:
     from zhentu.decide.fit import FittedAction
     from zhentu.decide.policy import Policy
-    from zhentu.detect.models import ModelEntry
+    from zhentu.detect.entries import ModelEntry
     from zhentu.ports import ComparerPort
     from zhentu.types import Scores
 

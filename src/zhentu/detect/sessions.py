@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from zhentu.detect.models import WeightsFile
+from zhentu.detect.entries import WeightsFile
 from zhentu.errors import ModelError
 from zhentu.types import Runtime
 

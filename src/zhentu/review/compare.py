@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zhentu.decide.policy import Policy, decide
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.errors import PictureError, PictureNotFound, UsageError
 from zhentu.ports import DetectorPort
 from zhentu.record.store import RecordStore
