@@ -72,6 +72,13 @@ def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
 
 
 @pytest.fixture
+def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: ModelEntry) -> None:
+    """Commands find the tiny model, and write where nothing else lies."""
+    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
 def policy():
     return load_policy(default_policy_path())
 
