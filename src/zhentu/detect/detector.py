@@ -210,7 +210,10 @@ def _open(entry: ModelEntry, folder: Path, threads: int) -> Network:
         )
     for side in (entry.views.whole_size, entry.views.crop_size):
         if any(isinstance(size, int) and size != side for size in shapes[_INPUT][1:3]):
-            raise ModelError(f"{entry.file}: views are {shapes[_INPUT]}, the manifest's are {side} pixels a side")
+            raise ModelError(
+                f"{entry.file}: views are {shapes[_INPUT]}, the manifest's are {side} pixels a side: "
+                f"copy graph and manifest from the same folder"
+            )
     return session
 
 

@@ -27,6 +27,8 @@ from zhentu.types import (
     Verdict,
 )
 
+COPY_AGAIN = "copy the whole folder of models again, or reinstall zhentu"  # what to do about a file that is damaged
+
 _STRICT = ConfigDict(extra="forbid")
 
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from zhentu.atomic import write_whole
-from zhentu.detect.entries import ComparerEntry, FinderEntry, LocatorEntry, ModelEntry, problems_in
+from zhentu.detect.entries import COPY_AGAIN, ComparerEntry, FinderEntry, LocatorEntry, ModelEntry, problems_in
 from zhentu.errors import ModelError, UsageError
 from zhentu.validation import problems_of
 
@@ -40,7 +40,7 @@ class Manifest:
                 f"{path}: cannot be read: {error.strerror}; set ZHENTU_MODELS_DIR to its folder"
             ) from error
         except json.JSONDecodeError as error:
-            raise ModelError(f"{path}: not JSON: {error}") from error
+            raise ModelError(f"{path}: not JSON: {error}; {COPY_AGAIN}") from error
         except ValidationError as error:
             raise ModelError(f"{path}: " + "; ".join(problems_of(error))) from error
         problems = [problem for entry in manifest.models for problem in problems_in(entry)]

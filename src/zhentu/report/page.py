@@ -13,9 +13,10 @@ import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu import __version__
+from zhentu.atomic import unwritable
 from zhentu.decide.notices import ACTION_NAMES, CATEGORY_NAMES, Words
 from zhentu.detect.heatmap import overlay
-from zhentu.errors import UsageError, ZhentuError
+from zhentu.errors import ZhentuError
 from zhentu.intake.decode import decode, read_file
 from zhentu.report.charts import Histogram, histogram
 from zhentu.report.sections import (
@@ -136,7 +137,7 @@ def write_report(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from error
+        raise unwritable(path, error) from error
     write_tables(summary, path)
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from zhentu.atomic import unwritable
 from zhentu.cells import from_cell, to_cell
 from zhentu.errors import PictureError, PictureNotFound, UsageError
 from zhentu.record.database import Database
@@ -124,7 +125,7 @@ def export_manifest(
             writer.writeheader()
             writer.writerows({name: to_cell(value) for name, value in row.items()} for row in rows)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be written: {error.strerror}") from error
+        raise unwritable(folder, error) from error
     return Exported(sum(counts.values()), dict(counts), missing, unclear)
 
 
