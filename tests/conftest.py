@@ -17,7 +17,7 @@ from postgres import Postgres, binaries
 
 from zhentu.banks.bank import Banks
 from zhentu.decide.policy_file import default_policy_path, load_policy
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.record.database import Database
 from zhentu.settings import Settings
 from zhentu.types import OnError
@@ -80,6 +80,13 @@ def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
         "gate.allowed_hosts": {"testserver", "a", "load"},
     }
     return Settings().changed(values)
+
+
+@pytest.fixture
+def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: ModelEntry) -> None:
+    """Commands find the tiny model, and write where nothing else lies."""
+    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

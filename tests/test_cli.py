@@ -18,17 +18,11 @@ from zhentu.backlog.summary import ScanSummary
 from zhentu.cli.app import app
 from zhentu.cli.show import print_totals
 from zhentu.cli.terminal import console
-from zhentu.detect.models import ModelEntry
 from zhentu.errors import UsageError
 from zhentu.intake.skipped import SkipReason
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 run = CliRunner().invoke
-
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: ModelEntry) -> None:
-    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

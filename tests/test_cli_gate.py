@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from zhentu.bootstrap.screener import build_screener
 from zhentu.cli.app import app
 from zhentu.cli.serve import _Plain
-from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest
 from zhentu.errors import ConfigError, UsageError
 from zhentu.gate.server import bound_sockets
 from zhentu.record.database import Database

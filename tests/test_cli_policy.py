@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from zhentu.cli.app import app
 from zhentu.decide.policy_file import default_policy_path, load_policy
-from zhentu.detect.models import ModelEntry
 from zhentu.errors import DependencyError
 from zhentu.intake.decode import DecodeLimits, decode_frames
 from zhentu.types import Action, Category
@@ -19,10 +18,8 @@ run = CliRunner().invoke
 
 
 @pytest.fixture(autouse=True)
-def _tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: ModelEntry) -> None:
-    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
+def _wide(monkeypatch: pytest.MonkeyPatch, in_a_folder_of_its_own: None) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

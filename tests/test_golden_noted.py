@@ -8,7 +8,8 @@ from fakes import change_manifest as change
 
 from zhentu.bootstrap import golden
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
 

@@ -9,7 +9,8 @@ from conftest import encoded, photo
 from fakes import FakeComparer, FakeDetector, change_manifest, profiles, verdict
 
 from zhentu.decide.policy import Policy
-from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest
 from zhentu.errors import PictureCorrupt, PictureTruncated
 from zhentu.intake.decode import DecodeLimits
 from zhentu.screen import Screener

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from bank_fixtures import hamming
 from conftest import photo
 from fakes import FakeComparer, verdict
 from PIL import Image
 
-from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of, hamming
+from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of
 from zhentu.decide.policy import Policy
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.intake.decode import DecodeLimits, decode, decode_frame
 from zhentu.screen import Screener
 from zhentu.types import (

@@ -8,8 +8,9 @@ import numpy as np
 import onnxruntime as ort
 
 from zhentu.bootstrap.models import find_model
-from zhentu.detect.detector import Detector, Seen
-from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.detector import Crops, Detector, Seen
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest
 from zhentu.detect.views import make_views
 from zhentu.settings import load_settings
 
@@ -28,7 +29,7 @@ def scorer(precision: str, threads: int = 0) -> Callable[[np.ndarray], dict[str,
         views = make_views(rgb, entry.views)
         ((whole,),) = session.run(("whole_logits",), {"views": views.whole})
         (crops,) = session.run(("crop_logits",), {"views": views.crops})
-        return reader.scores_of(Seen(whole, no_map, crops.mean(0), no_map)).as_dict()
+        return reader.scores_of(Seen(whole, no_map, Crops(crops.mean(0), no_map))).as_dict()
 
     return score
 

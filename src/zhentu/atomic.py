@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from zhentu.errors import UsageError
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -29,3 +31,9 @@ def write_whole(path: Path, payload: bytes) -> None:
     """Write a file in one piece. Raises OSError."""
     with whole_file(path) as beside:
         beside.write_bytes(payload)
+
+
+def unwritable(path: Path | str, error: OSError) -> UsageError:
+    """What to tell whoever named a place that cannot be written to: the place, the system's reason, what to do."""
+    reason = error.strerror or str(error)
+    return UsageError(f"{path}: cannot be written: {reason}; name another place, or allow writing there")

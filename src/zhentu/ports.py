@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.types import BankHit, Comparison, Fingerprint, Listing, ModelRef, Picture, Threshold, Verdict
 
 

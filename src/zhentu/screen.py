@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from zhentu.banks.hashing import fingerprint_of
 from zhentu.decide.policy import Policy, decide, declaration
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.digest import digest_of
 from zhentu.errors import ModelError, PictureError, ZhentuError
 from zhentu.ids import new_id

@@ -4,12 +4,23 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 
 import pytest
 
-from zhentu.backlog.engine_local import in_order
+from zhentu.backlog.engine_local import ProcessPool
 from zhentu.errors import DependencyError
+
+
+def in_order(
+    build: Callable[[], Callable[[Sequence[int]], list[int]]],
+    chunks: Iterable[Sequence[int]],
+    workers: int,
+    crashed: Callable[[int], int],
+) -> Generator[int, None, None]:
+    with closing(ProcessPool(build, workers, crashed)) as pool:
+        yield from pool.outcomes(chunks)
 
 
 def build() -> Callable[[Sequence[int]], list[int]]:

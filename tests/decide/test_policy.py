@@ -58,6 +58,7 @@ def test_a_forgery_score_at_the_shipped_threshold_asks_for_review(policy: Policy
     decision = decide(verdict(0.1, **{category: 0.9}), (), Listing(), policy, SHIPPED)
     assert decision.action is Action.REVIEW
     assert decision.reasons[0].score == decision.reasons[0].threshold == 0.9
+    assert decision.ai_state is None, "a forgery may be made by hand"
 
 
 def test_an_ai_score_labels_as_suspected(policy: Policy) -> None:

@@ -9,8 +9,9 @@ import pytest
 from fakes import thresholds, verdict
 from test_policy import GOOD, SHIPPED, compared, evidence, hit, problems
 
+from zhentu.decide.evidence_words import evidence_zh
 from zhentu.decide.fit import check_rate, fit_action
-from zhentu.decide.notices import provenance_words, score_words
+from zhentu.decide.notices import bank_words, provenance_words, score_words
 from zhentu.decide.policy import Policy, bank_key, decide, deferred_decision, unresolved, unscreenable_decision
 from zhentu.decide.policy_file import load_policy, parse_policy
 from zhentu.errors import ConfigError, UsageError
@@ -23,6 +24,7 @@ from zhentu.types import (
     Category,
     Evidence,
     EvidenceKind,
+    Fact,
     Listing,
     Mode,
     Question,
@@ -165,6 +167,19 @@ def test_a_match_that_asks_for_nothing_hides_none_that_does() -> None:
     assert len(decide(None, (), Listing(), every, (), hits=hits).reasons) == 2
 
 
+@pytest.mark.parametrize(
+    ("signal", "en", "zh"),
+    [
+        (Signal.SHA256, "This is the same file as a picture that was found untrue before.", "完全相同"),
+        (Signal.PDQ, "This picture looks nearly the same as a picture that was found untrue before.", "高度相似"),
+    ],
+)
+def test_words_about_a_match_say_whether_it_is_the_file_or_the_look(signal: Signal, en: str, zh: str) -> None:
+    words = bank_words(hit(BankKind.KNOWN_BAD, signal), "review")
+    assert words.en.startswith(en)
+    assert zh in words.zh
+
+
 def test_a_match_by_look_has_a_key_of_its_own() -> None:
     assert bank_key(hit(BankKind.KNOWN_BAD)) == "known_bad"
     assert bank_key(hit(BankKind.KNOWN_BAD, Signal.PDQ)) == "known_bad_similar"
@@ -256,6 +271,18 @@ def test_words_about_a_statement_say_what_and_where_as_far_as_they_are_known() -
     assert words("aigc_label", "XMP").startswith("The file itself says that AI made or edited it (an AIGC label, XMP):")
     assert "edited it (XMP): so it says" in words("unheard_of", "XMP")
     assert "edited it: so it says" in words("unheard_of", "")
+
+
+def test_an_aigc_label_is_worded_in_chinese_by_its_value_and_its_makers() -> None:
+    def words(facts: dict[Fact, str]) -> str:
+        stated = tuple(facts.items())
+        return evidence_zh(
+            Evidence(EvidenceKind.PROVENANCE, "aigc_label", "as it is", Trust.DECLARED, "XMP", AiState.IS, facts=stated)
+        )
+
+    assert words({Fact.LABEL: "1", Fact.PRODUCER: "P"}).startswith("标识值 1（")
+    assert words({Fact.LABEL: "1", Fact.PRODUCER: "P"}).endswith("，生成合成服务提供者「P」")
+    assert words({Fact.PRODUCER: "P"}) == "「as it is」", "without a value it is quoted"
 
 
 def test_a_fitted_threshold_near_1_leaves_what_is_surer_to_be_acted_on() -> None:

@@ -16,7 +16,7 @@ from zhentu.bootstrap.screener import batching_of, build_screener
 from zhentu.detect import sessions
 from zhentu.detect.batching import BatchedNetwork, Batching
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.detect.sessions import Network, open_session
 from zhentu.gate.alone import by_load
 from zhentu.intake.decode import decode

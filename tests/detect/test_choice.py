@@ -15,8 +15,9 @@ from PIL import Image
 
 from zhentu.detect.calibration import Platt, at_prior, log_odds, sigmoid
 from zhentu.detect.detector import Detector
+from zhentu.detect.entries import ModelEntry
 from zhentu.detect.heatmap import heatmaps_of, overlay, place_map
-from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.models import Manifest
 from zhentu.detect.sessions import has_8bit_products, verify_files
 from zhentu.detect.views import Box
 from zhentu.errors import ModelError, UsageError
@@ -133,7 +134,7 @@ def test_a_system_that_does_not_describe_its_processor_is_believed_to_have_them(
 
 
 def test_a_graph_whose_weights_are_missing_or_altered_is_refused(entry: ModelEntry, folder: Path) -> None:
-    from zhentu.detect.models import WeightsFile
+    from zhentu.detect.entries import WeightsFile
 
     weights = (WeightsFile("shared.bin", "0" * 64),)
     with pytest.raises(ModelError, match=r"shared\.bin: model file cannot be read"):

@@ -15,9 +15,10 @@ from fakes import profiles, verdict
 from PIL import Image
 
 from zhentu.detect.calibration import any_of
-from zhentu.detect.detector import Detector, Seen
+from zhentu.detect.detector import Crops, Detector, Seen
+from zhentu.detect.entries import ModelEntry
 from zhentu.detect.heatmap import heatmaps_of, overlay, place_map, render
-from zhentu.detect.models import Manifest, ModelEntry, models_folder
+from zhentu.detect.models import Manifest, models_folder
 from zhentu.detect.views import Box
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
@@ -55,7 +56,7 @@ def test_calibration_stretches_the_logit(folder: Path, picture: Picture) -> None
 @pytest.mark.parametrize("logits", [[-4, 1, 0, 2, -9], [3, -3, -3, -3, -3], [-5, -5, -5, -5, -4.9]])
 def test_forged_is_that_any_of_the_five_holds(entry: ModelEntry, folder: Path, logits: list[float]) -> None:
     halves, places = np.array(logits, np.float32) / 2, np.zeros((2, 2), np.float32)
-    scores = Detector(entry, folder).scores_of(Seen(halves, places, halves, places[None]))
+    scores = Detector(entry, folder).scores_of(Seen(halves, places, Crops(halves, places[None])))
     five = [scores.of(category) for category in CATEGORIES]
     assert max(five) == pytest.approx(1 / (1 + np.exp(-max(logits))))
     assert scores.forged == pytest.approx(1 - math.prod(1 - p for p in five))

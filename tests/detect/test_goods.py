@@ -6,11 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from zhentu.bootstrap.models import build_comparer
+from zhentu.detect.entries import FinderEntry
 from zhentu.detect.goods import GoodsFinder, judged
 from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.detect.views import Box
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
+from zhentu.settings import load_settings
 from zhentu.types import Runtime
 
 
@@ -55,10 +58,23 @@ def test_the_golden_pictures_are_found_as_when_it_was_made(finder: GoodsFinder) 
     assert finder.verify_golden(samples_folder()) < 5e-3
 
 
-def test_goods_are_the_same_where_openvino_serves_the_encoders() -> None:
-    entry = Manifest.load(models_folder()).finder
-    assert entry is not None
-    assert GoodsFinder(entry, models_folder(), runtime=Runtime.OPENVINO).verify_golden(samples_folder()) < 5e-3
+@pytest.mark.parametrize(
+    ("wished", "finds_goods"),
+    [("openvino", Runtime.ONNXRUNTIME), ("onnxruntime", Runtime.ONNXRUNTIME), ("cuda", Runtime.CUDA)],
+)
+def test_openvino_serves_the_encoders_and_leaves_the_goods_to_onnx_runtime(
+    wished: str, finds_goods: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Runtime] = []
+
+    def made(entry: FinderEntry, folder: Path, threads: int, runtime: Runtime) -> GoodsFinder:
+        given.append(runtime)
+        return GoodsFinder(entry, folder, threads, runtime)
+
+    monkeypatch.setattr("zhentu.bootstrap.models.GoodsFinder", made)
+    comparer = build_comparer(load_settings(None, {"ZHENTU_MODELS_RUNTIME": wished}))
+    assert comparer is not None
+    assert given == [finds_goods]
 
 
 def test_a_hesitant_mask_and_a_speck_are_no_goods() -> None:

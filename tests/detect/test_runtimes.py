@@ -14,7 +14,8 @@ from zhentu.bootstrap.models import find_model
 from zhentu.bootstrap.timing import Timing, fastest, time_runtimes
 from zhentu.detect import sessions
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import Manifest, ModelEntry, models_folder, samples_folder
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
 from zhentu.settings import Settings, load_settings

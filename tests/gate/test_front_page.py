@@ -7,16 +7,14 @@ import io
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import pytest
 from browsing import needs_browser, new_context, seriously_wrong, shoot, until
 from conftest import encoded, photo
-from fakes import FakeComparer, FakeDetector, tiny_model
+from fakes import FakeComparer, WarmDetector, tiny_model
 from fastapi.testclient import TestClient
-from pictures import waves
 from PIL import Image, PngImagePlugin
 from served import listening
 
@@ -31,18 +29,9 @@ from zhentu.intake.decode import decode
 from zhentu.samples import samples
 from zhentu.screen import Screener
 from zhentu.settings import Settings
-from zhentu.types import CATEGORIES, Category, Heatmap, ModelRef, Picture, Verdict
+from zhentu.types import CATEGORIES, Category, ModelRef
 
 XSS = '<img src=x onerror="window.stolen=1">'
-
-
-class WarmDetector(FakeDetector):
-    """Has heatmaps where asked for them."""
-
-    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        grid = cv2.GaussianBlur(waves(12, 16, 9)[..., 0], (5, 5), 0).astype("float32") / 255
-        maps = tuple(Heatmap(grid, label) for label in CATEGORIES) if with_heatmaps else ()
-        return replace(super().detect(picture), heatmaps=maps)
 
 
 def ai_png() -> bytes:

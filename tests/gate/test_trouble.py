@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from postgres import Postgres, binaries
 from served import listening, picture, slow_app, until
 from sqlalchemy import select, update
+from stored import latest_for
 
 from zhentu.bootstrap.screener import build_screener
 from zhentu.errors import StoreError
@@ -105,7 +106,7 @@ def test_a_broken_model_allows_and_queues_where_the_setting_says_so(settings: Se
         store: RecordStore = client.app.state.gate.store
         jobs = client.app.state.gate.jobs
         until(lambda: jobs.waiting() == 0 or _retry_now(store.database))
-        late = store.latest_for(body["sha256"])
+        late = latest_for(store.database, body["sha256"])
         assert late.verdict is not None
         assert late.evidence[0].name == "screened_late"
         assert body["record_id"] in late.evidence[0].detail
@@ -118,7 +119,7 @@ def test_a_picture_that_was_let_through_and_cannot_be_screened_goes_to_a_person(
         request = JobRequest("a.jpg", Listing("L1"), payload, note="deferred in 0190")
         gate.jobs.put(new_job(JobKind.DEFERRED, [request]))
         until(lambda: gate.jobs.waiting() == 0)
-        late = gate.store.latest_for(hashlib.sha256(payload).hexdigest())
+        late = latest_for(gate.store.database, hashlib.sha256(payload).hexdigest())
         assert (late.decision.action, late.decision.applied) == (Action.REVIEW, Action.REVIEW)
         assert [each.code for each in late.decision.reasons] == ["screening_impossible"]
         assert "人工" in late.decision.reasons[0].zh

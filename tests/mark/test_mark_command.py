@@ -8,20 +8,14 @@ from conftest import encoded, photo
 from typer.testing import CliRunner
 
 from zhentu.cli.app import app
-from zhentu.detect.models import ModelEntry
 from zhentu.errors import UsageError
 from zhentu.mark import LabelSpec, label_picture
 from zhentu.mark.verify import verify_labels
 from zhentu.types import AiState
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 run = CliRunner().invoke
 CODE = ["--propagator", "PLATFORM-7"]
-
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: ModelEntry) -> None:
-    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from zhentu.decide.policy import Policy
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.errors import IdempotencyConflict, RecordNotFound, StoreError, UsageError
 from zhentu.ids import new_id
 from zhentu.intake.decode import DecodeLimits

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
+from stored import shadowed
 
 from zhentu.banks.bank import Banks
 from zhentu.banks.store import BankStore
@@ -22,7 +23,6 @@ from zhentu.record.known import KnownStore
 from zhentu.record.outbox import Outbox
 from zhentu.record.scan_jobs import JobTable
 from zhentu.record.schema import records
-from zhentu.record.shadow import ShadowStore
 from zhentu.record.spool import Spool
 from zhentu.record.store import Claim, RecordStore
 from zhentu.review.fill import Filler, FillSettings
@@ -124,7 +124,7 @@ def test_keys_model_choice_shadow_audit_and_scans_are_kept(migrated: Database) -
     (key,) = KeyStore(migrated).list()
     assert (key.name, key.role.value, key.rate_per_s) == ("pipeline", "screen", 5.0)
     assert ModelHistory(migrated).current() == "tiny@1"
-    assert len(ShadowStore(migrated).agreements()) == 1
+    assert len(shadowed(migrated)) == 1
     chain = audit.verify(migrated)
     assert (chain.entries, chain.broken_at) == (11, None)
     (job,) = JobTable(migrated).newest()

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from fakes import verdict
+from stored import shadowed
 
 from zhentu.errors import RecordNotFound
 from zhentu.record.database import Database
 from zhentu.record.history import ModelHistory
 from zhentu.record.scan_jobs import JobCounts, JobRecord, JobState, JobTable
-from zhentu.record.shadow import ShadowAgreement, ShadowStore
+from zhentu.record.shadow import ShadowStore
 from zhentu.types import Action, ModelRef
 
 BEGAN = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -93,16 +94,17 @@ def test_the_newest_jobs_come_first_and_no_more_than_asked_for(table: JobTable) 
     assert [each.job_id for each in table.newest(2)] == ["d", "b"]
 
 
-def test_shadow_models_are_counted_each_by_itself(database: Database) -> None:
+def test_verdicts_of_shadow_models_are_kept_with_whether_they_disagree(database: Database) -> None:
     store = ShadowStore(database)
-    assert store.agreements() == ()
+    assert shadowed(database) == []
     said = replace(verdict(0.5), model=ModelRef("zhentu", "2", "0" * 64))
     for number, (active, shadow) in enumerate(
         [(Action.ALLOW, Action.ALLOW), (Action.ALLOW, Action.REVIEW), (Action.LABEL, Action.LABEL)]
     ):
         store.append(f"r{number}", said, active, shadow)
     store.append("r9", replace(said, model=ModelRef("zhentu", "1", "0" * 64)), Action.ALLOW, Action.ALLOW)
-    assert store.agreements() == (ShadowAgreement("zhentu@1", 1, 0), ShadowAgreement("zhentu@2", 3, 1))
+    found = [("zhentu@1", False), ("zhentu@2", False), ("zhentu@2", False), ("zhentu@2", True)]
+    assert shadowed(database) == found
 
 
 def test_the_history_of_models_is_told_newest_first(database: Database) -> None:

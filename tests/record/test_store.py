@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DatabaseError
 
 from zhentu.decide.policy import Policy
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.errors import RecordNotFound, StoreError
 from zhentu.ids import new_id
 from zhentu.intake.decode import DecodeLimits
@@ -49,8 +49,7 @@ def test_what_was_appended_is_found_again(url: str, record: Record) -> None:
     later = renewed(record)
     store.append(later)
     assert store.get(record.record_id) == record
-    assert store.latest_for(record.picture_sha256) == later
-    assert store.latest_for("0" * 64) is None
+    assert store.get(later.record_id) == later
     assert store.counts_by_action()[Action.REVIEW] == 2
 
 

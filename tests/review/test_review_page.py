@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 from browsing import needs_browser, new_context, seriously_wrong, shoot, until
-from fakes import FakeDetector, tiny_model
+from fakes import WarmDetector, tiny_model
 from pictures import waves
 from review_fixtures import record
 from served import listening
@@ -25,30 +25,17 @@ from zhentu.review.items import ReviewOutcome
 from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import (
-    CATEGORIES,
     Action,
     Evidence,
     EvidenceKind,
-    Heatmap,
-    Picture,
     Reason,
     ReasonKind,
     Role,
     Trust,
-    Verdict,
 )
 
 pytestmark = needs_browser
 XSS = '<img src=x onerror="window.stolen=1"><script>window.stolen=1</script>\'"--></title>{{7*7}}'
-
-
-class WarmDetector(FakeDetector):
-    """Has heatmaps too."""
-
-    def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        grid = cv2.GaussianBlur(waves(12, 16, 9)[..., 0], (5, 5), 0).astype("float32") / 255
-        maps = tuple(Heatmap(grid, label) for label in CATEGORIES) if with_heatmaps else ()
-        return replace(super().detect(picture), heatmaps=maps)
 
 
 @dataclass

@@ -11,10 +11,11 @@ from skimage import data
 
 from zhentu.detect.calibration import Platt
 from zhentu.detect.compare import Comparer, over_picture
+from zhentu.detect.entries import QuestionLevels, TrainingData
 from zhentu.detect.figures import IDENTITY_NAMES, NAMES, Measured, measure
 from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.look import Look
-from zhentu.detect.models import Manifest, QuestionLevels, TrainingData, models_folder, samples_folder
+from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
@@ -88,7 +89,7 @@ def run(seen, tmp_path: Path) -> Path:
     """A run of three units: the cup, the cat, the shop's views."""
     (tmp_path / "sights").mkdir()
     for name, products in (("a-0", "cup"), ("b-1", "cat"), ("c-2", "p")):
-        sights.save([sight for sight in seen if sight.product == products], tmp_path / "sights" / f"{name}.npz")
+        sights.save([sight for sight in seen if sight.subject.product == products], tmp_path / "sights" / f"{name}.npz")
     return tmp_path
 
 
@@ -179,11 +180,22 @@ def test_sights_are_read_as_they_were_written(seen, tmp_path: Path) -> None:
     assert sights.load(tmp_path / "none.npz") == []
 
 
+def test_the_columns_of_a_file_of_sights_stay_as_they_were_written(seen, tmp_path: Path) -> None:
+    sights.save(seen[:2], tmp_path / "unit.npz")
+    with np.load(tmp_path / "unit.npz") as stored:
+        assert sorted(stored.files) == sorted(
+            ["source", "split", "group", "product", "colour", "look", "kind", "framing", "found", "tokens", "classes",
+             "whole", "rgb", "mask", "light", "light_known", "scale", "corner", "points", "at", "described"]
+        )  # fmt: skip
+        assert stored["kind"].tolist() == [sight.subject.kind for sight in seen[:2]]
+    assert [each.subject for each in sights.load(tmp_path / "unit.npz")] == [each.subject for each in seen[:2]]
+
+
 def test_pairs_never_cross_splits_and_their_truth_is_that_of_their_kind(seen) -> None:
     found = pairs_of([Gist.of(sight) for sight in seen], seed=1)
     assert {"match", "other colour", "look-alike", "unrelated"} < {pair.kind for pair in found}
     for pair in found:
-        first, second = seen[pair.first], seen[pair.second]
+        first, second = seen[pair.first].subject, seen[pair.second].subject
         assert first.split == second.split == pair.split
         assert (pair.kind in ("look-alike", "unrelated")) == (first.product != second.product)
         assert pair.mismatch != (set(pair.truth) == {0})
@@ -198,22 +210,22 @@ def test_a_gist_says_where_its_sight_is_and_what_a_fit_needs_of_it(seen, run: Pa
     gists = gists_of(run)
     assert len(gists) == len(seen)
     for k, (gist, sight) in enumerate(zip(gists, seen, strict=True)):
-        assert (gist.kind, gist.product, gist.framing) == (sight.kind, sight.product, sight.framing)
+        assert gist.subject == sight.subject
         assert np.array_equal(Sights(gists)[k].tokens, sight.tokens)
         assert np.array_equal(gist.classes, sight.classes)
         assert np.allclose(gist.mean, sight.tokens.astype(np.float32).mean(1), atol=1e-5)
         assert np.array_equal(gist.whole, sight.whole[-1:].ravel())
     middle, _ = centres(gists)
-    assert np.allclose(middle, np.mean([gist.mean for gist in gists if gist.split != "judge"], 0))
+    assert np.allclose(middle, np.mean([gist.mean for gist in gists if gist.subject.split != "judge"], 0))
 
 
 def test_the_mark_of_a_file_is_that_of_what_it_holds(seen, run: Path) -> None:
     files = sorted((run / "sights").iterdir())
     before = [mark_of(file) for file in files]
     assert len(set(before)) == 3
-    sights.save([sight for sight in seen if sight.product == "cup"], files[0])
+    sights.save([sight for sight in seen if sight.subject.product == "cup"], files[0])
     assert mark_of(files[0]) == before[0]
-    sights.save([replace(sight, found=not sight.found) for sight in seen if sight.product == "cup"], files[0])
+    sights.save([replace(sight, found=not sight.found) for sight in seen if sight.subject.product == "cup"], files[0])
     assert [mark_of(file) == mark for file, mark in zip(files, before, strict=True)] == [False, True, True]
 
 
@@ -232,7 +244,7 @@ def test_pairs_are_measured_once_and_again_only_where_something_is_new(
 
     monkeypatch.setattr("zhentu_training.compare.measuring.measure", counted)
     gists = gists_of(run)
-    middle, own = centres(gists), [k for k, gist in enumerate(gists) if gist.product == "cup"]
+    middle, own = centres(gists), [k for k, gist in enumerate(gists) if gist.subject.product == "cup"]
     listed = [Pair(own[0], k, "match", "s", "judge", "cup") for k in own[1:4]]
     listed.append(Pair(len(gists) - 1, own[0], "look-alike", "s", "judge", "p"))
     figures, count = asked(listed, middle)
@@ -244,7 +256,7 @@ def test_pairs_are_measured_once_and_again_only_where_something_is_new(
     assert count == 0
     assert np.array_equal(again, figures[::-1])
     assert asked([*listed, Pair(own[1], own[2], "match", "s", "judge", "cup")], middle)[1] == 1
-    shop = [replace(sight, found=not sight.found) for sight in seen if sight.product == "p"]
+    shop = [replace(sight, found=not sight.found) for sight in seen if sight.subject.product == "p"]
     sights.save(shop, run / "sights" / "c-2.npz")
     assert asked(listed, middle)[1] == 1  # the pair with the shop's
     assert asked(listed, (middle[0] + 1, middle[1]))[1] == 4
@@ -265,14 +277,14 @@ def test_a_sheet_shows_failures_last_and_kinds_in_turn(comparer: Comparer, sampl
 
 def test_copies_are_of_groups_that_fit_and_match_themselves(seen) -> None:
     found = copies_of([Gist.of(sight) for sight in seen])
-    assert [(seen[pair.first].group, pair.first == pair.second, pair.mismatch) for pair in found] == [
+    assert [(seen[pair.first].subject.group, pair.first == pair.second, pair.mismatch) for pair in found] == [
         ("p", True, False)
     ]
 
 
 def test_serving_measures_what_training_measured(seen, comparer: Comparer, sample: dict[str, Picture]) -> None:
     """The exported graph and the sights' tokens give the same figures for the same pictures."""
-    real = [sight for sight in seen if sight.look == "phone"]
+    real = [sight for sight in seen if sight.subject.look == "phone"]
     middle = (np.zeros((3, real[0].tokens.shape[2])),) * 2
     trained = measure(look_of(real[0], middle), look_of(real[2], middle)).figures
     own = [NAMES.index(name) for name in IDENTITY_NAMES]

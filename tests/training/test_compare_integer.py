@@ -14,9 +14,10 @@ from zhentu.bootstrap.models import build_comparer
 from zhentu.detect import sessions
 from zhentu.detect.calibration import Platt
 from zhentu.detect.compare import Comparer
+from zhentu.detect.entries import QuestionLevels, TrainingData
 from zhentu.detect.figures import NAMES
 from zhentu.detect.goods import GoodsFinder
-from zhentu.detect.models import Manifest, QuestionLevels, TrainingData, models_folder, samples_folder
+from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.detect.questions import ANSWERED
 from zhentu.intake.decode import decode
 from zhentu.settings import load_settings

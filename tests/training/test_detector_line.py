@@ -13,7 +13,7 @@ import pytest
 import torch
 from smoke import smoke_manifest
 
-from zhentu.detect.detector import Detector, Seen
+from zhentu.detect.detector import Crops, Detector, Seen
 from zhentu.detect.locator import Locator
 from zhentu.detect.models import Manifest, samples_folder
 from zhentu.detect.traces import CELLS, FIGURES
@@ -121,7 +121,7 @@ def test_serving_gives_the_logits_that_the_heads_gave_of_the_features(line: Path
     served = detector.detect(decode(path.read_bytes())).scores.as_dict()
     parts = (np.stack(looks, 1) * np.array(fitted["fusion"])).astype(np.float32)
     places = np.zeros((1, 1), np.float32)
-    seen = Seen(parts[:, 0], places, parts[:, 1], places[None])
+    seen = Seen(parts[:, 0], places, Crops(parts[:, 1], places[None]))
     assert detector.scores_of(seen).as_dict() == pytest.approx(served, abs=5e-3)
 
 

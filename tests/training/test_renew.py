@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zhentu.detect.models import Manifest, ModelEntry, models_folder
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest, models_folder
 from zhentu.errors import UsageError
 from zhentu_training import renew
 from zhentu_training.config import load_spec

@@ -11,7 +11,8 @@ from packaging.version import Version
 
 pytest.importorskip("torch")
 
-from zhentu.detect.models import Manifest, ModelEntry, models_folder
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest, models_folder
 from zhentu_training.config import load_spec
 from zhentu_training.export import add_to_manifest, taken_version
 from zhentu_training.start import head_of

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from zhentu.detect.calibration import Platt
-from zhentu.detect.models import FirstLook
+from zhentu.detect.entries import FirstLook
 from zhentu.detect.operating import OperatingPoint, ProfilePoints
 from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Action, Category, Profile, Threshold
 from zhentu_training.config import Risk, TrainSpec

@@ -59,6 +59,24 @@ class Sample:
             return Origin.EDIT
         return Origin.OWN if self.recipe else Origin.REAL
 
+    @staticmethod
+    def genuine(path: Path, source: str, split: str) -> Sample:
+        """The row of a genuine picture that is a product of its own, named by its file."""
+        return Sample(
+            path=path,
+            split=split,
+            source=source,
+            product=f"{source}/{path.stem}",
+            kind="",
+            goods="",
+            generator="",
+            labels=frozenset(),
+            known=frozenset(CATEGORIES),
+            mask=None,
+            pair=None,
+            recipe="",
+        )
+
     def original(self) -> Sample:
         """The genuine picture this one was made from, as a row of its own. Only where there is a `pair`."""
         assert self.pair is not None  # noqa: S101 - callers ask for forgeries alone

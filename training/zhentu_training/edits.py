@@ -98,19 +98,6 @@ def _pair_rows(pictures: Path) -> Iterable[dict[str, str]]:
 
 
 def _pair(before: Path, after: Path, source: str, kind: str, generator: str, shown: set[Category]) -> list[Sample]:
-    genuine = Sample(
-        path=before,
-        split="train",
-        source=source,
-        product=f"{source}/{before.stem}",
-        kind=kind,
-        goods="",
-        generator="",
-        labels=frozenset(),
-        known=frozenset(CATEGORIES),
-        mask=None,
-        pair=None,
-        recipe=EDIT,
-    )
+    genuine = replace(Sample.genuine(before, source, "train"), kind=kind, recipe=EDIT)
     labels = frozenset({Category.AI_GENERATED} | shown)
     return [genuine, replace(genuine, path=after, generator=generator, labels=labels, known=labels, pair=before)]

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from zhentu.detect.detector import Detector
+from zhentu.detect.entries import ModelEntry
 from zhentu.detect.locator import Locator
-from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.models import Manifest
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.card import Figures, renew_heatmaps, write_card
 from zhentu_training.config import load_spec

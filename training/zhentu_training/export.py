@@ -24,17 +24,9 @@ import torch
 from pydantic import TypeAdapter
 
 from zhentu.detect.calibration import Platt, sigmoid
-from zhentu.detect.detector import GRAPH_OUTPUTS, Detector, Seen
-from zhentu.detect.models import (
-    MANIFEST,
-    FirstLook,
-    Golden,
-    Manifest,
-    ModelEntry,
-    TrainingData,
-    WeightsFile,
-    samples_folder,
-)
+from zhentu.detect.detector import GRAPH_OUTPUTS, Crops, Detector, Seen
+from zhentu.detect.entries import FirstLook, Golden, ModelEntry, TrainingData, WeightsFile
+from zhentu.detect.models import MANIFEST, Manifest, samples_folder
 from zhentu.detect.operating import ProfilePoints
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
@@ -130,13 +122,12 @@ def parity(model: ZhentuModel, detector: Detector, pictures: list[Path], spec: T
         picture = decode(path.read_bytes())
         views = make_views(picture.rgb, spec.views)
         whole, crops = model(torch.from_numpy(views.whole)), model(torch.from_numpy(views.crops))
-        expected = Seen(whole[0].numpy()[0], whole[2].numpy()[0], crops[1].numpy().mean(0), crops[3].numpy())
-        served = detector.both_looks(views)
+        closer = Crops(crops[1].numpy().mean(0), crops[3].numpy())
+        expected, served = Seen(whole[0].numpy()[0], whole[2].numpy()[0], closer), detector.both_looks(views)
+        assert served.crops is not None  # noqa: S101 - both looks were taken
         scores = [detector.scores_of(each).as_dict() for each in (expected, served)]
         worst = max(worst, *(abs(scores[0][name] - scores[1][name]) for name in scores[0]))
-        for ours, theirs in ((expected.whole_map, served.whole_map), (expected.crop_maps, served.crop_maps)):
-            assert ours is not None  # noqa: S101 - both looks were taken
-            assert theirs is not None  # noqa: S101
+        for ours, theirs in ((expected.whole_map, served.whole_map), (closer.maps, served.crops.maps)):
             worst = max(worst, float(np.abs(sigmoid(ours) - sigmoid(theirs)).max()))
     return worst
 

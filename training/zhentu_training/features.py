@@ -32,6 +32,7 @@ from zhentu_training.dataset import Origin, Sample, read_manifest
 from zhentu_training.model import FeatureEncoder
 from zhentu_training.pack import pack
 from zhentu_training.progress import track
+from zhentu_training.sessions import session_of
 from zhentu_training.tiers import TIERS
 
 LOOKS = ("whole", "crops")
@@ -109,11 +110,7 @@ def open_encoder(path: Path, workers: int = 1) -> Encode:
     try:
         import openvino
     except ImportError:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(str(path), options)
+        session = session_of(path)
         return lambda views: np.asarray(session.run(["features"], {"views": views})[0])
     plan = {
         "INFERENCE_NUM_THREADS": workers,

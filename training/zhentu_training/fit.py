@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 
 from zhentu.detect.calibration import any_of
 from zhentu.detect.drift import references_of
-from zhentu.detect.models import FirstLook
+from zhentu.detect.entries import FirstLook
 from zhentu.errors import ZhentuError
 from zhentu_training.calibrate import all_profiles, first_look, fit_fusion, held_out, settled_by
 from zhentu_training.config import TrainSpec, load_spec

@@ -25,12 +25,14 @@ import onnx
 import pandas as pd
 import torch
 
+from zhentu.detect.entries import LocatorEntry, TrainingData
 from zhentu.detect.locator import Locator
-from zhentu.detect.models import LocatorEntry, Manifest, TrainingData
+from zhentu.detect.models import Manifest
 from zhentu.detect.traces import CELLS, FIGURES, traces_of
 from zhentu.errors import PictureError, ZhentuError
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.crossval import folds_for
 from zhentu_training.dataset import Sample, digest, read_manifest
@@ -179,10 +181,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = readable(teach[: spec.locate.pictures])
     lessons = collect(chosen, spec.locate.roads, arguments.features / "traces")
     network = train(lessons.traces, lessons.shares, lessons.taught, spec.locate.epochs, spec.seed)
-    try:
+    with errors_said_plainly():
         entry = put_into(arguments.models, network, chosen, spec)
-    except ZhentuError as error:
-        sys.exit(str(error))
     arguments.run.mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"judged": judged}).to_csv(arguments.run / LOCATED, index=False)
     print(f"{len(chosen)} forgeries teach, {len(judged)} judge; wrote {arguments.models / entry.file}")

@@ -13,21 +13,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.entries import ComparerEntry, ModelEntry
+from zhentu.detect.models import Manifest
 from zhentu.detect.sessions import has_8bit_products
-from zhentu.errors import UsageError, ZhentuError
+from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_of
 from zhentu_training.features import views_of
@@ -36,6 +36,7 @@ from zhentu_training.fit import HELD_OUT
 from zhentu_training.integer import emulated, measured, to_integer_products, with_fused_attention
 from zhentu_training.pack import save_with_shared_weights
 from zhentu_training.progress import track
+from zhentu_training.sessions import session_of
 
 LARGEST_AUC_LOSS, LARGEST_RECALL_LOSS = 0.003, 0.02  # of `ai_generated`, recall at 1 % false alarms
 _BOUNDING = 200  # pictures whose activations give the bounds
@@ -90,10 +91,7 @@ def emulated_graph(source: Path, target: Path) -> None:
 
 def logits_of(graph: Path, paths: list[Path], spec: TrainSpec) -> np.ndarray:
     """The graph's logits of pictures as the native road gives them to the heads, (n, 5)."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(str(graph), options)
-    found = []
+    session, found = session_of(graph), []
     for path in track(paths, graph.stem):
         views = views_of(path, "native", spec.views)
         parts = ("whole_logits", views[:1]), ("crop_logits", views[1:])
@@ -148,13 +146,14 @@ class Made:
     same: Path
 
     @staticmethod
-    def of(models: Path, entry: ModelEntry, bounding: Sequence[Path], spec: TrainSpec, folder: Path) -> Made:
-        """The int8 graph of an fp32 model, in `folder`. bounding: pictures whose activations give the bounds."""
+    def of(
+        models: Path, entry: ModelEntry | ComparerEntry, folder: Path, looks: Iterable[np.ndarray] | None = None
+    ) -> Made:
+        """The int8 graph of a model of `models`, in `folder`. looks: as in `integer_graph`."""
         path, same = folder / f"{entry.name}-int8-{entry.version}.onnx", folder / "emulated.onnx"
         for shared in entry.weights:  # the int8 graph must find the very same bytes in it
             shutil.copyfile(models / shared.file, path.with_name(shared.file))
-        views = (views_of(each, "native", spec.views) for each in track(bounding, "bounds"))
-        integer_graph(models / entry.file, path, (view[None] for each in views for view in each))
+        integer_graph(models / entry.file, path, looks)
         if has_8bit_products():
             return Made(path, path)
         emulated_graph(path, same)
@@ -170,6 +169,13 @@ class Made:
         shutil.copyfile(self.path, models / self.path.name)
         add_to_manifest(models, small)
         return small
+
+
+def bounding_looks(pictures: Sequence[Path], spec: TrainSpec) -> Iterator[np.ndarray]:
+    """Views of pictures, one a batch (1, side, side, 3), whose activations give an int8 graph its bounds."""
+    for path in track(pictures, "bounds"):
+        for view in views_of(path, "native", spec.views):
+            yield view[np.newaxis]
 
 
 def bounding_pictures(run: Path, spec: TrainSpec) -> list[Path]:
@@ -190,7 +196,7 @@ def quantize(models: Path, name: str, run: Path, count: int) -> tuple[ModelEntry
     if entry.precision != "fp32":
         raise UsageError(f"{entry.ref} is {entry.precision} already; name the fp32 model with --model")
     with tempfile.TemporaryDirectory() as scratch:
-        made = Made.of(models, entry, bounding_pictures(run, spec), spec, Path(scratch))
+        made = Made.of(models, entry, Path(scratch), bounding_looks(bounding_pictures(run, spec), spec))
         found = compare(entry, models / entry.file, made.same, run, spec, count)
         if not found.within(LARGEST_AUC_LOSS, LARGEST_RECALL_LOSS):
             nan = " (nan: cannot be told)" if np.isnan(found.losses).any() else ""
@@ -208,10 +214,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="", help="name@version of the fp32 model; default: the active one")
     parser.add_argument("--count", type=int, default=400, help="held-out pictures on which both are compared")
     arguments = parser.parse_args(argv)
-    try:
+    with errors_said_plainly():
         small, found = quantize(arguments.models, arguments.model, arguments.run, arguments.count)
-    except ZhentuError as error:
-        sys.exit(str(error))
     print(f"{found}\nwrote {arguments.models / small.file}; active: {small.ref}")
 
 

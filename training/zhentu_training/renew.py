@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,15 +20,17 @@ from pathlib import Path
 
 import numpy as np
 
-from zhentu.detect.models import Manifest, ModelEntry, models_folder
-from zhentu.errors import PictureError, UsageError, ZhentuError
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest, models_folder
+from zhentu.errors import PictureError, UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, Category
 from zhentu_training import export
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.features import LOOKS
 from zhentu_training.fit import CALIBRATION, PLACES, save_heads
-from zhentu_training.quantize import Made, logits_of
+from zhentu_training.quantize import Made, bounding_looks, logits_of
 from zhentu_training.start import head_of, shipped_calibration, shipped_places
 
 LARGEST_ERROR = 0.05  # of the logit of `ai_generated`, root of the mean square, int8 against fp32
@@ -68,7 +69,7 @@ def in_integers(
     The other half gives its bounds. Raises UsageError when it moves that of `ai_generated` too far.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        made = Made.of(models, entry, pictures[::2], spec, Path(scratch))
+        made = Made.of(models, entry, Path(scratch), bounding_looks(pictures[::2], spec))
         judged = pictures[1::2]
         moved = logits_of(made.same, judged, spec) - logits_of(models / entry.file, judged, spec)
         error = float(np.sqrt((moved[:, _MADE] ** 2).mean()))
@@ -108,10 +109,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=600, help="pictures to draw")
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     arguments = parser.parse_args(argv)
-    try:
+    with errors_said_plainly():
         print(renew(models_folder(), arguments.config, arguments.version, arguments.pictures, arguments.count))
-    except ZhentuError as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,9 +22,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from zhentu.errors import PictureError, UsageError, ZhentuError
+from zhentu.errors import PictureError, UsageError
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.card import markdown
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import load_designs, load_spec
 from zhentu_training.crossval import figures_of, folds_for, scores_of
 from zhentu_training.dataset import Origin, Sample
@@ -149,10 +149,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--designs", type=Path, default=Path("configs/designs.yaml"), help="the first is the plain head"
     )
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
-    try:
+    with errors_said_plainly():
         _run(parser.parse_args(argv))
-    except ZhentuError as error:
-        sys.exit(str(error))
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,8 @@ import onnx
 from onnx import numpy_helper
 from pydantic import TypeAdapter
 
-from zhentu.detect.models import MANIFEST, Manifest, ModelEntry
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import MANIFEST, Manifest
 from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES
 from zhentu_training.calibrate import Fusion

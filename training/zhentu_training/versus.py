@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import Manifest, ModelEntry
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.dataset import Origin
 from zhentu_training.features import views_on

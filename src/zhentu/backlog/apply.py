@@ -72,7 +72,10 @@ class Applier:
         self._place, self._ledger, self._table, self._reader, self._spec = place, ledger, table, reader, spec
 
     def plan(self) -> ApplyReport:
-        """Shadow: record what would be done, and the lists that would result; nothing else happens."""
+        """Shadow: record what would be done, and the lists that would result; nothing else happens.
+
+        Raises UsageError while the job is not finished.
+        """
         if self._ledger.left or not self._ledger.listed:
             job = self._place.job_id
             raise UsageError(f"{job} is not finished: {self._ledger.left} left; run zhentu scan --resume {job}")
@@ -83,7 +86,9 @@ class Applier:
         """Do what was planned, is in force and is not done yet. Raises UsageError if nothing was planned."""
         job = self._place.job_id
         if not self._table.counts(job):
-            raise UsageError(f"inspect it in shadow first: zhentu apply {job}; then enforce it")
+            raise UsageError(
+                f"{job}: nothing is planned yet; see first what it would do (zhentu apply {job}), then enforce it"
+            )
         if self._spec.changed:
             self._plan_rows()
         in_shadow = 0

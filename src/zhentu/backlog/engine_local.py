@@ -146,20 +146,6 @@ class ProcessPool(Generic[Task, Done]):
             return failed
 
 
-def in_order(
-    build: Callable[[], Callable[[Sequence[Task]], list[Done]]],
-    chunks: Iterable[Sequence[Task]],
-    workers: int,
-    crashed: Callable[[Task], Done],
-) -> Generator[Done, None, None]:
-    """`ProcessPool.outcomes` with a pool of its own."""
-    pool = ProcessPool(build, workers, crashed)
-    try:
-        yield from pool.outcomes(chunks)
-    finally:
-        pool.close()
-
-
 def _begin(build: Callable[[], Callable[[Any], Any]]) -> None:
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; ending is the parent's task

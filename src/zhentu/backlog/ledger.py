@@ -242,10 +242,6 @@ class Ledger:
         found = self._sql.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
         return str(found[0]) if found else ""
 
-    def set_note(self, name: str, value: str) -> None:
-        """Write a note."""
-        self._note(name, value)
-
     def close(self) -> None:
         """Close the file."""
         self._sql.close()

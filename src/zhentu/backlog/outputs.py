@@ -56,7 +56,7 @@ def check_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise UsageError(f"{folder}: cannot be made: {error.strerror}; name another folder") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{folder}: may not be written to; change its permissions or name another folder")
 

@@ -13,7 +13,7 @@ from zhentu.backlog.reading import Access, Reader, is_url
 from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error, row_of_record
 from zhentu.bootstrap.screener import build_screener
 from zhentu.bootstrap.stores import build_banks
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.errors import StoreError, ZhentuError
 from zhentu.ports import BankPort
 from zhentu.record.database import Database

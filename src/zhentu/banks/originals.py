@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
 from sqlalchemy import insert, select
 
 from zhentu.banks.bank import Banks
@@ -12,6 +10,7 @@ from zhentu.banks.hashing import fingerprint_of
 from zhentu.banks.schema import bank_pictures
 from zhentu.banks.store import BankStore
 from zhentu.errors import PictureNotFound
+from zhentu.thumbnails import as_jpeg, within
 from zhentu.types import BankKind, Picture
 
 _SIDE = 1600  # pixels
@@ -26,7 +25,9 @@ def add_picture(banks: Banks, bank: str, picture: Picture, by: str, entry: NewEn
     added = banks.add(bank, [entry or NewEntry.of(fingerprint_of(picture), by)], by)
     if added and banks.store.bank(bank).kind is BankKind.BRAND_ORIGINAL:
         with banks.store.database.begin() as connection:
-            connection.execute(insert(bank_pictures).values(entry_id=added[0], jpeg=_jpeg(picture)))
+            connection.execute(
+                insert(bank_pictures).values(entry_id=added[0], jpeg=as_jpeg(within(picture.rgb, _SIDE), _QUALITY))
+            )
     return added
 
 
@@ -38,11 +39,3 @@ def original(store: BankStore, entry_id: int) -> bytes:
     if jpeg is None:
         raise PictureNotFound(f"bank entry {entry_id} came without its picture")
     return bytes(jpeg)
-
-
-def _jpeg(picture: Picture) -> bytes:
-    scale = min(_SIDE / max(picture.width, picture.height), 1.0)
-    size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
-    rgb = cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return np.asarray(encoded).tobytes()

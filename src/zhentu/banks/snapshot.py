@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class Columns:
 
     def arrays(self) -> tuple[npt.NDArray[Any], ...]:
         """The columns in their order."""
-        return tuple(getattr(self, name) for name in self.__slots__)
+        return tuple(getattr(self, each.name) for each in fields(self))
 
     def only(self, kept: npt.NDArray[np.bool_]) -> Columns:
         """The rows where `kept` is true."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from zhentu import __version__
 from zhentu.atomic import write_whole
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import ModelEntry, samples_folder
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import samples_folder
 from zhentu.detect.sessions import give_back_memory, processor_flags, verify_files
 from zhentu.digest import digest_of
 from zhentu.record.private import private_folder

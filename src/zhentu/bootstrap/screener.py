@@ -13,8 +13,9 @@ from zhentu.decide.policy import Policy, unresolved
 from zhentu.decide.policy_file import default_policy_path, load_policy
 from zhentu.detect.batching import Batching
 from zhentu.detect.detector import Detector
+from zhentu.detect.entries import ModelEntry
 from zhentu.detect.locator import Locator
-from zhentu.detect.models import ModelEntry, samples_folder
+from zhentu.detect.models import samples_folder
 from zhentu.errors import ConfigError, ModelError
 from zhentu.intake.decode import DecodeLimits, keep_memory
 from zhentu.ports import DetectorPort

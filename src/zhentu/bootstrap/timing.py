@@ -9,7 +9,8 @@ from pathlib import Path
 
 from zhentu.bootstrap.models import find_model
 from zhentu.detect.detector import Detector
-from zhentu.detect.models import Manifest, ModelEntry, samples_folder
+from zhentu.detect.entries import ModelEntry
+from zhentu.detect.models import Manifest, samples_folder
 from zhentu.detect.sessions import has_8bit_products, runtimes_here
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from zhentu.atomic import unwritable
 from zhentu.cli.terminal import say
-from zhentu.errors import UsageError
 from zhentu.settings import load_settings
 
 audit_app = typer.Typer(help="The audit: append-only and hash-chained.", no_args_is_help=True)
@@ -57,5 +57,5 @@ def export(
             with output.open("w", encoding="utf-8") as stream:
                 stream.writelines(lines)
         except OSError as error:
-            raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
+            raise unwritable(output, error) from error
     say(f"written to {output}")

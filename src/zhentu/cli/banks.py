@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from zhentu.atomic import unwritable
 from zhentu.cli.terminal import console, say
 from zhentu.errors import PictureError, UsageError
 from zhentu.settings import load_settings
@@ -222,7 +223,7 @@ def export_csv(
         with output.open("w", encoding="utf-8", newline="") as stream:
             count = write_entries(stream, bank, store.every_entry(name))
     except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
+        raise unwritable(output, error) from error
     say(f"{count} entries written to {output}")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from zhentu.atomic import write_whole
+from zhentu.atomic import unwritable, write_whole
 from zhentu.cli.terminal import console, say_json
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
@@ -223,7 +223,7 @@ def _keep(target: Path, payload: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, payload)
     except OSError as error:
-        raise UsageError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise unwritable(target, error) from error
 
 
 def _say(outcome: dict[str, object], words: str, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import typer
 from rich.progress import track
 from rich.table import Table
 
+from zhentu.atomic import unwritable
 from zhentu.cli.terminal import console, say
 from zhentu.errors import ConfigError, StoreError, UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
@@ -20,7 +21,7 @@ from zhentu.settings import Settings, load_settings
 if TYPE_CHECKING:
     from zhentu.decide.fit import FittedAction
     from zhentu.decide.policy import Policy
-    from zhentu.detect.models import ModelEntry
+    from zhentu.detect.entries import ModelEntry
     from zhentu.ports import ComparerPort
     from zhentu.types import Scores
 
@@ -295,7 +296,7 @@ def _write(path: Path, base: Path, policy: Policy, fitted: Sequence[FittedAction
     try:
         write_whole(path, text.encode())
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}; name a file in a folder of your own") from error
+        raise unwritable(path, error) from error
 
 
 def _table(*columns: str) -> Table:

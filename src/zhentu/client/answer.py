@@ -57,7 +57,7 @@ def answer_of(body: bytes) -> Answer:
             deferred=bool(content.get("deferred", False)),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DependencyError(f"what answered is not a zhentu gate: {type(error).__name__}") from error
+        raise DependencyError(f"what answered is not a zhentu gate ({type(error).__name__}); check base_url") from error
 
 
 def assumed_answer(action: Action, cause: str) -> Answer:

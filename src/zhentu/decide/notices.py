@@ -67,6 +67,13 @@ AI_NOTICES: dict[AiState, Words] = {
     AiState.SUSPECTED: Words("Suspected AI-generated content", "疑似人工智能生成内容"),
 }
 
+ACTION_NAMES: dict[str, Words] = {
+    "block": Words("Block", "拦截"),
+    "review": Words("Review", "人工审核"),
+    "label": Words("Label", "加标识"),
+    "allow": Words("Allow", "放行"),
+}
+
 MODE_OFF = Words("Screening is switched off by policy.", "策略已关闭图片检测。")
 NOTHING_FOUND = Words("Nothing that needs action was found.", "未发现需要处理的问题。")
 

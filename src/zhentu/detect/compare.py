@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 
 from zhentu.detect.canvas import SIDE, Canvas, FloatArray, canvas_of, view_of
+from zhentu.detect.entries import ComparerEntry, WeightsFile
 from zhentu.detect.figures import NAMES, Measured, measure
 from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.heatmap import LONG_SIDE
 from zhentu.detect.look import Look, weight_of
-from zhentu.detect.models import ComparerEntry, WeightsFile
 from zhentu.detect.questions import ANSWERED, QUESTIONS
 from zhentu.detect.sessions import Network, open_network
 from zhentu.digest import digest_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from zhentu.detect.batching import BatchedNetwork, Batching
 from zhentu.detect.calibration import Platt, any_of, sigmoid
+from zhentu.detect.entries import FirstLook, Golden, ModelEntry
 from zhentu.detect.heatmap import heatmaps_of, place_map, spread_over
 from zhentu.detect.locator import Locator
-from zhentu.detect.models import FirstLook, Golden, ModelEntry
 from zhentu.detect.sessions import Network, open_network
 from zhentu.detect.views import Views, make_views
 from zhentu.errors import ModelError
@@ -35,16 +35,31 @@ _Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What the looks said: parts of the logits float32 (5,), and log-odds that a place is forged, (h, w) and (N, h, w).
+class Crops:
+    """What the closer look said. logits: float32 (5,), their part, the mean over N crops.
 
-    The crops' are None if the first look settled the picture.
+    maps: float32 (N, h, w), log-odds that a place of a crop is forged.
+    """
+
+    logits: _Floats
+    maps: _Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the looks said. whole: float32 (5,), the whole picture's part of the logits.
+
+    whole_map: float32 (h, w), log-odds that a place is forged.  crops: None if the first look settled the picture.
     """
 
     whole: _Floats
     whole_map: _Floats
-    crops: _Floats | None = None
-    crop_maps: _Floats | None = None
+    crops: Crops | None = None
+
+    @property
+    def crops_seen(self) -> int:
+        """How many crops were looked at."""
+        return 0 if self.crops is None else len(self.crops.maps)
 
 
 class Detector:
@@ -96,8 +111,7 @@ class Detector:
         if with_heatmaps:
             places = self.locate(picture) if self._locator is not None else self._places_of(seen, views, picture)
             heatmaps = heatmaps_of(places, scores, self._entry.stands_out)
-        crops = 0 if seen.crops is None else len(views.crops)
-        return Verdict(scores=scores, model=self.model, heatmaps=heatmaps, crops_seen=crops)
+        return Verdict(scores=scores, model=self.model, heatmaps=heatmaps, crops_seen=seen.crops_seen)
 
     def locate(self, picture: Picture) -> _Floats:
         """How surely each place was forged, if the picture was: (5, rows, columns). Only with a locator."""
@@ -106,9 +120,8 @@ class Detector:
 
     def _places_of(self, seen: Seen, views: Views, picture: Picture) -> _Floats:
         """The same by the graph's own maps of both looks, one map for all categories."""
-        closer = seen if seen.crop_maps is not None else self._closer(seen, views)
-        assert closer.crop_maps is not None  # noqa: S101 - just looked at
-        maps, size = (sigmoid(closer.whole_map), sigmoid(closer.crop_maps)), self._entry.views.crop_size
+        crops = seen.crops or self._look_closer(views)
+        maps, size = (sigmoid(seen.whole_map), sigmoid(crops.maps)), self._entry.views.crop_size
         one = place_map(*maps, views.boxes, size, picture.height, picture.width)
         return np.stack([one] * len(CATEGORIES))
 
@@ -116,17 +129,16 @@ class Detector:
         """The whole picture, and its crops unless that settled it."""
         outputs = ("whole_logits", "whole_maps")
         whole, maps = (np.asarray(each) for each in self._session.run(outputs, {_INPUT: views.whole}))
-        seen = Seen(whole[0], maps[0])
-        return seen if self._settles(seen.whole) else self._closer(seen, views)
+        return Seen(whole[0], maps[0], None if self._settles(whole[0]) else self._look_closer(views))
 
     def both_looks(self, views: Views) -> Seen:
         """The whole picture and its crops, whatever the first look says."""
         seen = self.look(views)
-        return seen if seen.crops is not None else self._closer(seen, views)
+        return replace(seen, crops=seen.crops or self._look_closer(views))
 
-    def _closer(self, seen: Seen, views: Views) -> Seen:
-        crops, maps = self._session.run(("crop_logits", "crop_maps"), {_INPUT: views.crops})
-        return Seen(seen.whole, seen.whole_map, np.asarray(crops).mean(0), np.asarray(maps))
+    def _look_closer(self, views: Views) -> Crops:
+        logits, maps = self._session.run(("crop_logits", "crop_maps"), {_INPUT: views.crops})
+        return Crops(np.asarray(logits).mean(0), np.asarray(maps))
 
     def _settles(self, whole: _Floats) -> bool:
         return self._first is not None and bool((whole < self._first.below).all())
@@ -137,7 +149,7 @@ class Detector:
         `forged`, that any of the five holds, is what `any_of` makes of them.
         """
         if seen.crops is not None:
-            five = self._both.read(seen.whole + seen.crops)
+            five = self._both.read(seen.whole + seen.crops.logits)
         else:
             assert self._first is not None  # noqa: S101 - only then is a picture settled early
             five = self._first.read(seen.whole)
@@ -165,8 +177,8 @@ class Detector:
         readings = [self.scores_of(seen)]
         if self._first is not None and not self._entry.exact:
             # Rounding may carry a picture on the border over it: then it reads as what lies on the other side.
-            other = Seen(seen.whole, seen.whole_map) if seen.crops is not None else self._closer(seen, views)
-            readings.append(self.scores_of(other))
+            other = self._look_closer(views) if seen.crops is None else None
+            readings.append(self.scores_of(replace(seen, crops=other)))
         found = []
         for scores in readings:
             given = scores.as_dict()
@@ -198,7 +210,10 @@ def _open(entry: ModelEntry, folder: Path, threads: int) -> Network:
         )
     for side in (entry.views.whole_size, entry.views.crop_size):
         if any(isinstance(size, int) and size != side for size in shapes[_INPUT][1:3]):
-            raise ModelError(f"{entry.file}: views are {shapes[_INPUT]}, the manifest's are {side} pixels a side")
+            raise ModelError(
+                f"{entry.file}: views are {shapes[_INPUT]}, the manifest's are {side} pixels a side: "
+                f"copy graph and manifest from the same folder"
+            )
     return session
 
 

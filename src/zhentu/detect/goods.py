@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from zhentu.detect.models import FinderEntry
+from zhentu.detect.entries import FinderEntry
 from zhentu.detect.sessions import Network, open_network
 from zhentu.detect.views import Box, RgbArray, whole_view
 from zhentu.errors import ModelError
@@ -97,9 +97,7 @@ class GoodsFinder:
         with self._opening:
             if self._network is None:
                 path = self._folder / self._entry.file
-                # In bfloat16 the sureness of a picture without goods moved by 0.17: OpenVINO serves the encoders alone.
-                runtime = Runtime.ONNXRUNTIME if self._runtime is Runtime.OPENVINO else self._runtime
-                self._network = open_network(path, self._entry.sha256, (), self._threads, runtime)
+                self._network = open_network(path, self._entry.sha256, (), self._threads, self._runtime)
             return self._network
 
 

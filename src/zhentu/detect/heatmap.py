@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zhentu.detect.views import Box
+from zhentu.thumbnails import within
 from zhentu.types import CATEGORIES, Category, Heatmap, Picture, Scores
 
 LONG_SIDE = 48  # cells of a heatmap along the longer side of the picture
@@ -84,10 +85,8 @@ def overlay(picture: Picture, heatmap: Heatmap, max_side: int = _RENDER_SIDE) ->
     The colours are even to the eye (Inferno of matplotlib, by Smith & van der Walt), so that a step of the score is a
     step of what is seen; how much they cover grows with the score.
     """
-    scale = min(max_side / max(picture.width, picture.height), 1.0)
-    size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
-    rgb = cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA)
-    heat = cv2.resize(heatmap.grid, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    rgb = within(picture.rgb, max_side)
+    heat = cv2.resize(heatmap.grid, rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
     levels = ((_COOLEST + (_WARMEST - _COOLEST) * heat) * 255).round().astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     most = _MOST_OPAQUE if np.ptp(heatmap.grid) > 0 else _TINT

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zhentu.detect.calibration import sigmoid
-from zhentu.detect.models import LocatorEntry, Manifest
+from zhentu.detect.entries import LocatorEntry
+from zhentu.detect.models import Manifest
 from zhentu.detect.sessions import open_session
 from zhentu.detect.traces import traces_of
 from zhentu.detect.views import RgbArray

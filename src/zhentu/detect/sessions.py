@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from zhentu.detect.models import WeightsFile
+from zhentu.detect.entries import COPY_AGAIN, WeightsFile
 from zhentu.errors import ModelError
 from zhentu.types import Runtime
 
@@ -140,6 +140,8 @@ def _verify(path: Path, expected: str) -> None:
         with path.open("rb") as file:
             actual = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"{path}: model file cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path}: model file cannot be read: {error.strerror}; {COPY_AGAIN}") from error
     if actual != expected:
-        raise ModelError(f"{path}: sha256 is {actual[:16]}..., the manifest says {expected[:16]}...; file altered")
+        raise ModelError(
+            f"{path}: sha256 is {actual[:16]}..., the manifest says {expected[:16]}...; file altered: {COPY_AGAIN}"
+        )

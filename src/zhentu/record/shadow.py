@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert
 
 from zhentu.record.database import Database, now
 from zhentu.record.schema import shadow_verdicts
 from zhentu.types import Action, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class ShadowAgreement:
-    """How often a shadow model and the active one would act differently."""
-
-    model: str
-    compared: int
-    disagreed: int
 
 
 class ShadowStore:
@@ -41,15 +31,3 @@ class ShadowStore:
                     disagrees=active is not shadow,
                 )
             )
-
-    def agreements(self) -> tuple[ShadowAgreement, ...]:
-        """One row per shadow model."""
-        table = shadow_verdicts
-        query = select(table.c.model, table.c.disagrees, func.count()).group_by(table.c.model, table.c.disagrees)
-        counts: dict[str, list[int]] = {}
-        with self._database.begin() as connection:
-            for model, disagrees, number in connection.execute(query):
-                pair = counts.setdefault(model, [0, 0])
-                pair[0] += number
-                pair[1] += number if disagrees else 0
-        return tuple(ShadowAgreement(model, compared, differ) for model, (compared, differ) in sorted(counts.items()))

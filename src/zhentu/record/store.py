@@ -165,13 +165,6 @@ class RecordStore:
             raise RecordNotFound(f"no record {record_id!r} in the store")
         return decode_record(body)
 
-    def latest_for(self, sha256: str) -> Record | None:
-        """The newest record of a picture's bytes, None if it was never screened."""
-        query = select(records.c.body).where(records.c.picture_sha256 == sha256)
-        with self.database.begin() as connection:
-            body = connection.execute(query.order_by(records.c.record_id.desc()).limit(1)).scalar()
-        return None if body is None else decode_record(body)
-
     def latest_verdicts(self, model_sha256: str, limit: int) -> tuple[Verdict, ...]:
         """The newest verdicts of a model, newest first."""
         query = select(records.c.body).where(records.c.model_sha256 == model_sha256)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu import __version__
-from zhentu.decide.notices import CATEGORY_NAMES, Words
+from zhentu.atomic import unwritable
+from zhentu.decide.notices import ACTION_NAMES, CATEGORY_NAMES, Words
 from zhentu.detect.heatmap import overlay
-from zhentu.errors import UsageError, ZhentuError
+from zhentu.errors import ZhentuError
 from zhentu.intake.decode import decode, read_file
 from zhentu.report.charts import Histogram, histogram
 from zhentu.report.sections import (
@@ -31,7 +31,6 @@ from zhentu.report.sections import (
 )
 from zhentu.report.truth import Judgement, judge
 from zhentu.report.words import (
-    ACTION_WORDS,
     ANY_CATEGORY,
     ERROR_WORDS,
     MODE_WORDS,
@@ -41,6 +40,7 @@ from zhentu.report.words import (
 )
 from zhentu.samples import read_sample, sample_of
 from zhentu.screen import Screener
+from zhentu.thumbnails import as_jpeg, within
 from zhentu.types import (
     CATEGORIES,
     Action,
@@ -49,12 +49,12 @@ from zhentu.types import (
     Inquiry,
     Listing,
     Output,
-    Picture,
     Record,
     Screening,
 )
 
 _THUMBNAIL = 360  # pixels, long side
+_QUALITY = 82  # of their JPEG
 _FLAGGED_SHOWN = 48  # pictures that ask for an action
 _SHOWN_AT_LEAST = 12  # pictures, filled up with those closest below the thresholds
 
@@ -126,7 +126,7 @@ def write_report(
             tables=[each.name for each in table_paths(path)],
             not_readable=NOT_READABLE,
             unnamed=UNNAMED,
-            actions=ACTION_WORDS,
+            actions=ACTION_NAMES,
             errors=ERROR_WORDS,
             skips=SKIP_WORDS,
             modes=MODE_WORDS,
@@ -137,7 +137,7 @@ def write_report(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from error
+        raise unwritable(path, error) from error
     write_tables(summary, path)
 
 
@@ -177,7 +177,7 @@ def _cards(rows: Sequence[Row], screener: Screener, goods: str, read: Callable[[
 
 def _card(screening: Screening, record_id: str) -> Card:
     record, picture = screening.record, screening.picture
-    thumbnail = _small(picture, _THUMBNAIL)
+    thumbnail = within(picture.rgb, _THUMBNAIL)
     if record.verdict is None:
         return Card(record, record_id, _data_uri(thumbnail), "", None, (), *_truth(record))
     scores = record.verdict.scores
@@ -213,18 +213,10 @@ def _truth(record: Record) -> tuple[Words | None, Judgement | None]:
 
 def _thumbnail_of(path: str, screener: Screener, read: Callable[[str], bytes]) -> str:
     try:
-        return _data_uri(_small(decode(read(path), screener.limits), _THUMBNAIL // 2))
+        return _data_uri(within(decode(read(path), screener.limits).rgb, _THUMBNAIL // 2))
     except ZhentuError:
         return ""  # it was there during the scan and is gone now
 
 
-def _small(picture: Picture, side: int) -> npt.NDArray[np.uint8]:
-    scale = min(side / max(picture.width, picture.height), 1.0)
-    size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
-    return np.asarray(cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
 def _data_uri(rgb: npt.NDArray[np.uint8]) -> str:
-    """Re-encoded: nothing of the file itself, such as scripts in its metadata, reaches the page."""
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(as_jpeg(rgb, _QUALITY)).decode()

@@ -12,6 +12,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zhentu.atomic import unwritable
 from zhentu.cells import CSV_ENCODING, cells
 from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.errors import UsageError
@@ -239,7 +240,7 @@ def write_tables(summary: Summary, page: Path) -> tuple[Path, Path]:
         table = {name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=False)}
         pq.write_table(pa.table(table | {"value": pa.array(columns[3], pa.float64())}), paths[1])
     except OSError as error:
-        raise UsageError(f"{error.filename}: the report's tables cannot be written: {error.strerror}") from error
+        raise unwritable(error.filename, error) from error
     return paths
 
 

@@ -9,13 +9,6 @@ ANY_CATEGORY = Words("Any of the five", "任意一类")
 UNNAMED = Words("(not given)", "（未提供）")
 NOT_READABLE = Words("Not readable", "无法读取")
 
-ACTION_WORDS = {
-    "block": Words("Block", "拦截"),
-    "review": Words("Review", "人工审核"),
-    "label": Words("Label", "加标识"),
-    "allow": Words("Allow", "放行"),
-}
-
 MODE_WORDS = {
     "enforce": Words("decisions are applied", "处置已生效"),
     "shadow": Words("shadow mode: decisions are recorded, not applied", "影子模式：仅记录，不生效"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -210,7 +210,7 @@ class Appeals:
             update(review_items).where(*superseded).values(decided_at=appeal.created_at, leased_until=None)
         )
         connection.execute(insert(review_items).values(**row))
-        values = {name: getattr(appeal, name) for name in Appeal.__slots__ if name != "references"}
+        values = {each.name: getattr(appeal, each.name) for each in fields(Appeal) if each.name != "references"}
         values |= {"item_id": row["item_id"], "reference_sha256": "\n".join(appeal.references)}
         connection.execute(insert(appeals).values(**values))
         facts = {"record_id": record_id, "references": list(appeal.references), "reason": appeal.reason}

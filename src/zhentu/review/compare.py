@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from zhentu.decide.policy import Policy, decide
-from zhentu.detect.models import ModelEntry
+from zhentu.detect.entries import ModelEntry
 from zhentu.errors import PictureError, PictureNotFound, UsageError
 from zhentu.ports import DetectorPort
 from zhentu.record.store import RecordStore
 from zhentu.review.labels import Reviewed, Truth, truths
-from zhentu.review.learning import wilson
 from zhentu.review.pictures import ReviewPictures
 from zhentu.types import Action, Picture, Record
 
@@ -48,11 +47,6 @@ class Judged:
         """Share of the flagged that is forged, 0..1; 0 if there are none."""
         flagged = self.caught + self.alarms
         return self.caught / flagged if flagged else 0.0
-
-    @property
-    def recall_interval(self) -> tuple[float, float]:
-        """95 % (Wilson)."""
-        return wilson(self.caught, self.forged)
 
 
 @dataclass(frozen=True, slots=True)

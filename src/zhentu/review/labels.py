@@ -10,14 +10,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
+from zhentu.atomic import unwritable
 from zhentu.cells import from_cell, to_cell
 from zhentu.errors import PictureError, PictureNotFound, UsageError
 from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
 from zhentu.review.items import ReviewOutcome
 from zhentu.review.pictures import ReviewPictures
+from zhentu.review.rows import standing
 from zhentu.review.schema import review_decisions, review_items
 from zhentu.sampling import Purpose, place_of
 from zhentu.types import CATEGORIES
@@ -69,21 +69,16 @@ class Exported:
 def truths(database: Database) -> tuple[list[Truth], int]:
     """Every record with standing decisions, oldest first, and the number of those that only said `wrong picture`."""
     columns = review_decisions.c
-    query = (
-        select(
-            columns.record_id,
-            columns.reviewer,
-            columns.outcome,
-            columns.category,
-            review_items.c.kind,
-            review_items.c.group_id,
-            review_items.c.goods,
-            review_items.c.model,
-            review_items.c.score,
-        )
-        .join(review_items, review_items.c.item_id == columns.item_id)
-        .where(columns.undone_at.is_(None))
-        .order_by(columns.decided_at, columns.decision_id)
+    query = standing(
+        columns.record_id,
+        columns.reviewer,
+        columns.outcome,
+        columns.category,
+        review_items.c.kind,
+        review_items.c.group_id,
+        review_items.c.goods,
+        review_items.c.model,
+        review_items.c.score,
     )
     by_record: dict[str, list[Any]] = defaultdict(list)
     with database.begin() as connection:
@@ -130,7 +125,7 @@ def export_manifest(
             writer.writeheader()
             writer.writerows({name: to_cell(value) for name, value in row.items()} for row in rows)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be written: {error.strerror}") from error
+        raise unwritable(folder, error) from error
     return Exported(sum(counts.values()), dict(counts), missing, unclear)
 
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
-
 from zhentu.record.database import Database, aware, now
 from zhentu.review.items import ReviewOutcome
+from zhentu.review.rows import standing
 from zhentu.review.schema import review_decisions, review_items
 
 _FEW = 10  # double-reviewed pictures below which kappa says nothing
@@ -54,19 +53,14 @@ class Statistics:
 def statistics(database: Database) -> Statistics:
     """Everything the dashboard shows, of decisions that stand."""
     columns = review_decisions.c
-    query = (
-        select(
-            columns.record_id,
-            columns.reviewer,
-            columns.outcome,
-            columns.category,
-            columns.decided_at,
-            review_items.c.model,
-            review_items.c.kind,
-        )
-        .join(review_items, review_items.c.item_id == columns.item_id)
-        .where(columns.undone_at.is_(None))
-        .order_by(columns.decided_at)
+    query = standing(
+        columns.record_id,
+        columns.reviewer,
+        columns.outcome,
+        columns.category,
+        columns.decided_at,
+        review_items.c.model,
+        review_items.c.kind,
     )
     with database.begin() as connection:
         rows = connection.execute(query).all()

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import insert, select
 
 from zhentu.banks.hashing import fingerprint_of
@@ -25,11 +22,12 @@ from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.record.database import Database, now
 from zhentu.record.pictures import PictureStore
 from zhentu.review.schema import reference_pictures
+from zhentu.thumbnails import as_jpeg, within
 from zhentu.types import Category, Fingerprint, Picture, Record, Verdict
 
 PREVIEW_SIDE = 1400  # pixels: enough to judge fringes, but no substitute for the original
 REFERENCE_SIDE = 1600
-_QUALITY = 88
+QUALITY = 88  # of their JPEGs
 
 Fetch = Callable[[Record], bytes | None]
 
@@ -119,7 +117,7 @@ class ReviewPictures:
 
     def preview(self, record: Record, most: int = 0) -> bytes:
         """JPEG, at most `most` (0: 1400) pixels a side. Raises PictureNotFound, PictureError."""
-        return as_jpeg(fitted(self.picture(record).rgb, most or PREVIEW_SIDE))
+        return as_jpeg(within(self.picture(record).rgb, most or PREVIEW_SIDE), QUALITY)
 
     def heatmap(self, record: Record, category: Category) -> bytes:
         """JPEG of the same size as the preview, warm where the model saw the category.
@@ -132,13 +130,13 @@ class ReviewPictures:
         picture = self.picture(record)
         for heatmap in detector.detect(picture, with_heatmaps=True).heatmaps:
             if heatmap.category is category:
-                return as_jpeg(overlay(picture, heatmap, PREVIEW_SIDE))
+                return as_jpeg(overlay(picture, heatmap, PREVIEW_SIDE), QUALITY)
         raise NotFound(f"the model makes no heatmap for {category.value}")
 
     def keep_reference(self, payload: bytes) -> tuple[str, Picture]:
         """Keep an appeal's photo, re-encoded; returns the sha256 of what was sent. Raises PictureError."""
         picture = self.decoder.decode(payload, self.limits)
-        jpeg = as_jpeg(fitted(picture.rgb, REFERENCE_SIDE))
+        jpeg = as_jpeg(within(picture.rgb, REFERENCE_SIDE), QUALITY)
         with self._database.begin() as connection:
             held = select(reference_pictures.c.sha256).where(reference_pictures.c.sha256 == picture.sha256)
             if connection.execute(held).scalar() is None:
@@ -155,19 +153,3 @@ class ReviewPictures:
         if jpeg is None:
             raise PictureNotFound(f"no reference picture {sha256!r}")
         return bytes(jpeg)
-
-
-def fitted(rgb: npt.NDArray[np.uint8], most: int) -> npt.NDArray[np.uint8]:
-    """Pixels at most `most` a side."""
-    height, width = rgb.shape[:2]
-    scale = min(most / max(height, width), 1.0)
-    if scale == 1.0:
-        return rgb
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def as_jpeg(rgb: npt.NDArray[np.uint8]) -> bytes:
-    """Re-encoded: nothing of the file itself, such as scripts in its metadata, reaches the page."""
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return encoded.tobytes()

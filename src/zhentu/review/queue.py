@@ -7,6 +7,7 @@ on SQLite and on PostgreSQL.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
@@ -329,7 +330,7 @@ class ReviewQueue:
             self._clock(),
             None,
         )
-        columns = {name: getattr(decision, name) for name in decision.__slots__} | {"outcome": outcome.value}
+        columns = {each.name: getattr(decision, each.name) for each in fields(decision)} | {"outcome": outcome.value}
         connection.execute(insert(review_decisions).values(**columns))
         facts = {
             "decision_id": decision_id,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row
+from sqlalchemy import ColumnElement, Row, Select, select
 
 from zhentu.record.database import aware
 from zhentu.review.items import Filters, ItemKind, Order, ReviewDecision, ReviewItem, ReviewOutcome
-from zhentu.review.schema import review_items
+from zhentu.review.schema import review_decisions, review_items
 
 _table = review_items.c
 
@@ -58,9 +59,20 @@ def place_of(item: ReviewItem, order: Order) -> tuple[object, ...]:
     return (leading, item.created_at, item.item_id)
 
 
+def standing(*columns: ColumnElement[Any]) -> Select[Any]:
+    """Columns of every decision that was not undone and of its item, oldest decision first."""
+    decisions = review_decisions.c
+    return (
+        select(*columns)
+        .join_from(review_decisions, review_items, _table.item_id == decisions.item_id)
+        .where(decisions.undone_at.is_(None))
+        .order_by(decisions.decided_at, decisions.decision_id)
+    )
+
+
 def item_of(row: Row[Any]) -> ReviewItem:
     """A row of review_items."""
-    values = {name: getattr(row, name) for name in ReviewItem.__slots__}
+    values = {each.name: getattr(row, each.name) for each in fields(ReviewItem)}
     for name in ("created_at", "due_at", "leased_until", "decided_at"):
         values[name] = None if values[name] is None else aware(values[name])
     values["not_by"] = tuple(filter(None, row.not_by.split("\n")))
@@ -69,7 +81,7 @@ def item_of(row: Row[Any]) -> ReviewItem:
 
 def decision_of(row: Row[Any]) -> ReviewDecision:
     """A row of review_decisions."""
-    values = {name: getattr(row, name) for name in ReviewDecision.__slots__}
+    values = {each.name: getattr(row, each.name) for each in fields(ReviewDecision)}
     undone = None if row.undone_at is None else aware(row.undone_at)
     return ReviewDecision(
         **values | {"outcome": ReviewOutcome(row.outcome), "decided_at": aware(row.decided_at), "undone_at": undone}

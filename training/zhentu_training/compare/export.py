@@ -23,18 +23,11 @@ from torch import Tensor
 from zhentu.detect.calibration import Platt
 from zhentu.detect.canvas import PLACES, VIEW, canvas_of, view_of
 from zhentu.detect.compare import Comparer
+from zhentu.detect.entries import ComparerEntry, GoldenPair, QuestionLevels, TrainingData, WeightsFile
 from zhentu.detect.figures import NAMES, measure
 from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.look import Look, weight_of
-from zhentu.detect.models import (
-    ComparerEntry,
-    GoldenPair,
-    Manifest,
-    QuestionLevels,
-    TrainingData,
-    WeightsFile,
-    samples_folder,
-)
+from zhentu.detect.models import Manifest, samples_folder
 from zhentu.detect.questions import ANSWERED
 from zhentu.intake.decode import decode
 from zhentu.types import Picture

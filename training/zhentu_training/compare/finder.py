@@ -20,8 +20,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from zhentu.detect.entries import FinderEntry, GoldenGoods
 from zhentu.detect.goods import GoodsFinder
-from zhentu.detect.models import FinderEntry, GoldenGoods, Manifest, samples_folder
+from zhentu.detect.models import Manifest, samples_folder
 from zhentu.intake.decode import decode
 
 PUBLISHED = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"  # sha256 of rembg's u2netp.onnx

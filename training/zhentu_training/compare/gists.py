@@ -17,28 +17,21 @@ import numpy as np
 from tqdm import tqdm
 
 from zhentu.detect.look import weight_of
-from zhentu_training.compare.sights import TAUGHT, Sight, load
+from zhentu_training.compare.sights import TAUGHT, Sight, Subject, load
 
 _UNITS_OPEN = 4  # units of about eight sights, 20 MB each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gist:
-    """A sight without its canvas and places. Words as in Sight.
+    """A sight without its canvas and places.
 
     mean: float32 (blocks, D), mean patch token of the whole canvas, raw.  summary: float32 (2 * blocks, D), raw: the
     goods' mean token of each block, then the class tokens.  whole: float32 (D,), the last class token of the whole
     picture; empty outside the judged split.  file, row: where the sight is kept.
     """
 
-    source: str
-    split: str
-    group: str
-    product: str
-    colour: str
-    look: str
-    kind: str
-    framing: int
+    subject: Subject
     mean: np.ndarray
     summary: np.ndarray
     whole: np.ndarray
@@ -49,11 +42,8 @@ class Gist:
     def of(sight: Sight, file: Path = Path(), row: int = 0) -> Gist:
         """The gist of a sight kept as the `row`-th of `file`."""
         tokens = sight.tokens.astype(np.float32)
-        return Gist(
-            sight.source, sight.split, sight.group, sight.product, sight.colour, sight.look, sight.kind, sight.framing,
-            tokens.mean(1), np.concatenate([weight_of(sight.canvas) @ tokens, sight.classes]), sight.whole[-1:].ravel(),
-            file, row,
-        )  # fmt: skip
+        summary = np.concatenate([weight_of(sight.canvas) @ tokens, sight.classes])
+        return Gist(sight.subject, tokens.mean(1), summary, sight.whole[-1:].ravel(), file, row)
 
     @property
     def classes(self) -> np.ndarray:
@@ -96,5 +86,5 @@ def centres(gists: Sequence[Gist]) -> tuple[np.ndarray, np.ndarray]:
 
     Without the products that were added only to fit: adding more of them leaves what was measured as it is.
     """
-    taught = [gist for gist in gists if gist.split != "judge" and gist.source != TAUGHT]
+    taught = [gist for gist in gists if gist.subject.split != "judge" and gist.subject.source != TAUGHT]
     return np.mean([gist.mean for gist in taught], 0), np.mean([gist.classes for gist in taught], 0)

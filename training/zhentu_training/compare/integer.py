@@ -10,26 +10,26 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from zhentu.detect.canvas import Canvas, view_of
+from zhentu.detect.entries import ComparerEntry, WeightsFile
 from zhentu.detect.figures import measure
 from zhentu.detect.look import Look, weight_of
-from zhentu.detect.models import ComparerEntry, Manifest, WeightsFile
-from zhentu.detect.sessions import has_8bit_products
-from zhentu.errors import UsageError, ZhentuError
+from zhentu.detect.models import Manifest
+from zhentu.errors import UsageError
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.compare.gists import Gist, Sights, gists_of
 from zhentu_training.compare.pairing import Pair, pairs_of
-from zhentu_training.quantize import emulated_graph, integer_graph
+from zhentu_training.quantize import Made
+from zhentu_training.sessions import session_of
 
 LARGEST_AUC_LOSS = 0.003
 
@@ -53,9 +53,7 @@ class Lost:
 
 def encoder_of(graph: Path) -> _Encoder:
     """What a look keeps of a canvas: tokens, class tokens, identity."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    session = session_of(graph)
 
     def encode(canvas: Canvas) -> list[np.ndarray]:
         asked = {"views": view_of(canvas)[np.newaxis], "weights": weight_of(canvas)[np.newaxis]}
@@ -71,7 +69,7 @@ def logits_by(encoders: Sequence[_Encoder], heads: Path, sights: Sights, pairs: 
         sight = sights[k]
         for looks, encode in zip(found, encoders, strict=True):
             looks[k] = Look.of(sight.canvas, encode(sight.canvas), sight.found)
-    session = ort.InferenceSession(str(heads), providers=["CPUExecutionProvider"])
+    session = session_of(heads)
     logits = []
     for looks in found:
         figures = [measure(looks[each.first], looks[each.second]).figures for each in tqdm(pairs, mininterval=10)]
@@ -106,21 +104,14 @@ def integer_of(models: Path, run: Path, seed: int, groups: int = 0) -> tuple[Com
     pairs = judged_pairs(gists, seed, groups)
     truth = np.array([pair.mismatch for pair in pairs])
     with tempfile.TemporaryDirectory() as scratch:
-        path, same = Path(scratch) / f"{entry.name}-int8-{entry.version}.onnx", Path(scratch) / "emulated.onnx"
-        for shared in entry.weights:  # the 8-bit graph must find the very same bytes in it
-            shutil.copyfile(models / shared.file, path.with_name(shared.file))
-        integer_graph(models / entry.file, path)
-        if has_8bit_products():
-            same = path
-        else:
-            emulated_graph(path, same)
-        encoders = encoder_of(models / entry.file), encoder_of(same)
+        made = Made.of(models, entry, Path(scratch))
+        encoders = encoder_of(models / entry.file), encoder_of(made.same)
         exact, integer = logits_by(encoders, models / entry.heads.file, Sights(gists), pairs)
         lost = Lost(told(truth, exact), told(truth, integer), len(pairs))
         if not lost.exact[0] - lost.integer[0] <= LARGEST_AUC_LOSS:
             raise UsageError(f"{lost}; {LARGEST_AUC_LOSS} of AUC may be lost: nothing was written")
-        shutil.copyfile(path, models / path.name)
-        own = WeightsFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+        shutil.copyfile(made.path, models / made.path.name)
+        own = WeightsFile(made.path.name, hashlib.sha256(made.path.read_bytes()).hexdigest())
     entry = replace(entry, integer=own)
     others = tuple(each for each in manifest.comparers if str(each.ref) != str(entry.ref))
     replace(manifest, comparers=(*others, entry)).save(models)
@@ -135,10 +126,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--groups", type=int, default=0, help="judge on so many groups of products; 0 = on all")
     parser.add_argument("--seed", type=int, default=20261126)
     arguments = parser.parse_args(argv)
-    try:
+    with errors_said_plainly():
         entry, lost = integer_of(arguments.models, arguments.run, arguments.seed, arguments.groups)
-    except ZhentuError as error:
-        sys.exit(str(error))
     print(f"{lost}\nwrote the 8-bit encoder of {entry.ref} into {arguments.models}")
 
 

@@ -63,8 +63,8 @@ def pairs_of(gists: Sequence[Gist], seed: int) -> list[Pair]:
 
     Products that only fit come last and draw for themselves: with or without them, the others' pairs are the same.
     """
-    shown = [k for k, gist in enumerate(gists) if gist.source != TAUGHT]
-    taught = [k for k, gist in enumerate(gists) if gist.source == TAUGHT]
+    shown = [k for k, gist in enumerate(gists) if gist.subject.source != TAUGHT]
+    taught = [k for k, gist in enumerate(gists) if gist.subject.source == TAUGHT]
     pairs = [pair for among in (shown, taught) for pair in _among(gists, among, np.random.default_rng(seed))]
     return [*pairs, *_unrelated(gists, np.random.default_rng(seed))]
 
@@ -82,13 +82,13 @@ def copies_of(gists: Sequence[Gist]) -> list[Pair]:
     """
     firsts: dict[str, int] = {}
     for k, gist in enumerate(gists):
-        if gist.split != "judge" and gist.kind == "match":
-            firsts.setdefault(gist.group, k)
+        if gist.subject.split != "judge" and gist.subject.kind == "match":
+            firsts.setdefault(gist.subject.group, k)
     return [_pair(gists, k, k, "match") for k in firsts.values()]
 
 
 def _pair(gists: Sequence[Gist], a: int, b: int, kind: str) -> Pair:
-    first, second = gists[a], gists[b]
+    first, second = gists[a].subject, gists[b].subject
     alike = first.framing == second.framing and first.product == second.product
     return Pair(a, b, kind, first.source, first.split, first.group, alike)
 
@@ -96,22 +96,22 @@ def _pair(gists: Sequence[Gist], a: int, b: int, kind: str) -> Pair:
 def _made(gists: Sequence[Gist], rng: np.random.Generator) -> Iterator[Pair]:
     products: dict[str, list[int]] = {}
     for k, gist in enumerate(gists):
-        if gist.look == "made":
-            products.setdefault(gist.product, []).append(k)
+        if gist.subject.look == "made":
+            products.setdefault(gist.subject.product, []).append(k)
     for members in products.values():
-        plain = [k for k in members if gists[k].kind == "match"]
+        plain = [k for k in members if gists[k].subject.kind == "match"]
         for a, b in combinations(plain, 2):
             yield _pair(gists, a, b, "match")
         for k in set(members) - set(plain):
             for a in rng.permutation(plain)[:2]:
-                yield _pair(gists, int(a), k, gists[k].kind)
+                yield _pair(gists, int(a), k, gists[k].subject.kind)
 
 
 def _real(gists: Sequence[Gist], rng: np.random.Generator) -> Iterator[Pair]:
     colours: dict[tuple[str, str], list[int]] = {}
     for k, gist in enumerate(gists):
-        if gist.look != "made":
-            colours.setdefault((gist.product, gist.colour), []).append(k)
+        if gist.subject.look != "made":
+            colours.setdefault((gist.subject.product, gist.subject.colour), []).append(k)
     for (product, colour), members in colours.items():
         couples = list(combinations(members, 2))
         for pick in rng.permutation(len(couples))[:8]:
@@ -124,14 +124,14 @@ def _real(gists: Sequence[Gist], rng: np.random.Generator) -> Iterator[Pair]:
 
 def _look_alikes(gists: Sequence[Gist], each: int = 1) -> Iterator[Pair]:
     """For every unaltered sight, the most similar ones of other groups of its split and source."""
-    plain = [k for k, gist in enumerate(gists) if gist.kind == "match"]
+    plain = [k for k, gist in enumerate(gists) if gist.subject.kind == "match"]
     if not plain:
         return
     classes = np.stack([gists[k].classes[-1] for k in plain])
     classes = classes - classes.mean(0)
     classes /= np.linalg.norm(classes, axis=1, keepdims=True)
-    keys = np.array([f"{gists[k].source}/{gists[k].split}" for k in plain])
-    groups = np.array([gists[k].group for k in plain])
+    keys = np.array([f"{gists[k].subject.source}/{gists[k].subject.split}" for k in plain])
+    groups = np.array([gists[k].subject.group for k in plain])
     likeness = classes @ classes.T
     likeness[(keys[:, None] != keys[None]) | (groups[:, None] == groups[None])] = -2
     for row, k in enumerate(plain):
@@ -147,8 +147,8 @@ def _unrelated(gists: Sequence[Gist], rng: np.random.Generator) -> Iterator[Pair
     """
     splits: dict[str, dict[str, list[int]]] = {}
     for k, gist in enumerate(gists):
-        if gist.kind == "match":
-            splits.setdefault(gist.split, {}).setdefault(gist.group, []).append(k)
+        if gist.subject.kind == "match":
+            splits.setdefault(gist.subject.split, {}).setdefault(gist.subject.group, []).append(k)
     for split, groups in splits.items():
         names = list(groups)
         for at, members in enumerate(groups.values() if len(names) > 1 else ()):

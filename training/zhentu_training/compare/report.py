@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from zhentu.detect.models import QuestionLevels
+from zhentu.detect.entries import QuestionLevels
 from zhentu.detect.questions import QUESTIONS
 from zhentu_training.card import COMPARISON_SECTION, markdown
 from zhentu_training.compare.gists import Gist

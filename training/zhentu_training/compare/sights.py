@@ -37,7 +37,9 @@ _RARE = ("material.print", "construction", "reinvented")  # what is hardest to t
 TAUGHT = "taught"  # source of the made products that only fit
 _SEEN_ELSEWHERE = ("kamii", "hakeems", "grocery")  # shops whose goods are among the real views: one may be judged
 _MADE_SHARES = {"cutout": 0.4, "catalogue": 0.4, "kamii-made": 0.2}
+# Columns of a unit's file, by the names of the fields they keep; a canvas has its own, see `save`.
 _WORDS = ("source", "split", "group", "product", "colour", "look", "kind")
+_ARRAYS = ("tokens", "classes", "whole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,12 @@ class Unit:
     made: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sight:
-    """One picture, looked at. kind: match, or how it was altered.  framing: pictures of one framing are one photograph.
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a picture shows, and which part of the set it belongs to.
 
-    tokens: float16 (blocks, places, D), raw.  classes: float32 (blocks, D), raw.  whole: class tokens of the whole
-    picture, for the baseline; empty outside the judged split.
+    group: products that may not be parted by a split.  look: "made", or how a shop shows the goods.  kind: match, or
+    how the goods were altered.  framing: pictures of one framing are one photograph.
     """
 
     source: str
@@ -71,6 +73,17 @@ class Sight:
     look: str
     kind: str
     framing: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """One picture, looked at. found: whether its goods were found.
+
+    tokens: float16 (blocks, places, D), raw.  classes: float32 (blocks, D), raw.  whole: class tokens of the whole
+    picture, for the baseline; empty outside the judged split.
+    """
+
+    subject: Subject
     found: bool
     canvas: Canvas
     tokens: np.ndarray
@@ -182,13 +195,16 @@ def sights_of(unit: Unit, finder: GoodsFinder, encoder: TokenEncoder, materials:
     whole = np.zeros((len(rows), 0), np.float32)
     if unit.split == "judge":
         _, whole = encoder(np.stack([whole_view(rgb, 224) for rgb, *_ in rows]))
-    return [
-        Sight(
-            unit.source, unit.split, unit.groups[k], unit.products[k], unit.colours[k], unit.looks[k], kind, framing,
-            found[row].found, canvases[row], tokens[row], classes[row], whole[row],
+    subjects = [
+        Subject(
+            unit.source, unit.split, unit.groups[k], unit.products[k], unit.colours[k], unit.looks[k], kind, framing
         )
-        for row, (_, k, kind, framing) in enumerate(rows)
-    ]  # fmt: skip
+        for _, k, kind, framing in rows
+    ]
+    return [
+        Sight(subject, found[row].found, canvases[row], tokens[row], classes[row], whole[row])
+        for row, subject in enumerate(subjects)
+    ]
 
 
 def _made(unit: Unit, goods: Matted, materials: Materials, seed: int) -> Iterator[tuple[np.ndarray, str, int]]:
@@ -212,7 +228,9 @@ def save(sights: list[Sight], path: Path) -> None:
     columns: dict[str, list[object]] = {}
     for sight in sights:
         canvas = sight.canvas
-        row = {name: getattr(sight, name) for name in Sight.__slots__ if name != "canvas"}
+        row: dict[str, object] = {name: getattr(sight.subject, name) for name in _WORDS}
+        row |= {"framing": sight.subject.framing, "found": sight.found}
+        row |= {name: getattr(sight, name) for name in _ARRAYS}
         row |= {"rgb": canvas.rgb, "mask": (canvas.mask * 255).round().astype(np.uint8), "light": canvas.light}
         row |= {"light_known": canvas.light_known, "scale": canvas.scale, "corner": canvas.corner}
         for name, value in row.items():
@@ -241,13 +259,8 @@ def load(path: Path) -> list[Sight]:
             arrays["rgb"][k], arrays["mask"][k].astype(np.float32) / 255, arrays["light"][k],
             bool(arrays["light_known"][k]), float(arrays["scale"][k]), tuple(arrays["corner"][k]), points,
         )  # fmt: skip
-        words = {
-            name: str(arrays[name][k]) for name in ("source", "split", "group", "product", "colour", "look", "kind")
-        }
-        sights.append(
-            Sight(**words, framing=int(arrays["framing"][k]), found=bool(arrays["found"][k]), canvas=canvas,
-                  tokens=arrays["tokens"][k], classes=arrays["classes"][k], whole=arrays["whole"][k])
-        )  # fmt: skip
+        subject = Subject(**{name: str(arrays[name][k]) for name in _WORDS}, framing=int(arrays["framing"][k]))
+        sights.append(Sight(subject, bool(arrays["found"][k]), canvas, *(arrays[name][k] for name in _ARRAYS)))
     return sights
 
 

@@ -15,6 +15,7 @@ import datetime
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 from zhentu.detect.calibration import Platt
+from zhentu.detect.entries import QuestionLevels, TrainingData
 from zhentu.detect.figures import IDENTITY_NAMES, NAMES
-from zhentu.detect.models import QuestionLevels, TrainingData
 from zhentu.detect.questions import ANSWERED
 from zhentu_training.card import markdown
 from zhentu_training.compare.designs import choose
@@ -116,7 +117,7 @@ def main() -> None:
     run: Path = arguments.run
     gists = gists_of(run)
     pairs = [*pairs_of(gists, arguments.seed), *copies_of(gists)]
-    rows = [{name: getattr(pair, name) for name in Pair.__slots__} for pair in pairs]
+    rows = [asdict(pair) for pair in pairs]
     centre, class_centre = centres(gists)
     figures = figures_of(run, gists, pairs, (centre, class_centre))
     identity, figures[:, _IDENTITY] = crossed(summaries_of(gists), pairs, weights_of(pairs))
@@ -153,7 +154,7 @@ def main() -> None:
         calibration=dict(zip(ANSWERED, platts, strict=True)),
         levels=limits,
         review_threshold=threshold,
-        data=TrainingData(digest, len(seen), len({gists[k].group for k in seen})),
+        data=TrainingData(digest, len(seen), len({gists[k].subject.group for k in seen})),
     )
     if not arguments.no_export:
         created = datetime.datetime.now(datetime.UTC).date().isoformat()

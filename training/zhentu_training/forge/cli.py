@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -79,14 +80,15 @@ def _run(arguments: argparse.Namespace, sources: list[str], out: Path) -> None:
         sections=load_sections(arguments.config),
         recipes=recipes_named(arguments.recipes),
     )
-    samples = [genuine_sample(path, arguments.name, arguments.split) for path in good]
+    named = (Sample.genuine(path, arguments.name, arguments.split) for path in good)
+    samples = [replace(sample, path=sample.path.resolve()) for sample in named]
     shown: list[Written] = []
     out.mkdir(parents=True, exist_ok=True)
     with (out / PARAMETERS).open("w", encoding="utf-8") as parameters:
         progress = tqdm(forge_files(good, plan, arguments.workers), total=len(good), desc="forging", disable=None)
-        for path, written in zip(good, progress, strict=True):
+        for genuine, written in zip(tuple(samples), progress, strict=True):
             for each in written:
-                samples.append(forged_sample(genuine_sample(path, arguments.name, arguments.split), each))
+                samples.append(forged_sample(genuine, each))
                 parameters.write(
                     f'{{"file": "{each.picture.name}", "recipe": "{each.recipe}", "parameters": {each.parameters}}}\n'
                 )
@@ -98,24 +100,6 @@ def _run(arguments: argparse.Namespace, sources: list[str], out: Path) -> None:
     print(f"{len(shown)} pictures forged from {len(good)} in {out}: {labels}")
     if len(good) < len(paths):
         print(f"{len(paths) - len(good)} files could not be read and were left out", file=sys.stderr)
-
-
-def genuine_sample(path: Path, name: str, split: str) -> Sample:
-    """The manifest row of a genuine picture."""
-    return Sample(
-        path=path.resolve(),
-        split=split,
-        source=name,
-        product=f"{name}/{path.stem}",
-        kind="",
-        goods="",
-        generator="",
-        labels=frozenset(),
-        known=frozenset(CATEGORIES),
-        mask=None,
-        pair=None,
-        recipe="",
-    )
 
 
 def overview(written: list[Written]) -> np.ndarray:

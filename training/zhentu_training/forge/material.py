@@ -63,15 +63,21 @@ def texture(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Ma
     return _finish(rgb, changed, mask, "texture")
 
 
+def _turned(height: int, width: int, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of every pixel along two axes turned by `angle` radians, (height, width) each, in pixels."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return x * np.cos(angle) + y * np.sin(angle), -x * np.sin(angle) + y * np.cos(angle)
+
+
 def weave(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: Materials) -> Forgery:
     """The goods' own weave is flattened and a procedural twill, knit or leather grain is put in its place."""
     mask = goods_mask(mask)
     height, width = rgb.shape[:2]
     kind = draw.choice("kind")
     period, angle = draw.uniform("period"), float(draw.rng.uniform(0, np.pi))
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    u = (x * np.cos(angle) + y * np.sin(angle)) / period + 0.15 * local_noise((height, width), draw.rng, 40)
-    v = (-x * np.sin(angle) + y * np.cos(angle)) / period + 0.15 * local_noise((height, width), draw.rng, 40)
+    across, along = _turned(height, width, angle)
+    u = across / period + 0.15 * local_noise((height, width), draw.rng, 40)
+    v = along / period + 0.15 * local_noise((height, width), draw.rng, 40)
     if kind == "twill":
         grain = np.sin(2 * np.pi * (u + 0.5 * v)) * 0.7 + 0.3 * np.sin(2 * np.pi * v)
     elif kind == "knit":
@@ -91,10 +97,9 @@ def recolour(rgb: np.ndarray, mask: np.ndarray | None, draw: Draws, materials: M
     height, width = rgb.shape[:2]
     kind = draw.choice("kind")
     period, angle = draw.uniform("period"), float(draw.rng.uniform(0, np.pi))
-    y, x = np.mgrid[:height, :width].astype(np.float32)
+    across, along = _turned(height, width, angle)
     bend = 0.2 * local_noise((height, width), draw.rng, 120)
-    u = (x * np.cos(angle) + y * np.sin(angle)) / period + bend
-    v = (-x * np.sin(angle) + y * np.cos(angle)) / period + bend
+    u, v = across / period + bend, along / period + bend
     if kind == "stripes":
         pattern = np.sin(2 * np.pi * u) > 0
     elif kind == "checks":

@@ -6,9 +6,6 @@ import base64
 from dataclasses import dataclass
 from typing import Annotated
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
@@ -27,7 +24,8 @@ from zhentu.review.web.files import static_file
 from zhentu.review.web.language import LANGUAGES, language_of
 from zhentu.review.web.pages import begun
 from zhentu.samples import read_sample
-from zhentu.types import Inquiry, Picture, PictureFile, Record
+from zhentu.thumbnails import as_jpeg, within
+from zhentu.types import Inquiry, PictureFile, Record
 
 router = APIRouter(include_in_schema=False)
 
@@ -161,23 +159,10 @@ def _tried(gate: Gate, inquiry: Inquiry, ticket: Ticket) -> Tried:
     screening = gate.active.screener.screen(inquiry)
     ticket.check()
     record, picture = screening.record, screening.picture
-    shown = {"picture": _jpeg(_smaller(picture))}
+    shown = {"picture": as_jpeg(within(picture.rgb, _SIDE), _QUALITY)}
     for heatmap in record.verdict.heatmaps if record.verdict else ():
-        shown[heatmap.category.value] = _jpeg(overlay(picture, heatmap, _SIDE))
+        shown[heatmap.category.value] = as_jpeg(overlay(picture, heatmap, _SIDE), _QUALITY)
     return Tried(record, shown)
-
-
-def _smaller(picture: Picture) -> npt.NDArray[np.uint8]:
-    scale = _SIDE / max(picture.width, picture.height)
-    if scale >= 1:
-        return picture.rgb
-    size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
-    return np.asarray(cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _jpeg(rgb: npt.NDArray[np.uint8]) -> bytes:
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return encoded.tobytes()
 
 
 def _base64(content: bytes) -> str:

@@ -16,7 +16,7 @@ from zhentu.gate.front.words import ACTIONS, GOODS, KEYS, PAGE, PROBLEMS, TRUSTS
 from zhentu.gate.requests import Submission
 from zhentu.gate.rules import MOST_REFERENCES
 from zhentu.mark.notices import Audience, Notice, Notices
-from zhentu.review.web.language import LANGUAGES
+from zhentu.review.web.language import LANGUAGES, rendered
 from zhentu.review.web.views import Bar, bars_of
 from zhentu.samples import Sample, sample_of, samples
 from zhentu.settings import Settings
@@ -122,22 +122,16 @@ def _curl(parts: list[str], address: str, output: str) -> str:
 
 
 def _render(name: str, language: str, **values: object) -> str:
-    def say(words: Words | Sample) -> str:
-        return words.zh if language == "zh" else words.en
-
-    return (
-        _environment()
-        .get_template(name)
-        .render(
-            language=language,
-            other="en" if language == "zh" else "zh",
-            t={key: say(words) for key, words in PAGE.items()},
-            say=say,
-            actions=ACTIONS,
-            trusts=TRUSTS,
-            categories=CATEGORY_NAMES,
-            **values,
-        )
+    return rendered(
+        _environment(),
+        name,
+        language,
+        PAGE,
+        other="en" if language == "zh" else "zh",
+        actions=ACTIONS,
+        trusts=TRUSTS,
+        categories=CATEGORY_NAMES,
+        **values,
     )
 
 

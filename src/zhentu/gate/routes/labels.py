@@ -23,7 +23,7 @@ from zhentu.gate.problems import documented
 from zhentu.gate.requests import read_picture
 from zhentu.gate.routes.banks import TheDesk
 from zhentu.gate.routes.records import RecordId
-from zhentu.gate.routes.screening import BINARY
+from zhentu.gate.routes.screening import BINARY, READING_ERRORS
 from zhentu.intake.metadata import read_metadata
 from zhentu.mark import LabelSpec
 from zhentu.mark.metadata import existing_labels
@@ -36,17 +36,7 @@ from zhentu.types import AiState, Mode, Record
 router = APIRouter(tags=["labels"])
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_BROKEN = (
-    errors.PictureEmpty,
-    errors.PictureTooLarge,
-    errors.PictureTooSmall,
-    errors.PictureTooSlow,
-    errors.PictureTruncated,
-    errors.PictureCorrupt,
-    errors.UnsupportedFormat,
-    errors.Overloaded,
-    errors.DeadlineExceeded,
-)
+_BROKEN = (*READING_ERRORS, errors.Overloaded, errors.DeadlineExceeded)
 _LABELLED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The labelled picture; the Zhentu-Label-* headers say what was done.",

@@ -15,7 +15,7 @@ from zhentu.gate.schemas import ScreenAnswer, answer_of
 
 router = APIRouter(tags=["screening"])
 
-PICTURE_ERRORS = (
+READING_ERRORS = (
     errors.PictureEmpty,
     errors.PictureTooLarge,
     errors.PictureTooSmall,
@@ -23,9 +23,8 @@ PICTURE_ERRORS = (
     errors.PictureTruncated,
     errors.PictureCorrupt,
     errors.UnsupportedFormat,
-    errors.FetchError,
-    errors.FetchRefused,
 )
+PICTURE_ERRORS = (*READING_ERRORS, errors.FetchError, errors.FetchRefused)
 TROUBLES = (errors.Overloaded, errors.DeadlineExceeded, errors.StoreError, errors.ModelError)
 BINARY = {"type": "string", "format": "binary"}
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse
+from jinja2 import Environment
 
+from zhentu.decide.notices import Words
 from zhentu.errors import NotFound
 
 LANGUAGES = ("en", "zh")
@@ -33,3 +36,13 @@ def changed_to(language: str, request: Request) -> RedirectResponse:
     answer = RedirectResponse(f"{target}?{back.query}" if back.query and own else target, 303)
     answer.set_cookie(_COOKIE, language, path="/", max_age=_YEAR_S, samesite="lax", httponly=True)
     return answer
+
+
+def rendered(pages: Environment, name: str, language: str, own: Mapping[str, Words], **values: object) -> str:
+    """A template in a language. own: the page's words, `t` there; `say` picks the language of others."""
+
+    def say(words: Words) -> str:
+        return words.zh if language == "zh" else words.en
+
+    words = {key: say(each) for key, each in own.items()}
+    return pages.get_template(name).render(language=language, t=words, say=say, **values)

@@ -8,9 +8,10 @@ from zhentu.banks.originals import original
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import NotFound, PictureNotFound
 from zhentu.review.items import ReviewItem
-from zhentu.review.pictures import PREVIEW_SIDE, as_jpeg, fitted
+from zhentu.review.pictures import PREVIEW_SIDE, QUALITY
 from zhentu.review.web.desk import Desk
 from zhentu.review.web.views import brand_match
+from zhentu.thumbnails import as_jpeg, within
 from zhentu.types import Heatmap, Picture, Record
 
 
@@ -48,4 +49,5 @@ def _references(desk: Desk, item: ReviewItem, record: Record) -> list[Picture]:
 
 def _warm(picture: Picture, heatmap: Heatmap | None) -> bytes:
     """The picture with the heatmap over it; unchanged if the comparison gave none for this side."""
-    return as_jpeg(overlay(picture, heatmap, PREVIEW_SIDE) if heatmap else fitted(picture.rgb, PREVIEW_SIDE))
+    shown = overlay(picture, heatmap, PREVIEW_SIDE) if heatmap else within(picture.rgb, PREVIEW_SIDE)
+    return as_jpeg(shown, QUALITY)

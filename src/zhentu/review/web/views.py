@@ -11,13 +11,14 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu.banks.entries import Match, MatchKind
 from zhentu.banks.originals import original
-from zhentu.decide.notices import ANSWER_NAMES, CATEGORY_NAMES, QUESTION_NAMES, Words
+from zhentu.decide.notices import ACTION_NAMES, ANSWER_NAMES, CATEGORY_NAMES, QUESTION_NAMES, Words
 from zhentu.errors import PictureNotFound
 from zhentu.review.appeals import OPEN, Appeal
 from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, SellerHistory
 from zhentu.review.web.desk import Desk
+from zhentu.review.web.language import rendered
 from zhentu.review.web.why import grounds, why_here
-from zhentu.review.web.words import ACTIONS, APPEAL_STATES, COPIES, KEYS, KINDS, ORDERS, PAGE
+from zhentu.review.web.words import APPEAL_STATES, COPIES, KEYS, KINDS, ORDERS, PAGE
 from zhentu.types import CATEGORIES, Answer, BankKind, Basis, Category, EvidenceKind, Question, Reason, Record
 
 _GROUP_SHOWN = 12
@@ -154,25 +155,18 @@ def _limits(record: Record, category: Category, basis: Basis) -> tuple[float, ..
 
 def render(name: str, language: str, **values: object) -> str:
     """A template in a language."""
-
-    def say(words: Words) -> str:
-        return words.zh if language == "zh" else words.en
-
-    return (
-        _environment()
-        .get_template(name)
-        .render(
-            language=language,
-            t={key: say(words) for key, words in PAGE.items()},
-            say=say,
-            actions=ACTIONS,
-            kinds=KINDS,
-            orders=ORDERS,
-            states=APPEAL_STATES,
-            keys=KEYS,
-            categories={category.value: CATEGORY_NAMES[category] for category in CATEGORIES},
-            **values,
-        )
+    return rendered(
+        _environment(),
+        name,
+        language,
+        PAGE,
+        actions=ACTION_NAMES,
+        kinds=KINDS,
+        orders=ORDERS,
+        states=APPEAL_STATES,
+        keys=KEYS,
+        categories={category.value: CATEGORY_NAMES[category] for category in CATEGORIES},
+        **values,
     )
 
 

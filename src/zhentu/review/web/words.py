@@ -135,13 +135,6 @@ KINDS = {
     "sample": Words("Sample", "抽检"),
 }
 
-ACTIONS = {
-    "block": Words("Block", "拦截"),
-    "review": Words("Review", "人工审核"),
-    "label": Words("Label", "加标识"),
-    "allow": Words("Allow", "放行"),
-}
-
 COPIES = {
     "altered": Words("Altered copy of an original of", "经改动的品牌原图："),
     "plain": Words("Plain copy of an original of", "直接复制的品牌原图："),
