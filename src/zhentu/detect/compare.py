@@ -141,8 +141,8 @@ class Comparer:
     def _answered(self, scores: FloatArray, goods_found: bool) -> tuple[Answer, tuple[QuestionAnswer, ...]]:
         """The answer to the whole, and to each question.
 
-        Unless the whole is the same, that the goods themselves are is not said where nobody can tell of the whole, or
-        where no goods were found: such pictures are unlike all that the heads have learnt.
+        "The same goods" is not said when the whole cannot be told, nor when it differs and no goods were found: the
+        heads have learnt from no such pictures.
         """
         whole = self._answer("mismatch", float(scores[0]))
         answers = []

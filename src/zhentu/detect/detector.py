@@ -153,7 +153,7 @@ class Detector:
         else:
             assert self._first is not None  # noqa: S101 - only then is a picture settled early
             five = self._first.read(seen.whole)
-        named = {label.value: float(p) for label, p in zip(CATEGORIES, five, strict=True)}
+        named = {category.value: float(p) for category, p in zip(CATEGORIES, five, strict=True)}
         return Scores(**named, forged=float(any_of(five)))
 
     def verify_golden(self, samples: Path, most: int = 0) -> float:
@@ -176,7 +176,7 @@ class Detector:
         seen = self.look(views)
         readings = [self.scores_of(seen)]
         if self._first is not None and not self._entry.exact:
-            # Rounding may carry a picture on the border over it: then it reads as what lies on the other side.
+            # Rounding may move a borderline picture across the border, and it is then read the other way.
             other = self._look_closer(views) if seen.crops is None else None
             readings.append(self.scores_of(replace(seen, crops=other)))
         found = []

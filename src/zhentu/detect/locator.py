@@ -23,7 +23,7 @@ from zhentu.types import ModelRef
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-_PROVIDERS = ("CPUExecutionProvider",)  # it is over before a GPU has its input
+_PROVIDERS = ("CPUExecutionProvider",)  # done before a GPU would have its input
 
 
 class Locator:
