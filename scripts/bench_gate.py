@@ -1,6 +1,9 @@
-"""Benchmark the gate against what one might use instead: same network, same pictures (800x800 JPEG), one run.
+"""Benchmark the gate against what one might use instead: same network, same pictures (JPEG of 800 pixels), one run.
 
-    python scripts/bench_gate.py --count 120 --rounds 2
+    python scripts/bench_gate.py --count 120 --rounds 2 [--pictures FOLDER]
+
+The pictures are the shipped samples, most of them forged, so that nearly each needs both looks; or real ones of FOLDER,
+of which the gate settles many by the first look, as it does in traffic.
 
 Servers: the gate with records on; a plain endpoint of FastAPI, Pillow and ONNX Runtime; LitServe with its defaults;
 LitServe tuned (one single-threaded worker per core). The others run both looks at every picture in ONNX Runtime, as
@@ -25,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from loadgen import ROOT, Outcomes, drive, environment, form, free_port, gate_command, pictures, started
+from loadgen import ROOT, Outcomes, drive, environment, form, free_port, gate_command, pictures, real_pictures, started
 
 from zhentu.bootstrap.screener import build_screener
 from zhentu.settings import load_settings
@@ -60,6 +63,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--precision", nargs="+", default=list(PRECISIONS), choices=PRECISIONS, help="of the others")
+    parser.add_argument("--pictures", type=Path, help="real pictures instead of the samples")
     parser.add_argument("--before", type=Path, help="a checkout of an earlier commit whose gate runs too")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
@@ -90,7 +94,10 @@ def main() -> None:
     spent: dict[tuple[str, int], float] = {}
     direct: list[np.ndarray] = []
     for number, (_, concurrency) in enumerate(steps):
-        payloads = pictures(arguments.count, seed=number + 1)
+        if arguments.pictures:
+            payloads = real_pictures(arguments.pictures, arguments.count, seed=number + 1)
+        else:
+            payloads = pictures(arguments.count, seed=number + 1)
         if concurrency == arguments.concurrency[0]:
             direct.append(bare(payloads))
         for name, command in commands.items():

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,6 +51,26 @@ def pictures(count: int, side: int = 800, seed: int = 1) -> list[bytes]:
         pixels = pixels + rng.standard_normal((side, side, 1), np.float32) * 3
         stream = io.BytesIO()
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=85)
+        made.append(stream.getvalue())
+    return made
+
+
+def real_pictures(folder: Path, count: int, side: int = 800, seed: int = 1) -> list[bytes]:
+    """`count` pictures of a folder and below, drawn by `seed`, in JPEG, the longer side `side` pixels.
+
+    Each seed has a quality of its own, so that the same picture has other bytes the next time. Raises SystemExit if
+    there are too few.
+    """
+    kinds = {".jpg", ".jpeg", ".png", ".webp"}
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in kinds)
+    if len(files) < count:
+        sys.exit(f"{folder}: has {len(files)} pictures (.jpg, .png, .webp); {count} are wanted, see --count")
+    made = []
+    for place in np.random.default_rng(seed).permutation(len(files))[:count]:
+        with Image.open(files[place]) as image:
+            fitted = ImageOps.contain(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
+        stream = io.BytesIO()
+        fitted.save(stream, "JPEG", quality=80 + seed % 16)
         made.append(stream.getvalue())
     return made
 
@@ -113,11 +133,24 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
     return status, body, b"connection: close" in head
 
 
+_HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port for a server that is started next.
+
+    On Linux it stays bound here as long as this process lives, so that nobody else is given it before the server, or
+    while that is restarted; servers set SO_REUSEADDR, and may listen on it all the same.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = int(held.getsockname()[1])
+    if sys.platform == "linux":
+        _HELD.append(held)
+    else:
+        held.close()
+    return port
 
 
 def wait_until_up(port: int, process: subprocess.Popen[bytes], path: str = "/readyz", seconds: float = 300.0) -> None:
@@ -157,11 +190,16 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
 
 @contextmanager
 def started(
-    command: Sequence[str], port: int, env: dict[str, str], path: str = "/readyz", log: Path | None = None
+    command: Sequence[str],
+    port: int,
+    env: dict[str, str],
+    path: str = "/readyz",
+    log: Path | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A running server process, stopped afterwards."""
     with (log or Path(os.devnull)).open("ab") as output:
-        process = subprocess.Popen(command, env=env, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(command, env=env, stdout=output, stderr=output, start_new_session=True, cwd=cwd)
         try:
             wait_until_up(port, process, path)
             yield process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,23 @@ needs_browser = pytest.mark.skipif(
 )
 
 
+_PATIENT_S = 120.0  # a busy machine is slow, not wrong
+
+
+def new_context(browser, **options: object):
+    """A browser context that waits for what it is told to wait for."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(_PATIENT_S * 1000)
+    return context
+
+
 def until(page, condition: str, argument: object = None) -> None:
     """Poll from outside: Playwright's own waiting for a function needs eval, which the pages' policy forbids."""
-    for _ in range(1200):  # half a minute: a busy machine is slow, not wrong
-        if page.evaluate(condition, argument):
-            return
+    end = time.monotonic() + _PATIENT_S
+    while not page.evaluate(condition, argument):
+        if time.monotonic() > end:
+            pytest.fail(f"never came true: {condition}")
         page.wait_for_timeout(25)
-    pytest.fail(f"never came true: {condition}")
 
 
 def shoot(page, name: str, full: bool = False) -> None:

@@ -10,6 +10,8 @@ import pytest
 from bank_fixtures import three_banks
 from browsing import CHROMIUM
 from fakes import tiny_model
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from PIL import Image
 from postgres import Postgres, binaries
 
@@ -19,6 +21,10 @@ from zhentu.detect.entries import ModelEntry
 from zhentu.record.database import Database
 from zhentu.settings import Settings
 from zhentu.types import OnError
+
+# The same examples in every run, however slow the machine: new ones are looked for by scripts/fuzz_*.py, on purpose.
+examples.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[*HealthCheck])
+examples.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +72,11 @@ def settings(tmp_path: Path, entry: ModelEntry) -> Settings:
         "gate.on_error": OnError.BLOCK,
         "gate.open": True,
         "gate.reload_s": 0.05,
+        # A machine that stalls is slow, not wrong: tests of a limit set a short one themselves.
+        "gate.deadline_s": 120.0,
+        "gate.head_timeout_s": 120.0,
+        "gate.body_timeout_s": 120.0,
+        "fetch.timeout_s": 60.0,
         "gate.allowed_hosts": {"testserver", "a", "load"},
     }
     return Settings().changed(values)
@@ -144,6 +155,6 @@ def browser() -> Iterator[object]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=180_000)
         yield chromium
         chromium.close()

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,9 @@ import uuid
 from pathlib import Path
 
 import psycopg
+from loadgen import free_port
+
+_PATIENT_S = "240"  # to start and to stop, on a machine that stalls
 
 
 def binaries() -> Path | None:
@@ -31,9 +33,7 @@ class Postgres:
     def __init__(self, durable: bool = False) -> None:
         self._bin, self._folder, self._durable = binaries(), Path(tempfile.mkdtemp(prefix="zhentu-pg-")), durable
         assert self._bin, "no PostgreSQL"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(self._folder, "postgres", "postgres")
         self._as_user("initdb", "-D", f"{self._folder}/data", "-U", "zhentu", "-A", "trust", "-E", "UTF8", "--no-sync")
@@ -44,10 +44,10 @@ class Postgres:
         if not self._durable:
             options += " -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
         log = f"{self._folder}/log"
-        self._as_user("pg_ctl", "-D", f"{self._folder}/data", "-o", options, "-l", log, "-w", "start")
+        self._as_user("pg_ctl", "-D", f"{self._folder}/data", "-o", options, "-l", log, "-w", "-t", _PATIENT_S, "start")
 
     def stop(self, mode: str = "immediate") -> None:
-        self._as_user("pg_ctl", "-D", f"{self._folder}/data", "-m", mode, "-w", "stop")
+        self._as_user("pg_ctl", "-D", f"{self._folder}/data", "-m", mode, "-w", "-t", _PATIENT_S, "stop")
 
     def close(self) -> None:
         """Stop, and leave nothing behind."""

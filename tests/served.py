@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from zhentu.bootstrap.screener import build_screener
 from zhentu.gate.app import create_app
-from zhentu.gate.server import server_config
+from zhentu.gate.server import bound_sockets, server_config
 from zhentu.screen import Screener
 from zhentu.settings import Settings
 from zhentu.types import Picture, Verdict
@@ -35,7 +34,7 @@ class SlowDetector(FakeDetector):
         self.go_on, self.broken = threading.Event(), False
 
     def detect(self, picture: Picture, with_heatmaps: bool = False) -> Verdict:
-        self.go_on.wait(10)
+        assert self.go_on.wait(120), "nobody let it go on"
         if self.broken:
             raise RuntimeError("out of memory")
         return super().detect(picture)
@@ -55,8 +54,8 @@ def slow_app(settings: Settings) -> tuple[TestClient, SlowDetector]:
     return TestClient(create_app(settings, make)), screener.detector
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait for something that happens in the background; fail when it does not."""
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for something that happens in the background; fail when it does not, long after a busy machine would."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -66,16 +65,15 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 @contextmanager
 def listening(app: FastAPI, settings: Settings | None = None) -> Iterator[int]:
     """A real server on a free port, for what only a socket can show."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    config = server_config(app, settings or Settings(), host="127.0.0.1", port=port, log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    patient = settings or Settings().changed({"gate.head_timeout_s": 120.0, "gate.body_timeout_s": 120.0})
+    (bound,) = bound_sockets("127.0.0.1", 0)  # held from the first moment, so that nobody else is given its port
+    server = uvicorn.Server(server_config(app, patient, log_level="error"))
+    thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
     thread.start()
-    until(lambda: server.started)
+    until(lambda: server.started or not thread.is_alive())
+    assert server.started
     try:
-        yield port
+        yield int(bound.getsockname()[1])
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)

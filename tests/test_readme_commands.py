@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
+from loadgen import free_port, gate_command, started
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = ("README.md", "README.zh-CN.md")
@@ -67,24 +65,10 @@ def test_the_python_example_runs(place: Path) -> None:
 
 @pytest.fixture
 def server(place: Path) -> Iterator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    command = [sys.executable, "-c", "from zhentu.cli import main; main()", "serve", "--open"]
-    command += ["--on-error", "block", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=place, env=environment(place))
-    try:
-        for _ in range(200):
-            time.sleep(0.1)
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
-                    break
-            except httpx.TransportError:
-                continue
+    port, patient = free_port(), {"ZHENTU_GATE_DEADLINE_S": "120"}
+    with started(gate_command(port), port, environment(place) | patient, cwd=place) as process:
         yield port
-    finally:
-        process.terminate()
-        assert process.wait(15) in (0, -15)
+    assert process.returncode in (0, -15)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

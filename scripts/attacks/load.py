@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 import zlib
+from contextlib import suppress
 
 from loadgen import pictures
 from PIL import Image
@@ -44,20 +45,23 @@ async def endless_headers(bench: Bench) -> str:
 async def half_open_connections(bench: Bench) -> str:
     """Connections that send no request are closed after head_timeout_s, and keep nobody out."""
     count = 200 if bench.short else 800
-    held = [socket.create_connection(("127.0.0.1", bench.port), 5) for _ in range(count)]
+    held = [socket.create_connection(("127.0.0.1", bench.port), 60) for _ in range(count)]
     try:
         for each in held[::2]:
-            each.sendall(b"POST /v1/screen HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+            with suppress(ConnectionError):  # it is closed already
+                each.sendall(b"POST /v1/screen HTTP/1.1\r\nHost: a\r\nX-Slow: ")
         async with bench.client("honest") as client:
             answer = await client.get("/v1/records/none")
         assert answer.status_code == 404, "an honest caller is served beside them"
-        await asyncio.sleep(4)
-        alive = sum(not closed(each) for each in held)
+        began, alive = time.perf_counter(), list(held)
+        while alive and time.perf_counter() - began < 4 * bench.patience:
+            await asyncio.sleep(0.1)
+            alive = [each for each in alive if not closed(each)]
     finally:
         for each in held:
             each.close()
-    assert alive == 0, f"{alive} of {count} are still there"
-    return f"{count} connections, none left after 4 s"
+    assert not alive, f"{len(alive)} of {count} are still there"
+    return f"{count} connections, none left after {time.perf_counter() - began:.1f} s"
 
 
 async def unknown_json_keys(bench: Bench) -> str:
@@ -72,7 +76,7 @@ async def unknown_json_keys(bench: Bench) -> str:
         bank = await client.put("/v1/banks/x", content=body, headers=kind | bench.headers("reviewer"))
     took = time.perf_counter() - began
     assert (one.status_code, other.status_code, bank.status_code) == (400, 413, 403), (one, other, bank)
-    assert took < 8, f"{took:.1f} s"
+    assert took < 8 * bench.patience, f"{took:.1f} s"
     return f"400, 413 and 403 within {took:.2f} s"
 
 
@@ -81,18 +85,19 @@ async def uploads_that_drip(bench: Bench) -> str:
     size, kind = 25 * MIB, "image/jpeg"
     head = f"POST /v1/screen HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {bench.keys['mallory']}\r\n"
     head += f"Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n"
-    held = [socket.create_connection(("127.0.0.1", bench.port), 5) for _ in range(12)]
+    held = [socket.create_connection(("127.0.0.1", bench.port), 60) for _ in range(12)]
     try:
         for each in held:
             each.sendall(head.encode() + b"\xff\xd8\xff" * 1000)
-        await asyncio.sleep(0.5)
-        refused = 0
-        for each in held:
-            each.setblocking(False)
-            try:
-                refused += status(each.recv(4096)) == 503
-            except BlockingIOError:
-                continue
+        began, refused = time.perf_counter(), 0
+        while refused < 7 and time.perf_counter() - began < bench.patience:
+            await asyncio.sleep(0.1)
+            for each in held:
+                each.setblocking(False)
+                try:
+                    refused += status(each.recv(4096)) == 503
+                except BlockingIOError:
+                    continue
         bench.check_honest()
     finally:
         for each in held:
@@ -125,7 +130,7 @@ async def slow_picture(bench: Bench) -> str:
         body = each.json()
         assert each.status_code in (413, 422), (each.status_code, each.text[:200])
         assert body["code"].startswith("picture_"), body
-    assert took < 12, f"{took:.1f} s"  # the deadline of 10 s, and the sending
+    assert took < 12 * bench.patience, f"{took:.1f} s"  # the deadline of 10 s, and the sending
     return f"{answers[0].json()['code']} after {took:.1f} s, {len(payload) / 1e3:.0f} kB each"
 
 
@@ -172,21 +177,23 @@ async def tarpit_fetches(bench: Bench) -> str:
     """One caller's URLs at a host that never answers delay nobody else's."""
     bad = {"url": f"http://127.0.0.1:{bench.tarpit.port}/a.jpg"}
     good = {"url": f"http://127.0.0.1:{bench.receiver.port}/a.jpg"}
+    ends, beside = [], 0
     async with bench.client("mallory") as client, bench.client("honest") as honest:
-        waiting = [asyncio.create_task(client.post("/v1/screen", json=bad)) for _ in range(48)]
-        await asyncio.sleep(0.3)
-        for _ in range(10):  # a busy machine may answer 503; then it is asked again
+        for _ in range(10):  # a busy machine may answer 503, or after the others have been given up; then again
+            waiting = [asyncio.create_task(client.post("/v1/screen", json=bad)) for _ in range(48)]
+            await asyncio.sleep(0.3)
             began = time.perf_counter()
             answer = await honest.post("/v1/screen", json=good)
             took = time.perf_counter() - began
-            if answer.status_code != 503:
+            beside = sum(not each.done() for each in waiting)
+            ends += [each.status_code for each in await asyncio.gather(*waiting)]
+            if answer.status_code != 503 and beside:
                 break
-            await asyncio.sleep(0.3)
-        ends = [each.status_code for each in await asyncio.gather(*waiting)]
     assert answer.status_code == 200, answer.text[:200]
-    assert took < 5, f"{took:.1f} s"
+    assert beside, f"it was answered after {took:.1f} s, when nobody else waited any more"
+    assert took < 5 * bench.patience, f"{took:.1f} s"
     assert set(ends) <= {422, 503, 429}, set(ends)
-    return f"the honest fetch took {took:.2f} s"
+    return f"the honest fetch took {took:.2f} s, beside {beside} that waited"
 
 
 async def tarpit_webhooks(bench: Bench) -> str:
@@ -201,9 +208,9 @@ async def tarpit_webhooks(bench: Bench) -> str:
         began = time.monotonic()
         mine = {"callback_url": f"http://127.0.0.1:{bench.receiver.port}/hook"}
         await honest.post("/v1/jobs", files={"picture": ("a.jpg", small)}, data=mine)
-        while not bench.receiver.got and time.monotonic() - began < 20:
+        while not bench.receiver.got and time.monotonic() - began < 20 * bench.patience:
             await asyncio.sleep(0.05)
-    assert bench.receiver.got, "the honest webhook did not come within 20 s"
+    assert bench.receiver.got, "the honest webhook did not come"
     took = bench.receiver.got[0][0] - began
-    assert took < 10, f"{took:.1f} s"
+    assert took < 10 * bench.patience, f"{took:.1f} s"
     return f"the honest webhook came after {took:.2f} s"

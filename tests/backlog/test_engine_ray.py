@@ -50,13 +50,16 @@ class TwoNodes:
 def nodes() -> Iterator[TwoNodes]:
     from ray.cluster_utils import Cluster
 
-    options = {"num_cpus": 1, "object_store_memory": 90 * 2**20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=options)
-    worker = cluster.add_node(num_cpus=1, object_store_memory=90 * 2**20)
-    cluster.wait_for_nodes()
-    yield TwoNodes(cluster, worker)
-    ray.shutdown()
-    cluster.shutdown()
+    options = {"num_cpus": 1, "object_store_memory": 90 * 2**20, "wait": False}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAY_raylet_start_wait_time_s", "240")
+        patched.setenv("RAY_health_check_timeout_ms", "60000")  # a node that stalls is not dead
+        cluster = Cluster(initialize_head=True, head_node_args=options | {"include_dashboard": False})
+        worker = cluster.add_node(**options)
+        cluster.wait_for_nodes(timeout=240)
+        yield TwoNodes(cluster, worker)
+        ray.shutdown()
+        cluster.shutdown()
 
 
 @pytest.fixture

@@ -8,17 +8,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from conftest import encoded, photo
+from served import until
 
 from zhentu.bootstrap.stores import build_store
 from zhentu.settings import Settings
 
-PICTURES = 2000
+PICTURES = 400
+SLOWLY = ("--source-rate", "10")  # forty seconds at least: it is stopped before it ends, however late we are
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def start(folder: Path, settings: Settings) -> subprocess.Popen[str]:
+def start(folder: Path, settings: Settings, *options: str) -> subprocess.Popen[str]:
     environment = os.environ | {"ZHENTU_MODELS_DIR": str(settings.models.dir), "ZHENTU_STORE_URL": settings.store_url}
     # A shell that runs tests in the background lets its children ignore SIGINT; a user's scan does not.
     begin = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
@@ -46,7 +47,7 @@ def start(folder: Path, settings: Settings) -> subprocess.Popen[str]:
         "csv",
     ]
     return subprocess.Popen(
-        [*command, "--output", str(folder.parent / "rows.csv"), "--workers", "2"],
+        [*command, "--output", str(folder.parent / "rows.csv"), "--workers", "2", *options],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -63,17 +64,14 @@ def rows_done(folder: Path, settings: Settings) -> int:
 
 
 def wait_for_rows(folder: Path, process: subprocess.Popen[str], settings: Settings) -> None:
-    while process.poll() is None and rows_done(folder, settings) < 100:
-        time.sleep(0.01)
+    until(lambda: process.poll() is not None or rows_done(folder, settings) > 0)
 
 
 def group_is_gone(process: subprocess.Popen[str]) -> bool:
-    for _ in range(100):
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return True
     return False
 
 
@@ -90,15 +88,15 @@ def check_complete(folder: Path, settings: Settings) -> None:
 def test_a_stopped_scan_goes_on_with_every_picture_once(
     sent: signal.Signals, status: int, folder: Path, settings: Settings
 ) -> None:
-    stopped = start(folder, settings)
+    stopped = start(folder, settings, *SLOWLY)
     wait_for_rows(folder, stopped, settings)
     stopped.send_signal(sent)
-    stopped.wait(30)
+    stopped.wait(120)
     assert stopped.returncode == status
-    assert group_is_gone(stopped)
+    until(lambda: group_is_gone(stopped))
     assert not (folder.parent / "rows.csv").exists()
     second = start(folder, settings)
-    _, said = second.communicate(timeout=60)
+    _, said = second.communicate(timeout=240)
     assert second.returncode == 0
     assert "taken over from before" in said
     check_complete(folder, settings)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +11,7 @@ from conftest import encoded
 from pictures import recoloured, waves
 from PIL import Image
 from review_fixtures import record
+from served import until
 
 from zhentu.banks.bank import Banks
 from zhentu.banks.entries import Bank, MatchKind, NewEntry
@@ -128,10 +128,7 @@ def test_refresh_goes_on_by_itself_at_random_moments(banks: Banks, database: Dat
     other = Banks(BankStore(database))
     other.start()
     banks.add("bad", [NewEntry.of(fingerprint_of(picture()), "review")], "ann")
-    deadline = threading.Event()
-    for _ in range(200):
-        if hows(other, fingerprint_of(picture())) or deadline.wait(0.05):
-            break
+    until(lambda: bool(hows(other, fingerprint_of(picture()))))
     other.stop()
     assert hows(other, fingerprint_of(picture())) == [("bad", "exact")]
     low, high = drawn[0]

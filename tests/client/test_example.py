@@ -48,7 +48,7 @@ def test_a_picture_is_published_held_or_refused(
 ) -> None:
     settings = settings.changed({"gate.reload_s": 3600})
     with listening(create_app(settings, lambda each: strict(each, score))) as port:
-        client = AsyncClient(f"http://127.0.0.1:{port}", on_error=OnError.BLOCK)
+        client = AsyncClient(f"http://127.0.0.1:{port}", on_error=OnError.BLOCK, budget_s=120.0)
         shop = tmp_path / "shop"
         shop.mkdir()
         with TestClient(pipeline.create_app(client, str(shop))) as seller:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import encoded, photo
+from served import until
 
 from zhentu.bootstrap.screener import batching_of, build_screener
 from zhentu.detect import sessions
@@ -22,7 +23,7 @@ from zhentu.intake.decode import decode
 from zhentu.settings import load_settings
 from zhentu.types import Picture, Runtime
 
-PATIENT = Batching(4, 5.0)  # longer than any test: only full batches go
+PATIENT = Batching(4, 120.0)  # longer than any test: only full batches go
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Watched:
         (views,) = input_feed.values()
         self.sizes.append(len(views))
         self.began.set()
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(120)
         return self.network.run(output_names, input_feed)
 
     def get_inputs(self) -> Sequence[Any]:
@@ -89,10 +90,9 @@ def test_while_one_batch_is_calculated_the_next_gathers_and_none_is_too_large(wa
     batched = BatchedNetwork(watched, Batching(4, 0.0))
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(ask, batched, views(1, 0))
-        assert watched.began.wait(20)
+        assert watched.began.wait(120)
         others = [pool.submit(ask, batched, views(1, seed)) for seed in range(1, 7)]
-        while batched._waiting.qsize() < len(others):  # all six wait behind the first
-            threading.Event().wait(0.01)
+        until(lambda: batched._waiting.qsize() == len(others))  # all six wait behind the first
         watched.go_on.set()
         assert len({future.result()[1].tobytes() for future in (first, *others)}) == 7
     assert watched.sizes == [1, 4, 2]
@@ -109,12 +109,12 @@ def test_views_of_two_sizes_go_in_calls_of_their_own(watched: Watched) -> None:
 
 
 def test_an_error_reaches_all_who_wait_and_the_next_batch_is_calculated(watched: Watched) -> None:
-    batched = BatchedNetwork(watched, Batching(2, 5.0))
+    batched = BatchedNetwork(watched, Batching(2, 120.0))
     with ThreadPoolExecutor(2) as pool:
         broken = [pool.submit(ask, batched, views(1, seed).astype(np.float64)) for seed in range(2)]
         for future in broken:
             with pytest.raises(Exception, match="double"):
-                future.result(timeout=20)
+                future.result(timeout=120)
         assert len(list(pool.map(lambda seed: ask(batched, views(1, seed)), range(2)))) == 2
 
 

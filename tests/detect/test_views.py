@@ -16,7 +16,7 @@ def pixels(width: int, height: int, seed: int = 1) -> np.ndarray:
     return np.asarray(photo((width, height), seed))
 
 
-@examples(max_examples=60, deadline=None)
+@examples(max_examples=60)
 @given(st.integers(32, 400), st.integers(32, 400))
 def test_shapes_hold_for_every_size_and_boxes_lie_inside(width: int, height: int) -> None:
     views = make_views(pixels(width, height), SPEC)

@@ -37,6 +37,12 @@ def two_models(tmp_path: Path, settings: Settings) -> Settings:
     return settings
 
 
+def rewrite(path: Path, text: str) -> None:
+    """In one step, so that no check meets half a file."""
+    path.with_suffix(".new").write_text(text, encoding="utf-8")
+    path.with_suffix(".new").replace(path)
+
+
 def model_of(client: TestClient) -> str:
     return client.get("/v1/in-force").json()["model"]
 
@@ -45,16 +51,16 @@ def test_a_changed_policy_file_is_followed_and_a_broken_one_refused(settings: Se
     with TestClient(create_app(settings.changed({"policy_path": policy_file}))) as client:
         assert client.post("/v1/screen", files=picture(), data={"declared_ai": "true"}).json()["action"] == "label"
         text = policy_file.read_text(encoding="utf-8")
-        policy_file.write_text(text.replace("mode: enforce", "mode: shadow"), encoding="utf-8")
+        rewrite(policy_file, text.replace("mode: enforce", "mode: shadow"))
         until(lambda: client.get("/v1/in-force").json()["mode"] == "shadow")
         body = client.post("/v1/screen", files=picture(), data={"declared_ai": "true"}).json()
         assert (body["action"], body["decided"], body["mode"]) == ("allow", "label", "shadow")
-        policy_file.write_text("mode: [", encoding="utf-8")
+        rewrite(policy_file, "mode: [")
         until(lambda: client.get("/v1/in-force").json()["problem"] != "")
         assert client.get("/v1/in-force").json()["mode"] == "shadow"
         refused = client.post("/v1/policy/reload")
         assert (refused.status_code, refused.json()["code"]) == (400, "config_error")
-        policy_file.write_text(text, encoding="utf-8")
+        rewrite(policy_file, text)
         assert client.post("/v1/policy/reload").json() | {"policy_sha256": ""} == {
             "model": "tiny@1",
             "shadow_model": "",
@@ -90,9 +96,8 @@ def test_a_shadow_model_is_asked_and_its_disagreement_recorded(two_models: Setti
     with TestClient(create_app(settings)) as client:
         body = client.post("/v1/screen", files=picture()).json()
         assert body["model"] == "tiny@1"
-        database = client.app.state.gate.store.database
-        until(lambda: bool(shadowed(database)))
-        assert shadowed(database) == [("tiny@2", body["decided"] != "review")]
+        until(lambda: 'zhentu_shadow_total{agrees="false"' in client.get("/metrics").text)  # counted after it is kept
+        assert shadowed(client.app.state.gate.store.database) == [("tiny@2", body["decided"] != "review")]
         assert 'zhentu_shadow_total{agrees="false",model="tiny@2"}' in client.get("/metrics").text
 
 

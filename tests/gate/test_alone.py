@@ -28,7 +28,7 @@ def test_one_picture_gets_every_core_and_many_get_one_each(
     asked: list[int] = []
     monkeypatch.setattr(one_core, "detect", lambda picture, with_heatmaps=False: asked.append(1))
     monkeypatch.setattr(one_core, "with_threads", lambda threads: every_core)
-    capacity = Capacity(2, 10, 20.0)
+    capacity = Capacity(2, 10, 120.0)
     screener = by_load(Screener(one_core, policy, DecodeLimits()), 2, lambda: capacity.is_alone)
     picture = decode(encoded(photo((64, 64)), "PNG"))
     both_here = threading.Barrier(2)
@@ -37,9 +37,9 @@ def test_one_picture_gets_every_core_and_many_get_one_each(
         screener.ask_model(picture)
 
     def score_together(ticket: Ticket) -> None:
-        both_here.wait(10)
+        both_here.wait(120)
         screener.ask_model(picture)
-        both_here.wait(10)
+        both_here.wait(120)
 
     async def go() -> None:
         await capacity.run(score)

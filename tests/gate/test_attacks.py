@@ -10,7 +10,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "attack_gate.py"
 
 
 def test_every_promise_holds_under_attack() -> None:
-    command = [sys.executable, str(SCRIPT), "--short", "--seconds", "280"]
+    command = [sys.executable, str(SCRIPT), "--short", "--seconds", "580"]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout[-4000:] + made.stderr[-2000:]
     assert "FAIL" not in made.stdout

@@ -6,19 +6,17 @@ import base64
 import io
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
-from browsing import needs_browser, seriously_wrong, shoot, until
+from browsing import needs_browser, new_context, seriously_wrong, shoot, until
 from conftest import encoded, photo
 from fakes import FakeComparer, WarmDetector, tiny_model
 from fastapi.testclient import TestClient
 from PIL import Image, PngImagePlugin
+from served import listening
 
 from zhentu.bootstrap.screener import limits_of
 from zhentu.decide.notices import Words
@@ -50,7 +48,7 @@ def animated_gif() -> bytes:
 
 def make_app(folder: Path, is_open: bool = True):
     entry = tiny_model(folder / "models")
-    values = {"data_dir": folder, "models.dir": folder / "models", "workers": 1}
+    values = {"data_dir": folder, "models.dir": folder / "models", "workers": 1, "gate.deadline_s": 120}
     settings = Settings().changed(values | {"gate.on_error": "block", "gate.open": is_open})
     screener = Screener(
         WarmDetector(entry, 0.2), load_policy(default_policy_path()), limits_of(settings), comparer=FakeComparer(0.93)
@@ -188,22 +186,14 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     app = make_app(tmp_path_factory.mktemp("front"))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.05)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield Site(f"http://127.0.0.1:{port}", app)
-    server.should_exit = True
-    thread.join(20)
+    with listening(app) as port:
+        yield Site(f"http://127.0.0.1:{port}", app)
 
 
 @pytest.fixture
 def page(browser, site: Site) -> Iterator[object]:
     """The front page; the test fails when its console shows an error that a broken picture does not explain."""
-    context = browser.new_context(viewport={"width": 1360, "height": 900}, locale="en-GB", accept_downloads=True)
+    context = new_context(browser, viewport={"width": 1360, "height": 900}, locale="en-GB", accept_downloads=True)
     opened = context.new_page()
     troubles: list[str] = []
     opened.on("pageerror", lambda error: troubles.append(str(error)))

@@ -20,7 +20,7 @@ from standardwebhooks.webhooks import Webhook
 from zhentu.errors import ConfigError
 from zhentu.gate.app import create_app
 from zhentu.gate.deliver import _signer
-from zhentu.record.database import now
+from zhentu.record.database import Database, now
 from zhentu.record.outbox import Outbox, new_message
 from zhentu.record.schema import outbox
 from zhentu.settings import Settings
@@ -93,14 +93,20 @@ def test_a_message_that_is_refused_is_tried_again_and_a_dead_one_replayed(hooked
         box = Outbox(database)
         client.post("/v1/screen", files=picture(), data={"declared_ai": "true"})
         until(lambda: bool(box.list()) and "500" in box.list()[0].last_error)
-        with database.begin() as connection:
-            connection.execute(update(outbox).values(attempts=99, due_at=now()))
-        until(lambda: bool(box.list(MessageState.DEAD)))
+        until(lambda: bool(box.list(MessageState.DEAD)) or _last_try_now(database))
         receiver.status = 204
         box.replay()
         until(lambda: bool(box.list(MessageState.DELIVERED)))
         ids = {headers["webhook-id"] for headers, _ in receiver.got}
         assert len(ids) == 1, "a message keeps its id, so that receivers can recognise it"
+
+
+def _last_try_now(database: Database) -> bool:
+    """Said again and again: a try that was under way writes its own count over this one."""
+    with database.begin() as connection:
+        pending = outbox.c.state == MessageState.PENDING.value
+        connection.execute(update(outbox).where(pending).values(attempts=99, due_at=now()))
+    return False
 
 
 def test_a_job_is_worked_off_and_calls_back(hooked: Settings, receiver: Receiver) -> None:
@@ -109,7 +115,7 @@ def test_a_job_is_worked_off_and_calls_back(hooked: Settings, receiver: Receiver
         accepted = client.post("/v1/jobs", files=files, data={"callback_url": receiver.url})
         assert accepted.status_code == 202
         path = f"/v1/jobs/{accepted.json()['job_id']}"
-        until(lambda: client.get(path).json()["finished"], 20)
+        until(lambda: client.get(path).json()["finished"])
         items = client.get(path).json()["items"]
         assert [each["status"] for each in items] == ["done", "failed"]
         assert items[0]["answer"]["record_id"]
@@ -132,7 +138,7 @@ def test_a_job_survives_a_restart(settings: Settings) -> None:
         client.app.state.gate.capacity.drain()  # nothing is worked off any more
         job_id = client.post("/v1/jobs", files=picture()).json()["job_id"]
     with TestClient(create_app(busy)) as client:
-        until(lambda: client.get(f"/v1/jobs/{job_id}").json()["finished"], 20)
+        until(lambda: client.get(f"/v1/jobs/{job_id}").json()["finished"])
 
 
 def test_webhooks_without_a_secret_do_not_start(settings: Settings) -> None:
@@ -163,11 +169,11 @@ def test_a_receiver_that_hangs_holds_up_nobody_elses_messages(hooked: Settings, 
     with socket.create_server(("127.0.0.1", 0), backlog=64) as tarpit:
         slow = f"http://127.0.0.1:{tarpit.getsockname()[1]}/hook"
         ports = (receiver.port, tarpit.getsockname()[1])
-        chosen = hooked.changed({"fetch.ports": ports, "fetch.timeout_s": 30.0})
+        chosen = hooked.changed({"fetch.ports": ports, "fetch.timeout_s": 240.0})
         with TestClient(create_app(chosen)) as client:
             box = Outbox(client.app.state.gate.store.database)
             box.put([new_message("job.finished", slow, "{}", "mallory") for _ in range(40)])
             box.put([new_message("job.finished", receiver.url, "{}", "shop")])
-            until(lambda: bool(receiver.got), 20)
+            until(lambda: bool(receiver.got))
             under_way = [each for each in box.list(MessageState.SENDING) if each.url == slow]
             assert len(under_way) <= 4, "the others wait in the table"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from served import listening, until
@@ -16,15 +17,36 @@ LIVE = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 @pytest.fixture
 def port(settings: Settings) -> Iterator[int]:
-    chosen = settings.changed({"gate.connections": 16, "gate.head_timeout_s": 0.5, "gate.body_timeout_s": 1.0})
+    """A gate that has time, so that a machine that stalls is closed on by nobody."""
+    chosen = settings.changed({"gate.connections": 16})
+    with listening(create_app(chosen), chosen) as port:
+        yield port
+
+
+@pytest.fixture
+def hasty(settings: Settings) -> Iterator[int]:
+    """A gate that soon closes what does not go on."""
+    chosen = settings.changed({"gate.head_timeout_s": 0.5, "gate.body_timeout_s": 0.5})
     with listening(create_app(chosen), chosen) as port:
         yield port
 
 
 def call(port: int, payload: bytes) -> socket.socket:
-    made = socket.create_connection(("127.0.0.1", port), 5)
-    made.sendall(payload)
+    made = socket.create_connection(("127.0.0.1", port), 60)
+    with suppress(ConnectionError):  # it closed before it read everything; its answer may still be there to read
+        made.sendall(payload)
     return made
+
+
+def answered(port: int, payload: bytes) -> tuple[socket.socket, bytes]:
+    """A connection and its first answer. Where the test was too slow for a hasty gate, it asks again."""
+    for _ in range(100):
+        held = call(port, payload)
+        with suppress(ConnectionError):
+            if answer := held.recv(4096):
+                return held, answer
+        held.close()
+    raise AssertionError("never answered")
 
 
 def is_closed(each: socket.socket) -> bool:
@@ -46,26 +68,26 @@ def is_closed(each: socket.socket) -> bool:
     ],
 )
 @pytest.mark.parametrize("before", [b"", LIVE])
-def test_a_connection_that_does_not_ask_is_closed(port: int, before: bytes, start: bytes) -> None:
-    held = call(port, before)
+def test_a_connection_that_does_not_ask_is_closed(hasty: int, before: bytes, start: bytes) -> None:
     if before:  # after an answer, too; one that says nothing at all is an idle one and kept alive
-        held.settimeout(5)
-        assert b"200 OK" in held.recv(4096)
+        held, answer = answered(hasty, before)
+        assert b"200 OK" in answer
         start = start or b"\r"
-    held.sendall(start)
-    until(lambda: is_closed(held), 5)
+    else:
+        held = call(hasty, b"")
+    with suppress(ConnectionError):  # closed already: the test was slow
+        held.sendall(start)
+    until(lambda: is_closed(held))
 
 
 def test_a_head_that_never_ends_is_refused_while_it_comes_in(port: int) -> None:
     held = call(port, b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 40_000)
-    held.settimeout(5)
     assert b" 431 " in held.recv(4096)
 
 
 def test_a_whole_head_that_is_too_long_is_refused(port: int) -> None:
     lines = b"".join(b"x-%d: %s\r\n" % (n, b"a" * 900) for n in range(40))
     held = call(port, b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n" + lines + b"\r\n")
-    held.settimeout(5)
     assert b" 431 " in held.recv(4096)
 
 
@@ -80,13 +102,12 @@ def test_trailers_and_chunk_extensions_are_bounded(port: int) -> None:
             return True
         return False
 
-    until(refused, 5)
+    until(refused)
 
 
 def test_idle_connections_make_room_for_new_ones(port: int) -> None:
-    idle = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(30)]
+    idle = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(30)]
     asking = call(port, LIVE)
-    asking.settimeout(5)
     assert b"200 OK" in asking.recv(4096)
     for each in idle:
         each.close()
@@ -94,7 +115,7 @@ def test_idle_connections_make_room_for_new_ones(port: int) -> None:
 
 def test_many_requests_at_once_on_one_connection_are_too_many(port: int) -> None:
     held = call(port, LIVE * 2000)
-    until(lambda: is_closed(held) or drained(held), 10)
+    until(lambda: is_closed(held) or drained(held))
 
 
 def drained(each: socket.socket) -> bool:
@@ -109,9 +130,7 @@ def drained(each: socket.socket) -> bool:
     return True
 
 
-def test_a_refused_body_is_not_waited_for_for_ever(port: int) -> None:
-    head = b"POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nabc"
-    held = call(port, head)
-    held.settimeout(5)
-    assert b" 404 " in held.recv(4096)
-    until(lambda: is_closed(held), 5)
+def test_a_refused_body_is_not_waited_for_for_ever(hasty: int) -> None:
+    held, answer = answered(hasty, b"POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nabc")
+    assert b" 404 " in answer
+    until(lambda: is_closed(held))

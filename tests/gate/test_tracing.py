@@ -78,6 +78,7 @@ def test_what_the_environment_names_receives_the_spans(settings: Settings, monke
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "120")
     with TestClient(create_app(settings)) as client:
         client.post("/v1/screen", files=picture())
     server.shutdown()

@@ -105,7 +105,7 @@ def test_a_broken_model_allows_and_queues_where_the_setting_says_so(settings: Se
         slow.broken = False
         store: RecordStore = client.app.state.gate.store
         jobs = client.app.state.gate.jobs
-        until(lambda: jobs.waiting() == 0 or _retry_now(store.database), 20)
+        until(lambda: jobs.waiting() == 0 or _retry_now(store.database))
         late = latest_for(store.database, body["sha256"])
         assert late.verdict is not None
         assert late.evidence[0].name == "screened_late"
@@ -118,7 +118,7 @@ def test_a_picture_that_was_let_through_and_cannot_be_screened_goes_to_a_person(
         payload = b"no picture at all"
         request = JobRequest("a.jpg", Listing("L1"), payload, note="deferred in 0190")
         gate.jobs.put(new_job(JobKind.DEFERRED, [request]))
-        until(lambda: gate.jobs.waiting() == 0, 20)
+        until(lambda: gate.jobs.waiting() == 0)
         late = latest_for(gate.store.database, hashlib.sha256(payload).hexdigest())
         assert (late.decision.action, late.decision.applied) == (Action.REVIEW, Action.REVIEW)
         assert [each.code for each in late.decision.reasons] == ["screening_impossible"]
@@ -175,7 +175,7 @@ def test_postgresql_stopped_and_started_again_loses_no_decision(settings: Settin
     with listening(app) as port:
 
         def post(seed: int) -> httpx.Response:
-            return httpx.post(f"http://127.0.0.1:{port}/v1/screen", files=picture(seed), timeout=20)
+            return httpx.post(f"http://127.0.0.1:{port}/v1/screen", files=picture(seed), timeout=120)
 
         ids.append(post(1).json()["record_id"])
         durable.stop()
@@ -183,8 +183,8 @@ def test_postgresql_stopped_and_started_again_loses_no_decision(settings: Settin
         assert [each.status_code for each in down] == [200] * 4
         ids += [each.json()["record_id"] for each in down]
         durable.start()
-        until(lambda: app.state.gate.spooled.spool.waiting() == 0, 20)
-        until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200, 20)
+        until(lambda: app.state.gate.spooled.spool.waiting() == 0)
+        until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
         ids.append(post(6).json()["record_id"])
     check = Database(url)
     assert sorted(kept(check)) == sorted(ids)

@@ -89,7 +89,7 @@ def test_remote_manifests_are_not_fetched(monkeypatch: pytest.MonkeyPatch) -> No
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(1)
-        server.settimeout(1)
+        server.setblocking(False)  # who had connected would be in the queue by now
         url = f"http://127.0.0.1:{server.getsockname()[1]}/manifest.c2pa"
         info = c2pa.C2paSignerInfo(b"es256", chain().certificates, chain().key, None)
         out = io.BytesIO()
@@ -102,7 +102,7 @@ def test_remote_manifests_are_not_fetched(monkeypatch: pytest.MonkeyPatch) -> No
         assert url.encode() in out.getvalue()
         read_provenance(out.getvalue(), "JPEG")
         read_credential(out.getvalue(), "JPEG")
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(BlockingIOError):
             calls.append(server.accept())
     assert calls == []
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -16,6 +15,7 @@ from zhentu.intake.guard import allowed
 HOST = "127.0.0.2"  # loopback too, but another one than 127.0.0.1: excepting it must not open the rest
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 PICTURE = encoded(photo(), "PNG")
+_PATIENT_S = 60.0  # a stalled machine is slow, not wrong; only tests of the limit itself set a short one
 
 
 def page(body: bytes, status: str = "200 OK", **headers: str) -> Answer:
@@ -36,7 +36,7 @@ async def slow_loris(writer: asyncio.StreamWriter) -> None:
     while True:
         writer.write(b"X-A: b\r\n")
         await writer.drain()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.01)
 
 
 async def endless(writer: asyncio.StreamWriter) -> None:
@@ -64,7 +64,7 @@ async def served(answer: Answer) -> AsyncIterator[tuple[int, list[bytes]]]:
 
 
 def limits(port: int, **changes: object) -> FetchLimits:
-    defaults = {"ports": (80, 443, port), "allow": (ipaddress.ip_network(f"{HOST}/32"),), "timeout_s": 0.5}
+    defaults = {"ports": (80, 443, port), "allow": (ipaddress.ip_network(f"{HOST}/32"),), "timeout_s": _PATIENT_S}
     return FetchLimits(**(defaults | changes))
 
 
@@ -159,15 +159,13 @@ def test_redirects_are_followed_and_counted() -> None:
 
 
 def test_a_server_that_drips_is_given_up() -> None:
-    began = time.perf_counter()
-    with pytest.raises(FetchError, match="within"):
-        get(slow_loris)
-    assert time.perf_counter() - began < 2
+    with pytest.raises(FetchError, match=r"did not answer within 0\.2 s"):
+        get(slow_loris, timeout_s=0.2)  # it drips for ever: without the limit this would never end
 
 
 def test_a_body_without_end_is_cut_off() -> None:
     with pytest.raises(FetchError, match="MiB"):
-        get(endless, max_bytes=1_000_000, timeout_s=5.0)
+        get(endless, max_bytes=1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +186,7 @@ def test_what_is_no_picture_is_an_error(answer: Answer) -> None:
 def test_an_announced_length_beyond_the_limit_is_not_read() -> None:
     async def answer(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n")
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()  # the body never comes: who waited for it would run into the limit of time
 
     with pytest.raises(FetchError, match="MiB"):
         get(answer)

@@ -10,7 +10,7 @@ import datetime
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +30,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 DER, PEM = serialization.Encoding.DER, serialization.Encoding.PEM
 C2PA_PURPOSE = x509.ObjectIdentifier("1.3.6.1.4.1.62558.2.1")
 DOCUMENTS = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
-_NOW = datetime.datetime.now(datetime.UTC)
+_NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 _SETTINGS = {
     "verify": {"verify_after_sign": False, "verify_trust": False, "remote_manifest_fetch": False},
     "trust": {"trust_config": "1.3.6.1.5.5.7.3.4\n1.3.6.1.5.5.7.3.36\n1.3.6.1.4.1.62558.2.1\n"},
@@ -66,17 +66,18 @@ def signed_with(
     self_signed: bool = False,
     assertions: tuple[dict[str, object], ...] = (CREATED,),
     parent: bytes | None = None,
-    lasts: float | None = None,
+    ends: datetime.datetime | None = None,
     by: str = "Test",
 ) -> bytes:
-    """A JPEG with a manifest. days: validity from today.  lasts: seconds to its end, with a time stamp."""
+    """A JPEG with a manifest. days: validity from today.  ends: when it ends instead, with a time stamp."""
     ours = authority(by)
     own = purpose if purpose in (C2PA_PURPOSE, DOCUMENTS) else ExtendedKeyUsageOID.EMAIL_PROTECTION
-    if lasts is None:
-        good = _leaf(ours, (-1, 300), own, self_signed)
-        bad = _same_length(ours, good, days, purpose, self_signed)
+    if ends is None:
+        good, bad = _of_one_length(
+            lambda: _leaf(ours, (-1, 300), own, self_signed), lambda: _leaf(ours, days, purpose, self_signed)
+        )
     else:  # a time stamp covers the certificate, so it must be the one that was there
-        good = bad = _leaf(ours, (-1, _days_from_start(lasts)), own, self_signed)
+        good = bad = _leaf(ours, (-1, (ends - _NOW).total_seconds() / 86400), own, self_signed)
     before, after = good.public_bytes(DER), bad.public_bytes(DER)
 
     def sign(message: bytes) -> bytes:
@@ -87,7 +88,7 @@ def signed_with(
     definition = {"claim_generator_info": [{"name": "test", "version": "1"}], "assertions": list(assertions)}
     out = io.BytesIO()
     with (
-        _stamper(ours, lasts is not None) as url,
+        _stamper(ours, ends is not None) as url,
         c2pa.Context.from_dict(_SETTINGS) as context,
         c2pa.Signer.from_callback(sign, c2pa.C2paSigningAlg.ES256, chain.decode(), url) as signer,
     ):
@@ -97,10 +98,6 @@ def signed_with(
             builder.add_ingredient('{"title": "p", "relationship": "parentOf"}', "image/jpeg", io.BytesIO(parent))
         builder.sign(signer, "image/jpeg", io.BytesIO(encoded(photo(), "JPEG")), out)
     return out.getvalue().replace(before, after)
-
-
-def _days_from_start(seconds: float) -> float:
-    return (datetime.datetime.now(datetime.UTC) - _NOW).total_seconds() / 86400 + seconds / 86400
 
 
 def remote_only() -> bytes:
@@ -126,19 +123,16 @@ def changed(payload: bytes, mark: bytes, shift: int) -> bytes:
     return bytes(written)
 
 
-def _same_length(
-    ours: Authority,
-    good: x509.Certificate,
-    days: tuple[float, float],
-    purpose: x509.ObjectIdentifier,
-    self_signed: bool,
-) -> x509.Certificate:
-    """The length of an ECDSA signature varies by a byte or two."""
+def _of_one_length(*makers: Callable[[], x509.Certificate]) -> list[x509.Certificate]:
+    """Certificates of one length: that of an ECDSA signature varies by a byte or two, and seldom by more.
+
+    All are made anew each time: to wait for a second one of a rare length would fail once in hundreds of runs.
+    """
     for _ in range(200):
-        made = _leaf(ours, days, purpose, self_signed)
-        if len(made.public_bytes(DER)) == len(good.public_bytes(DER)):
+        made = [make() for make in makers]
+        if len({len(each.public_bytes(DER)) for each in made}) == 1:
             return made
-    raise AssertionError("no certificate of the same length")
+    raise AssertionError("no certificates of one length")
 
 
 def _leaf(

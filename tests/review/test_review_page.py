@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import pytest
-import uvicorn
-from browsing import needs_browser, seriously_wrong, shoot, until
+from browsing import needs_browser, new_context, seriously_wrong, shoot, until
 from fakes import WarmDetector, tiny_model
 from pictures import waves
 from review_fixtures import record
+from served import listening
 
 from zhentu.bootstrap.screener import limits_of
 from zhentu.decide.policy_file import default_policy_path, load_policy
@@ -80,27 +78,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "review.pictures": [folder / "pictures"],
         "review.second_ratio": 0,
         "gate.on_error": "block",
+        "gate.deadline_s": 120.0,
         "workers": 1,
     }
     settings = Settings().changed(values)
     screener = Screener(WarmDetector(entry, 0.9), load_policy(default_policy_path()), limits_of(settings))
     app = create_app(settings, lambda _: screener)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.05)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    _, token = KeyStore(app.state.desk.store.database).create(f"anna {XSS}", Role.REVIEW)
-    yield Site(f"http://127.0.0.1:{port}", app, folder / "pictures", token)
-    server.should_exit = True
-    thread.join(20)
+    with listening(app) as port:
+        _, token = KeyStore(app.state.desk.store.database).create(f"anna {XSS}", Role.REVIEW)
+        yield Site(f"http://127.0.0.1:{port}", app, folder / "pictures", token)
 
 
 @pytest.fixture(scope="module")
 def signed_in(site: Site, browser) -> dict[str, object]:
-    page = browser.new_context().new_page()
+    page = new_context(browser).new_page()
     page.goto(f"{site.url}/review")
     assert page.url.endswith("/review/sign-in")
     page.fill("#key", "zt_wrong_key")
@@ -117,7 +108,7 @@ def signed_in(site: Site, browser) -> dict[str, object]:
 @pytest.fixture
 def page(browser, signed_in: dict[str, object]) -> Iterator[object]:
     """A signed-in page of its own; the test fails when its console shows an error."""
-    context = browser.new_context(storage_state=signed_in, viewport={"width": 1360, "height": 860}, locale="en-GB")
+    context = new_context(browser, storage_state=signed_in, viewport={"width": 1360, "height": 860}, locale="en-GB")
     opened = context.new_page()
     troubles: list[str] = []
     opened.on("pageerror", lambda error: troubles.append(str(error)))
@@ -218,6 +209,28 @@ def test_an_appeal_shows_the_reference_side_by_side_with_a_swipe(site: Site, pag
     press(page, "o")
     (appeal,) = (each for each in site.desk.appeals.list() if each.seller_id == "swiper")
     assert appeal.state == "overturned"
+
+
+def test_an_appeal_is_decided_from_the_list_by_whoever_may(site: Site, page) -> None:
+    (record_id,) = site.queue(1, "lister")
+    site.desk.appeals.open(record_id, "It is my own photo.", seller_id="lister")
+    page.goto(f"{site.url}/review/appeals")
+    row = page.locator("tr", has_text="lister")
+    until(page, "Array.from(document.querySelectorAll('td img')).at(-1).naturalWidth > 0")
+    row.locator("a.button").click()
+    page.wait_for_selector("article.item .appeal blockquote")
+    assert page.inner_text(".appeal blockquote") == "It is my own photo."
+    assert "Any of the five" in page.locator(".bar.unjudged").last.inner_text()
+    press(page, "u")
+    page.goto(f"{site.url}/review/appeals")
+    assert page.locator("tr", has_text="lister").locator("a.button").count() == 0
+    (again,) = site.queue(1, "decider")
+    page.goto(f"{site.url}/review?seller=decider")
+    page.wait_for_selector("article.item")
+    press(page, "u")
+    site.desk.appeals.open(again, "Look once more.", seller_id="decider")
+    page.goto(f"{site.url}/review/appeals")
+    assert "another reviewer takes the appeal" in page.locator("tr", has_text="decider").inner_text()
 
 
 def test_what_sellers_and_reviewers_write_is_text_and_nothing_else(site: Site, page) -> None:

@@ -101,3 +101,10 @@ def test_every_recipe_has_its_distributions_in_the_config() -> None:
     sections = yaml.safe_load(Path("configs/forge.yaml").read_text())
     assert set(RECIPES) <= set(sections)
     assert set(sections["families"]) == {name.split(".")[0] for name in RECIPES}
+
+
+def test_the_recipes_are_listed_whatever_else_is_asked_and_help_says_so() -> None:
+    command = [sys.executable, "-m", "zhentu_training.forge.cli"]
+    listed = subprocess.run([*command, "pictures", "--list"], capture_output=True, text=True, check=True).stdout
+    assert listed.split() == list(RECIPES)
+    assert "--list" in subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -38,19 +38,32 @@ def command(pictures: Path, out: Path, *options: object) -> list[str]:
     return [sys.executable, "-m", "zhentu_training", *map(str, words)]
 
 
-def killed_after(step: str, words: list[str], out: Path) -> None:
-    """Start, and kill without a word as soon as a step's record is there."""
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-        while not (out / "steps" / f"{step}.json").is_file():
-            assert running.poll() is None, "it ended before it could be killed"
-            time.sleep(0.02)
-        running.kill()
+_KILLED = """
+import os, signal, sys
+from zhentu_training import run, steps
+written = steps.write_whole
+def write(path, content):
+    written(path, content)
+    if path.name == sys.argv[1] + ".json":
+        os.kill(os.getpid(), signal.SIGKILL)
+steps.write_whole = write
+del sys.argv[1]
+run.main()
+"""
+
+
+def killed_after(step: str, words: list[str]) -> None:
+    """Run until a step's record is there; then it is killed without a word."""
+    given = [words[0], "-c", _KILLED, step, *words[words.index("run") :]]
+    ran = subprocess.run(given, capture_output=True, text=True, check=False)
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
 
 
 def test_a_killed_run_goes_on_and_a_second_model_is_compared_with_the_first(tmp_path: Path) -> None:
     pictures, first, second = folders(tmp_path / "pictures"), tmp_path / "first", tmp_path / "second"
     words = command(pictures, first, "--against", tmp_path / "none")
-    killed_after("prepare", words, first)
+    killed_after("prepare", words)
+    assert (first / "steps" / "prepare.json").is_file()
     assert not (first / "models").exists(), "no half model folder"
     outcome = subprocess.run(words, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr

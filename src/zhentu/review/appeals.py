@@ -23,10 +23,12 @@ from zhentu.record.store import RecordStore
 from zhentu.review.fill import item_row
 from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, ReviewOutcome
 from zhentu.review.pictures import ReviewPictures
+from zhentu.review.rows import item_of
 from zhentu.review.schema import appeals, review_decisions, review_items
 from zhentu.types import Action, Record, seller_of
 
 MOST_REFERENCES = 6
+OPEN = "open"
 _LONGEST_REASON = 4000
 
 
@@ -110,7 +112,7 @@ class Appeals:
             tuple(sha256 for sha256, _ in kept),
             comparison,
             callback_url,
-            "open",
+            OPEN,
             moment,
             moment + self._within,
             None,
@@ -169,6 +171,15 @@ class Appeals:
         with self._database.begin() as connection:
             return tuple(_appeal(row) for row in connection.execute(query))
 
+    def with_items(self, limit: int = 100) -> tuple[tuple[Appeal, ReviewItem], ...]:
+        """Appeals with the item that each is reviewed in, open ones first, in the order they are due."""
+        query = select(appeals).order_by(appeals.c.state != OPEN, appeals.c.due_at).limit(limit)
+        with self._database.begin() as connection:
+            listed = [_appeal(row) for row in connection.execute(query)]
+            wanted = review_items.c.item_id.in_([each.item_id for each in listed])
+            items = {row.item_id: item_of(row) for row in connection.execute(select(review_items).where(wanted))}
+        return tuple((each, items[each.item_id]) for each in listed)
+
     def decided(self, connection: Connection, item: ReviewItem, decision: ReviewDecision) -> None:
         """Close the appeal of a decided item and queue its callback, in the deciding transaction."""
         if item.kind is ItemKind.APPEAL:
@@ -178,7 +189,7 @@ class Appeals:
     def undone(self, connection: Connection, item: ReviewItem, _: ReviewDecision) -> None:
         """Reopen the appeal and report it: the platform may have heard of the first outcome."""
         if item.kind is ItemKind.APPEAL:
-            self._move(connection, item, "open", None, "")
+            self._move(connection, item, OPEN, None, "")
 
     def _insert(self, connection: Connection, record_id: str, appeal: Appeal) -> Appeal:
         standing = (review_decisions.c.record_id == record_id, review_decisions.c.undone_at.is_(None))
@@ -242,7 +253,7 @@ class Appeals:
         appeal = _appeal(row)
         audit.append(connection, "zhentu", "appeal.move", f"item:{item.item_id}", {"state": state, "reason": reason})
         if appeal.callback_url:
-            kind = "appeal.reopened" if state == "open" else "appeal.decided"
+            kind = "appeal.reopened" if state == OPEN else "appeal.decided"
             owner, body = f"seller:{appeal.seller}", envelope(kind, _fields(appeal), appeal.tenant)
             message = new_message(kind, appeal.callback_url, body, owner, appeal.tenant)
             write_messages(connection, [message])

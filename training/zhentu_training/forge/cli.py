@@ -32,25 +32,31 @@ from zhentu_training.forge.registry import RECIPES
 _OVERVIEW_ROWS, _OVERVIEW_SIDE = 12, 220
 
 
+class _ListRecipes(argparse.Action):
+    """Print and exit, as `--version` does: no other argument is needed."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print("\n".join(RECIPES))
+        parser.exit()
+
+
 def main() -> None:
     """Parse, forge, write."""
     parser = argparse.ArgumentParser(
         prog="zhentu-forge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("source", nargs="+", help="genuine pictures: files, folders, globs; the last name is OUT")
-    parser.add_argument("--per-picture", type=int, default=4)
+    parser.add_argument("--list", action=_ListRecipes, nargs=0, help="print the recipes' names and exit")
+    parser.add_argument("--per-picture", type=int, default=4, help="forgeries of each picture (default: 4)")
     parser.add_argument("--recipes", nargs="*", default=[], help="only these recipes or families; --list shows them")
     parser.add_argument("--config", type=Path, help="changes to configs/forge.yaml")
-    parser.add_argument("--seed", type=int, default=20261124)
+    parser.add_argument("--seed", type=int, default=20261124, help="another seed draws other forgeries")
     parser.add_argument("--split", default="train", help="what the manifest's split column says")
     parser.add_argument("--name", default="own", help="what the manifest's source column says")
     parser.add_argument("--textures", type=Path, help="folder of material swatches")
     parser.add_argument("--cutouts", type=Path, help="folder of goods with an alpha channel")
     parser.add_argument("--scenes", type=Path, help="folder of scenes; default: the pictures themselves")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    if sys.argv[1:] == ["--list"]:
-        print("\n".join(RECIPES))
-        return
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: every core)")
     arguments = parser.parse_args()
     if len(arguments.source) < 2:
         parser.error("name the pictures and then the folder to write to: zhentu-forge IN OUT")

@@ -32,7 +32,7 @@ from zhentu.review.web.files import static_file
 from zhentu.review.web.language import changed_to, language_of
 from zhentu.review.web.plots import daily_plot, precision_plot
 from zhentu.review.web.unlike import Side, unlike
-from zhentu.review.web.views import brand_match, render, view_of
+from zhentu.review.web.views import appeal_rows, brand_match, render, view_of
 from zhentu.review.web.why import what_next
 from zhentu.types import Category
 
@@ -263,11 +263,17 @@ def statement(request: Request, desk: Here, item_id: str) -> JSONResponse:
 
 @router.get("/appeals", response_class=HTMLResponse)
 def appeals_page(request: Request, desk: Here) -> Response:
-    """Every appeal, in the order they are due."""
+    """Every appeal, open ones first, in the order they are due."""
     reviewer = _signed_in(request, desk)
     if isinstance(reviewer, Response):
         return reviewer
-    return _html(request, "appeals.html.j2", reviewer=reviewer, appeals=desk.appeals.list(), counts=desk.queue.counts())
+    return _html(
+        request,
+        "appeals.html.j2",
+        reviewer=reviewer,
+        appeals=appeal_rows(desk, reviewer.name),
+        counts=desk.queue.counts(),
+    )
 
 
 @router.get("/dashboard", response_class=HTMLResponse)

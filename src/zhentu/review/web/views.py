@@ -13,27 +13,30 @@ from zhentu.banks.entries import Match, MatchKind
 from zhentu.banks.originals import original
 from zhentu.decide.notices import ACTION_NAMES, ANSWER_NAMES, CATEGORY_NAMES, QUESTION_NAMES, Words
 from zhentu.errors import PictureNotFound
-from zhentu.review.appeals import Appeal
+from zhentu.review.appeals import OPEN, Appeal
 from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, SellerHistory
 from zhentu.review.web.desk import Desk
 from zhentu.review.web.language import rendered
 from zhentu.review.web.why import grounds, why_here
 from zhentu.review.web.words import APPEAL_STATES, COPIES, KEYS, KINDS, ORDERS, PAGE
-from zhentu.types import CATEGORIES, Answer, BankKind, Basis, Category, Question, Reason, Record
+from zhentu.types import CATEGORIES, Answer, BankKind, Basis, Category, EvidenceKind, Question, Reason, Record
 
 _GROUP_SHOWN = 12
-_GRAVE = 0.5  # a score above this is drawn as grave if there is no threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One score against its thresholds. thresholds: 0..1, lowest first.  over: it passed one."""
+    """One score against its thresholds. thresholds: 0..1, lowest first; without any, nothing is decided by it."""
 
     category: Category | None
     name: Words
     score: float
     thresholds: tuple[float, ...]
-    over: bool
+
+    @property
+    def over(self) -> bool:
+        """Whether it passed a threshold."""
+        return bool(self.thresholds) and self.score >= self.thresholds[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,23 @@ class ItemView:
     has_heatmap: bool
 
 
+@dataclass(frozen=True, slots=True)
+class AppealRow:
+    """An appeal in the list. mine: the reader may decide it; false once decided, and for who decided the picture."""
+
+    appeal: Appeal
+    item: ReviewItem
+    mine: bool
+
+
+def appeal_rows(desk: Desk, reviewer: str) -> tuple[AppealRow, ...]:
+    """The appeals as this reviewer sees them."""
+    return tuple(
+        AppealRow(appeal, item, appeal.state == OPEN and reviewer not in item.not_by)
+        for appeal, item in desk.appeals.with_items()
+    )
+
+
 def view_of(desk: Desk, item: ReviewItem) -> ItemView:
     """Gather what belongs to an item. Raises RecordNotFound."""
     record = desk.store.get(item.record_id)
@@ -113,18 +133,24 @@ def view_of(desk: Desk, item: ReviewItem) -> ItemView:
 
 
 def bars_of(record: Record) -> tuple[Bar, ...]:
-    """The five scores and `any of the five`, each with the thresholds it was compared with."""
-    if record.verdict is None:
-        return ()
-    scores = record.verdict.scores
-    alone = [each for each in record.decision.thresholds if each.basis is Basis.PICTURE_ALONE]
+    """The comparison with references where there was one, the five scores, and `any of the five`."""
+    compared = next((each.score for each in record.evidence if each.kind is EvidenceKind.REFERENCE), None)
     bars = []
-    for category in CATEGORIES:
-        limits = tuple(sorted(each.value for each in alone if each.category is category))
-        score = scores.of(category)
-        over = score >= limits[0] if limits else score >= _GRAVE
-        bars.append(Bar(category, CATEGORY_NAMES[category], score, limits, over))
-    return (*bars, Bar(None, PAGE["any_category"], scores.forged, (), scores.forged >= _GRAVE))
+    if compared is not None:
+        limits = _limits(record, Category.MATERIAL_MISMATCH, Basis.REFERENCE)
+        bars.append(Bar(None, PAGE["with_references"], compared, limits))
+    if record.verdict is not None:
+        scores = record.verdict.scores
+        for category in CATEGORIES:
+            limits = _limits(record, category, Basis.PICTURE_ALONE)
+            bars.append(Bar(category, CATEGORY_NAMES[category], scores.of(category), limits))
+        bars.append(Bar(None, PAGE["any_category"], scores.forged, ()))
+    return tuple(bars)
+
+
+def _limits(record: Record, category: Category, basis: Basis) -> tuple[float, ...]:
+    said = record.decision.thresholds
+    return tuple(sorted(each.value for each in said if each.category is category and each.basis is basis))
 
 
 def render(name: str, language: str, **values: object) -> str:

@@ -48,6 +48,7 @@ PAGE: dict[str, Words] = {
     "loading": Words("Loading…", "加载中…"),
     "scores": Words("Scores against thresholds", "得分与阈值"),
     "any_category": Words("Any of the five", "任意一类"),
+    "with_references": Words("Unlike the references", "与参考图不符"),
     "threshold": Words("threshold", "阈值"),
     "why_here": Words("Why this is here", "为何需要审核"),
     "evidence": Words("Evidence", "证据"),
@@ -74,6 +75,12 @@ PAGE: dict[str, Words] = {
     "as": Words("Uphold as", "按以下类别维持"),
     "appeal_reason": Words("The seller's appeal", "商家申诉"),
     "due": Words("due", "截止"),
+    "of_appeal": Words("Appealed picture", "申诉图片"),
+    "due_at": Words("Due (UTC)", "截止时间（UTC）"),
+    "decide_now": Words("Decide", "处理"),
+    "not_yours": Words(
+        "You decided this picture; another reviewer takes the appeal.", "您已处理过该图片，申诉由另一位审核员处理。"
+    ),
     "original": Words("Comparison with the brand's original", "与品牌原图的比对"),
     "bits": Words("of 256 bits of shape differ", "/256 位形状差异"),
     "colours": Words("colour distance", "颜色差异"),
@@ -113,6 +120,7 @@ PAGE: dict[str, Words] = {
         "在已决定的图片中维持的比例，附 95% Wilson 区间；仅统计被标记的图片。",
     ),
     "daily": Words("Decisions by day", "每日处理量"),
+    "most_a_day": Words("most in a day", "单日最多"),
     "by_reviewer": Words("By reviewer, last 30 days", "近 30 天各审核员"),
     "decided_of": Words("decided", "已处理"),
     "nothing_yet": Words("Nothing decided yet.", "尚无已处理的图片。"),
