@@ -20,10 +20,10 @@ from zhentu.detect.calibration import Platt, any_of, sigmoid
 from zhentu.detect.entries import FirstLook, Golden, ModelEntry
 from zhentu.detect.heatmap import heatmaps_of, place_map, spread_over
 from zhentu.detect.locator import Locator
+from zhentu.detect.models import read_golden
 from zhentu.detect.sessions import Network, open_network
 from zhentu.detect.views import Views, make_views
 from zhentu.errors import ModelError
-from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, Category, Heatmap, ModelRef, Picture, Scores, Verdict
 
 # Of a probability: processors round differently, 8-bit and 16-bit arithmetic more so; an altered model, or int8 on a
@@ -164,10 +164,7 @@ class Detector:
         worst, tolerance = 0.0, GOLDEN_TOLERANCE if self._entry.exact else ROUNDED_TOLERANCE
         step = math.ceil(len(self._entry.golden) / most) if most else 1
         for golden in self._entry.golden[:: max(step, 1)]:
-            path = samples / golden.picture
-            if not path.is_file():
-                raise ModelError(f"{self.model}: golden picture {path} is missing; reinstall zhentu")
-            worst = max(worst, self._off(golden, decode(path.read_bytes()), tolerance))
+            worst = max(worst, self._off(golden, read_golden(samples, golden.picture, self.model), tolerance))
         return worst
 
     def _off(self, golden: Golden, picture: Picture, tolerance: float) -> float:
