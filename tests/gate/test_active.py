@@ -97,8 +97,7 @@ def test_a_shadow_model_is_asked_and_its_disagreement_recorded(two_models: Setti
         body = client.post("/v1/screen", files=picture()).json()
         assert body["model"] == "tiny@1"
         until(lambda: 'zhentu_shadow_total{agrees="false"' in client.get("/metrics").text)  # counted after it is kept
-        database = client.app.state.gate.store.database
-        assert shadowed(database) == [("tiny@2", body["decided"] != "review")]
+        assert shadowed(client.app.state.gate.store.database) == [("tiny@2", body["decided"] != "review")]
         assert 'zhentu_shadow_total{agrees="false",model="tiny@2"}' in client.get("/metrics").text
 
 

@@ -18,10 +18,10 @@ from zhentu.record.store import RecordStore
 from zhentu.review.compare import auc, compare_models, mcnemar
 from zhentu.review.fill import Filler, FillSettings
 from zhentu.review.items import ReviewOutcome
-from zhentu.review.labels import export_manifest
 from zhentu.review.learning import cohen_kappa, statistics, wilson
 from zhentu.review.pictures import FolderFetch, ReviewPictures
 from zhentu.review.queue import ReviewQueue
+from zhentu.review.truths import export_manifest
 from zhentu.types import Picture, Verdict
 
 LIMITS = DecodeLimits(30 << 20, 50_000_000, 20_000, 32)

@@ -185,7 +185,7 @@ class BankStore:
 
 
 def add_entries(connection: Connection, bank: str, entries: Sequence[NewEntry], by: str) -> tuple[int, ...]:
-    """`BankStore.add` in the caller's transaction."""
+    """`BankStore.add` in the caller's transaction. Raises UsageError if there is no such bank."""
     revision = _next_revision(connection)
     if connection.execute(select(banks.c.name).where(banks.c.name == bank)).scalar() is None:
         listed = ", ".join(_all_banks(connection)) or "none; make one with `zhentu bank create`"
@@ -203,7 +203,7 @@ def add_entries(connection: Connection, bank: str, entries: Sequence[NewEntry], 
 
 
 def remove_entry(connection: Connection, entry_id: int, by: str) -> None:
-    """`BankStore.remove` in the caller's transaction."""
+    """`BankStore.remove` in the caller's transaction. Raises UsageError if no such entry is in force."""
     revision = _next_revision(connection)
     gone = connection.execute(
         update(bank_entries)

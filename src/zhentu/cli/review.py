@@ -42,7 +42,7 @@ def export(
     Example: zhentu review export runs/reviewed --add-to runs/set/manifest.csv
     """
     from zhentu.bootstrap.desk import open_desk
-    from zhentu.review.labels import export_manifest
+    from zhentu.review.truths import export_manifest
 
     settings = load_settings()
     with open_desk(settings) as desk:

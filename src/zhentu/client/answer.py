@@ -25,7 +25,7 @@ class Answer:
 
     action: obey this one.  assumed: the gate was not reached, and `on_error` decided; record_id is empty then.
     deferred: the gate let it through unscreened and screens it later.  notice_zh, notice_en: words owed around it.
-    scores: calibrated probabilities by label, empty when the model was not asked.
+    scores: calibrated probabilities by category and of `forged`, empty when the model was not asked.
     """
 
     action: Action

@@ -16,7 +16,7 @@ from zhentu.detect.points import POINT_NAMES, motion_of, moved
 from zhentu.detect.residual import HALF, RESIDUAL_NAMES, Overlay, residual
 from zhentu.detect.views import RgbArray
 
-_QUARTER = SIDE // 4  # the optical flow knows no more
+_QUARTER = SIDE // 4  # pixels a side of the copies that optical flow sees
 _SMOOTH_FLOW = 4.0  # of these pixels
 _FARTHEST_FLOW = 16.0  # canvas pixels
 

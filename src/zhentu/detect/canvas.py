@@ -91,7 +91,7 @@ def neutral_light(rgb: RgbArray) -> tuple[FloatArray, bool]:
 
 
 def linear(rgb: RgbArray) -> FloatArray:
-    """SRGB bytes as linear light, float32 in [0, 1]."""
+    """uint8 sRGB as linear light (IEC 61966-2-1): float32 in [0, 1], of the same shape."""
     levels = np.arange(256, dtype=np.float32) / 255
     table = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
     return np.asarray(table[rgb], dtype=np.float32)

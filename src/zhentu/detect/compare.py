@@ -20,11 +20,11 @@ from zhentu.detect.figures import NAMES, Measured, measure
 from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.heatmap import LONG_SIDE
 from zhentu.detect.look import Look, weight_of
+from zhentu.detect.models import read_golden
 from zhentu.detect.questions import ANSWERED, QUESTIONS
-from zhentu.detect.sessions import Network, open_network
+from zhentu.detect.sessions import Network, Opened, open_network
 from zhentu.digest import digest_of
 from zhentu.errors import ModelError, UsageError
-from zhentu.intake.decode import decode
 from zhentu.types import (
     Answer,
     Category,
@@ -68,8 +68,8 @@ class Comparer:
         self._entry, self._folder, self._finder = entry, folder, finder
         self._threads, self._runtime = threads, runtime
         self._encoder = (entry.integer if integer else None) or WeightsFile(entry.file, entry.sha256)
-        self._networks: tuple[Network, Network] | None = None
-        self._opening, self._keeping = Lock(), Lock()
+        self._networks = Opened(self._open)
+        self._keeping = Lock()
         self._looks: OrderedDict[str, Look] = OrderedDict()
 
     @property
@@ -123,11 +123,8 @@ class Comparer:
         exact = self._runtime is Runtime.ONNXRUNTIME and self._encoder.file == self._entry.file
         tolerance = GOLDEN_TOLERANCE if exact else ROUNDED_TOLERANCE
         for golden in self._entry.golden:
-            paths = samples / golden.picture, samples / golden.reference
-            missing = [str(path) for path in paths if not path.is_file()]
-            if missing:
-                raise ModelError(f"{self.model}: golden pictures are missing: {', '.join(missing)}; reinstall zhentu")
-            first, second = (decode(path.read_bytes()) for path in paths)
+            names = golden.picture, golden.reference
+            first, second = (read_golden(samples, name, self.model) for name in names)
             difference = abs(float(self.scores_of(first, second)[0]) - golden.score)
             if difference > tolerance:
                 raise ModelError(
@@ -141,8 +138,8 @@ class Comparer:
     def _answered(self, scores: FloatArray, goods_found: bool) -> tuple[Answer, tuple[QuestionAnswer, ...]]:
         """The answer to the whole, and to each question.
 
-        Unless the whole is the same, that the goods themselves are is not said where nobody can tell of the whole, or
-        where no goods were found: such pictures are unlike all that the heads have learnt.
+        "The same goods" is not said when the whole cannot be told, nor when it differs and no goods were found: the
+        heads have learnt from no such pictures.
         """
         whole = self._answer("mismatch", float(scores[0]))
         answers = []
@@ -162,7 +159,7 @@ class Comparer:
 
     def _scores(self, measured: Sequence[Measured]) -> FloatArray:
         """Calibrated probabilities (pairs, ANSWERED)."""
-        _, heads = self._opened()
+        _, heads = self._networks()
         (logits,) = heads.run(("logits",), {"figures": np.stack([each.figures for each in measured])})
         columns = np.asarray(logits).T
         platts = [self._entry.calibration[name] for name in ANSWERED]
@@ -185,7 +182,7 @@ class Comparer:
         return [known[each.sha256] for each in pictures]
 
     def _look(self, pictures: Sequence[Picture]) -> list[Look]:
-        encoder, _ = self._opened()
+        encoder, _ = self._networks()
         goods = [self._finder.find(picture) for picture in pictures]
         canvases = [canvas_of(picture.rgb, found) for picture, found in zip(pictures, goods, strict=True)]
         views, weights = ([make(each) for each in canvases] for make in (view_of, weight_of))
@@ -195,20 +192,17 @@ class Comparer:
             for k, canvas in enumerate(canvases)
         ]
 
-    def _opened(self) -> tuple[Network, Network]:
-        with self._opening:
-            if self._networks is None:
-                entry, folder, chosen = self._entry, self._folder, self._encoder
-                if entry.figures != NAMES:
-                    raise ModelError(
-                        f"{self.model}: its heads take {len(entry.figures)} figures that this version of zhentu does "
-                        "not measure; install the version it was made with, or export it anew"
-                    )
-                path, trees = folder / chosen.file, folder / entry.heads.file
-                encoder = open_network(path, chosen.sha256, entry.weights, self._threads, self._runtime)
-                heads = open_network(trees, entry.heads.sha256, (), self._threads, Runtime.ONNXRUNTIME)
-                self._networks = encoder, heads
-            return self._networks
+    def _open(self) -> tuple[Network, Network]:
+        """Encoder and heads."""
+        entry, folder, chosen = self._entry, self._folder, self._encoder
+        if entry.figures != NAMES:
+            raise ModelError(
+                f"{self.model}: its heads take {len(entry.figures)} figures that this version of zhentu does not "
+                "measure; install the version it was made with, or export it anew"
+            )
+        path, trees = folder / chosen.file, folder / entry.heads.file
+        encoder = open_network(path, chosen.sha256, entry.weights, self._threads, self._runtime)
+        return encoder, open_network(trees, entry.heads.sha256, (), self._threads, Runtime.ONNXRUNTIME)
 
 
 def over_picture(unlike: FloatArray, canvas: Canvas, picture: Picture) -> Heatmap:

@@ -20,10 +20,10 @@ from zhentu.detect.calibration import Platt, any_of, sigmoid
 from zhentu.detect.entries import FirstLook, Golden, ModelEntry
 from zhentu.detect.heatmap import heatmaps_of, place_map, spread_over
 from zhentu.detect.locator import Locator
+from zhentu.detect.models import read_golden
 from zhentu.detect.sessions import Network, open_network
 from zhentu.detect.views import Views, make_views
 from zhentu.errors import ModelError
-from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, Category, Heatmap, ModelRef, Picture, Scores, Verdict
 
 # Of a probability: processors round differently, 8-bit and 16-bit arithmetic more so; an altered model, or int8 on a
@@ -153,7 +153,7 @@ class Detector:
         else:
             assert self._first is not None  # noqa: S101 - only then is a picture settled early
             five = self._first.read(seen.whole)
-        named = {label.value: float(p) for label, p in zip(CATEGORIES, five, strict=True)}
+        named = {category.value: float(p) for category, p in zip(CATEGORIES, five, strict=True)}
         return Scores(**named, forged=float(any_of(five)))
 
     def verify_golden(self, samples: Path, most: int = 0) -> float:
@@ -164,10 +164,7 @@ class Detector:
         worst, tolerance = 0.0, GOLDEN_TOLERANCE if self._entry.exact else ROUNDED_TOLERANCE
         step = math.ceil(len(self._entry.golden) / most) if most else 1
         for golden in self._entry.golden[:: max(step, 1)]:
-            path = samples / golden.picture
-            if not path.is_file():
-                raise ModelError(f"{self.model}: golden picture {path} is missing; reinstall zhentu")
-            worst = max(worst, self._off(golden, decode(path.read_bytes()), tolerance))
+            worst = max(worst, self._off(golden, read_golden(samples, golden.picture, self.model), tolerance))
         return worst
 
     def _off(self, golden: Golden, picture: Picture, tolerance: float) -> float:
@@ -176,7 +173,7 @@ class Detector:
         seen = self.look(views)
         readings = [self.scores_of(seen)]
         if self._first is not None and not self._entry.exact:
-            # Rounding may carry a picture on the border over it: then it reads as what lies on the other side.
+            # Rounding may move a borderline picture across the border, and it is then read the other way.
             other = self._look_closer(views) if seen.crops is None else None
             readings.append(self.scores_of(replace(seen, crops=other)))
         found = []

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from zhentu.detect.entries import FinderEntry
-from zhentu.detect.sessions import Network, open_network
+from zhentu.detect.models import read_golden
+from zhentu.detect.sessions import Opened, open_network
 from zhentu.detect.views import Box, RgbArray, whole_view
 from zhentu.errors import ModelError
-from zhentu.intake.decode import decode
 from zhentu.types import ModelRef, Picture, Runtime
 
 GOLDEN_TOLERANCE = 2e-2  # of sureness and share: processors round differently
@@ -54,10 +53,8 @@ class GoodsFinder:
     def __init__(
         self, entry: FinderEntry, folder: Path, threads: int = 1, runtime: Runtime = Runtime.ONNXRUNTIME
     ) -> None:
-        self._entry, self._folder = entry, folder
-        self._threads, self._runtime = threads, runtime
-        self._network: Network | None = None
-        self._opening = Lock()
+        self._entry = entry
+        self._network = Opened(lambda: open_network(folder / entry.file, entry.sha256, (), threads, runtime))
 
     @property
     def model(self) -> ModelRef:
@@ -71,17 +68,14 @@ class GoodsFinder:
     def find_in(self, rgb: RgbArray) -> Goods:
         """The goods in pixels: uint8 RGB (height, width, 3)."""
         view = whole_view(rgb, self._entry.view_size)
-        (mask,) = self._opened().run(("mask",), {"view": view[np.newaxis]})
+        (mask,) = self._network().run(("mask",), {"view": view[np.newaxis]})
         return judged(np.asarray(mask, np.float32)[0, 0], rgb.shape[0], rgb.shape[1], self._entry.least_sureness)
 
     def verify_golden(self, samples: Path) -> float:
         """Find the goods of the golden pictures; the largest difference. Raises ModelError above the tolerance."""
         worst = 0.0
         for golden in self._entry.golden:
-            path = samples / golden.picture
-            if not path.is_file():
-                raise ModelError(f"{self.model}: golden picture {path} is missing; reinstall zhentu")
-            goods = self.find(decode(path.read_bytes()))
+            goods = self.find(read_golden(samples, golden.picture, self.model))
             share = float(goods.mask.mean())
             difference = max(abs(goods.sureness - golden.sureness), abs(share - golden.share))
             if difference > GOLDEN_TOLERANCE:
@@ -92,13 +86,6 @@ class GoodsFinder:
                 )
             worst = max(worst, difference)
         return worst
-
-    def _opened(self) -> Network:
-        with self._opening:
-            if self._network is None:
-                path = self._folder / self._entry.file
-                self._network = open_network(path, self._entry.sha256, (), self._threads, self._runtime)
-            return self._network
 
 
 def judged(mask: npt.NDArray[np.float32], height: int, width: int, least_sureness: float) -> Goods:

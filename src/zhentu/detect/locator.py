@@ -6,8 +6,6 @@ It is asked for heatmaps alone, costs a few milliseconds beside the traces, and 
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +13,12 @@ import numpy.typing as npt
 from zhentu.detect.calibration import sigmoid
 from zhentu.detect.entries import LocatorEntry
 from zhentu.detect.models import Manifest
-from zhentu.detect.sessions import open_session
+from zhentu.detect.sessions import Opened, open_session
 from zhentu.detect.traces import traces_of
 from zhentu.detect.views import RgbArray
 from zhentu.types import ModelRef
 
-if TYPE_CHECKING:
-    import onnxruntime as ort
-
-_PROVIDERS = ("CPUExecutionProvider",)  # it is over before a GPU has its input
+_PROVIDERS = ("CPUExecutionProvider",)  # done before a GPU would have its input
 
 
 class Locator:
@@ -33,9 +28,8 @@ class Locator:
     """
 
     def __init__(self, entry: LocatorEntry, folder: Path, threads: int = 1) -> None:
-        self._entry, self._folder, self._threads = entry, folder, threads
-        self._session: ort.InferenceSession | None = None
-        self._opening = Lock()
+        self._entry = entry
+        self._session = Opened(lambda: open_session(folder / entry.file, entry.sha256, (), threads, _PROVIDERS))
 
     @staticmethod
     def of(folder: Path, threads: int = 1) -> Locator | None:
@@ -53,12 +47,5 @@ class Locator:
 
         float32 (5, CELLS, CELLS) in the order of `CATEGORIES`, over the whole picture.
         """
-        (logits,) = self._opened().run(("maps",), {"traces": traces_of(rgb)[np.newaxis]})
+        (logits,) = self._session().run(("maps",), {"traces": traces_of(rgb)[np.newaxis]})
         return sigmoid(np.asarray(logits)[0]).astype(np.float32)
-
-    def _opened(self) -> ort.InferenceSession:
-        with self._opening:
-            if self._session is None:
-                path = self._folder / self._entry.file
-                self._session = open_session(path, self._entry.sha256, (), self._threads, _PROVIDERS)
-            return self._session

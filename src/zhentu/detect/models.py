@@ -12,6 +12,8 @@ from pydantic.dataclasses import dataclass as checked
 from zhentu.atomic import write_whole
 from zhentu.detect.entries import COPY_AGAIN, ComparerEntry, FinderEntry, LocatorEntry, ModelEntry, problems_in
 from zhentu.errors import ModelError, UsageError
+from zhentu.intake.decode import decode
+from zhentu.types import ModelRef, Picture
 from zhentu.validation import problems_of
 
 MANIFEST = "manifest.json"
@@ -115,6 +117,14 @@ class Manifest:
                 return entry
         listed = ", ".join(str(entry.ref) for entry in self.models) or "none"
         raise ModelError(f"no model {name!r} in the manifest; it lists {listed}")
+
+
+def read_golden(samples: Path, name: str, model: ModelRef) -> Picture:
+    """A golden picture, decoded. model: whose scores of it are known. Raises ModelError if it is not there."""
+    path = samples / name
+    if not path.is_file():
+        raise ModelError(f"{model}: golden picture {path} is missing; reinstall zhentu")
+    return decode(path.read_bytes())
 
 
 def models_folder() -> Path:

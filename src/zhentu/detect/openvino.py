@@ -1,6 +1,6 @@
-"""A graph as OpenVINO calculates it (`pip install zhentu[fast]`), with the face of an ONNX Runtime session.
+"""A graph run by OpenVINO (`pip install zhentu[fast]`), with the interface of an ONNX Runtime session.
 
-On processors with bfloat16 products (AMX) it uses them, else 32 bits.
+It calculates in bfloat16 on processors that have products for it (AMX), in 32 bits on others.
 """
 
 from __future__ import annotations

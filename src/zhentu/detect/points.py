@@ -13,7 +13,7 @@ from zhentu.detect.canvas import SIDE, Canvas, FloatArray, Points
 LEAST_INLIERS = 12
 _RATIO = 0.85  # of best to second-best distance (Lowe 2004)
 _ALIKE = 0.9  # cosine of two RootSIFT descriptors of one detail
-_APART = 24.0  # canvas pixels from which on a twin is another detail, not the same one at another scale
+_APART = 24.0  # canvas pixels beyond which a twin is another detail, not the same one at another scale
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][..., -np.arange(8) % 8].ravel()  # of a SIFT descriptor
 _NEAR = 24.0  # canvas pixels from the affine motion within which a perspective one looks for its pairs
 
@@ -34,8 +34,8 @@ class Motion:
 def motion_of(first: Canvas, second: Canvas) -> Motion:
     """The motion of most pairs of key points, and what the others say.
 
-    Pictures that do not align, or by a reflection, are tried once more with the second one's details mirrored, as those
-    of many an upload are.
+    Pictures that do not align, or align only by a reflection, are tried once more with the second one's details
+    mirrored: many uploads are mirrored.
     """
     none = dict.fromkeys(POINT_NAMES, 0.0)
     fewest = min(len(first.points.at), len(second.points.at))
@@ -93,7 +93,7 @@ def _choosing_each_other(likeness: FloatArray) -> tuple[npt.NDArray[np.bool_], n
 
 
 def _alone(likeness: FloatArray) -> dict[str, float]:
-    """Details of one picture of which the other shows nothing alike: a print or a button more leaves some."""
+    """Details of one picture that have no counterpart in the other: an added print or button leaves some."""
     best = likeness.max(1), likeness.max(0)
     alone = [float((each < _ALIKE).mean()) for each in best]
     return {
@@ -104,7 +104,7 @@ def _alone(likeness: FloatArray) -> dict[str, float]:
 
 
 def _repeated(points: Points) -> float:
-    """Share of details that stand elsewhere on the same goods once more."""
+    """Share of details that occur a second time elsewhere on the same goods."""
     likeness = points.described @ points.described.T
     squares = (points.at**2).sum(1)
     apart = squares[:, None] + squares[None] - 2 * points.at @ points.at.T > _APART**2
@@ -112,7 +112,7 @@ def _repeated(points: Points) -> float:
 
 
 def _second(a: FloatArray, b: FloatArray, size: float, count: int) -> dict[str, float]:
-    """A second motion among the pairs that the first leaves over: goods of which one part was stretched have two."""
+    """A second motion among the pairs that the first does not explain: goods with one stretched part have two."""
     if len(a) < 8:
         return {}
     cv2.setRNGSeed(7)

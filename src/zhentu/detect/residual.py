@@ -1,7 +1,7 @@
-"""What differs between two canvases laid over each other: at once all over, and where they differ most.
+"""What differs between two canvases laid over each other: everywhere at once, and where they differ most.
 
-A print more or a seam moved fills a hundredth of the goods, so every map is summed up by its mean, by its worst places
-and by its largest connected patch; the rim of the goods, where mattes and grounds differ, is left out of the latter.
+An added print or a moved seam covers a hundredth of the goods, so every map is summed up by its mean, its worst places
+and its largest connected patch; the rim of the goods, where mattes and grounds differ, is left out of the latter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zhentu.detect.canvas import SIDE, FloatArray
 HALF = SIDE // 2
 _CELLS = 28  # a side: 16 canvas pixels, the size of a button
 _NOISE = 3.0  # variance of lightness that codecs leave
-_SLOW = 5.0  # of pixels of an eighth of the canvas: lamps and folds change within no less
+_SLOW = 5.0  # pixels of an eighth of the canvas: light and folds do not change within fewer
 _LEAST_CORE = 400  # pixels of half the canvas
 _RIM = 7  # pixels of half the canvas
 _WINDOWS = (9, 21)  # pixels of half the canvas, a side, within which patterns are correlated

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from zhentu.detect.entries import COPY_AGAIN, WeightsFile
 from zhentu.errors import ModelError
@@ -20,6 +21,8 @@ from zhentu.types import Runtime
 
 if TYPE_CHECKING:
     import onnxruntime as ort
+
+Thing = TypeVar("Thing")
 
 _ON_PROCESSOR = "CPUExecutionProvider"
 _CUDA = ("CUDAExecutionProvider", _ON_PROCESSOR)
@@ -44,6 +47,24 @@ class Network(Protocol):
     def get_outputs(self) -> Sequence[Any]:
         """What it gives, likewise."""
         ...
+
+
+class Opened(Generic[Thing]):
+    """Something that is opened when it is first asked for, and once, whichever of several threads asks first.
+
+    Raises, whenever it is asked, what opening it raises.
+    """
+
+    def __init__(self, opening: Callable[[], Thing]) -> None:
+        self._opening, self._lock = opening, Lock()
+        self._thing: Thing | None = None
+
+    def __call__(self) -> Thing:
+        """The thing, opened now if it was not yet."""
+        with self._lock:
+            if self._thing is None:
+                self._thing = self._opening()
+            return self._thing
 
 
 def open_session(

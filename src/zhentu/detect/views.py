@@ -61,7 +61,7 @@ def make_views(rgb: RgbArray, spec: ViewSpec) -> Views:
 
 
 def whole_view(rgb: RgbArray, size: int) -> RgbArray:
-    """The whole picture as a square of `size` pixels; area averaging on the way down, so that nothing aliases.
+    """The whole picture, uint8 (size, size, 3); area averaging on the way down, so that nothing aliases.
 
     Large pictures are first averaged by an integer factor, which OpenCV does four times faster; fewer pixels than that
     factor are left out at the right and lower border.
@@ -77,7 +77,7 @@ def whole_view(rgb: RgbArray, size: int) -> RgbArray:
 
 
 def native_crop(rgb: RgbArray, box: Box, size: int) -> RgbArray:
-    """One window at native resolution; mirrored at the border where the picture is smaller than the crop."""
+    """One window at native resolution, uint8 (size, size, 3), mirrored at the border of a picture that is smaller."""
     crop = rgb[box.y : box.y + box.h, box.x : box.x + box.w]
     below, right = size - crop.shape[0], size - crop.shape[1]
     if below or right:

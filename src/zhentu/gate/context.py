@@ -58,7 +58,7 @@ def gate_of(request: Request) -> Gate:
 
 
 def needs(role: Role) -> Callable[[Request], Coroutine[Any, Any, Caller]]:
-    """A dependency: the caller, whose role the middleware checked before the body was read."""
+    """A dependency: the caller, whose role the middleware checked before the body was read. Raises Forbidden."""
 
     async def admitted(request: Request, _: Annotated[object, Depends(_bearer)] = None) -> Caller:
         caller: Caller = request.state.caller

@@ -86,7 +86,7 @@ def to_srgb(image: Image.Image, notes: list[str]) -> RgbArray:
 
 
 def upright(rgb: RgbArray, image: Image.Image) -> RgbArray:
-    """The pixels of `image`, turned upright as its EXIF orientation says."""
+    """The pixels of `image`, (height, width, 3), turned upright as its EXIF orientation says."""
     try:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # a broken EXIF block must not cost the picture

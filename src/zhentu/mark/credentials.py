@@ -34,6 +34,7 @@ def settle(
     """The file after labelling with its credentials in order, what became of them, and a note.
 
     before, after: the file with its valid manifest, and with the label.  painted: pixels were changed too.
+    Raises LabelUnwritable if the new manifest does not validate, DependencyError if the key cannot sign.
     """
     credential = read_credential(before, picture_format)
     if credential is None:

@@ -45,7 +45,7 @@ class Spool:
         self._count = 0
 
     def put(self, write: RecordWrite) -> None:
-        """Write one decision durably (fsync) before it is answered."""
+        """Write one decision durably (fsync) before it is answered. Raises StoreError."""
         line = b'{"version":%d,"write":%s}\n' % (_VERSION, _adapter().dump_json(write))
         with self._lock:
             try:

@@ -62,11 +62,11 @@ class RecordStore:
         self.database = at if isinstance(at, Database) else Database(at)
 
     def append(self, record: Record) -> None:
-        """Write one record durably."""
+        """Write one record durably. Raises StoreError."""
         self.append_many([record])
 
     def append_many(self, batch: Iterable[Record]) -> None:
-        """Write a batch in one transaction: all or none."""
+        """Write a batch in one transaction: all or none. Raises StoreError, also for an identifier that is there."""
         rows = [row_of(record) for record in batch]
         if not rows:
             return

@@ -68,14 +68,14 @@ def _limit(limits: Mapping[Category, float | None], category: Category) -> float
     return math.inf if found is None else found
 
 
-def _why(label: Category, scores: Scores | None, limits: Mapping[Category, float | None], says_ai: bool) -> Words:
+def _why(category: Category, scores: Scores | None, limits: Mapping[Category, float | None], says_ai: bool) -> Words:
     """One category in words: what it scored, and its limit."""
-    name, limit = CATEGORY_NAMES[label], limits.get(label)
+    name, limit = CATEGORY_NAMES[category], limits.get(category)
     if scores is None or limit is None:
         return Words(f"{name.en} was not compared with a limit", f"{name.zh}未与阈值比较")
-    if label is Category.AI_GENERATED and says_ai:
+    if category is Category.AI_GENERATED and says_ai:
         return Words("the file says itself that AI made it", "文件自身表明由 AI 生成")
-    score = scores.of(label)
+    score = scores.of(category)
     # As many digits as tell the two apart: "scores 0.94, the limit is 0.94" explains nothing.
     digits = next((n for n in (2, 3) if f"{score:.{n}f}" != f"{limit:.{n}f}"), 4)
     said = f"{score:.{digits}f}", f"{limit:.{digits}f}"

@@ -14,8 +14,8 @@ from zhentu.detect.entries import ModelEntry
 from zhentu.errors import PictureError, PictureNotFound, UsageError
 from zhentu.ports import DetectorPort
 from zhentu.record.store import RecordStore
-from zhentu.review.labels import Reviewed, Truth, truths
 from zhentu.review.pictures import ReviewPictures
+from zhentu.review.truths import Reviewed, Truth, truths
 from zhentu.types import Action, Picture, Record
 
 _CHANCE = 0.05

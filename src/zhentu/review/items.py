@@ -54,7 +54,7 @@ class Filters:
 class ReviewItem:
     """One thing to review.
 
-    category: the label that stands out most.  uncertainty: 1 on a threshold, 0 far from every one.
+    category: the one that stands out most.  uncertainty: 1 on a threshold, 0 far from every one.
     novelty: 0 seen before, 1 like nothing in the queue.  disagreement: how far apart two models' `forged` are.
     group_id: near-duplicates share it.  due_at: deadline of an appeal.
     """

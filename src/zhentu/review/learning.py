@@ -68,7 +68,10 @@ def statistics(database: Database) -> Statistics:
 
 
 def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float:
-    """Agreement beyond chance between two raters of the same things; 1 = always, 0 = as by chance."""
+    """Agreement beyond chance between two raters of the same things: 1 always, 0 as by chance, -1 never.
+
+    Raises ValueError without pairs.
+    """
     if not pairs:
         raise ValueError("kappa needs at least one pair")
     count = len(pairs)

@@ -130,7 +130,7 @@ class ReviewQueue:
     ) -> ReviewDecision:
         """Decide one item that this reviewer holds. The same decision sent twice is kept once.
 
-        category: for UPHOLD, which label it is; empty = the item's own. Overturned pictures enter the bank `allowed`.
+        category: for UPHOLD, which one it is; empty = the item's own. Overturned pictures enter the bank `allowed`.
         Raises ReviewConflict if somebody else holds or decided it, NotFound, UsageError.
         """
         _check(outcome, category, note)
@@ -159,7 +159,10 @@ class ReviewQueue:
             return tuple(self._decide(connection, item, reviewer, outcome, category, note, together) for item in found)
 
     def skip(self, item_id: str, reviewer: str) -> None:
-        """Give an item back undecided; it is not offered to this reviewer again for half an hour."""
+        """Give an item back undecided; it is not offered to this reviewer again for half an hour.
+
+        Raises ReviewConflict if the reviewer does not hold it.
+        """
         moment = self._clock()
         with self.database.begin() as connection:
             given = connection.execute(

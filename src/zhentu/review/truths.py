@@ -41,7 +41,7 @@ class Reviewed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What people decided about a record. category: the label that was upheld, empty if the picture is honest.
+    """What people decided about a record. category: the one that was upheld, empty if the picture is honest.
 
     group_id: near-duplicates share it, so that none is in both training and development.
     """
@@ -168,7 +168,7 @@ def _row(truth: Truth, path: Path, split: str) -> dict[str, object]:
         "kind": "",
         "goods": truth.goods,
         "labels": truth.category,
-        # An honest picture shows none of the five; for a forged one only the upheld label was checked.
+        # An honest picture shows none of the five; for a forged one only the upheld category was checked.
         "known": " ".join(CATEGORIES) if honest else truth.category,
         "review": truth.reviewed.value,
         "decisions": truth.decisions,
@@ -189,7 +189,7 @@ def _base_rows(base: Path) -> list[dict[str, object]]:
         raise UsageError(f"{base}: is not a training manifest; it has no columns path and labels")
     known = " ".join(CATEGORIES)
     absolute: list[dict[str, object]] = [
-        {"known": known}  # a manifest without that column knows every label
+        {"known": known}  # a manifest without that column knows every category
         | row
         | {name: str((base.parent / row[name]).resolve()) for name in ("path", "mask", "pair") if row.get(name)}
         for row in rows
