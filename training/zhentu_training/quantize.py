@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +25,9 @@ import onnxruntime as ort
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import Manifest, ModelEntry
 from zhentu.detect.sessions import has_8bit_products
-from zhentu.errors import UsageError, ZhentuError
+from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_of
 from zhentu_training.features import views_of
@@ -208,10 +208,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="", help="name@version of the fp32 model; default: the active one")
     parser.add_argument("--count", type=int, default=400, help="held-out pictures on which both are compared")
     arguments = parser.parse_args(argv)
-    try:
+    with errors_said_plainly():
         small, found = quantize(arguments.models, arguments.model, arguments.run, arguments.count)
-    except ZhentuError as error:
-        sys.exit(str(error))
     print(f"{found}\nwrote {arguments.models / small.file}; active: {small.ref}")
 
 

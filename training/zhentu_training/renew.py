@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,10 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from zhentu.detect.models import Manifest, ModelEntry, models_folder
-from zhentu.errors import PictureError, UsageError, ZhentuError
+from zhentu.errors import PictureError, UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, Category
 from zhentu_training import export
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.features import LOOKS
 from zhentu_training.fit import CALIBRATION, PLACES, save_heads
@@ -108,10 +108,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=600, help="pictures to draw")
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     arguments = parser.parse_args(argv)
-    try:
+    with errors_said_plainly():
         print(renew(models_folder(), arguments.config, arguments.version, arguments.pictures, arguments.count))
-    except ZhentuError as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":
