@@ -229,3 +229,23 @@ def all_profiles(
         name: profile_points(probabilities, targets, weights, genuine, source, risk)
         for name, risk in spec.profiles.items()
     }
+
+
+def few_for(spec: TrainSpec, count: int) -> list[str]:
+    """Which rates of the profiles so many genuine pictures cannot promise, a sentence each.
+
+    Where none of n pictures is acted on, the rate may still be 3 / n (95 %).
+    """
+    said = []
+    for profile, risk in spec.profiles.items():
+        few = [
+            f"{action} {rate:.2%} needs {int(np.ceil(3 / rate))}"
+            for action, rate in (("label", risk.label), ("review", risk.review))
+            if rate > 0 and count < 3 / rate
+        ]
+        if few:
+            said.append(
+                f"{count} genuine pictures are too few for the rates of the profile {profile.value}: {', '.join(few)}; "
+                f"with these it may act on {min(3 / max(count, 1), 1):.2%} of genuine ones"
+            )
+    return said

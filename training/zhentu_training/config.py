@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,9 @@ from zhentu.errors import ConfigError
 from zhentu.types import CATEGORIES, Category, Profile
 from zhentu.yaml_text import read_yaml
 from zhentu_training.model import BackboneSpec, GraphSpec, TokenSpec
+from zhentu_training.tiers import TIERS
 
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _STRICT = ConfigDict(extra="forbid")
 T = TypeVar("T")
 
@@ -134,7 +137,7 @@ class Design:
 def load_spec(path: Path) -> TrainSpec:
     """Read and check. Raises ConfigError with one sentence a problem."""
     spec = _validated(TrainSpec, _content(path), path)
-    problems = []
+    problems = list(_out_of_bounds(spec))
     if spec.views.whole_size != spec.views.crop_size:
         problems.append("views: whole_size and crop_size must agree, one encoder sees both in one batch")
     looks = {"whole": spec.fit.whole.tokens, "crops": spec.fit.crops.tokens}
@@ -147,6 +150,23 @@ def load_spec(path: Path) -> TrainSpec:
     return spec
 
 
+def _out_of_bounds(spec: TrainSpec) -> Iterator[str]:
+    """What would end in a file of another name, or in figures that are no numbers."""
+    for key, text in (("name", spec.name), ("version", spec.version), ("locate.version", spec.locate.version)):
+        if not _WORD.fullmatch(text):
+            yield f"{key}: letters, digits, '.', '_' and '-' alone, it names files (got {text!r})"
+    if spec.folds < 1:
+        yield f"folds: one is the least (got {spec.folds})"
+    shares = {"prior": spec.prior, "category_prior": spec.category_prior}
+    for profile, risk in spec.profiles.items():
+        shares |= {f"profiles.{profile}.label": risk.label, f"profiles.{profile}.review": risk.review}
+    for key, share in shares.items():
+        if not 0 < share < 1:
+            yield f"{key}: a share between 0 and 1 (got {share:g})"
+    if unknown := [road for road in (*spec.fit.roads, *spec.locate.roads) if road not in TIERS]:
+        yield f"roads: unknown {', '.join(unknown)}; known: {', '.join(TIERS)}"
+
+
 def load_designs(path: Path, base: FitSpec) -> list[Design]:
     """Rows of the table: a name each, and what differs from `base`. Raises ConfigError."""
     content = _content(path)
@@ -155,6 +175,8 @@ def load_designs(path: Path, base: FitSpec) -> list[Design]:
 
 
 def _content(path: Path) -> Any:
+    if not path.is_file():
+        raise ConfigError(str(path), ["is not there, or is no file (the repository has configs/train.yaml)"])
     try:
         return read_yaml(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

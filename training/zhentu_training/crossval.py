@@ -19,12 +19,15 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
+from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.calibrate import held_out
 from zhentu_training.card import markdown
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import Design, FitSpec, LookSpec, TrainSpec, load_designs, load_spec
 from zhentu_training.dataset import Sample
 from zhentu_training.duplicates import same_looks
+from zhentu_training.encoder_mark import check_mark
 from zhentu_training.features import pictures_of
 from zhentu_training.figures import (
     Judged,
@@ -151,12 +154,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="*", help="names of designs")
     parser.add_argument("--out", type=Path, default=Path("runs/crossval"))
     arguments = parser.parse_args(argv)
+    with errors_said_plainly():
+        _compare(arguments)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
     spec = load_spec(arguments.config)
+    designs = load_designs(arguments.designs, spec.fit)
+    if unknown := [name for name in arguments.only or [] if name not in {design.name for design in designs}]:
+        known = ", ".join(design.name for design in designs)
+        raise UsageError(
+            f"--only {', '.join(unknown)}: no design of that name in {arguments.designs}; there are {known}"
+        )
+    check_mark(arguments.features, spec)
     rows = gather(pictures_of(arguments.manifest), arguments.features, arguments.roads)
     fold = folds_for(rows.samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
-    designs = load_designs(arguments.designs, spec.fit)
     chosen = [design for design in designs if not arguments.only or design.name in arguments.only]
     found = table(rows, fold, chosen, spec, arguments.out / "kept")
+    arguments.out.mkdir(parents=True, exist_ok=True)
     found.to_csv(arguments.out / "crossval.csv", index=False)
     (arguments.out / "crossval.md").write_text(markdown(found), encoding="utf-8")
     print(found.drop(columns=["worst AI sources", "worst genuine sources"]).to_string(index=False))

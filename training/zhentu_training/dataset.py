@@ -1,8 +1,8 @@
 """The training manifest: one row per picture, read by training and evaluation, written by `prepare` and by reviewers.
 
-Columns: path, split (train | dev | calibrate), source, product, kind, goods, generator, labels, known, mask, pair,
-recipe. `labels` and `known` hold category names separated by spaces: one in `known` but not in `labels` is a negative,
-one not in `known` is left out of the loss (nobody said whether an AI picture also shows the wrong material).
+Columns: path, split (train | dev | calibrate | disputed), source, product, kind, goods, generator, labels, known, mask,
+pair, recipe. `labels` and `known` hold category names separated by spaces: one in `known` but not in `labels` is a
+negative, one not in `known` is left out of the loss (nobody said whether an AI picture also shows the wrong material).
 `path`, `mask` and `pair` are relative to the manifest's folder unless absolute.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -17,8 +19,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from zhentu.atomic import write_whole
+from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
+from zhentu_training.reading import read_table, some_of
 
+DISPUTED = "disputed"  # split of a review export: people disagree, so it teaches nothing
+SPLITS = ("train", "dev", "calibrate", DISPUTED)
 EDIT = "pair"  # the recipe of pictures that somebody's generator edited
 
 
@@ -101,23 +108,32 @@ COLUMNS = tuple(field.name for field in fields(Sample))
 
 
 def read_manifest(path: Path) -> list[Sample]:
-    """Read CSV or Parquet. Raises ValueError naming every missing column and every unknown category."""
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, keep_default_na=False)
-    missing = [column for column in ("path", "labels", "source", "split") if column not in table.columns]
+    """Read CSV or Parquet. Raises UsageError naming every missing column, and what is wrong in which lines."""
+    rows = read_table(path)
+    missing = [column for column in ("path", "labels", "source", "split") if rows and column not in rows[0]]
     if missing:
-        raise ValueError(f"{path}: missing columns {', '.join(missing)}; a manifest has {', '.join(COLUMNS)}")
-    unknown = {name for cell in table["labels"] for name in str(cell).split()} - {
-        category.value for category in CATEGORIES
-    }
-    if unknown:
-        raise ValueError(f"{path}: unknown labels {', '.join(sorted(unknown))}; known: {', '.join(CATEGORIES)}")
-    return [_sample(row, path.parent.resolve()) for row in table.to_dict("records")]
+        raise UsageError(
+            f"{path}: missing columns {', '.join(missing)} (it has {', '.join(rows[0])}); "
+            f"a manifest has {', '.join(COLUMNS)}"
+        )
+    problems: dict[str, list[str]] = {}
+    samples = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            samples.append(_sample(row, path.parent.resolve()))
+        except _RowError as error:
+            problems.setdefault(str(error), []).append(str(number))
+    if problems:
+        told = "; ".join(f"{problem} (rows {some_of(numbers)})" for problem, numbers in problems.items())
+        raise UsageError(f"{path}: {told}")
+    return samples
 
 
 def write_manifest(samples: list[Sample], path: Path) -> None:
-    """Write CSV, paths relative to the manifest where they lie below it."""
+    """Write CSV, paths relative to the manifest where they lie below it; whole, or the old one stays."""
     rows = [{column: _cell(getattr(sample, column), path.parent) for column in COLUMNS} for sample in samples]
-    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(path, index=False)
+    text = pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False)
+    write_whole(path, text.encode("utf-8", "surrogateescape"))
 
 
 def digest(samples: list[Sample]) -> str:
@@ -129,13 +145,27 @@ def digest(samples: list[Sample]) -> str:
     return whole.hexdigest()
 
 
-def _sample(row: dict[str, object], folder: Path) -> Sample:
-    text = {column: str(row.get(column) or "") for column in COLUMNS}
-    labels = frozenset(Category(name) for name in text["labels"].split())
-    known = frozenset(Category(name) for name in text["known"].split()) if "known" in row else frozenset(CATEGORIES)
+class _RowError(Exception):
+    """What is wrong with a row, in a sentence."""
+
+
+def _sample(row: Mapping[str, str], folder: Path) -> Sample:
+    text = {column: row.get(column, "") for column in COLUMNS}
+    if not text["path"].strip():
+        raise _RowError("no path")
+    split = text["split"].strip().lower() or "train"
+    if split not in SPLITS:
+        raise _RowError(
+            f"unknown split {text['split']!r}; known: {', '.join(SPLITS)}. A model learns from every row but the "
+            "disputed ones and is judged on sources left out: take rows that you hold back out of the manifest"
+        )
+    labels = _categories(text["labels"], "label")
+    known = _categories(text["known"], "category in known") if "known" in row else frozenset(CATEGORIES)
+    if not known or not labels <= known:
+        raise _RowError("`known` must hold every label, and for a genuine picture what was looked for")
     return Sample(
         path=_below(folder, text["path"]),
-        split=text["split"],
+        split=split,
         source=text["source"],
         product=text["product"] or text["path"],
         kind=text["kind"],
@@ -147,6 +177,16 @@ def _sample(row: dict[str, object], folder: Path) -> Sample:
         pair=_below(folder, text["pair"]) if text["pair"] else None,
         recipe=text["recipe"],
     )
+
+
+def _categories(cell: str, what: str) -> frozenset[Category]:
+    """Categories of a cell, however written: in capitals, between spaces, commas or semicolons."""
+    names = [name for name in re.split(r"[\s,;|]+", cell.strip().lower()) if name]
+    unknown = [name for name in names if name not in list(CATEGORIES)]
+    if unknown:
+        hint = "; the cell of a genuine picture is empty" if what == "label" else ""
+        raise _RowError(f"unknown {what} {', '.join(unknown)}; known: {', '.join(CATEGORIES)}{hint}")
+    return frozenset(Category(name) for name in names)
 
 
 def _below(folder: Path, name: str) -> Path:

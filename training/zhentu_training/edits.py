@@ -19,6 +19,8 @@ import pandas as pd
 
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.dataset import EDIT, Sample
+from zhentu_training.foldered import collected
+from zhentu_training.picture_files import write_picture
 
 KINDS: Mapping[str, Category] = {  # a word of the kind, and what a buyer is misled about
     "try-on": Category.MATERIAL_MISMATCH,
@@ -84,7 +86,7 @@ def strips_of(pictures: Path, out: Path) -> list[Sample]:
         out.mkdir(parents=True, exist_ok=True)
         before, mask, after = (out / f"{Path(row['file']).stem}_{part}.png" for part in ("in", "mask", "out"))
         for path, pane in zip((before, mask, after), np.split(strip, _PANES, axis=1), strict=True):
-            cv2.imwrite(str(path), pane)
+            write_picture(path, pane)
         shown = {Category.SCENE_DISTORTION}
         pair = _pair(before.resolve(), after.resolve(), row["source"], "pair: background", row["generator"], shown)
         samples += [pair[0], replace(pair[1], mask=mask.resolve())]
@@ -92,9 +94,7 @@ def strips_of(pictures: Path, out: Path) -> list[Sample]:
 
 
 def _pair_rows(pictures: Path) -> Iterable[dict[str, str]]:
-    table = pd.read_csv(pictures / "manifest.csv", dtype=str, keep_default_na=False)
-    rows: list[dict[str, str]] = table[table["label"] == "pair"].to_dict("records")
-    return rows
+    return [row for row in collected(pictures) if row["label"] == "pair"]
 
 
 def _pair(before: Path, after: Path, source: str, kind: str, generator: str, shown: set[Category]) -> list[Sample]:

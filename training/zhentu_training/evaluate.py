@@ -23,6 +23,7 @@ from zhentu.detect.locator import Locator
 from zhentu.detect.models import Manifest
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.card import Figures, renew_heatmaps, write_card
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import load_spec
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.features import pictures_of
@@ -142,6 +143,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of 24 heatmaps there")
     arguments = parser.parse_args(argv)
+    with errors_said_plainly():
+        _evaluate(arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.rows:
         print(rows_auc(arguments.rows, arguments.pictures))
         return

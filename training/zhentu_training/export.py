@@ -31,6 +31,7 @@ from zhentu.detect.operating import ProfilePoints
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, OUTPUTS, Category, Profile
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.fit import CALIBRATION, PLACES, load_heads
 from zhentu_training.model import ZhentuModel
@@ -141,6 +142,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--alone", action="store_true", help="remove previous detection models from the folder")
     parser.add_argument("--replace", action="store_true", help="overwrite another model of this name and version")
     arguments = parser.parse_args(argv)
+    with errors_said_plainly():
+        _export(arguments)
+
+
+def _export(arguments: argparse.Namespace) -> None:
     spec = load_spec(arguments.run / "train.yaml")
     model = assemble(arguments.run, spec)
     samples = sorted(samples_folder().glob("*.jpg"))

@@ -25,13 +25,16 @@ import onnx
 import torch
 
 from zhentu.detect.views import Views, ViewSpec, make_views
-from zhentu.errors import PictureError
+from zhentu.errors import PictureError, UsageError
 from zhentu.intake.decode import decode
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
-from zhentu_training.dataset import Origin, Sample, read_manifest
+from zhentu_training.dataset import DISPUTED, Origin, Sample, read_manifest
+from zhentu_training.encoder_mark import check_mark, set_mark
 from zhentu_training.model import FeatureEncoder
 from zhentu_training.pack import pack
 from zhentu_training.progress import track
+from zhentu_training.reading import some_of
 from zhentu_training.sessions import session_of
 from zhentu_training.tiers import TIERS
 
@@ -227,22 +230,50 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--part", default="0/1", help="k/n: this process takes every n-th shard, from k")
     parser.add_argument("--workers", type=int, default=1, help="pictures looked at side by side, a thread each")
     arguments = parser.parse_args(argv)
-    spec = load_spec(arguments.config)
-    k, n = map(int, arguments.part.split("/"))
+    with errors_said_plainly():
+        _extract_all(arguments)
+
+
+def _extract_all(arguments: argparse.Namespace) -> None:
+    if arguments.workers < 1:
+        raise UsageError(f"--workers {arguments.workers}: one thread is the least")
+    spec, share = load_spec(arguments.config), share_of(arguments.part, arguments.workers)
     cv2.setNumThreads(1)
-    arguments.features.mkdir(parents=True, exist_ok=True)
-    graph = encoder_graph(spec, arguments.features / f"encoder-{k}.onnx")
     paths = [sample.path for sample in pictures_of(arguments.manifest)]
-    encode = open_encoder(graph, arguments.workers)
+    if not paths:
+        raise UsageError(
+            f"{', '.join(map(str, arguments.manifest))}: no picture to look at (disputed ones teach nothing)"
+        )
+    check_mark(arguments.features, spec)
+    set_mark(arguments.features, spec)
+    graph = encoder_graph(spec, arguments.features / f"encoder-{share.part}.onnx")
+    encode = open_encoder(graph, share.workers)
     for road in arguments.roads:
-        unread = extract(paths, road, arguments.features, encode, spec.views, Share(k, n, arguments.workers))
+        unread = extract(paths, road, arguments.features, encode, spec.views, share)
         for path in unread:
             print(f"{path}: cannot be read, left out")
 
 
+def share_of(part: str, workers: int) -> Share:
+    """The share that `k/n` names. Raises UsageError."""
+    k, slash, n = part.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and int(k) < int(n)):
+        raise UsageError(
+            f"--part {part}: is not k/n with k from 0 to n - 1; of two processes one is 0/2, the other 1/2"
+        )
+    return Share(int(k), int(n), workers)
+
+
 def pictures_of(manifests: Sequence[Path]) -> list[Sample]:
-    """Rows of all manifests and, after them, the genuine pictures that forgeries were made from, each content once."""
+    """Rows of all manifests and, after them, the genuine pictures that forgeries were made from, each content once.
+
+    Without disputed rows. Raises UsageError naming files that are not there.
+    """
     samples = {sample.path: sample for manifest in manifests for sample in read_manifest(manifest)}
+    samples = {path: sample for path, sample in samples.items() if sample.split != DISPUTED}
+    missing = sorted({str(p) for s in samples.values() for p in (s.path, s.pair) if p is not None and not p.is_file()})
+    if missing:
+        raise UsageError(f"{len(missing)} files of the manifest are missing: {some_of(missing)}; take out their rows")
     contents: set[bytes] = set()
     for sample in [each for each in samples.values() if each.pair and each.origin is Origin.OWN]:
         original = sample.original()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,13 +22,16 @@ from pydantic import TypeAdapter
 from zhentu.detect.calibration import any_of
 from zhentu.detect.drift import references_of
 from zhentu.detect.entries import FirstLook
-from zhentu.errors import ZhentuError
-from zhentu_training.calibrate import all_profiles, first_look, fit_fusion, held_out, settled_by
+from zhentu.errors import UsageError
+from zhentu_training.calibrate import all_profiles, few_for, first_look, fit_fusion, held_out, settled_by
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.crossval import figures_of, folds_for, judged_ai, looks_of
 from zhentu_training.dataset import Origin, digest
+from zhentu_training.encoder_mark import check_mark
 from zhentu_training.features import LOOKS, pictures_of
 from zhentu_training.heads import FittedHead, fit_head, read_tokens, weights_of
+from zhentu_training.reading import some_of
 from zhentu_training.rows import Rows, gather
 from zhentu_training.start import head_of, shipped_calibration, shipped_fusion, shipped_places
 
@@ -161,20 +163,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--start-from", type=Path, help="tune: a models folder whose heads are drawn towards")
     parser.add_argument("--teach", nargs="*", default=[], help="when tuning: sources whose labels are learnt")
     arguments = parser.parse_args(argv)
-    try:
+    with errors_said_plainly():
         _fit(arguments)
-    except (ZhentuError, FileNotFoundError, ValueError) as error:  # the call, the config or the pictures are at fault
-        sys.exit(str(error))
 
 
 def _fit(arguments: argparse.Namespace) -> None:
     spec, run = load_spec(arguments.config), arguments.run
-    run.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(arguments.config, run / "train.yaml")
+    if arguments.teach and arguments.start_from is None:
+        raise UsageError(
+            "--teach: only a model that is tuned has sources that teach and others that remind; add --start-from"
+        )
+    check_mark(arguments.features, spec)
     rows = gather(pictures_of(arguments.manifest), arguments.features, spec.fit.roads)
+    _check_taught(rows, arguments.teach)
+    run.mkdir(parents=True, exist_ok=True)
+    if arguments.config.resolve() != (run / "train.yaml").resolve():
+        shutil.copyfile(arguments.config, run / "train.yaml")
     fold = folds_for(rows.samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
     start, teach = arguments.start_from, tuple(arguments.teach)
     if start is None:
+        (run / PLACES).unlink(missing_ok=True)  # of a model that was tuned in this folder before
         honest, content = calibrate(rows, fold, spec, arguments.kept or run / "kept")
     else:  # one person's decisions set no thresholds: fusion, calibration and places are those of what was shipped
         honest, content = tuned(rows, fold, spec, start, teach), shipped_calibration(start)
@@ -186,6 +194,16 @@ def _fit(arguments: argparse.Namespace) -> None:
     record = {"pictures": len(unique), "sources": len({s.source for s in unique}), "digest": digest(unique)}
     (run / "training_data.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     print(json.dumps({name: content.get(name) for name in ("figures", "profiles")}, indent=1))
+    if start is None:
+        genuine = {s.path for s in rows.samples if s.origin is Origin.REAL and not s.forged}
+        print("".join(f"{each}\n" for each in few_for(spec, len(genuine))), end="")
+
+
+def _check_taught(rows: Rows, teach: Sequence[str]) -> None:
+    """Raise UsageError for a source that is not there: the head would be reminded of everything, and learn nothing."""
+    sources = sorted({sample.source for sample in rows.samples})
+    if unknown := [name for name in teach if name not in sources]:
+        raise UsageError(f"--teach {' '.join(unknown)}: no source of that name; there are {some_of(sources)}")
 
 
 if __name__ == "__main__":

@@ -168,6 +168,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--features", type=Path, default=Path("runs/features"), help="where traces are kept")
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
     arguments = parser.parse_args(argv)
+    with errors_said_plainly():
+        _locate(arguments)
+
+
+def _locate(arguments: argparse.Namespace) -> None:
     own = arguments.run / "train.yaml"
     spec = load_spec(arguments.config or (own if own.is_file() else Path("configs/train.yaml")))
     samples = [sample for manifest in arguments.manifest for sample in read_manifest(manifest)]
@@ -181,8 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = readable(teach[: spec.locate.pictures])
     lessons = collect(chosen, spec.locate.roads, arguments.features / "traces")
     network = train(lessons.traces, lessons.shares, lessons.taught, spec.locate.epochs, spec.seed)
-    with errors_said_plainly():
-        entry = put_into(arguments.models, network, chosen, spec)
+    entry = put_into(arguments.models, network, chosen, spec)
     arguments.run.mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"judged": judged}).to_csv(arguments.run / LOCATED, index=False)
     print(f"{len(chosen)} forgeries teach, {len(judged)} judge; wrote {arguments.models / entry.file}")

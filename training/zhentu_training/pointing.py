@@ -17,6 +17,7 @@ from zhentu.types import CATEGORIES, Category, Heatmap, Picture, Scores
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.figures import auc, interval
 from zhentu_training.locate import read_mask
+from zhentu_training.picture_files import write_picture
 from zhentu_training.progress import track
 
 _LARGEST = 0.9  # share of a picture; a forgery that fills it has no place to point at
@@ -132,4 +133,4 @@ def contact_sheet(samples: Sequence[Sample], detector: Detector, path: Path, col
         tiles.append(tile)
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     sheet = np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)])
-    cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    write_picture(path, sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])

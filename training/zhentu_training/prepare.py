@@ -8,30 +8,38 @@ A stopped run continues where it was; how forgeries are made and written is in `
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
-from zhentu_training.dataset import Origin, Sample, read_manifest, write_manifest
-from zhentu_training.duplicates import same_looks, without_duplicates
+from zhentu_training.commands import errors_said_plainly
+from zhentu_training.dataset import DISPUTED, Origin, Sample, read_manifest, write_manifest
+from zhentu_training.duplicates import looks_of, same_looks, without_duplicates
 from zhentu_training.edits import cases_of, pairs_of, strips_of
+from zhentu_training.foldered import collected, rows_of
 from zhentu_training.forge.base import Materials
 from zhentu_training.forge.draws import load_sections
 from zhentu_training.forge.line import Plan, forge_files, forged_sample, recipes_named, stem_of
 from zhentu_training.progress import track
+from zhentu_training.reading import some_of
 
 _SAVE_EVERY = 50  # genuine pictures; a killed run goes on from the last saved manifest
 
 
 def real_samples(pictures: Path) -> list[Sample]:
-    """Rows of the picture folder's own manifest.csv."""
-    table = pd.read_csv(pictures / "manifest.csv", dtype=str, keep_default_na=False)
+    """Rows of a picture folder: of its manifest.csv, or as `zhentu_training run` takes it. Raises UsageError."""
+    rows = collected(pictures)
+    if not rows:
+        return [sample for sample in rows_of(pictures) if sample.split != DISPUTED]
     samples = []
-    for row in table[table["label"] != "pair"].to_dict("records"):
+    for row in rows:
+        if row["label"] == "pair":
+            continue
         genuine = row["label"] == "genuine"
         samples.append(
             Sample(
@@ -62,8 +70,22 @@ def real_ones(folders: Sequence[Path], out: Path) -> tuple[list[Sample], list[tu
     samples = [sample for folder in folders for sample in real_samples(folder)]
     for folder in folders:
         samples += [*pairs_of(folder), *cases_of(folder), *strips_of(folder, out / "strips")]
-    samples = list({sample.path: sample for sample in samples}.values())
+    samples = readable_ones(list({sample.path: sample for sample in samples}.values()), out)
     return without_duplicates(samples, same_looks(samples, out / "looks.csv"))
+
+
+def readable_ones(samples: Sequence[Sample], out: Path) -> list[Sample]:
+    """The samples whose picture can be read; the others are named in unreadable.csv in `out`. Raises UsageError."""
+    if missing := [str(sample.path) for sample in samples if not sample.path.is_file()]:
+        raise UsageError(f"{len(missing)} files are missing: {some_of(missing)}; take out their rows")
+    looks = looks_of([sample.path for sample in samples], out / "looks.csv")
+    unreadable = [sample.path for sample in samples if sample.path not in looks]
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "unreadable.csv").open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([["path"], *([path] for path in unreadable)])
+    if unreadable:
+        print(f"{len(unreadable)} pictures cannot be read and are left out, see {out / 'unreadable.csv'}")
+    return [sample for sample in samples if sample.path in looks]
 
 
 def forge_missing(
@@ -97,7 +119,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write `manifest.csv`, the forged pictures, their masks and sources into --out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--pictures", type=Path, nargs="+", default=[Path("../shared/data")], help="folders with manifest.csv"
+        "--pictures",
+        type=Path,
+        nargs="+",
+        default=[Path("../shared/data")],
+        help="folders as of `zhentu_training run`, or with manifest.csv",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/set"))
     parser.add_argument("--per-picture", type=int, default=3, help="forgeries of each; 0 = forge none")
@@ -109,7 +135,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args(argv)
+    with errors_said_plainly():
+        _prepare(arguments)
 
+
+def _prepare(arguments: argparse.Namespace) -> None:
     folder = arguments.out / "forged"
     samples, alike = real_ones(arguments.pictures, arguments.out)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -133,12 +163,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.seed,
         materials,
         load_sections(arguments.forge_config),
-        recipes_named(arguments.recipes),
+        _recipes(arguments.recipes),
     )
     plans = {"train": train, "dev": replace(train, sections=load_sections(arguments.dev_config))}
     manifest = arguments.out / "manifest.csv"
     forged = forge_missing(samples, genuine, plans, manifest, arguments.workers)
     print(f"{len(samples)} real and {len(forged)} forged pictures in {manifest}")
+    if not any(Category.AI_GENERATED in sample.labels for sample in samples):
+        print("none of them is AI-made: ai_generated cannot be learnt from this set")
+
+
+def _recipes(names: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return recipes_named(names)
+    except KeyError as error:
+        raise UsageError(str(error.args[0])) from error
 
 
 if __name__ == "__main__":

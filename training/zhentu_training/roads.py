@@ -31,6 +31,7 @@ from zhentu_training.crossval import figures_of, folds_for, scores_of
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.features import pictures_of, pixels_on
 from zhentu_training.figures import Judged
+from zhentu_training.picture_files import write_picture
 from zhentu_training.progress import track
 from zhentu_training.rows import gather
 from zhentu_training.tiers import TIERS
@@ -81,7 +82,7 @@ def _sent(path: Path, road: str, folder: Path) -> Path:
         link.symlink_to(path.resolve())
         return link
     half_written = folder / f".{stem}.png"
-    cv2.imwrite(str(half_written), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    write_picture(half_written, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     half_written.replace(written)
     return written
 

@@ -29,8 +29,10 @@ from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.yaml_text import read_yaml
 from zhentu_training import crossval, evaluate, export, features, fit, locate
+from zhentu_training.calibrate import few_for
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Origin, Sample, read_manifest
+from zhentu_training.encoder_mark import differs
 from zhentu_training.fit import CALIBRATION, HEADS, HELD_OUT
 from zhentu_training.foldered import read_pictures
 from zhentu_training.forge.base import Materials
@@ -120,10 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _read(pictures: Path) -> list[Sample]:
     if not pictures.exists():
         raise UsageError(f"{pictures}: does not exist; name a folder of labelled folders, or a manifest")
-    try:
-        return read_pictures(pictures)
-    except ValueError as error:  # a manifest that cannot be read says why
-        raise UsageError(str(error)) from error
+    return read_pictures(pictures)
 
 
 def _call(arguments: argparse.Namespace) -> Call:
@@ -192,6 +191,9 @@ def _prepare(call: Call, samples: list[Sample], contents: dict[Path, str]) -> st
 
 
 def _features(call: Call) -> str:
+    folder = call.out / "features"
+    if differs(folder, call.spec):  # of the config that this run had before
+        shutil.rmtree(folder)
     workers = ["--workers", str(call.workers)]
     features.main([*call.options("manifest", "features", "config"), *workers, "--roads", *call.spec.fit.roads])
     count = len(features.pictures_of([call.manifest]))
@@ -218,7 +220,9 @@ def _fit(call: Call) -> str:
     kept = call.out / "crossval" / "kept"
     (call.out / "run" / LOCATED).unlink(missing_ok=True)  # of an earlier fit
     fit.main([*call.options("manifest", "features", "run", "config", "siblings"), "--kept", str(kept)])
-    return f"heads, calibration and thresholds in {call.out / 'run'}"
+    genuine = sum(s.origin is Origin.REAL and not s.forged for s in read_manifest(call.manifest))
+    few = "".join(f"; {each}" for each in few_for(call.spec, genuine))
+    return f"heads, calibration and thresholds in {call.out / 'run'}{few}"
 
 
 def _locate(call: Call) -> str:

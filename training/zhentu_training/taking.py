@@ -13,11 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from zhentu.errors import UsageError
-from zhentu_training.dataset import Origin, Sample
+from zhentu_training.dataset import DISPUTED, Origin, Sample
 from zhentu_training.duplicates import looks_of, same_looks, without_duplicates
 
 _NAMED = 5  # pictures, in a message
-_DISPUTED = "disputed"  # split of a review export: people disagree, so it teaches nothing
 
 
 def contents_of(samples: Sequence[Sample]) -> dict[Path, str]:
@@ -55,7 +54,7 @@ def take(samples: Sequence[Sample], contents: dict[Path, str], out: Path) -> tup
     what is left cannot be judged.
     """
     given = len(samples)
-    samples = [sample for sample in samples if sample.split != _DISPUTED]
+    samples = [sample for sample in samples if sample.split != DISPUTED]
     disputed, origins = given - len(samples), {_named(contents, path): path for path in contents}
     linked = list(_once(samples, contents))
     samples = [_linked(sample, contents, out / "pictures") for sample in linked]

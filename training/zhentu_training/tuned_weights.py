@@ -35,7 +35,7 @@ def load_tuned(backbone: nn.Module) -> None:
     if missing:
         where = named or models_folder()
         raise UsageError(f"{where}: holds no encoder of this shape ({', '.join(missing[:3])}); see docs/training.md")
-    backbone.load_state_dict({name: torch.from_numpy(state[name]) for name in wanted}, strict=False)
+    backbone.load_state_dict({name: torch.from_numpy(state[name].copy()) for name in wanted}, strict=False)
 
 
 def read_encoder(path: Path) -> dict[str, np.ndarray]:

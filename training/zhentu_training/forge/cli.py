@@ -28,6 +28,7 @@ from zhentu_training.forge.base import Materials, cover
 from zhentu_training.forge.draws import load_sections
 from zhentu_training.forge.line import PARAMETERS, Plan, Written, forge_files, forged_sample, recipes_named
 from zhentu_training.forge.registry import RECIPES
+from zhentu_training.picture_files import write_picture
 
 _OVERVIEW_ROWS, _OVERVIEW_SIDE = 12, 220
 
@@ -51,7 +52,9 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="*", default=[], help="only these recipes or families; --list shows them")
     parser.add_argument("--config", type=Path, help="changes to configs/forge.yaml")
     parser.add_argument("--seed", type=int, default=20261124, help="another seed draws other forgeries")
-    parser.add_argument("--split", default="train", help="what the manifest's split column says")
+    parser.add_argument(
+        "--split", default="train", choices=["train", "dev", "calibrate"], help="what the manifest's split column says"
+    )
     parser.add_argument("--name", default="own", help="what the manifest's source column says")
     parser.add_argument("--textures", type=Path, help="folder of material swatches")
     parser.add_argument("--cutouts", type=Path, help="folder of goods with an alpha channel")
@@ -95,7 +98,7 @@ def _run(arguments: argparse.Namespace, sources: list[str], out: Path) -> None:
             shown += written
     write_manifest(samples, out.resolve() / "manifest.csv")
     if shown:
-        cv2.imwrite(str(out / "overview.jpg"), overview(shown)[..., ::-1])
+        write_picture(out / "overview.jpg", overview(shown)[..., ::-1])
     labels = ", ".join(f"{sum(label in s.labels for s in samples)} {label.value}" for label in CATEGORIES)
     print(f"{len(shown)} pictures forged from {len(good)} in {out}: {labels}")
     if len(good) < len(paths):

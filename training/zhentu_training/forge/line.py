@@ -28,6 +28,7 @@ from zhentu_training.forge.base import Forgery, Materials, NotApplicable
 from zhentu_training.forge.draws import Sections
 from zhentu_training.forge.masks import foreground_mask
 from zhentu_training.forge.registry import RECIPES, forge
+from zhentu_training.picture_files import write_picture
 
 MAX_SIDE = 640  # pixels; larger genuine pictures are cut to a native window before forging
 JPEG_QUALITY = 96
@@ -141,14 +142,14 @@ def _write(forgery: Forgery, rgb: np.ndarray, name: str, out: Path) -> Written:
     path, mask, pair = out / f"{name}.jpg", out / f"{name}_mask.png", out / f"{name}_pair.jpg"
     _save(path, forgery.rgb)
     _save(pair, rgb if forgery.source is None else forgery.source)
-    cv2.imwrite(str(mask), (forgery.mask * 255).round().astype(np.uint8))
+    write_picture(mask, (forgery.mask * 255).round().astype(np.uint8))
     labels = tuple(sorted(label.value for label in forgery.labels))
     return Written(path, mask, pair, forgery.recipe, labels, json.dumps(dict(forgery.parameters)))
 
 
 def _save(path: Path, rgb: np.ndarray) -> None:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
-    cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    write_picture(path, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
 
 
 def _window(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
