@@ -25,6 +25,7 @@ from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan_job import JobPlace
 from zhentu.cells import CSV_ENCODING, cells
 from zhentu.errors import UsageError, ZhentuError
+from zhentu.filenames import name_to_text, text_to_name
 from zhentu.record.applied import Applied, AppliedState, AppliedTable, Kind
 from zhentu.record.outbox import Message, new_message
 from zhentu.types import Action, AiState
@@ -147,7 +148,7 @@ class Applier:
         if not self._spec.target:
             head, dot, suffix = path.rpartition(".")
             return f"{head}.labelled.{suffix}" if dot and "/" not in suffix else f"{path}.labelled"
-        inside = path.split("://", 1)[-1] if is_url(path) else str(Path(path).resolve())
+        inside = path.split("://", 1)[-1] if is_url(path) else _whole(path)
         safe = [part for part in PurePosixPath(inside).parts if part not in ("/", "..")]
         return "/".join([_whole(self._spec.target).rstrip("/"), *safe])
 
@@ -180,7 +181,7 @@ class Applier:
     def _write_copy(self, action: Applied, row: ScanRow) -> str:
         if self._spec.label is None:
             raise UsageError("this installation cannot write labels; install zhentu with its label support")
-        payload = self._reader.read(action.path)
+        payload = self._reader.read(text_to_name(action.path))
         if hashlib.sha256(payload).hexdigest() != row.sha256:
             raise UsageError(f"{action.path}: changed since the scan; scan it again")
         labelled = self._spec.label(payload, AiState(row.ai_state or AiState.SUSPECTED))
@@ -227,8 +228,8 @@ class Applier:
 
 
 def _whole(place: str) -> str:
-    """A place, whatever folder a later command is called from."""
-    return place if is_url(place) else str(Path(place).resolve())
+    """A place, as rows name it, whatever folder a later command is called from."""
+    return place if is_url(place) else name_to_text(str(Path(text_to_name(place)).resolve()))
 
 
 def _message(kind: str, action: Applied, row: ScanRow) -> Message:
@@ -255,7 +256,7 @@ def write_copy(target: str, payload: bytes) -> None:
         system, path = filesystem_of(target)
         system.pipe_file(path, payload)
         return
-    file = Path(target)
+    file = Path(text_to_name(target))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, payload)
 
@@ -267,7 +268,7 @@ def remove_if_ours(target: str, sha256: str) -> None:
     else:
         # Never by way of a URI: that would be percent-encoded, which fsspec's local files do not undo, so every path
         # with a Chinese letter, a space or "=" would look missing and its copy would stay.
-        system, path = LocalFileSystem(), str(Path(target).resolve())
+        system, path = LocalFileSystem(), str(Path(text_to_name(target)).resolve())
     if not system.exists(path):
         return
     # Not by the job's reader, which reads only sources of allowed schemes: the operator chose where copies go.

@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 
 from zhentu.atomic import whole_file
 from zhentu.backlog.reading import filesystem_of, is_url, scheme_of
-from zhentu.backlog.rows import COLUMNS, ScanRow, plain
+from zhentu.backlog.rows import COLUMNS, ScanRow
 from zhentu.backlog.sheets import SheetRow, open_sheet
 from zhentu.backlog.sources import QUERY
 from zhentu.cells import CSV_ENCODING, cells, from_cell
 from zhentu.errors import UsageError
+from zhentu.filenames import name_to_text
 from zhentu.intake.skipped import Skipped
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -140,7 +141,9 @@ def write_skipped(skipped: Iterable[Skipped], sources: Sequence[str], path: Path
         writer.writerow(("path", "reason", "detail", "source", "line"))
         for each in skipped:
             source = sources[each.source] if each.source < len(sources) else ""
-            writer.writerow(cells((plain(each.path), each.reason.value, each.detail, source, each.line or "")))
+            writer.writerow(
+                cells((name_to_text(each.path), each.reason.value, each.detail, name_to_text(source), each.line or ""))
+            )
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:

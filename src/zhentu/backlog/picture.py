@@ -10,11 +10,12 @@ from pathlib import Path
 from zhentu.backlog.items import Numbered
 from zhentu.backlog.known import Answer, Claims, KnownPictures, KnownPicturesPort, Question, Standing, digest_for
 from zhentu.backlog.reading import Access, Reader, is_url
-from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error, row_of_record
+from zhentu.backlog.rows import ScanRow, row_of_crash, row_of_error, row_of_record
 from zhentu.bootstrap.screener import build_screener
 from zhentu.bootstrap.stores import build_banks
 from zhentu.detect.models import ModelEntry
 from zhentu.errors import StoreError, ZhentuError
+from zhentu.filenames import name_to_text
 from zhentu.ports import BankPort
 from zhentu.record.database import Database
 from zhentu.record.known import KnownStore, ScannedRecord
@@ -127,7 +128,7 @@ class PictureWork:
             file = PictureFile.of(read())
             sha256, size = file.sha256, len(file.payload)
             references = item.references if self._screener.comparer else ()
-            question = Question(numbered.seq, sha256, plain(item.path), item.listing, references)
+            question = Question(numbered.seq, sha256, name_to_text(item.path), item.listing, references)
             answer = self._known.ask(question) if self._known else Answer(Standing.NEW)
             if answer.standing is Standing.UNDER_WAY:
                 return PictureOutcome(numbered.seq, None, None, size)

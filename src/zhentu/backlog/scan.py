@@ -32,11 +32,13 @@ from zhentu.bootstrap.models import accepted_models
 from zhentu.bootstrap.screener import check_rules
 from zhentu.bootstrap.stores import build_banks, build_store, with_chosen_model
 from zhentu.errors import DependencyError, UsageError, ZhentuError
+from zhentu.filenames import name_to_text
 from zhentu.intake.skipped import SkipReason
 from zhentu.record.known import KnownStore
 from zhentu.record.scan_jobs import JobCounts, JobRecord, JobState, JobTable
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
+from zhentu.stopping import STOPS
 from zhentu.types import CATEGORIES
 
 __all__ = ["ScanJob", "ScanProgress", "ScanSummary", "Shard", "Watch", "resume_scan", "run_scan"]
@@ -78,7 +80,7 @@ def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None, watc
     """
     if job.output:
         check_output(job.output, job.sources)
-    settings = with_chosen_model(settings) if job.store else settings
+    settings = with_chosen_model(settings, required=job.store)
     rules = _checked(settings, job)
     with ExitStack() as stack:
         place, claim = _place(job, settings, _versions(rules, job), stack)
@@ -93,7 +95,7 @@ def resume_scan(
     Raises UsageError if anything that decides has changed since, because its rows would not be comparable.
     """
     place.check_folder()
-    settings = with_chosen_model(settings) if job.store else settings
+    settings = with_chosen_model(settings, required=job.store)
     rules = _checked(settings, job)
     if place.versions != _versions(rules, job):
         raise UsageError(
@@ -193,7 +195,7 @@ class _Run:
             summary = self._summary()
             self._write_views()
             self._report(JobState.DONE)
-        except KeyboardInterrupt:
+        except STOPS:
             self._report(JobState.STOPPED)
             raise
         except Exception as error:
@@ -211,9 +213,9 @@ class _Run:
             self._table.begin(
                 JobRecord(
                     place.job_id,
-                    str(place.folder),
+                    name_to_text(str(place.folder)),
                     socket.gethostname(),
-                    self._job.sources,
+                    tuple(map(name_to_text, self._job.sources)),
                     str(rules.model),
                     rules.policy.version,
                     place.started_at,

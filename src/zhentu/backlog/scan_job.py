@@ -106,7 +106,7 @@ class JobPlace:
             "job": job,
         }
         path = self.folder / _DESCRIPTION
-        write_whole(path, json.dumps(described, ensure_ascii=False, indent=1).encode())
+        write_whole(path, json.dumps(described, indent=1).encode())
 
     @staticmethod
     def load(folder: Path) -> JobPlace:

@@ -13,6 +13,7 @@ from rich.table import Table
 from zhentu.cli.scan import find_job
 from zhentu.cli.terminal import console
 from zhentu.errors import UsageError
+from zhentu.filenames import name_to_text
 from zhentu.settings import load_settings
 from zhentu.types import AiState
 
@@ -64,7 +65,7 @@ def apply(  # long: its options
     access = access_of(place.job, settings).also([target])
     reader = Reader(limits, attempts=place.job.attempts, access=access)
     told = _checked_url(webhook or settings.webhook.url or "")
-    spec = ApplySpec(target, told, _labelling(settings, limits), other_webhook=bool(webhook))
+    spec = ApplySpec(name_to_text(target), told, _labelling(settings, limits), other_webhook=bool(webhook))
     with (
         closing(build_store(settings)) as store,
         closing(JobLock(place)),

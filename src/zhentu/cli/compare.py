@@ -10,6 +10,7 @@ from rich.console import Console
 
 from zhentu.cli.terminal import console, say_json, styled
 from zhentu.errors import ModelError
+from zhentu.filenames import name_to_text
 from zhentu.settings import load_settings
 from zhentu.types import Answer, Comparison
 
@@ -64,7 +65,11 @@ def compare(
         reference_heatmap.write_bytes(render(references[place], found.reference_difference))
     unlike = found.score >= limit
     if json:
-        stated = {"score": found.score, "similarity": found.similarity, "reference": str(reference[place])}
+        stated = {
+            "score": found.score,
+            "similarity": found.similarity,
+            "reference": name_to_text(str(reference[place])),
+        }
         stated |= {"reference_sha256": found.reference_sha256, "threshold": limit, "mismatch": unlike}
         stated |= {"answer": found.answer, "agreeing": found.agreeing, "compared": found.compared}
         stated |= {"goods_found": found.goods_found, "model": str(found.model)}

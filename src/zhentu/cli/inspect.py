@@ -13,6 +13,7 @@ from rich.text import Text
 
 from zhentu.cli.terminal import console, say_json, styled
 from zhentu.errors import UsageError
+from zhentu.filenames import name_to_text
 from zhentu.settings import load_settings
 from zhentu.types import OUTPUTS, Basis, Inquiry, Record, Threshold
 
@@ -46,16 +47,16 @@ def _screened(path: Path, heatmap: Path | None) -> Record:
     from zhentu.banks.bank import Banks
     from zhentu.banks.store import BankStore
     from zhentu.bootstrap.screener import build_screener
-    from zhentu.bootstrap.stores import open_database
+    from zhentu.bootstrap.stores import open_database, with_chosen_model
     from zhentu.detect.heatmap import render
     from zhentu.intake.decode import read_file
 
-    settings = load_settings()
+    settings = with_chosen_model(load_settings())
     screener = build_screener(settings)
     payload = read_file(path, screener.limits)
     with open_database(settings) as database:  # the banks are consulted as in a scan
         screener = replace(screener, bank=Banks(BankStore(database)))
-        screening = screener.screen(Inquiry.of(payload, str(path), with_heatmaps=True))
+        screening = screener.screen(Inquiry.of(payload, name_to_text(str(path)), with_heatmaps=True))
     verdict = screening.record.verdict
     if verdict and verdict.heatmaps:
         strongest = max(verdict.heatmaps, key=lambda each: verdict.scores.of(each.category))

@@ -14,6 +14,7 @@ import typer
 from zhentu.atomic import write_whole
 from zhentu.cli.terminal import console, say_json
 from zhentu.errors import UsageError, ZhentuError
+from zhentu.filenames import name_to_text, text_to_name
 from zhentu.settings import Settings, load_settings
 from zhentu.types import AiState, Inquiry, LabelLanguage
 
@@ -77,19 +78,21 @@ def mark(
 def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) -> int:
     from zhentu.bootstrap.labels import label_spec
     from zhentu.bootstrap.screener import build_screener, limits_of
+    from zhentu.bootstrap.stores import with_chosen_model
     from zhentu.intake.decode import read_file
     from zhentu.mark import label_picture
 
     spec = label_spec(settings, implicit=implicit)
     limits = limits_of(settings)
-    screener = build_screener(settings) if any(job.state is None for job in jobs) else None
+    undecided = any(job.state is None for job in jobs)
+    screener = build_screener(with_chosen_model(settings, required=False)) if undecided else None
     errors, failed = console(stderr=True), 0
     for job in jobs:
         try:
             payload = read_file(job.path, limits)
             state = job.state
             if state is None and screener is not None:
-                state = screener.screen(Inquiry.of(payload, str(job.path))).record.decision.ai_state
+                state = screener.screen(Inquiry.of(payload, name_to_text(str(job.path)))).record.decision.ai_state
             if state is None:
                 _say({"path": str(job.path), "state": None}, f"{job.path}: no label owed", as_json)
                 continue
@@ -176,7 +179,10 @@ def _rows(source: Path) -> Iterator[tuple[Path, AiState]]:
     """Pictures of a scan's output that need a label in force, with their state. Raises UsageError."""
     from zhentu.backlog.outputs import read_columns
 
-    named = ((Path(row["path"]), str(row["ai_state"]), row["applied"]) for row in read_columns(source, _COLUMNS))
+    named = (
+        (Path(text_to_name(str(row["path"]))), str(row["ai_state"]), row["applied"])
+        for row in read_columns(source, _COLUMNS)
+    )
     owed = ((path, state) for path, state, applied in named if applied != "allow" and state in ("1", "2", "3"))
     return ((path, AiState(int(state))) for path, state in owed)
 

@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from zhentu.cli.terminal import console, say
-from zhentu.errors import ConfigError, StoreError, UsageError, ZhentuError
+from zhentu.errors import ConfigError, UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -119,11 +119,7 @@ def load_with_model() -> Settings:
     """The settings with the model in force; a store that does not answer keeps no policy from being looked at."""
     from zhentu.bootstrap.stores import with_chosen_model
 
-    settings = load_settings()
-    try:
-        return with_chosen_model(settings)
-    except StoreError:
-        return settings
+    return with_chosen_model(load_settings(), required=False)
 
 
 def in_force(settings: Settings, file: Path | None) -> tuple[Policy, Path]:

@@ -14,7 +14,9 @@ import typer
 
 from zhentu.cli.terminal import console
 from zhentu.errors import UsageError
+from zhentu.filenames import text_to_name
 from zhentu.settings import Settings, load_settings
+from zhentu.stopping import STOPS, status_of, words_of
 from zhentu.types import Action
 
 if TYPE_CHECKING:
@@ -156,10 +158,9 @@ def scan(  # long: its options
         )
     else:
         raise UsageError("name what to scan, e.g. `zhentu scan pictures/`, or a job with --resume")
-    if job.store:
-        from zhentu.bootstrap.stores import with_chosen_model
+    from zhentu.bootstrap.stores import with_chosen_model
 
-        settings = with_chosen_model(settings)
+    settings = with_chosen_model(settings, required=job.store)
     if dry_run:
         from zhentu.backlog.estimate import estimate
         from zhentu.cli.show import print_estimate
@@ -183,7 +184,7 @@ def find_job(name: str, settings: Settings) -> JobPlace:
     from zhentu.record.scan_jobs import JobTable
 
     with contextlib.closing(build_store(settings)) as store:
-        return JobPlace.load(Path(JobTable(store.database).get(name).folder))
+        return JobPlace.load(Path(text_to_name(JobTable(store.database).get(name).folder)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +230,10 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
 
             told = replace(watch, on_row=on_row)
             summary = resume_scan(place, job, settings, watch=told) if place else run_scan(job, settings, watch=told)
-    except KeyboardInterrupt:
+    except STOPS as stop:
         kept = f"; run the same command again to continue ({job.output})" if job.output else ""
-        errors.print(f"interrupted{kept}")
-        raise typer.Exit(130) from None
+        errors.print(f"{words_of(stop)}{kept}", soft_wrap=True)
+        raise typer.Exit(status_of(stop)) from None
     if shown.form is Format.TABLE and not machine:
         print_table(rows, summary)
     if shown.report is not None:
