@@ -55,6 +55,11 @@ class Postgres:
             self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def is_down(self) -> bool:
+        """Whether nobody listens on the port."""
+        with socket.socket() as knock:
+            return knock.connect_ex(("127.0.0.1", self.port)) != 0
+
     def kill(self) -> None:
         """What a power cut looks like from outside."""
         pid = int(Path(f"{self._folder}/data/postmaster.pid").read_text().split()[0])

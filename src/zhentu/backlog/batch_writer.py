@@ -40,6 +40,12 @@ class BatchWriter:
         self._flushed = time.monotonic()
         if not self._rows:
             return
+        if self._store:
+            self._store.database.patiently(self._write)  # waiting may be interrupted, writing may not
+        else:
+            self._write()
+
+    def _write(self) -> None:
         with uninterrupted():  # between records and rows an end would make the two disagree
             if self._store:
                 self._store.keep(self._scanned)

@@ -20,9 +20,10 @@ from zhentu.settings import Settings
 _log = logging.getLogger(__name__)
 
 
-def build_store(settings: Settings) -> RecordStore:
-    """The record store. Raises StoreError."""
-    return RecordStore(Database(settings.store_url, settings.store.auto_migrate))
+def build_store(settings: Settings, patient: bool = False) -> RecordStore:
+    """The record store. patient: for work that rather waits for a store that is away than stops. Raises StoreError."""
+    patience_s = settings.store.patience_s if patient else 0.0
+    return RecordStore(Database(settings.store_url, settings.store.auto_migrate, patience_s))
 
 
 @contextmanager

@@ -81,7 +81,8 @@ def fit_policy(
     """
     from zhentu.bootstrap.models import find_model
     from zhentu.decide.fit import check_rate, fit_action
-    from zhentu.intake.find import find_pictures
+    from zhentu.intake.find import Taking, find_pictures
+    from zhentu.record.written import WrittenFiles
     from zhentu.types import Action
 
     settings, screen = load_with_model(), console()
@@ -91,7 +92,7 @@ def fit_policy(
     if write and not write.parent.is_dir():
         raise UsageError(f"{write}: there is no folder {write.parent}; create it first")
     policy, base = in_force(settings, write if write and write.exists() else None)
-    paths = find_pictures(pictures)
+    paths = find_pictures(pictures, Taking(own=lambda path: WrittenFiles(settings.data_dir).what(Path(path))))
     entry, folder = find_model(settings)
     scored = _score(paths, entry, folder, policy, settings)
     for name, why in scored.left_out.items():

@@ -34,6 +34,7 @@ def export(
     add_to: Annotated[
         Path | None, typer.Option(help="A training manifest to add to, so that a model learns from both.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a manifest that no export wrote.")] = False,
 ) -> None:
     """Write a training manifest from decisions; `python -m zhentu_training.fit --manifest` takes it as it is.
 
@@ -42,11 +43,13 @@ def export(
     Example: zhentu review export runs/reviewed --add-to runs/set/manifest.csv
     """
     from zhentu.bootstrap.desk import open_desk
-    from zhentu.review.labels import export_manifest
+    from zhentu.record.written import WrittenFiles
+    from zhentu.review.labels import ExportSpec, export_manifest
 
     settings = load_settings()
+    target = ExportSpec(folder, dev, WrittenFiles(settings.data_dir), overwrite)
     with open_desk(settings) as desk:
-        made = export_manifest(desk.store, desk.pictures, folder, dev, add_to)
+        made = export_manifest(desk.store, desk.pictures, target, add_to)
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(made.by_review.items())) or "none"
     say(
         f"{made.written} pictures ({kinds}) in {folder / 'manifest.csv'}; "

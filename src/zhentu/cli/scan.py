@@ -82,6 +82,7 @@ def scan(  # long: its options
     shard: Annotated[str, typer.Option(help="Only part i of n of the source, e.g. 3/8; for several machines.")] = "1/1",
     resume: Annotated[str, typer.Option(help="Finish this job (see `zhentu jobs`); takes no sources.")] = "",
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Start afresh, ignoring an interrupted scan.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that no scan wrote.")] = False,
     store: Annotated[bool, typer.Option(help="Keep a record of every decision, and score known bytes once.")] = True,
     fail_on: Annotated[list[FailOn] | None, typer.Option(help="Exit with 1 if this occurs; may be repeated.")] = None,
     engine: Annotated[Engine, typer.Option(help="This machine, or a Ray cluster.")] = Engine.LOCAL,
@@ -144,6 +145,7 @@ def scan(  # long: its options
             tuple(sources),
             output,
             resume=not no_resume,
+            overwrite=overwrite,
             goods=goods,
             store=store,
             limit=limit,
@@ -167,7 +169,7 @@ def scan(  # long: its options
 
         print_estimate(estimate(job, settings), core_hour_price, console())
         return
-    shown = _Shown(form, report, metrics_port, json_progress, tuple(fail_on or ()))
+    shown = _Shown(form, report, overwrite, metrics_port, json_progress, tuple(fail_on or ()))
     if code := _scan_and_show(job, shown, settings, place):
         raise typer.Exit(code)
 
@@ -193,6 +195,7 @@ class _Shown:
 
     form: Format = Format.TABLE
     report: Path | None = None
+    overwrite: bool = False
     metrics_port: int = 0
     json_progress: bool = False
     fail_on: tuple[FailOn, ...] = ()
@@ -205,7 +208,7 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
 
         prepare_workers()  # first of all: what they need is imported while this process does the same
 
-    _check_outputs(job, shown.report)
+    _check_outputs(job, shown.report, shown.overwrite)
     from zhentu.backlog.scan import resume_scan, run_scan
     from zhentu.cli.progress import MachineProgress, for_people
     from zhentu.cli.show import print_table, print_totals
@@ -248,14 +251,14 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
     return code
 
 
-def _check_outputs(job: ScanJob, report: Path | None) -> None:
+def _check_outputs(job: ScanJob, report: Path | None, overwrite: bool) -> None:
     """Raises UsageError now, not after a night's work, if the report cannot be written or would overwrite something."""
     if report is None:
         return
     from zhentu.backlog.outputs import check_apart, check_folder, output_files
     from zhentu.report.sections import check_page, table_paths
 
-    check_page(report)
+    check_page(report, overwrite)
     check_apart([*(output_files(job.output) if job.output else ()), report, *table_paths(report)], job.sources)
     check_folder(report.parent)
 

@@ -21,6 +21,7 @@ from zhentu.filenames import text_to_name
 from zhentu.intake.decode import decode, read_file
 from zhentu.report.charts import Histogram, histogram
 from zhentu.report.sections import (
+    TITLE,
     Row,
     Summary,
     category_bars,
@@ -132,6 +133,7 @@ def write_report(
             skips=SKIP_WORDS,
             modes=MODE_WORDS,
             version=__version__,
+            title=TITLE,
         )
     )
     try:
