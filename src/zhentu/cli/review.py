@@ -10,6 +10,7 @@ import typer
 from zhentu.cli.terminal import say
 from zhentu.settings import load_settings
 
+_RATE = 0.01  # the false alarms at which models are compared, in the card and in the README
 review_app = typer.Typer(help="The review queue and what can be learned from its decisions.", no_args_is_help=True)
 
 
@@ -55,12 +56,28 @@ def export(
         f"{made.written} pictures ({kinds}) in {folder / 'manifest.csv'}; "
         f"{made.missing} without bytes, {made.unclear} said to be wrong pictures were left out"
     )
+    say(_stands_on(made.honest, made.forged))
     if made.missing and not (settings.review.pictures or settings.store.pictures):
         say(
             "Pictures are looked for in no folder: set ZHENTU_REVIEW_PICTURES to the folders that hold them, or "
             "ZHENTU_STORE_PICTURES to where the gate keeps them",
             err=True,
         )
+
+
+def _stands_on(honest: int, forged: int) -> str:
+    """How much what is learned from an export can be worth."""
+    from zhentu.decide.fit import most_alarms, pictures_needed
+
+    needed = pictures_needed(_RATE)
+    words = f"{honest} honest and {forged} forged decisions stand behind it"
+    if honest >= needed:
+        return words
+    return (
+        f"{words}. With fewer than {needed} honest ones a rate of false alarms of {_RATE:.0%} cannot be confirmed: had "
+        f"none of {honest} been flagged, it might still be anything from 0 to {most_alarms(honest):.1%} (95 %, rule of three); "
+        "figures and thresholds from these alone mean little"
+    )
 
 
 @review_app.command("agreement")

@@ -59,12 +59,17 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote. missing: pictures whose bytes are gone; unclear: wrong pictures, of no use for training."""
+    """What an export wrote. missing: pictures whose bytes are gone; unclear: wrong pictures, of no use for training.
+
+    honest, forged: of the written ones that are trained on or judged by, which excludes disputed ones.
+    """
 
     written: int
     by_review: dict[str, int]
     missing: int
     unclear: int
+    honest: int = 0
+    forged: int = 0
 
 
 def truths(database: Database) -> tuple[list[Truth], int]:
@@ -144,7 +149,7 @@ def export_manifest(
     found, unclear = truths(store.database)
     rows = _base_rows(base) if base else []
     kept = _for_development(found, spec.dev_ratio)
-    missing, counts = 0, Counter[str]()
+    missing, counts, sides = 0, Counter[str](), Counter[bool]()
     try:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         for truth in found:
@@ -161,13 +166,14 @@ def export_manifest(
                 spec.written.note(folder / path, payload, Written.TRAINING)
             rows.append(_row(truth, path, "dev" if truth.group_id in kept else "train"))
             counts[truth.reviewed.value] += 1
+            sides[bool(truth.category)] += truth.reviewed is not Reviewed.DISPUTED
         with spec.manifest.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows({name: to_cell(value) for name, value in row.items()} for row in rows)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written: {error.strerror}") from error
-    return Exported(sum(counts.values()), dict(counts), missing, unclear)
+    return Exported(sum(counts.values()), dict(counts), missing, unclear, sides[False], sides[True])
 
 
 def _truth(record_id: str, rows: Sequence[Any]) -> Truth | None:
