@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -54,6 +55,11 @@ class Postgres:
         with contextlib.suppress(AssertionError):  # it may be down already
             self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def is_down(self) -> bool:
+        """Whether nobody listens on the port."""
+        with socket.socket() as knock:
+            return knock.connect_ex(("127.0.0.1", self.port)) != 0
 
     def kill(self) -> None:
         """What a power cut looks like from outside."""

@@ -276,9 +276,16 @@ class ModelError(DependencyError):
 
 
 class StoreError(DependencyError):
-    """The record store cannot be reached or written."""
+    """The record store cannot be reached or written. passing: the same call may succeed later, e.g. after a restart."""
 
     code = "store_unavailable"
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[StoreError], tuple[str, bool]]:
+        return type(self), (str(self), self.passing)
 
 
 class Overloaded(DependencyError):

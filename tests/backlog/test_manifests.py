@@ -21,6 +21,7 @@ from zhentu.backlog.items import Item
 from zhentu.backlog.manifests import read_manifest, read_query
 from zhentu.backlog.sheets import Sheet, SheetForm
 from zhentu.backlog.sources import Finding, Found, find_items
+from zhentu.cli.progress import _sheet_words
 from zhentu.errors import UsageError
 from zhentu.intake.skipped import Skipped
 from zhentu.types import Listing
@@ -267,3 +268,46 @@ def test_a_query_yields_items_and_says_what_is_wrong(tmp_path: Path) -> None:
         list(read_query(url, "SELECT listing_id FROM pictures"))
     with pytest.raises(UsageError, match="--database"):
         list(find_items(["sql:SELECT 1"]))
+
+
+PATHS = [
+    (b"url,image_url\n/page,1.jpg\n", "'url' and 'image_url'"),
+    ("主图,图片\n1.jpg,2.jpg\n".encode(), "'图片' and '主图'"),
+]
+
+
+@pytest.mark.parametrize(("content", "named"), [*PATHS, (b"path,path\n1.jpg,2.jpg\n", "'path' is there 2 times")])
+def test_two_columns_of_pictures_are_refused_by_name(content: bytes, named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        read(content)
+
+
+def test_a_column_that_is_used_is_there_once() -> None:
+    with pytest.raises(UsageError, match="'title' is there 2 times"):
+        read(b"path,title,title\n1.jpg,a,b\n")
+    assert len(read(b"path,note,note\n1.jpg,a,b\n")) == 1, "others are ignored"
+
+
+def test_two_columns_of_one_meaning_are_told_with_the_one_that_is_used(tmp_path: Path) -> None:
+    told: list[Sheet] = []
+    rows = list(
+        read_manifest(
+            io.BytesIO("path,标题,title\n1.jpg,杯,cup\n2.jpg,壶,\n".encode()),
+            "m.csv",
+            on_sheet=lambda _, sheet: told.append(sheet),
+        )
+    )
+    assert [item.listing.title for item in rows if isinstance(item, Item)] == ["cup", "壶"]
+    assert [sheet.doubles for sheet in told] == [(("title", "标题"),)]
+    assert "'title' is used, and where it is empty '标题'" in _sheet_words("m.csv", told[0])
+    url = f"sqlite:///{tmp_path}/shop.db"
+    list(read_query(url, "SELECT '1.jpg' AS path, 1 AS sku_id, 2 AS item_id", lambda _, sheet: told.append(sheet)))
+    assert told[1].doubles == (("item_id", "sku_id"),)
+
+
+def test_a_json_row_of_two_pictures_costs_that_row_alone() -> None:
+    lines = [b'{"url": "/page", "image_url": "1.jpg"}', b'{"url": "2.jpg"}', b'{"url": "3.jpg", "url": "4.jpg"}']
+    found = read(b"\n".join(lines), "m.jsonl")
+    assert skipped(found) == [(1, "bad_row"), (3, "bad_row")]
+    assert "'url' and 'image_url'" in found[0].detail  # type: ignore[union-attr]
+    assert "'url' is there twice" in found[2].detail  # type: ignore[union-attr]

@@ -16,6 +16,7 @@ from conftest import encoded, photo
 from served import until
 
 from zhentu.bootstrap.stores import build_store
+from zhentu.record.scan_jobs import JobState, JobTable
 from zhentu.settings import Settings
 
 PICTURES = 400
@@ -75,6 +76,29 @@ def group_is_gone(process: subprocess.Popen[str]) -> bool:
     return False
 
 
+def job_state(settings: Settings) -> JobState:
+    with closing(build_store(settings)) as store:
+        return JobTable(store.database).newest(1)[0].state
+
+
+def test_every_command_ends_when_it_is_told_to(folder: Path, settings: Settings, tmp_path: Path) -> None:
+    """SIGTERM, to the whole group as service managers send it, in the middle of the work."""
+    command = [sys.executable, "-c", "from zhentu.cli import main; main()", "mark", str(folder), "--state", "is"]
+    process = subprocess.Popen(
+        [*command, "--propagator", "P"],
+        env=os.environ | {"ZHENTU_MODELS_DIR": str(settings.models.dir)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    until(lambda: process.poll() is not None or any((tmp_path / "labelled").glob("*.jpg")))
+    os.killpg(process.pid, signal.SIGTERM)
+    _, told = process.communicate(timeout=240)
+    assert (process.returncode, told.strip()) == (143, "zhentu: terminated")
+
+
 def check_complete(folder: Path, settings: Settings) -> None:
     with (folder.parent / "rows.csv").open(encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
@@ -84,15 +108,31 @@ def check_complete(folder: Path, settings: Settings) -> None:
     store.close()
 
 
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9), (signal.SIGTERM, -15)])
+def said_nothing_of_python(words: str) -> bool:
+    return not any(each in words for each in ("resource_tracker", "leaked", "Traceback", "Warning"))
+
+
+ENDS = [
+    (signal.SIGINT, 130, "interrupted; run the same command again"),
+    (signal.SIGTERM, 143, "terminated; run the same command again"),
+    (signal.SIGHUP, 129, "hung up; run the same command again"),
+    (signal.SIGKILL, -9, ""),
+]
+
+
+@pytest.mark.parametrize(("sent", "status", "words"), ENDS, ids=[each[0].name for each in ENDS])
 def test_a_stopped_scan_goes_on_with_every_picture_once(
-    sent: signal.Signals, status: int, folder: Path, settings: Settings
+    sent: signal.Signals, status: int, words: str, folder: Path, settings: Settings
 ) -> None:
     stopped = start(folder, settings, *SLOWLY)
     wait_for_rows(folder, stopped, settings)
     stopped.send_signal(sent)
-    stopped.wait(120)
+    _, told = stopped.communicate(timeout=240)
     assert stopped.returncode == status
+    assert words in told
+    if sent is not signal.SIGKILL:  # of a killed scan Python's tracker, which nobody can tell of it, cleans up aloud
+        assert said_nothing_of_python(told)
+        assert job_state(settings) is JobState.STOPPED
     until(lambda: group_is_gone(stopped))
     assert not (folder.parent / "rows.csv").exists()
     second = start(folder, settings)

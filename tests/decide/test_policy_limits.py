@@ -317,3 +317,49 @@ def test_two_categories_that_sound_for_the_same_pictures_count_once() -> None:
     assert held[Category.CUTOUT_ARTIFACT] <= 0.9
     assert held[Category.MATERIAL_MISMATCH] == pytest.approx(0.1, abs=1e-3)
     assert thresholds({"ai_generated": {"label": 0.1}})[0].category not in held
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ('""', "version: is empty"),
+        ('" \\u3000"', "version: is empty"),
+        ('" 1"', "white space"),
+        ('"1\\n2"', "cannot be printed"),
+        (f'"{"x" * 201}"', "has 201 characters"),
+        ("2026-11-24", "must be text"),
+        ("", "must be text"),
+    ],
+)
+def test_a_version_names_a_state_of_the_policy(version: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_policy(f"version: {version}\nmode: enforce\nthresholds: {{}}\n", "p.yaml")
+    assert len(caught.value.problems) == 1
+    assert words in caught.value.problems[0]
+
+
+EMPTY = {
+    "mode": "mode: ''",
+    "profile": "profile: ''",
+    "prior.": "prior: {'': 0.5}",
+    "prior.ai_generated": "prior: {ai_generated: ''}",
+    "rollout": "rollout: ''",
+    "banks.": "banks: {'': review}",
+    "banks.known_bad": "banks: {known_bad: ''}",
+    "comparison.": "comparison: {'': 0.5}",
+    "comparison.review": "comparison: {review: ''}",
+    "provenance.": "provenance: {'': label}",
+    "provenance.signed": "provenance: {signed: ''}",
+    "thresholds.": "thresholds: {'': {review: 0.5}}",
+    "thresholds.ai_generated:": "thresholds: {'ai_generated: ': {review: 0.5}}",
+    "thresholds.ai_generated.": "thresholds: {ai_generated: {'': 0.5}}",
+    "thresholds.ai_generated.review": "thresholds: {ai_generated: {review: ''}}",
+}
+
+
+@pytest.mark.parametrize("place", EMPTY)
+def test_no_text_of_a_policy_may_be_empty(place: str) -> None:
+    lines = {"mode": "mode: enforce", "thresholds": "thresholds: {}"} | {EMPTY[place].partition(":")[0]: EMPTY[place]}
+    with pytest.raises(ConfigError) as caught:
+        parse_policy("\n".join(['version: "1"', *lines.values()]), "p.yaml")
+    assert place in caught.value.problems[0]

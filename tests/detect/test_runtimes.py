@@ -11,6 +11,7 @@ from conftest import encoded, photo
 from fakes import change_manifest as change
 
 from zhentu.bootstrap.models import find_model
+from zhentu.bootstrap.stores import open_database
 from zhentu.bootstrap.timing import Timing, fastest, time_runtimes
 from zhentu.detect import sessions
 from zhentu.detect.detector import Detector
@@ -18,6 +19,7 @@ from zhentu.detect.entries import ModelEntry
 from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
+from zhentu.record.history import ModelHistory
 from zhentu.settings import Settings, load_settings
 from zhentu.types import CATEGORIES, Runtime
 
@@ -156,11 +158,18 @@ def test_a_golden_picture_on_the_border_may_read_as_either_side(folder: Path) ->
     assert Detector(by_openvino(entry), folder).verify_golden(samples_folder(), 1) < 0.03
 
 
-def test_bench_says_what_to_set(settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bench_says_what_to_set(settings: Settings, folder: Path) -> None:
     from zhentu.cli import models as commands
 
     entry = find_model(settings)[0]
     assert "is in force" in commands._advice(settings, timing(entry, 1.0))
     other = timing(replace(entry, runtime=Runtime.OPENVINO), 1.0)
     assert f"ZHENTU_MODELS_RUNTIME=openvino ZHENTU_MODELS_ACTIVE={entry.ref}" in commands._advice(settings, other)
+    with open_database(settings) as database:
+        ModelHistory(database).use(str(entry.ref))
+    said = commands._advice(settings, other)
+    assert f"set ZHENTU_MODELS_RUNTIME=openvino, then run `zhentu model use {entry.ref}`" in said
+    assert "ZHENTU_MODELS_ACTIVE" not in said, "the store's choice goes before it"
+    newer = timing(replace(entry, version="2"), 1.0)
+    assert commands._advice(settings, newer).endswith("to use it, run `zhentu model use tiny@2`")
     assert json.loads((folder / "manifest.json").read_text())["active"] == str(entry.ref)

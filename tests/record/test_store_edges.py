@@ -229,6 +229,14 @@ def test_known_verdicts_are_those_of_the_models_asked_for(database: Database) ->
     assert known.decision("e" * 64) is None
 
 
+def test_what_was_kept_before_the_answer_was_lost_is_kept_once(database: Database) -> None:
+    known, made = KnownStore(database), ScannedRecord(scored(1), "d" * 64)
+    known.keep([made])
+    known.keep([made, ScannedRecord(scored(2), "e" * 64)])  # the same call again, and what has come since
+    assert retention.count(database) == 2
+    assert known.decision("e" * 64) is not None
+
+
 def test_a_flat_picture_is_known_without_its_look(database: Database) -> None:
     known, made = KnownStore(database), scored(1)
     look = fingerprint_of(Picture(gradient(0), made.picture_sha256, "PNG", 1))

@@ -21,7 +21,7 @@ from zhentu.review.items import ReviewOutcome
 from zhentu.review.learning import cohen_kappa, statistics, wilson
 from zhentu.review.pictures import FolderFetch, ReviewPictures
 from zhentu.review.queue import ReviewQueue
-from zhentu.review.truths import export_manifest
+from zhentu.review.truths import ExportSpec, export_manifest
 from zhentu.types import Picture, Verdict
 
 LIMITS = DecodeLimits(30 << 20, 50_000_000, 20_000, 32)
@@ -84,7 +84,7 @@ def test_decisions_become_a_manifest_that_training_reads(shop: Shop, tmp_path: P
     )
     shop.second()
     shop.decide("bob", n1=ReviewOutcome.UPHOLD, n3=ReviewOutcome.OVERTURN)
-    made = export_manifest(shop.store, shop.pictures, tmp_path / "out", dev_ratio=0)
+    made = export_manifest(shop.store, shop.pictures, ExportSpec(tmp_path / "out", 0))
     assert (made.written, made.missing, made.unclear) == (3, 1, 1)
     rows = rows_of(tmp_path / "out")
     assert {key: row["review"] for key, row in rows.items()} == {
@@ -111,7 +111,7 @@ def test_an_appeal_stands_above_what_was_said_before(shop: Shop, tmp_path: Path)
     shop.queue = ReviewQueue(shop.database, appeals.decided, appeals.undone)
     appeals.open(record_id, "it is real")
     shop.decide("bob", n1=ReviewOutcome.OVERTURN)
-    export_manifest(shop.store, shop.pictures, tmp_path / "out")
+    export_manifest(shop.store, shop.pictures, ExportSpec(tmp_path / "out"))
     row = rows_of(tmp_path / "out")[record_id]
     assert (row["review"], row["labels"], row["decisions"]) == ("appeal", "", "2")
 
@@ -122,7 +122,7 @@ def test_rows_of_another_manifest_come_first_with_paths_that_still_lead_there(sh
     base = tmp_path / "base" / "manifest.csv"
     base.parent.mkdir()
     base.write_text("path,labels,source,split,pair\na.jpg,cutout_artifact,web,train,b.jpg\n", encoding="utf-8")
-    export_manifest(shop.store, shop.pictures, tmp_path / "out", base=base)
+    export_manifest(shop.store, shop.pictures, ExportSpec(tmp_path / "out"), base)
     with (tmp_path / "out" / "manifest.csv").open(encoding="utf-8", newline="") as stream:
         first, second = csv.DictReader(stream)
     assert (first["path"], first["pair"]) == (str(base.parent / "a.jpg"), str(base.parent / "b.jpg"))
@@ -130,7 +130,7 @@ def test_rows_of_another_manifest_come_first_with_paths_that_still_lead_there(sh
     assert second["source"] == "review"
     (tmp_path / "x.csv").write_text("a\n1\n", encoding="utf-8")
     with pytest.raises(UsageError, match="not a training manifest"):
-        export_manifest(shop.store, shop.pictures, tmp_path / "out", base=tmp_path / "x.csv")
+        export_manifest(shop.store, shop.pictures, ExportSpec(tmp_path / "out"), tmp_path / "x.csv")
 
 
 def test_near_duplicates_are_never_split_between_training_and_development(shop: Shop, tmp_path: Path):
@@ -140,7 +140,7 @@ def test_near_duplicates_are_never_split_between_training_and_development(shop: 
     shop.decide("ann", **decided)
     shop.second()
     shop.decide("bob", **{name: outcome for name, outcome in decided.items() if name != "n1"})
-    export_manifest(shop.store, shop.pictures, tmp_path / "out", dev_ratio=1)
+    export_manifest(shop.store, shop.pictures, ExportSpec(tmp_path / "out", 1))
     splits: dict[str, set[str]] = {}
     reviewed: dict[str, set[str]] = {}
     for row in rows_of(tmp_path / "out").values():

@@ -12,9 +12,12 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from zhentu.cli.app import app
+from zhentu.cli.promote import _little, _share
+from zhentu.cli.review import _stands_on
 from zhentu.intake.decode import DecodeLimits, decode
 from zhentu.record.history import ModelHistory
 from zhentu.record.store import RecordStore
+from zhentu.review.compare import LEAST_APART, Judged, ModelComparison, mcnemar
 from zhentu.review.items import ReviewOutcome
 from zhentu.review.queue import ReviewQueue
 
@@ -60,12 +63,41 @@ def test_an_export_without_a_folder_of_pictures_says_which_settings_name_one(
 def test_from_the_queue_to_a_manifest_and_a_promotion(store: RecordStore, tmp_path: Path):
     assert "2 new items" in run("review", "fill")
     decide_all(store)
-    assert "2 pictures (2 single)" in run("review", "export", str(tmp_path / "out"))
+    exported = run("review", "export", str(tmp_path / "out"))
+    assert "2 pictures (2 single)" in exported
+    assert "0 honest and 2 forged decisions stand behind it. With fewer than 300 honest ones" in exported
     assert "2 of 2 upheld" in run("review", "agreement")
-    assert "McNemar p = 1.0000" in run("model", "compare", "tiny@1", "tiny@1")
+    compared = run("model", "compare", "tiny@1", "tiny@1")
+    assert "McNemar p = 1.0000" in compared
+    assert (
+        "0 honest decisions stand behind the false alarms, fewer than the 300 that could confirm the 1.00%" in compared
+    )
+    assert "2 forged decisions stand behind what is caught, fewer than the 97" in compared
+    assert "Only 0 pictures are judged rightly by one model alone" in compared
     assert "is in force" in run("model", "promote", "tiny@1")
     assert ModelHistory(store.database).current() == "tiny@1"
     assert "is in force again" in run("model", "rollback")
+
+
+def judged(model: str, forged: int, caught: int, honest: int, alarms: int) -> Judged:
+    return Judged(model, forged, caught, honest, alarms, 0.9, ())
+
+
+def test_what_few_decisions_cannot_tell_is_said_with_the_number_that_could():
+    pair = (judged("old@1", 97, 60, 374, 0), judged("new@1", 97, 50, 374, 0))
+    few = list(_little(ModelComparison(*pair, 3, 2, 1.0, 0, 0), promised=0.008))
+    assert len(few) == 2
+    assert (
+        "374 honest decisions stand behind the false alarms, fewer than the 375 that could confirm the 0.80%" in few[0]
+    )
+    assert "might still be 0.8%" in few[0]
+    assert "with fewer than 6" in few[1]
+    pair = (judged("old@1", 97, 60, 375, 0), judged("new@1", 97, 50, 375, 0))
+    assert list(_little(ModelComparison(*pair, 6, 0, 0.03, 0, 0), promised=0.008)) == []
+    assert mcnemar(LEAST_APART, 0) < 0.05 < mcnemar(LEAST_APART - 1, 0)
+    assert _share(50, 97) == "50 of 97 (51.5%; 95 %: 41.7% to 61.2%)"
+    assert _stands_on(300, 1) == "300 honest and 1 forged decisions stand behind it"
+    assert "from 0 to 1.5% (95 %, rule of three)" in _stands_on(200, 1)
 
 
 def test_the_audit_verifies_exports_and_shows_damage(store: RecordStore):

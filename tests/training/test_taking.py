@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from smoke import genuine
 from zhentu.detect.models import samples_folder
 from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
+from zhentu_training import prepare
 from zhentu_training.dataset import Sample
 from zhentu_training.foldered import read_pictures
 from zhentu_training.taking import contents_of, digest_of, take, with_sources
@@ -74,9 +76,33 @@ def test_doubles_and_unreadable_pictures_are_left_out_and_named_as_they_came(tmp
     (root / "ai" / "broken.jpg").write_bytes(b"\xff\xd8 not much")
     samples, said = taken(read_pictures(root), tmp_path / "out")
     assert len(samples) == 4
-    assert "1 look like others; 1 unreadable" in said
+    assert "1 the same files as others; 1 look like others; 1 unreadable" in said
     assert "broken.jpg" in (tmp_path / "out" / "unreadable.csv").read_text()
-    assert '"' + str(root / "genuine" / "z, again.jpg") + '"' in (tmp_path / "out" / "doubles.csv").read_text()
+    with (tmp_path / "out" / "doubles.csv").open(newline="") as file:
+        doubles = list(csv.reader(file))
+    first, second = (str(root / "genuine" / name) for name in NAMES[:2])
+    assert doubles == [
+        ["left out", "same as", "how"],
+        [str(root / "genuine" / "z same bytes.jpg"), first, "same bytes"],
+        [str(root / "genuine" / "z, again.jpg"), second, "same look"],
+    ]
+
+
+def test_preparing_names_exact_doubles_however_plain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = tmp_path / "pictures"
+    copy(NAMES[0], pictures / "a.jpg")
+    copy(NAMES[0], pictures / "a, again.jpg")
+    for name in ("white.png", "white again.png"):  # without detail, so PDQ says nothing
+        cv2.imwrite(str(pictures / name), np.full((64, 64, 3), 255, np.uint8))
+    header = "file,label,split,source,kind,goods,generator"
+    names = ["a.jpg", '"a, again.jpg"', "white.png", "white again.png"]
+    lines = [f"{name},genuine,train,shop {k},studio,,\n" for k, name in enumerate(names)]
+    (pictures / "manifest.csv").write_text(header + "\n" + "".join(lines))
+    prepare.main(["--pictures", str(pictures), "--out", str(tmp_path / "set"), "--per-picture", "0"])
+    with (tmp_path / "set" / "doubles.csv").open(newline="") as file:
+        doubles = [(Path(gone).name, Path(first).name, how) for gone, first, how in list(csv.reader(file))[1:]]
+    assert doubles == [("a, again.jpg", "a.jpg", "same bytes"), ("white again.png", "white.png", "same bytes")]
+    assert "2 pictures are left out, 2 the same files as others and 0 looking like others" in capsys.readouterr().out
 
 
 def test_one_picture_under_two_labels_is_refused_with_both_names(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _COLOURS_APART = 0.25  # the banks' own limit for near-duplicates
 _ROWS = 1024  # compared at once
 _KEPT_EVERY = 256  # pictures
 
+BYTES, LOOKS = "same bytes", "same look"  # how a picture that is left out repeats another
 Look = tuple[bytes, int, bytes]  # PDQ, its quality, colours
 
 
@@ -76,6 +78,29 @@ def same_looks(samples: Sequence[Sample], kept: Path | None = None) -> list[tupl
                 if colour_distance(*colours) <= _COLOURS_APART:
                     pairs.append((one, other))
     return pairs
+
+
+def same_files(samples: Sequence[Sample]) -> list[tuple[int, int]]:
+    """Pairs of places in `samples` of pictures that are one file's bytes under two paths, the first one first.
+
+    Also those that are too plain for a PDQ, or cannot be decoded. The project's own forgeries are left out.
+    """
+    first: dict[str, int] = {}
+    pairs = []
+    for place, sample in enumerate(samples):
+        if sample.origin is Origin.OWN or not sample.path.is_file():
+            continue
+        with sample.path.open("rb") as file:
+            one = first.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), place)
+        if one != place and samples[one].path != sample.path:
+            pairs.append((one, place))
+    return pairs
+
+
+def name_doubles(path: Path, rows: Iterable[tuple[Path, Path, str]]) -> None:
+    """Write which pictures were left out, for which others, and whether their bytes or their looks are the same."""
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("left out", "same as", "how"), *rows])
 
 
 def without_duplicates(

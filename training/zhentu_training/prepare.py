@@ -19,7 +19,7 @@ from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.dataset import DISPUTED, Origin, Sample, read_manifest, write_manifest
-from zhentu_training.duplicates import looks_of, same_looks, without_duplicates
+from zhentu_training.duplicates import BYTES, LOOKS, looks_of, name_doubles, same_files, same_looks, without_duplicates
 from zhentu_training.edits import cases_of, pairs_of, strips_of
 from zhentu_training.foldered import collected, rows_of
 from zhentu_training.forge.base import Materials
@@ -71,7 +71,7 @@ def real_ones(folders: Sequence[Path], out: Path) -> tuple[list[Sample], list[tu
     for folder in folders:
         samples += [*pairs_of(folder), *cases_of(folder), *strips_of(folder, out / "strips")]
     samples = readable_ones(list({sample.path: sample for sample in samples}.values()), out)
-    return without_duplicates(samples, same_looks(samples, out / "looks.csv"))
+    return without_duplicates(samples, [*same_files(samples), *same_looks(samples, out / "looks.csv")])
 
 
 def readable_ones(samples: Sequence[Sample], out: Path) -> list[Sample]:
@@ -143,9 +143,15 @@ def _prepare(arguments: argparse.Namespace) -> None:
     folder = arguments.out / "forged"
     samples, alike = real_ones(arguments.pictures, arguments.out)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    doubles = [f"{left_out.path},{first.path}\n" for left_out, first in alike]
-    (arguments.out / "doubles.csv").write_text("left out,looks like\n" + "".join(doubles), encoding="utf-8")
-    print(f"{len(alike)} pictures look like others and are left out, see {arguments.out / 'doubles.csv'}")
+    same = [gone.path.read_bytes() == first.path.read_bytes() for gone, first in alike]
+    doubles = [
+        (gone.path, first.path, BYTES if each else LOOKS) for (gone, first), each in zip(alike, same, strict=True)
+    ]
+    name_doubles(arguments.out / "doubles.csv", doubles)
+    print(
+        f"{len(alike)} pictures are left out, {sum(same)} the same files as others and {len(same) - sum(same)} looking "
+        f"like others, see {arguments.out / 'doubles.csv'}"
+    )
     genuine = [s for s in samples if not s.forged and s.recipe == "" and arguments.split in ("both", s.split)]
     np.random.default_rng(arguments.seed).shuffle(genuine)
     genuine = genuine[: arguments.limit or None] if arguments.per_picture else []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from zhentu.errors import UsageError
 from zhentu_training.dataset import DISPUTED, Origin, Sample
-from zhentu_training.duplicates import looks_of, same_looks, without_duplicates
+from zhentu_training.duplicates import BYTES, LOOKS, looks_of, name_doubles, same_looks, without_duplicates
 
 _NAMED = 5  # pictures, in a message
 
@@ -56,7 +56,7 @@ def take(samples: Sequence[Sample], contents: dict[Path, str], out: Path) -> tup
     given = len(samples)
     samples = [sample for sample in samples if sample.split != DISPUTED]
     disputed, origins = given - len(samples), {_named(contents, path): path for path in contents}
-    linked = list(_once(samples, contents))
+    linked, again = _once(samples, contents)
     samples = [_linked(sample, contents, out / "pictures") for sample in linked]
     readable = looks_of([sample.path for sample in samples if sample.origin is not Origin.OWN], out / "looks.csv")
     unreadable = [s.path for s in samples if s.origin is not Origin.OWN and s.path not in readable]
@@ -65,10 +65,11 @@ def take(samples: Sequence[Sample], contents: dict[Path, str], out: Path) -> tup
     left, alike = without_duplicates(samples, same_looks(samples, out / "looks.csv"))
     shown = {path: origins.get(path.name, path) for path in {s.path for s in samples} | set(unreadable)}
     _write(out / "unreadable.csv", ["path"], *([shown[path]] for path in unreadable))
-    doubles = ([shown[gone.path], shown[first.path]] for gone, first in alike)
-    _write(out / "doubles.csv", ["left out", "looks like"], *doubles)
+    looks = ((shown[gone.path], shown[first.path], LOOKS) for gone, first in alike)
+    name_doubles(out / "doubles.csv", [*((gone, first, BYTES) for gone, first in again), *looks])
     _check(left)
-    facts = [f"{len(left)} of {given} pictures", f"{len(alike)} look like others", f"{len(unreadable)} unreadable"]
+    facts = [f"{len(left)} of {given} pictures", f"{len(again)} the same files as others"]
+    facts += [f"{len(alike)} look like others", f"{len(unreadable)} unreadable"]
     facts += [f"{disputed} disputed"] if disputed else []
     facts += [f"judged picture by picture, all of one source: {', '.join(alone)}"] if alone else []
     return left, "; ".join(facts)
@@ -87,12 +88,17 @@ def with_sources(samples: Sequence[Sample]) -> tuple[list[Sample], list[str]]:
     return found, sorted(name or "no source given" for name in alone)
 
 
-def _once(samples: Sequence[Sample], contents: dict[Path, str]) -> list[Sample]:
-    """Each content once. Raises UsageError if one content is labelled in two ways."""
+def _once(samples: Sequence[Sample], contents: dict[Path, str]) -> tuple[list[Sample], list[tuple[Path, Path]]]:
+    """Each content once, and the paths of the others, each with the one that stays.
+
+    Raises UsageError if one content is labelled in two ways.
+    """
     first: dict[str, Sample] = {}
-    wrong = []
+    wrong, again = [], []
     for sample in samples:
         other = first.setdefault(contents[sample.path], sample)
+        if other is not sample:
+            again.append((sample.path, other.path))
         if other.labels != sample.labels:
             said = [" ".join(sorted(each.labels)) or "genuine" for each in (other, sample)]
             wrong.append(f"{other.path} ({said[0]}) and {sample.path} ({said[1]})")
@@ -100,7 +106,7 @@ def _once(samples: Sequence[Sample], contents: dict[Path, str]) -> list[Sample]:
         raise UsageError(
             f"{len(wrong)} pictures stand under two labels, remove one of each: {'; '.join(wrong[:_NAMED])}"
         )
-    return list(first.values())
+    return list(first.values()), again
 
 
 def _named(contents: dict[Path, str], path: Path) -> str:

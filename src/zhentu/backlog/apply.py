@@ -15,18 +15,22 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from zhentu.atomic import whole_file, write_whole
 from zhentu.backlog.groups import Grouper
 from zhentu.backlog.ledger import Ledger
+from zhentu.backlog.own import OwnOutputs
 from zhentu.backlog.reading import Reader, filesystem_of, is_url
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan_job import JobPlace
 from zhentu.cells import CSV_ENCODING, cells
 from zhentu.errors import UsageError, ZhentuError
+from zhentu.filenames import name_to_text, text_to_name
 from zhentu.record.applied import Applied, AppliedState, AppliedTable, Kind
 from zhentu.record.outbox import Message, new_message
+from zhentu.record.written import Written, WrittenFiles
 from zhentu.types import Action, AiState
 
 _BATCH = 500
@@ -41,13 +45,15 @@ class ApplySpec:
     """Where things go. target: folder or fsspec prefix of labelled copies, "" = as planned, else beside each picture.
 
     webhook_url: who is notified, "" = nobody.  label: writes labels; None if this installation cannot.
-    other_webhook: whether the URL was named for this call, so that it goes before the planned one.
+    other_webhook: whether the URL was named for this call, so that it goes before the planned one.  written: where
+    copies are noted, so that no scan takes them for pictures.
     """
 
     target: str = ""
     webhook_url: str = ""
     label: LabelPort | None = None
     other_webhook: bool = False
+    written: WrittenFiles | None = None
 
     @property
     def changed(self) -> frozenset[Kind]:
@@ -70,6 +76,7 @@ class Applier:
 
     def __init__(self, place: JobPlace, ledger: Ledger, table: AppliedTable, reader: Reader, spec: ApplySpec) -> None:
         self._place, self._ledger, self._table, self._reader, self._spec = place, ledger, table, reader, spec
+        self._own = OwnOutputs(spec.written, table, reader.read)
 
     def plan(self) -> ApplyReport:
         """Shadow: record what would be done, and the lists that would result; nothing else happens.
@@ -152,7 +159,7 @@ class Applier:
         if not self._spec.target:
             head, dot, suffix = path.rpartition(".")
             return f"{head}.labelled.{suffix}" if dot and "/" not in suffix else f"{path}.labelled"
-        inside = path.split("://", 1)[-1] if is_url(path) else str(Path(path).resolve())
+        inside = path.split("://", 1)[-1] if is_url(path) else _whole(path)
         safe = [part for part in PurePosixPath(inside).parts if part not in ("/", "..")]
         return "/".join([_whole(self._spec.target).rstrip("/"), *safe])
 
@@ -185,12 +192,21 @@ class Applier:
     def _write_copy(self, action: Applied, row: ScanRow) -> str:
         if self._spec.label is None:
             raise UsageError("this installation cannot write labels; install zhentu with its label support")
-        payload = self._reader.read(action.path)
+        payload = self._reader.read(text_to_name(action.path))
         if hashlib.sha256(payload).hexdigest() != row.sha256:
             raise UsageError(f"{action.path}: changed since the scan; scan it again")
         labelled = self._spec.label(payload, AiState(row.ai_state or AiState.SUSPECTED))
-        write_copy(action.target, labelled)
-        return hashlib.sha256(labelled).hexdigest()
+        sha256, found = hashlib.sha256(labelled).hexdigest(), found_there(action.target)
+        if found not in ("", sha256) and not self._own(text_to_name(action.target)):
+            raise UsageError(
+                f"{action.target}: is there already, and is not as zhentu wrote it; move it away, or name another "
+                "place with --target"
+            )
+        if found != sha256:
+            write_copy(action.target, labelled)
+        if self._spec.written and not is_url(action.target):
+            self._spec.written.note(Path(text_to_name(action.target)), labelled, Written.LABELLED)
+        return sha256
 
     def _take_back(self, action: Applied, row: ScanRow) -> None:
         message = None
@@ -232,8 +248,8 @@ class Applier:
 
 
 def _whole(place: str) -> str:
-    """A place, whatever folder a later command is called from."""
-    return place if is_url(place) else str(Path(place).resolve())
+    """A place, as rows name it, whatever folder a later command is called from."""
+    return place if is_url(place) else name_to_text(str(Path(text_to_name(place)).resolve()))
 
 
 def _message(kind: str, action: Applied, row: ScanRow) -> Message:
@@ -260,24 +276,35 @@ def write_copy(target: str, payload: bytes) -> None:
         system, path = filesystem_of(target)
         system.pipe_file(path, payload)
         return
-    file = Path(target)
+    file = Path(text_to_name(target))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, payload)
 
 
 def remove_if_ours(target: str, sha256: str) -> None:
     """Remove a copy that still holds what was written; a missing one is fine. Raises UsageError if it changed."""
-    if is_url(target):
-        system, path = filesystem_of(target)
-    else:
-        # Never by way of a URI: that would be percent-encoded, which fsspec's local files do not undo, so every path
-        # with a Chinese letter, a space or "=" would look missing and its copy would stay.
-        system, path = LocalFileSystem(), str(Path(target).resolve())
-    if not system.exists(path):
+    found = found_there(target)
+    if not found:
         return
-    # Not by the job's reader, which reads only sources of allowed schemes: the operator chose where copies go.
-    with system.open(path, "rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != sha256:
         raise UsageError(f"{target}: was changed after it was written and is left alone")
+    system, path = _system_of(target)
     system.rm_file(path)
+
+
+def found_there(target: str) -> str:
+    """The sha256 of the file or object at a target, "" if there is none."""
+    system, path = _system_of(target)
+    if not system.exists(path):
+        return ""
+    # Not by the job's reader, which reads only sources of allowed schemes: the operator chose where copies go.
+    with system.open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _system_of(target: str) -> tuple[AbstractFileSystem, str]:
+    if not is_url(target):
+        # Never by way of a URI: that would be percent-encoded, which fsspec's local files do not undo, so every path
+        # with a Chinese letter, a space or "=" would look missing and its copy would stay.
+        return LocalFileSystem(), str(Path(text_to_name(target)).resolve())
+    return filesystem_of(target)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 from zhentu.backlog.ledger import Ledger
 from zhentu.backlog.picture import PictureOutcome
 from zhentu.backlog.rows import ScanRow
 from zhentu.errors import StoreError
 from zhentu.record.known import KnownStore, ScannedRecord
+from zhentu.stopping import uninterrupted
 
 _BATCH = 64  # pictures kept at once; at most this many are repeated after kill -9
 _LONGEST_S = 2.0  # seconds before a smaller batch is kept, so that slow models lose as little
@@ -44,7 +40,13 @@ class BatchWriter:
         self._flushed = time.monotonic()
         if not self._rows:
             return
-        with _uninterrupted():
+        if self._store:
+            self._store.database.patiently(self._write)  # waiting may be interrupted, writing may not
+        else:
+            self._write()
+
+    def _write(self) -> None:
+        with uninterrupted():  # between records and rows an end would make the two disagree
             if self._store:
                 self._store.keep(self._scanned)
             self._scanned.clear()
@@ -57,23 +59,3 @@ class BatchWriter:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None or not issubclass(kind, StoreError):  # a store that has just failed would fail again
             self.flush()
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Delay Ctrl-C until the end of the block; between records and rows it would make the two disagree."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-
-    def remember(number: int, _: FrameType | None) -> None:
-        came.append(number)
-
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if came:
-        raise KeyboardInterrupt

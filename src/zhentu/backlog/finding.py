@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from zhentu.backlog.manifests import OnSheet, SheetForm
+from zhentu.backlog.own import OwnOutputs
 from zhentu.backlog.reading import Access, Reader
 from zhentu.backlog.scan_job import ScanJob
 from zhentu.backlog.sources import Finding
 from zhentu.bootstrap.screener import limits_of
 from zhentu.intake.find import Taking
 from zhentu.intake.pull import PullLimits
+from zhentu.record.applied import AppliedTable
+from zhentu.record.written import WrittenFiles
 from zhentu.settings import Settings
 
 
@@ -23,13 +26,17 @@ def reader_of(job: ScanJob, settings: Settings) -> Reader:
     return Reader(limits_of(settings), job.reads_per_second, job.attempts, access=access_of(job, settings))
 
 
-def finding_of(job: ScanJob, settings: Settings, on_sheet: OnSheet | None = None) -> Finding:
-    """How a job's sources are listed."""
+def finding_of(
+    job: ScanJob, settings: Settings, on_sheet: OnSheet | None = None, table: AppliedTable | None = None
+) -> Finding:
+    """How a job's sources are listed. table: what earlier jobs led to, to tell their copies from pictures."""
+    reader = reader_of(job, settings)
+    own = OwnOutputs(WrittenFiles(settings.data_dir), table, reader.read)
     return Finding(
         job.database,
         job.goods,
-        Taking(job.exclude, job.look_inside),
+        Taking(job.exclude, job.look_inside, own),
         SheetForm(job.encoding, job.delimiter),
-        reader_of(job, settings),
+        reader,
         on_sheet,
     )

@@ -29,7 +29,7 @@ class Item:
         known.pop("listing_id", None)
         if self.references:
             known["references"] = list(self.references)
-        return json.dumps(known, ensure_ascii=False) if known else ""
+        return json.dumps(known) if known else ""
 
     @staticmethod
     def from_extras(path: str, listing_id: str, extras: str) -> Item:

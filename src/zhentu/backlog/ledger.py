@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -16,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zhentu.backlog.items import Item, Numbered, shard_of
-from zhentu.backlog.outputs import read_part, write_part
+from zhentu.backlog.outputs import PART_NAME, read_part, write_part
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.sources import Found
 from zhentu.errors import StoreError
 from zhentu.intake.skipped import Skipped, SkipReason
 
 PART_ROWS = 5_000
+_PART = re.compile(rf"\.?{PART_NAME}\d{{6,}}\.parquet(\.writing)?")  # others' files are named otherwise, e.g. Spark's
 OnEntry = Callable[[int, int], None]
 _PAGE = 1_000  # items in memory at once
 _TABLES = """
@@ -257,13 +259,13 @@ class Ledger:
         return int(self._sql.execute(query).fetchone()[0])
 
     def _part(self, number: int) -> Path:
-        return self._parts / f"part-{number:06d}.parquet"
+        return self._parts / f"{PART_NAME}{number:06d}.parquet"
 
     def _drop_strays(self) -> None:
         """Remove parts that were never noted: they come from a process killed in between or from an older job."""
         noted = {self._part(number).name for (number,) in self._sql.execute("SELECT number FROM parts")}
-        for path in self._parts.glob("*part-*.parquet*"):
-            if path.name not in noted:
+        for path in self._parts.glob(f"*{PART_NAME}*.parquet*"):
+            if path.name not in noted and _PART.fullmatch(path.name):
                 path.unlink()
 
 

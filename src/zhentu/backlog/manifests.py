@@ -12,7 +12,8 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import PurePosixPath
@@ -26,6 +27,7 @@ from zhentu.backlog.reading import is_url
 from zhentu.backlog.sheets import SUFFIXES, Sheet, SheetForm, SheetRow, open_sheet
 from zhentu.cells import from_cell
 from zhentu.errors import UsageError
+from zhentu.filenames import text_to_name
 from zhentu.intake.find import named_like_a_picture
 from zhentu.intake.skipped import Skipped, SkipReason
 from zhentu.types import Listing
@@ -70,22 +72,38 @@ def read_manifest(
     column of pictures.
     """
     sheet = open_sheet(stream, name, form)
-    if on_sheet:
-        on_sheet(name, sheet)
     if sheet.columns is not None:
         columns = _Columns(sheet.columns, name, exact=sheet.typed)
+        if on_sheet:
+            on_sheet(name, replace(sheet, doubles=columns.doubles))
         yield from (_entry(row, columns, name) for row in sheet.rows)
         return
-    known: dict[tuple[str, ...], _Columns] = {}  # JSON lines: each row has its own, mostly the same
+    if on_sheet:
+        on_sheet(name, sheet)
+    known: dict[tuple[str, ...], _Columns | Skipped] = {}  # JSON lines: each row has its own, mostly the same
     for row in sheet.rows:
         names = tuple(row.cells)
+        columns = known.get(names) or _columns_of_row(names, name)
         if names not in known and len(known) < _KINDS_OF_ROWS:
-            known[names] = _Columns(names, name, exact=True, demand=False)
-        yield _entry(row, known.get(names) or _Columns(names, name, exact=True, demand=False), name)
+            known[names] = columns
+            if on_sheet and isinstance(columns, _Columns) and columns.doubles:
+                on_sheet(name, replace(sheet, doubles=columns.doubles))
+        yield replace(columns, line=row.line) if isinstance(columns, Skipped) else _entry(row, columns, name)
 
 
-def read_query(url: str, query: str) -> Iterator[Item | Skipped]:
-    """The items that an SQL query yields, streamed. Raises UsageError if the database or the query fails."""
+def _columns_of_row(names: tuple[str, ...], sheet: str) -> _Columns | Skipped:
+    """The columns of a JSON row; one whose keys cannot be understood costs that row alone."""
+    try:
+        return _Columns(names, sheet, exact=True, demand=False)
+    except UsageError as error:
+        return Skipped(sheet, SkipReason.BAD_ROW, str(error))
+
+
+def read_query(url: str, query: str, on_sheet: OnSheet | None = None) -> Iterator[Item | Skipped]:
+    """The items that an SQL query yields, streamed. Raises UsageError if the database or the query fails.
+
+    on_sheet: told if several of its columns have one meaning.
+    """
     try:
         engine = create_engine(url)
     except (SQLAlchemyError, ImportError) as error:
@@ -94,6 +112,8 @@ def read_query(url: str, query: str) -> Iterator[Item | Skipped]:
         with engine.connect().execution_options(stream_results=True, yield_per=_BATCH) as connection:
             rows = connection.execute(text(query))
             columns = _Columns(list(rows.keys()), "the query", exact=True)
+            if on_sheet and columns.doubles:
+                on_sheet("the query", Sheet("SQL", SheetForm(), tuple(rows.keys()), iter(()), doubles=columns.doubles))
             for number, row in enumerate(rows.mappings(), 1):
                 yield _entry(SheetRow(number, dict(row)), columns, "the query")
     except SQLAlchemyError as error:
@@ -113,6 +133,7 @@ class _Columns:
     def __init__(self, names: Iterable[str], sheet: str, exact: bool, demand: bool = True) -> None:
         names = [str(each) for each in names]
         plain = [_plain_name(each) for each in names]
+        self._sheet = sheet
         self._ours = {_plain_name(each) for each in _OUR_ROWS} <= set(plain)
         found: dict[str, list[tuple[int, str]]] = {}
         for name, each in zip(names, plain, strict=True):
@@ -123,8 +144,32 @@ class _Columns:
         self._exact = exact or self._ours
         if self._ours:
             self._of.pop("references", None)
+        self._check_doubles()
         if demand and "path" not in self._of:
             raise UsageError(_no_path_column(names, sheet))
+
+    def _check_doubles(self) -> None:
+        """Raise UsageError where it is not clear which column is meant.
+
+        Of two columns of pictures one would never be looked at, and it is often the right one: `url` is a page in many
+        sheets, `image_url` the picture. Of two columns of one name a reader keeps the last without a word.
+        """
+        for column, names in self._of.items():
+            if len(set(names)) < len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise UsageError(
+                    f"{self._sheet}: column '{twice}' is there {names.count(twice)} times; keep one of them"
+                )
+            if column == "path" and len(names) > 1:
+                raise UsageError(
+                    f"{self._sheet}: columns {_listed(names)} all name pictures, and a row is one picture; keep the "
+                    "one that is meant, and rename or remove the others (in SQL: select it AS path)"
+                )
+
+    @property
+    def doubles(self) -> tuple[tuple[str, ...], ...]:
+        """Columns of one meaning under several names, the one that is used first: others serve where it is empty."""
+        return tuple(tuple(names) for names in self._of.values() if len(names) > 1)
 
     def value(self, cells: Mapping[str, Any], column: str) -> Any:
         """The first non-empty cell of this column under any of its names, None if there is none."""
@@ -133,13 +178,19 @@ class _Columns:
             if value is not None:
                 if column == "path" and self._exact and isinstance(value, str):
                     value = _decoded(cells[name])
-                return from_cell(value) if self._ours and isinstance(value, str) else value
+                if self._ours and isinstance(value, str):
+                    return text_to_name(from_cell(value)) if column == "path" else from_cell(value)
+                return value
         return None
 
 
 def _plain_name(name: str) -> str:
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(each for each in folded if each not in " _-\t\r\n\ufeff\xa0\"'")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"'{name}'" for name in names)
 
 
 def _no_path_column(names: list[str], sheet: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, fields
 from itertools import islice
@@ -16,15 +17,18 @@ import pyarrow.parquet as pq
 
 from zhentu.atomic import whole_file
 from zhentu.backlog.reading import filesystem_of, is_url, scheme_of
-from zhentu.backlog.rows import COLUMNS, ScanRow, plain
+from zhentu.backlog.rows import COLUMNS, ScanRow
 from zhentu.backlog.sheets import SheetRow, open_sheet
 from zhentu.backlog.sources import QUERY
 from zhentu.cells import CSV_ENCODING, cells, from_cell
 from zhentu.errors import UsageError
+from zhentu.filenames import name_to_text
 from zhentu.intake.skipped import Skipped
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _ROW_GROUP = 10_000
+PART_NAME = "part-"
+_LONGEST_HEAD = 1 << 16  # of the first line of an output
 _ARROW = {
     "str": pa.string(),
     "int": pa.int64(),
@@ -36,8 +40,11 @@ SCHEMA = pa.schema([(field.name, _ARROW[str(field.type)]) for field in fields(Sc
 PART_SCHEMA = SCHEMA.append(pa.field("seq", pa.int64()))
 
 
-def check_output(path: Path, sources: Sequence[str] = ()) -> None:
-    """Raise UsageError, before any work is done, unless rows can be written there without overwriting a source."""
+def check_output(path: Path, sources: Sequence[str] = (), overwrite: bool = False) -> None:
+    """Raise UsageError, before any work is done, unless rows can be written there without overwriting a source.
+
+    overwrite: files may be replaced that are no output of a scan.
+    """
     if path.suffix not in SUFFIXES and not is_folder(path):
         raise UsageError(
             f"{path}: the suffix decides the format; use {', '.join(SUFFIXES)}, or a name without suffix for a folder"
@@ -49,6 +56,29 @@ def check_output(path: Path, sources: Sequence[str] = ()) -> None:
     if inside := next((each for each in sources if (local := _local(each)) and local.parent == parts), None):
         raise UsageError(f"{path}: a scan replaces its parts, and {inside} is a source; name another folder")
     check_folder(path if is_folder(path) else path.parent)
+    if overwrite:
+        return
+    parts = (path / "parts").glob(f"{PART_NAME}*.parquet") if is_folder(path) else ()
+    for each in (*output_files(path), *islice(parts, 1)):
+        if not _written_by_a_scan(each):
+            raise UsageError(f"{each}: is no output of a scan; name another place, or replace it with --overwrite")
+
+
+def _written_by_a_scan(path: Path) -> bool:
+    """Whether nothing would be lost with this file: it is none, empty, or begins as rows and lists of a scan do."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    try:
+        if path.suffix == ".parquet":
+            return tuple(pq.read_schema(path).names[:3]) == COLUMNS[:3]
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            first = stream.readline(_LONGEST_HEAD)
+    except (OSError, pa.ArrowException):
+        return False
+    if path.suffix == ".jsonl":
+        return first.startswith('{"path":') and '"sha256":' in first
+    head = re.sub("[;\t]", ",", first.replace('"', ""))  # as spreadsheets save them again
+    return head.startswith((",".join(COLUMNS[:3]), "path,reason,detail"))
 
 
 def check_folder(folder: Path) -> None:
@@ -140,7 +170,9 @@ def write_skipped(skipped: Iterable[Skipped], sources: Sequence[str], path: Path
         writer.writerow(("path", "reason", "detail", "source", "line"))
         for each in skipped:
             source = sources[each.source] if each.source < len(sources) else ""
-            writer.writerow(cells((plain(each.path), each.reason.value, each.detail, source, each.line or "")))
+            writer.writerow(
+                cells((name_to_text(each.path), each.reason.value, each.detail, name_to_text(source), each.line or ""))
+            )
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from zhentu.backlog.items import Numbered
 from zhentu.backlog.known import Answer, Claims, KnownPictures, KnownPicturesPort, Question, Standing, digest_for
 from zhentu.backlog.reading import Access, Reader, is_url
-from zhentu.backlog.rows import ScanRow, plain, row_of_crash, row_of_error, row_of_record
+from zhentu.backlog.rows import ScanRow, row_of_crash, row_of_error, row_of_record
 from zhentu.bootstrap.screener import build_screener
-from zhentu.bootstrap.stores import build_banks
+from zhentu.bootstrap.stores import build_banks, build_store
 from zhentu.detect.entries import ModelEntry
 from zhentu.errors import StoreError, ZhentuError
+from zhentu.filenames import name_to_text
 from zhentu.ports import BankPort
-from zhentu.record.database import Database
 from zhentu.record.known import KnownStore, ScannedRecord
 from zhentu.screen import Screener
 from zhentu.settings import Settings
@@ -81,12 +81,12 @@ def build_scan_screener(spec: WorkSpec, bank: BankPort | None = None) -> Screene
     screener = build_screener(spec.settings)
     if not spec.banks:
         return screener
-    return replace(screener, bank=bank or build_banks(spec.settings))
+    return replace(screener, bank=bank or build_banks(build_store(spec.settings, patient=True)))
 
 
 def build_known(spec: WorkSpec, screener: Screener) -> KnownPictures:
     """What is known from the store and the claims of this run. Raises StoreError."""
-    store = KnownStore(Database(spec.settings.store_url))
+    store = KnownStore(build_store(spec.settings, patient=True).database)
     rules = {sha256: screener.digest(entry) for sha256, entry in spec.accepted.items()}
     return KnownPictures(store, Claims(spec.claims), rules, screener.digest() if spec.banks else "")
 
@@ -127,7 +127,7 @@ class PictureWork:
             file = PictureFile.of(read())
             sha256, size = file.sha256, len(file.payload)
             references = item.references if self._screener.comparer else ()
-            question = Question(numbered.seq, sha256, plain(item.path), item.listing, references)
+            question = Question(numbered.seq, sha256, name_to_text(item.path), item.listing, references)
             answer = self._known.ask(question) if self._known else Answer(Standing.NEW)
             if answer.standing is Standing.UNDER_WAY:
                 return PictureOutcome(numbered.seq, None, None, size)

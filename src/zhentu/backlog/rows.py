@@ -8,13 +8,15 @@ from typing import Any
 
 from zhentu.backlog.items import Item
 from zhentu.errors import ZhentuError
+from zhentu.filenames import name_to_text
 from zhentu.types import Fingerprint, Record
 
 
 @dataclass(frozen=True, slots=True)
 class ScanRow:
-    """One picture. Scores are calibrated probabilities in [0, 1]; None if the picture could not be read.
+    r"""One picture. Scores are calibrated probabilities in [0, 1]; None if the picture could not be read.
 
+    path: as its source named it, bytes that are not UTF-8 written out as \udcXX (`filenames.text_to_name`).
     action: what the policy asks for ("" with an error).  error: the error's code, "" if all went well.
     applied: what is in force (allow in shadow mode).  ai_state: 1 is, 2 possibly, 3 suspected, None no AI label owed.
     reasons: codes joined by ";".  detail: the error in words, or which references could not be read.
@@ -114,7 +116,7 @@ def row_of_crash(item: Item) -> ScanRow:
 def _failed(item: Item, code: str, detail: str, sha256: str = "") -> ScanRow:
     listing = item.listing
     return ScanRow(
-        path=plain(item.path),
+        path=name_to_text(item.path),
         sha256=sha256,
         error=code,
         detail=detail,
@@ -125,5 +127,5 @@ def _failed(item: Item, code: str, detail: str, sha256: str = "") -> ScanRow:
 
 
 def plain(text: str) -> str:
-    """A path or message as text that can be written anywhere: bytes of a name that are not UTF-8 become escapes."""
+    """A message as text that can be written anywhere: bytes of a name that are not UTF-8 become escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

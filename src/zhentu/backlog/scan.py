@@ -7,7 +7,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -32,11 +32,14 @@ from zhentu.bootstrap.models import accepted_models
 from zhentu.bootstrap.screener import check_rules
 from zhentu.bootstrap.stores import build_banks, build_store, with_chosen_model
 from zhentu.errors import DependencyError, UsageError, ZhentuError
+from zhentu.filenames import name_to_text
 from zhentu.intake.skipped import SkipReason
+from zhentu.record.applied import AppliedTable
 from zhentu.record.known import KnownStore
 from zhentu.record.scan_jobs import JobCounts, JobRecord, JobState, JobTable
 from zhentu.record.store import RecordStore
 from zhentu.settings import Settings
+from zhentu.stopping import STOPS
 from zhentu.types import CATEGORIES
 
 __all__ = ["ScanJob", "ScanProgress", "ScanSummary", "Shard", "Watch", "resume_scan", "run_scan"]
@@ -77,8 +80,8 @@ def run_scan(job: ScanJob, settings: Settings, on_row: OnRow | None = None, watc
     Raises UsageError before any work if a source matches nothing or the output cannot be written.
     """
     if job.output:
-        check_output(job.output, job.sources)
-    settings = with_chosen_model(settings) if job.store else settings
+        check_output(job.output, job.sources, job.overwrite)
+    settings = with_chosen_model(settings, required=job.store)
     rules = _checked(settings, job)
     with ExitStack() as stack:
         place, claim = _place(job, settings, _versions(rules, job), stack)
@@ -93,7 +96,7 @@ def resume_scan(
     Raises UsageError if anything that decides has changed since, because its rows would not be comparable.
     """
     place.check_folder()
-    settings = with_chosen_model(settings) if job.store else settings
+    settings = with_chosen_model(settings, required=job.store)
     rules = _checked(settings, job)
     if place.versions != _versions(rules, job):
         raise UsageError(
@@ -169,7 +172,7 @@ class _Run:
         stack.callback(lock.close)
         place.save()
         self._ledger: Ledger = stack.enter_context(closing(place.ledger()))
-        self._store = stack.enter_context(closing(build_store(settings))) if job.store else None
+        self._store = stack.enter_context(closing(build_store(settings, patient=True))) if job.store else None
         kept = self._store is not None and job.output is not None
         self._table = JobTable(self._store.database) if self._store and kept else None
         self._tally = Tally(rules, job.goods)
@@ -181,7 +184,9 @@ class _Run:
         self._begin()
         try:
             if list_again or not self._ledger.listed:
-                found = find_items(self._job.sources, finding_of(self._job, self._settings, self._watch.on_sheet))
+                table = AppliedTable(self._store.database) if self._store else None
+                finding = finding_of(self._job, self._settings, self._watch.on_sheet, table)
+                found = find_items(self._job.sources, finding)
                 self._ledger.list_items(found, self._job.shard, self._job.limit, self._watch.on_listing)
             if self._claim:
                 self._claim.note(self._place.job_id)
@@ -193,7 +198,7 @@ class _Run:
             summary = self._summary()
             self._write_views()
             self._report(JobState.DONE)
-        except KeyboardInterrupt:
+        except STOPS:
             self._report(JobState.STOPPED)
             raise
         except Exception as error:
@@ -206,19 +211,18 @@ class _Run:
         return summary
 
     def _begin(self) -> None:
-        if self._table:
-            place, rules = self._place, self._rules
-            self._table.begin(
-                JobRecord(
-                    place.job_id,
-                    str(place.folder),
-                    socket.gethostname(),
-                    self._job.sources,
-                    str(rules.model),
-                    rules.policy.version,
-                    place.started_at,
-                )
+        if self._store and self._table:
+            place, rules, table = self._place, self._rules, self._table
+            described = JobRecord(
+                place.job_id,
+                name_to_text(str(place.folder)),
+                socket.gethostname(),
+                tuple(map(name_to_text, self._job.sources)),
+                str(rules.model),
+                rules.policy.version,
+                place.started_at,
             )
+            self._store.database.patiently(lambda: table.begin(described))
 
     def _work(self) -> None:
         """Run passes over what is left.
@@ -295,14 +299,15 @@ class _Run:
 
     def _report(self, state: JobState, error: Exception | None = None) -> None:
         self._reported = time.monotonic()
-        if self._table is None:
+        if self._store is None or self._table is None:
             return
         words = f"{error.code}: {error}" if isinstance(error, ZhentuError) else repr(error) if error else ""
-        try:
-            self._table.report(self._place.job_id, state, self._job_counts(), words[:500])
-        except ZhentuError:
-            if error is None:  # otherwise the scan's own error is being raised
-                raise
+        report = partial(self._table.report, self._place.job_id, state, self._job_counts(), words[:500])
+        if error is None and state is not JobState.STOPPED:
+            self._store.database.patiently(report)
+            return
+        with suppress(ZhentuError):  # an error, or an end, is being raised: nothing waits for a store that is away
+            report()
 
     def _job_counts(self) -> JobCounts:
         tally = self._tally

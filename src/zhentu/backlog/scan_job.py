@@ -38,7 +38,7 @@ class ScanJob:
     max_load: no picture is started while the machine's one-minute load is above this, 0 = no limit.
     exclude: patterns of paths that are left out.  look_inside: identify objects with an unclear name by their first
     bytes. encoding, delimiter: of CSV sheets, "" = guessed.  schemes: of URLs that sheets may name in addition to the
-    usual stores.
+    usual stores.  overwrite: an output may replace a file that is none of a scan.
     """
 
     sources: tuple[str, ...]
@@ -61,6 +61,7 @@ class ScanJob:
     encoding: str = ""
     delimiter: str = ""
     schemes: tuple[str, ...] = ()
+    overwrite: bool = False
 
     def same_pictures(self, other: ScanJob) -> bool:
         """Whether both mean the same pictures, so that one may continue where the other was stopped."""
@@ -106,7 +107,7 @@ class JobPlace:
             "job": job,
         }
         path = self.folder / _DESCRIPTION
-        write_whole(path, json.dumps(described, ensure_ascii=False, indent=1).encode())
+        write_whole(path, json.dumps(described, indent=1).encode())
 
     @staticmethod
     def load(folder: Path) -> JobPlace:

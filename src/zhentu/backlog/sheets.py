@@ -56,7 +56,7 @@ class Sheet:
     """An open sheet.
 
     form: how it is read, "" if there is nothing to say.  columns: None if each row has its own.  typed: written by a
-    program, cell by cell, so that space in a text is intended.
+    program, cell by cell, so that space in a text is intended.  doubles: columns of one meaning, the one used first.
     """
 
     kind: str
@@ -64,6 +64,7 @@ class Sheet:
     columns: tuple[str, ...] | None
     rows: Iterator[SheetRow]
     typed: bool = False
+    doubles: tuple[tuple[str, ...], ...] = ()
 
 
 def open_sheet(stream: BinaryIO, name: str, form: SheetForm | None = None) -> Sheet:
@@ -218,14 +219,23 @@ def _json_rows(lines: _Lines) -> Iterator[SheetRow]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line.lstrip("\ufeff"))
+            row = json.loads(line.lstrip("\ufeff"), object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
-            yield SheetRow(lines.number, problem=f"not JSON: {error}")
+            yield SheetRow(lines.number, problem=f"not read as JSON: {error}")
             continue
         if isinstance(row, dict):
             yield SheetRow(lines.number, row)
         else:
             yield SheetRow(lines.number, problem="must be an object with `path` or `url`")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError for a key that is there twice, of which JSON would keep the last without a word."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} is there twice in one object")
+    return row
 
 
 def _parquet(stream: BinaryIO, name: str) -> Sheet:

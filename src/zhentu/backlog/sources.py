@@ -78,7 +78,7 @@ def _expand(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
     if source.startswith(QUERY):
         if not finding.database:
             raise UsageError("a query needs --database, the SQLAlchemy URL to run it on")
-        with closing(read_query(finding.database, source.removeprefix(QUERY))) as items:  # type: ignore[type-var]
+        with closing(read_query(finding.database, source.removeprefix(QUERY), finding.on_sheet)) as items:  # type: ignore[type-var]
             yield from (("", item) for item in items)
     elif is_url(source):
         yield from _expand_url(source, finding)

@@ -155,7 +155,7 @@ class Banks:
 
     def _hit(self, match: Match) -> BankHit:
         try:
-            entry = self.store.entry(match.entry_id).entry
+            entry = self.store.database.patiently(lambda: self.store.entry(match.entry_id)).entry
         except StoreError:  # the match counts without its note
             entry = NewEntry(sha256="0" * 64)
         words = [HOW[match.how]]

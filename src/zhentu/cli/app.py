@@ -1,6 +1,7 @@
 """`zhentu`: the commands and what their exit codes mean.
 
-0 fine, 1 something was blocked or failed and this was asked for, 2 usage, 3 unreachable dependency, 130 interrupted.
+0 fine, 1 something was blocked or failed and this was asked for, 2 usage, 3 unreachable dependency; 130 interrupted
+(Ctrl-C), 143 terminated (SIGTERM), 129 hung up (SIGHUP): 128 and the signal, as shells count.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from zhentu.cli import (
 )
 from zhentu.errors import ZhentuError
 from zhentu.printable import printable
+from zhentu.stopping import STOPS, end_on_signals, status_of, words_of
 
 app = typer.Typer(
     name="zhentu",
@@ -90,6 +92,7 @@ def _root(
 
 def main() -> None:
     """Run a command; turn every ZhentuError into one clear message and its exit code."""
+    end_on_signals()
     try:
         app()
     except ZhentuError as error:
@@ -97,6 +100,6 @@ def main() -> None:
             traceback.print_exc()
         print(f"zhentu: {error.code}: {printable(str(error), lines=True)}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("zhentu: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except STOPS as stop:
+        print(f"zhentu: {words_of(stop)}", file=sys.stderr)
+        sys.exit(status_of(stop))

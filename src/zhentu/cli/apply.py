@@ -13,6 +13,7 @@ from rich.table import Table
 from zhentu.cli.scan import find_job
 from zhentu.cli.terminal import console
 from zhentu.errors import UsageError
+from zhentu.filenames import name_to_text
 from zhentu.settings import load_settings
 from zhentu.types import AiState
 
@@ -52,6 +53,7 @@ def apply(  # long: its options
     from zhentu.bootstrap.screener import limits_of
     from zhentu.bootstrap.stores import build_store
     from zhentu.record.applied import AppliedState, AppliedTable
+    from zhentu.record.written import WrittenFiles
 
     if enforce and undo:
         raise UsageError("--enforce and --undo are opposites; give one of them")
@@ -64,9 +66,15 @@ def apply(  # long: its options
     access = access_of(place.job, settings).also([target])
     reader = Reader(limits, attempts=place.job.attempts, access=access)
     told = _checked_url(webhook or settings.webhook.url or "")
-    spec = ApplySpec(target, told, _labelling(settings, limits), other_webhook=bool(webhook))
+    spec = ApplySpec(
+        name_to_text(target),
+        told,
+        _labelling(settings, limits),
+        other_webhook=bool(webhook),
+        written=WrittenFiles(settings.data_dir),
+    )
     with (
-        closing(build_store(settings)) as store,
+        closing(build_store(settings, patient=True)) as store,
         closing(JobLock(place)),
         closing(place.ledger(looking=True)) as ledger,
     ):

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from zhentu.atomic import unwritable
 from zhentu.cli.terminal import say
 from zhentu.settings import load_settings
 
@@ -39,6 +38,7 @@ def verify(
 @audit_app.command("export")
 def export(
     output: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that zhentu did not write.")] = False,
     subject: Annotated[str, typer.Option(help="One subject only, e.g. item:0193... or bank:allowed.")] = "",
 ) -> None:
     """Write the audit as JSON lines, oldest first.
@@ -47,15 +47,13 @@ def export(
     """
     from zhentu.bootstrap.stores import open_database
     from zhentu.record import audit
+    from zhentu.record.written import Written, WrittenFiles
 
-    with open_database(load_settings()) as database:
+    settings = load_settings()
+    with open_database(settings) as database:
         lines = (entry.as_json() + "\n" for entry in audit.entries(database, subject))
         if output is None:
             sys.stdout.writelines(lines)
             return
-        try:
-            with output.open("w", encoding="utf-8") as stream:
-                stream.writelines(lines)
-        except OSError as error:
-            raise unwritable(output, error) from error
+        WrittenFiles(settings.data_dir).keep(output, "".join(lines).encode(), Written.EXPORT, overwrite)
     say(f"written to {output}")

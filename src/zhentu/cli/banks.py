@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from zhentu.atomic import unwritable
 from zhentu.cli.terminal import console, say
 from zhentu.errors import PictureError, UsageError
 from zhentu.settings import load_settings
@@ -207,23 +206,23 @@ def import_csv(
 def export_csv(
     name: BankName,
     output: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that zhentu did not write.")] = False,
 ) -> None:
     """Write a bank as CSV, one signal per line: signal_type, signal_str, collab, category, tags, then zhentu's columns.
 
     Example: zhentu bank export bad --output bad.csv
     """
     from zhentu.banks.exchange import write_entries
+    from zhentu.record.written import Written, WrittenFiles
 
     store = _open().store
     bank = store.bank(name)
     if output is None:
         write_entries(sys.stdout, bank, store.every_entry(name))
         return
-    try:
-        with output.open("w", encoding="utf-8", newline="") as stream:
-            count = write_entries(stream, bank, store.every_entry(name))
-    except OSError as error:
-        raise unwritable(output, error) from error
+    stream = io.StringIO(newline="")
+    count = write_entries(stream, bank, store.every_entry(name))
+    WrittenFiles(load_settings().data_dir).keep(output, stream.getvalue().encode(), Written.EXPORT, overwrite)
     say(f"{count} entries written to {output}")
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from zhentu.cli.terminal import console, say_json, styled
 from zhentu.errors import ModelError
+from zhentu.filenames import name_to_text
 from zhentu.settings import load_settings
 from zhentu.types import Answer, Comparison
 
@@ -29,6 +30,7 @@ def compare(
     reference_heatmap: Annotated[Path | None, typer.Option(help="The same over the closest reference.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
     fail_on_mismatch: Annotated[bool, typer.Option(help="Exit with 1 if the goods look different.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let heatmaps replace files of yours.")] = False,
 ) -> None:
     """Compare a picture with pictures that are known to show the real goods.
 
@@ -40,6 +42,7 @@ def compare(
     from zhentu.bootstrap.screener import limits_of
     from zhentu.detect.heatmap import render
     from zhentu.intake.decode import decode, read_file
+    from zhentu.record.written import Written, WrittenFiles
 
     written = [each for each in (heatmap, reference_heatmap) if each is not None]
     if written:
@@ -47,6 +50,8 @@ def compare(
 
         check_apart(written, [str(each) for each in (picture, *reference)])
     settings = load_settings()
+    kept = WrittenFiles(settings.data_dir)
+    kept.check(written, overwrite)
     comparer = build_comparer(settings)
     if comparer is None:
         raise ModelError("the models hold no comparison; reinstall zhentu, or see `zhentu model list`")
@@ -57,19 +62,15 @@ def compare(
     place = [each.sha256 for each in references].index(found.reference_sha256)
     limit = min(threshold.value for threshold in comparer.thresholds)
     if heatmap is not None and found.difference is not None:
-        heatmap.write_bytes(render(shown, found.difference))
+        kept.keep(heatmap, render(shown, found.difference), Written.HEATMAP, overwrite)
     if reference_heatmap is not None:
         if found.reference_difference is None:
             raise ModelError(f"{found.model} makes no map over the reference; leave out --reference-heatmap")
-        reference_heatmap.write_bytes(render(references[place], found.reference_difference))
+        drawn = render(references[place], found.reference_difference)
+        kept.keep(reference_heatmap, drawn, Written.HEATMAP, overwrite)
     unlike = found.score >= limit
     if json:
-        stated = {"score": found.score, "similarity": found.similarity, "reference": str(reference[place])}
-        stated |= {"reference_sha256": found.reference_sha256, "threshold": limit, "mismatch": unlike}
-        stated |= {"answer": found.answer, "agreeing": found.agreeing, "compared": found.compared}
-        stated |= {"goods_found": found.goods_found, "model": str(found.model)}
-        stated["answers"] = {each.question: {"answer": each.answer, "score": each.score} for each in found.answers}
-        say_json(TypeAdapter(dict).dump_json(stated).decode())
+        say_json(TypeAdapter(dict).dump_json(_stated(found, reference[place], limit)).decode())
     else:
         out = console()
         _say(out, picture, reference[place], found, limit)
@@ -78,6 +79,24 @@ def compare(
                 out.print(f"where nothing similar was found: {path}", soft_wrap=True)
     if unlike and fail_on_mismatch:
         raise typer.Exit(1)
+
+
+def _stated(found: Comparison, closest: Path, limit: float) -> dict[str, object]:
+    """Everything of a comparison, by name."""
+    return {
+        "score": found.score,
+        "similarity": found.similarity,
+        "reference": name_to_text(str(closest)),
+        "reference_sha256": found.reference_sha256,
+        "threshold": limit,
+        "mismatch": found.score >= limit,
+        "answer": found.answer,
+        "agreeing": found.agreeing,
+        "compared": found.compared,
+        "goods_found": found.goods_found,
+        "model": str(found.model),
+        "answers": {each.question: {"answer": each.answer, "score": each.score} for each in found.answers},
+    }
 
 
 def _say(out: Console, picture: Path, closest: Path, found: Comparison, limit: float) -> None:

@@ -42,12 +42,13 @@ def demo(
     from zhentu.backlog.scan import run_scan
     from zhentu.backlog.scan_job import ScanJob
     from zhentu.bootstrap.screener import build_screener
+    from zhentu.bootstrap.stores import with_chosen_model
     from zhentu.cli.progress import for_people
     from zhentu.detect.models import samples_folder
     from zhentu.report.page import write_report
     from zhentu.samples import samples
 
-    settings = load_settings()
+    settings = with_chosen_model(load_settings(), required=False)
     rows: dict[str, ScanRow] = {}
     job = ScanJob((str(samples_folder()),), folder / "rows.csv", resume=False, store=False)
     with for_people(console(stderr=True)) as watch:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from zhentu.cli.terminal import console, say_json, styled
 from zhentu.errors import UsageError
+from zhentu.filenames import name_to_text
 from zhentu.settings import load_settings
 from zhentu.types import OUTPUTS, Basis, Inquiry, Record, Threshold
 
@@ -25,6 +26,7 @@ def inspect(
         Path | None, typer.Option(help="Where to write the heatmap PNG of a file; default: the current folder.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the whole record as JSON instead.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let the heatmap replace a file of yours.")] = False,
 ) -> None:
     """Show provenance, scores against thresholds, and reasons in English and Chinese.
 
@@ -33,7 +35,7 @@ def inspect(
     path = Path(what)
     if path.is_dir():
         raise UsageError(f"{path} is a folder; inspect takes one file, `zhentu scan {path}` a whole folder")
-    record = _screened(path, heatmap) if path.exists() or path.suffix else _recorded(what)
+    record = _screened(path, heatmap, overwrite) if path.exists() or path.suffix else _recorded(what)
     if json:
         from zhentu.record.codec import encode_record
 
@@ -42,25 +44,30 @@ def inspect(
     _show(record, console())
 
 
-def _screened(path: Path, heatmap: Path | None) -> Record:
+def _screened(path: Path, heatmap: Path | None, overwrite: bool) -> Record:
+    from zhentu.backlog.outputs import check_apart
     from zhentu.banks.bank import Banks
     from zhentu.banks.store import BankStore
     from zhentu.bootstrap.screener import build_screener
-    from zhentu.bootstrap.stores import open_database
+    from zhentu.bootstrap.stores import open_database, with_chosen_model
     from zhentu.detect.heatmap import render
     from zhentu.intake.decode import read_file
+    from zhentu.record.written import Written, WrittenFiles
 
-    settings = load_settings()
+    target = heatmap or Path(f"{path.stem}.heatmap.png")
+    check_apart([target], [str(path)])
+    settings = with_chosen_model(load_settings())
+    written = WrittenFiles(settings.data_dir)
+    written.check([target], overwrite)
     screener = build_screener(settings)
     payload = read_file(path, screener.limits)
     with open_database(settings) as database:  # the banks are consulted as in a scan
         screener = replace(screener, bank=Banks(BankStore(database)))
-        screening = screener.screen(Inquiry.of(payload, str(path), with_heatmaps=True))
+        screening = screener.screen(Inquiry.of(payload, name_to_text(str(path)), with_heatmaps=True))
     verdict = screening.record.verdict
     if verdict and verdict.heatmaps:
         strongest = max(verdict.heatmaps, key=lambda each: verdict.scores.of(each.category))
-        target = heatmap or Path(f"{path.stem}.heatmap.png")
-        target.write_bytes(render(screening.picture, strongest))
+        written.keep(target, render(screening.picture, strongest), Written.HEATMAP, overwrite)
         console(stderr=True).print(f"heatmap of {strongest.category.value}: {target}", soft_wrap=True)
     return screening.record
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from zhentu.cli.terminal import console, say, say_json, styled
 from zhentu.errors import UsageError
+from zhentu.filenames import text_to_name
 from zhentu.settings import load_settings
 
 if TYPE_CHECKING:
@@ -65,7 +66,11 @@ def _seen(job: JobRecord) -> JobRecord:
     from zhentu.backlog.scan_job import is_running
     from zhentu.record.scan_jobs import JobRecord, JobState
 
-    if job.state is JobState.RUNNING and job.host == socket.gethostname() and not is_running(Path(job.folder)):
+    if (
+        job.state is JobState.RUNNING
+        and job.host == socket.gethostname()
+        and not is_running(Path(text_to_name(job.folder)))
+    ):
         return JobRecord(**{**asdict(job), "state": JobState.STOPPED})
     return job
 
@@ -103,7 +108,7 @@ def _show(job: JobRecord, console: Console) -> None:
     if job.state is not JobState.DONE:
         console.print(f"\nfinish it: zhentu scan --resume {job.job_id}", soft_wrap=True)
     try:
-        place = JobPlace.load(Path(job.folder))
+        place = JobPlace.load(Path(text_to_name(job.folder)))
     except UsageError:
         console.print("its folder is gone or on another machine")
         return
@@ -125,6 +130,6 @@ def _remove(job: JobRecord, table: JobTable) -> None:
 
     if job.state is JobState.RUNNING:
         raise UsageError(f"{job.job_id} is running; stop it first")
-    JobPlace.load(Path(job.folder)).remove()
+    JobPlace.load(Path(text_to_name(job.folder))).remove()
     table.remove(job.job_id)
     say(f"forgotten: {job.job_id}")

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zhentu.atomic import unwritable, write_whole
 from zhentu.cli.terminal import console, say_json
 from zhentu.errors import UsageError, ZhentuError
+from zhentu.filenames import name_to_text, text_to_name
 from zhentu.settings import Settings, load_settings
 from zhentu.types import AiState, Inquiry, LabelLanguage
+
+if TYPE_CHECKING:
+    from zhentu.intake.find import Taking
 
 _COLUMNS = ("path", "ai_state", "applied")
 
@@ -56,12 +59,14 @@ def mark(
     language: Annotated[LabelLanguage | None, typer.Option(help="Words of the visible label.")] = None,
     visible: Annotated[bool | None, typer.Option("--visible/--no-visible", help="Paint the visible label.")] = None,
     implicit: Annotated[bool, typer.Option("--implicit/--no-implicit", help="Write the AIGC label.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that zhentu did not write.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per picture.")] = False,
 ) -> None:
     """Label pictures as AI-made: visibly and in their metadata, or verify their labels.
 
-    Pictures that need no label are left out. Marking a labelled picture again changes nothing. Exit code 1 if a
-    picture could not be labelled, or, with --verify, does not conform.
+    Pictures that need no label are left out, and so are labelled copies that zhentu wrote, unless they are named one by
+    one. Marking a labelled picture again changes nothing. Exit code 1 if a picture could not be labelled, or, with
+    --verify, does not conform.
 
     Example: zhentu mark picture.jpg --state is --propagator PLATFORM-CODE
     """
@@ -69,32 +74,36 @@ def mark(
     settings = load_settings().changed({path: value for path, value in given.items() if value is not None})
     failed = _verify(sources, settings, as_json) if verify else 0
     if not verify:
-        failed = _label(_apart(_distinct(_jobs(sources, output, state, rows))), settings, implicit, as_json)
+        jobs = _apart(_distinct(_jobs(sources, output, state, rows, settings)))
+        failed = _label(jobs, settings, implicit, as_json, overwrite)
     if failed:
         raise typer.Exit(1)
 
 
-def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool) -> int:
+def _label(jobs: list[_Job], settings: Settings, implicit: bool, as_json: bool, overwrite: bool) -> int:
     from zhentu.bootstrap.labels import label_spec
     from zhentu.bootstrap.screener import build_screener, limits_of
+    from zhentu.bootstrap.stores import with_chosen_model
     from zhentu.intake.decode import read_file
     from zhentu.mark import label_picture
+    from zhentu.record.written import Written, WrittenFiles
 
     spec = label_spec(settings, implicit=implicit)
     limits = limits_of(settings)
-    screener = build_screener(settings) if any(job.state is None for job in jobs) else None
-    errors, failed = console(stderr=True), 0
+    undecided = any(job.state is None for job in jobs)
+    screener = build_screener(with_chosen_model(settings, required=False)) if undecided else None
+    errors, failed, written = console(stderr=True), 0, WrittenFiles(settings.data_dir)
     for job in jobs:
         try:
             payload = read_file(job.path, limits)
             state = job.state
             if state is None and screener is not None:
-                state = screener.screen(Inquiry.of(payload, str(job.path))).record.decision.ai_state
+                state = screener.screen(Inquiry.of(payload, name_to_text(str(job.path)))).record.decision.ai_state
             if state is None:
                 _say({"path": str(job.path), "state": None}, f"{job.path}: no label owed", as_json)
                 continue
             labelled = label_picture(payload, state, spec, limits)
-            _keep(job.target, labelled.payload)
+            written.keep(job.target, labelled.payload, Written.LABELLED, overwrite)
         except ZhentuError as error:
             failed += 1
             errors.print(f"{job.path}: {error.code}: {error}", soft_wrap=True, markup=False, highlight=False)
@@ -157,14 +166,14 @@ def _verify(sources: list[str], settings: Settings, as_json: bool) -> int:
     return failed
 
 
-def _jobs(sources: list[str], output: Path, state: State, rows: bool) -> Iterator[_Job]:
+def _jobs(sources: list[str], output: Path, state: State, rows: bool, settings: Settings) -> Iterator[_Job]:
     from zhentu.intake.find import find_pictures
 
     if not rows:
         named = None if state is State.AUTO else AiState[state.name]
         for source in sources:
             root = Path(source) if Path(source).is_dir() else None
-            for path in map(Path, find_pictures([source])):
+            for path in map(Path, find_pictures([source], _others(settings))):
                 yield _Job(path, output / (path.relative_to(root) if root else path.name), named)
         return
     for source in sources:
@@ -172,11 +181,29 @@ def _jobs(sources: list[str], output: Path, state: State, rows: bool) -> Iterato
             yield _Job(path, output / _inside(path), owed)
 
 
+def _others(settings: Settings) -> Taking:
+    """What to take of a folder: not what zhentu wrote there itself, which is named."""
+    from zhentu.intake.find import Taking
+    from zhentu.record.written import WrittenFiles
+
+    written, errors = WrittenFiles(settings.data_dir), console(stderr=True)
+
+    def own(path: str) -> str:
+        if what := written.what(Path(path)):
+            errors.print(f"{path}: left out, a {what}", soft_wrap=True)
+        return what
+
+    return Taking(own=own)
+
+
 def _rows(source: Path) -> Iterator[tuple[Path, AiState]]:
     """Pictures of a scan's output that need a label in force, with their state. Raises UsageError."""
     from zhentu.backlog.outputs import read_columns
 
-    named = ((Path(row["path"]), str(row["ai_state"]), row["applied"]) for row in read_columns(source, _COLUMNS))
+    named = (
+        (Path(text_to_name(str(row["path"]))), str(row["ai_state"]), row["applied"])
+        for row in read_columns(source, _COLUMNS)
+    )
     owed = ((path, state) for path, state, applied in named if applied != "allow" and state in ("1", "2", "3"))
     return ((path, AiState(int(state))) for path, state in owed)
 
@@ -215,15 +242,6 @@ def _identities(path: Path) -> Iterator[Path | tuple[int, int]]:
 def _inside(path: Path) -> Path:
     """A path that stays below the output folder, whatever a row names."""
     return Path(*(part for part in path.parts if part not in (path.anchor, "..", ".")))
-
-
-def _keep(target: Path, payload: bytes) -> None:
-    """Write beside and move into place: an interrupted run leaves no half picture."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, payload)
-    except OSError as error:
-        raise unwritable(target, error) from error
 
 
 def _say(outcome: dict[str, object], words: str, as_json: bool) -> None:

@@ -173,8 +173,22 @@ def _advice(settings: Settings, best: Timing) -> str:
 
     if find_model(settings)[0].ref == best.entry.ref:
         return f"{best.entry.ref} is in force, and the fastest here"
-    named = f"ZHENTU_MODELS_RUNTIME={best.entry.runtime} ZHENTU_MODELS_ACTIVE={best.entry.name}@{best.entry.version}"
-    return f"{best.entry.ref} is the fastest here; to use it, set {named}"
+    name, runtime = f"{best.entry.name}@{best.entry.version}", f"ZHENTU_MODELS_RUNTIME={best.entry.runtime}"
+    if not _store_has_chosen(settings):
+        return f"{best.entry.ref} is the fastest here; to use it, set {runtime} ZHENTU_MODELS_ACTIVE={name}"
+    # The store's choice goes before ZHENTU_MODELS_ACTIVE, so that setting it would change nothing.
+    first = "" if best.entry.runtime is settings.models.runtime else f"set {runtime}, then "
+    return f"{best.entry.ref} is the fastest here; to use it, {first}run `zhentu model use {name}`"
+
+
+def _store_has_chosen(settings: Settings) -> bool:
+    from zhentu.bootstrap.stores import chosen_model
+    from zhentu.errors import StoreError
+
+    try:
+        return bool(chosen_model(settings))
+    except StoreError:  # `doctor` says so in its own line
+        return False
 
 
 def doctor() -> None:

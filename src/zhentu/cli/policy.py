@@ -15,7 +15,7 @@ from rich.table import Table
 
 from zhentu.atomic import unwritable
 from zhentu.cli.terminal import console, say
-from zhentu.errors import ConfigError, StoreError, UsageError, ZhentuError
+from zhentu.errors import ConfigError, UsageError, ZhentuError
 from zhentu.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def fit_policy(
     """
     from zhentu.bootstrap.models import find_model
     from zhentu.decide.fit import check_rate, fit_action
-    from zhentu.intake.find import find_pictures
+    from zhentu.intake.find import Taking, find_pictures
+    from zhentu.record.written import WrittenFiles
     from zhentu.types import Action
 
     settings, screen = load_with_model(), console()
@@ -92,7 +93,7 @@ def fit_policy(
     if write and not write.parent.is_dir():
         raise UsageError(f"{write}: there is no folder {write.parent}; create it first")
     policy, base = in_force(settings, write if write and write.exists() else None)
-    paths = find_pictures(pictures)
+    paths = find_pictures(pictures, Taking(own=lambda path: WrittenFiles(settings.data_dir).what(Path(path))))
     entry, folder = find_model(settings)
     scored = _score(paths, entry, folder, policy, settings)
     for name, why in scored.left_out.items():
@@ -120,11 +121,7 @@ def load_with_model() -> Settings:
     """The settings with the model in force; a store that does not answer keeps no policy from being looked at."""
     from zhentu.bootstrap.stores import with_chosen_model
 
-    settings = load_settings()
-    try:
-        return with_chosen_model(settings)
-    except StoreError:
-        return settings
+    return with_chosen_model(load_settings(), required=False)
 
 
 def in_force(settings: Settings, file: Path | None) -> tuple[Policy, Path]:

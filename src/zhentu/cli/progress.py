@@ -116,7 +116,14 @@ class MachineProgress:
         )
 
     def _on_sheet(self, name: str, sheet: Sheet) -> None:
-        self._say("sheet", path=name, kind=sheet.kind, encoding=sheet.form.encoding, delimiter=sheet.form.delimiter)
+        self._say(
+            "sheet",
+            path=name,
+            kind=sheet.kind,
+            encoding=sheet.form.encoding,
+            delimiter=sheet.form.delimiter,
+            doubles=sheet.doubles,
+        )
 
     def _on_listing(self, found: int, skipped: int) -> None:
         if self._seldom.now():
@@ -158,7 +165,13 @@ class Seldom:
 
 
 def _sheet_words(name: str, sheet: Sheet) -> str:
-    if not sheet.form.encoding:
-        return f"{name}: read as {sheet.kind}"
-    cut = f", cut at {sheet.form.delimiter!r}" if sheet.form.delimiter else ""
-    return f"{name}: read as {sheet.kind}, {sheet.form.encoding}{cut}; --encoding and --delimiter set it"
+    how = f"{name}: read as {sheet.kind}"
+    if sheet.form.encoding:
+        cut = f", cut at {sheet.form.delimiter!r}" if sheet.form.delimiter else ""
+        how += f", {sheet.form.encoding}{cut}; --encoding and --delimiter set it"
+    doubles = (
+        f"\n{name}: columns {' and '.join(map(repr, names))} mean the same: {names[0]!r} is used, and where it is "
+        f"empty {' or '.join(map(repr, names[1:]))}"
+        for names in sheet.doubles
+    )
+    return how + "".join(doubles)

@@ -10,6 +10,7 @@ import typer
 from zhentu.cli.terminal import say
 from zhentu.settings import load_settings
 
+_RATE = 0.01  # the false alarms at which models are compared, in the card and in the README
 review_app = typer.Typer(help="The review queue and what can be learned from its decisions.", no_args_is_help=True)
 
 
@@ -34,6 +35,7 @@ def export(
     add_to: Annotated[
         Path | None, typer.Option(help="A training manifest to add to, so that a model learns from both.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a manifest that no export wrote.")] = False,
 ) -> None:
     """Write a training manifest from decisions; `python -m zhentu_training.fit --manifest` takes it as it is.
 
@@ -42,22 +44,40 @@ def export(
     Example: zhentu review export runs/reviewed --add-to runs/set/manifest.csv
     """
     from zhentu.bootstrap.desk import open_desk
-    from zhentu.review.truths import export_manifest
+    from zhentu.record.written import WrittenFiles
+    from zhentu.review.truths import ExportSpec, export_manifest
 
     settings = load_settings()
+    target = ExportSpec(folder, dev, WrittenFiles(settings.data_dir), overwrite)
     with open_desk(settings) as desk:
-        made = export_manifest(desk.store, desk.pictures, folder, dev, add_to)
+        made = export_manifest(desk.store, desk.pictures, target, add_to)
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(made.by_review.items())) or "none"
     say(
         f"{made.written} pictures ({kinds}) in {folder / 'manifest.csv'}; "
         f"{made.missing} without bytes, {made.unclear} said to be wrong pictures were left out"
     )
+    say(_stands_on(made.honest, made.forged))
     if made.missing and not (settings.review.pictures or settings.store.pictures):
         say(
             "Pictures are looked for in no folder: set ZHENTU_REVIEW_PICTURES to the folders that hold them, or "
             "ZHENTU_STORE_PICTURES to where the gate keeps them",
             err=True,
         )
+
+
+def _stands_on(honest: int, forged: int) -> str:
+    """How much what is learned from an export can be worth."""
+    from zhentu.decide.fit import most_alarms, pictures_needed
+
+    needed = pictures_needed(_RATE)
+    words = f"{honest} honest and {forged} forged decisions stand behind it"
+    if honest >= needed:
+        return words
+    return (
+        f"{words}. With fewer than {needed} honest ones a rate of false alarms of {_RATE:.0%} cannot be confirmed: "
+        f"had none of {honest} been flagged, it might still be anything from 0 to {most_alarms(honest):.1%} "
+        "(95 %, rule of three); figures and thresholds from these alone mean little"
+    )
 
 
 @review_app.command("agreement")

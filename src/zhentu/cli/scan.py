@@ -14,7 +14,9 @@ import typer
 
 from zhentu.cli.terminal import console
 from zhentu.errors import UsageError
+from zhentu.filenames import text_to_name
 from zhentu.settings import Settings, load_settings
+from zhentu.stopping import STOPS, status_of, words_of
 from zhentu.types import Action
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ def scan(  # long: its options
     shard: Annotated[str, typer.Option(help="Only part i of n of the source, e.g. 3/8; for several machines.")] = "1/1",
     resume: Annotated[str, typer.Option(help="Finish this job (see `zhentu jobs`); takes no sources.")] = "",
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Start afresh, ignoring an interrupted scan.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that no scan wrote.")] = False,
     store: Annotated[bool, typer.Option(help="Keep a record of every decision, and score known bytes once.")] = True,
     fail_on: Annotated[list[FailOn] | None, typer.Option(help="Exit with 1 if this occurs; may be repeated.")] = None,
     engine: Annotated[Engine, typer.Option(help="This machine, or a Ray cluster.")] = Engine.LOCAL,
@@ -142,6 +145,7 @@ def scan(  # long: its options
             tuple(sources),
             output,
             resume=not no_resume,
+            overwrite=overwrite,
             goods=goods,
             store=store,
             limit=limit,
@@ -156,17 +160,16 @@ def scan(  # long: its options
         )
     else:
         raise UsageError("name what to scan, e.g. `zhentu scan pictures/`, or a job with --resume")
-    if job.store:
-        from zhentu.bootstrap.stores import with_chosen_model
+    from zhentu.bootstrap.stores import with_chosen_model
 
-        settings = with_chosen_model(settings)
+    settings = with_chosen_model(settings, required=job.store)
     if dry_run:
         from zhentu.backlog.estimate import estimate
         from zhentu.cli.show import print_estimate
 
         print_estimate(estimate(job, settings), core_hour_price, console())
         return
-    shown = _Shown(form, report, metrics_port, json_progress, tuple(fail_on or ()))
+    shown = _Shown(form, report, overwrite, metrics_port, json_progress, tuple(fail_on or ()))
     if code := _scan_and_show(job, shown, settings, place):
         raise typer.Exit(code)
 
@@ -183,7 +186,7 @@ def find_job(name: str, settings: Settings) -> JobPlace:
     from zhentu.record.scan_jobs import JobTable
 
     with contextlib.closing(build_store(settings)) as store:
-        return JobPlace.load(Path(JobTable(store.database).get(name).folder))
+        return JobPlace.load(Path(text_to_name(JobTable(store.database).get(name).folder)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,7 @@ class _Shown:
 
     form: Format = Format.TABLE
     report: Path | None = None
+    overwrite: bool = False
     metrics_port: int = 0
     json_progress: bool = False
     fail_on: tuple[FailOn, ...] = ()
@@ -204,7 +208,7 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
 
         prepare_workers()  # first of all: what they need is imported while this process does the same
 
-    _check_outputs(job, shown.report)
+    _check_outputs(job, shown.report, shown.overwrite)
     from zhentu.backlog.scan import resume_scan, run_scan
     from zhentu.cli.progress import MachineProgress, for_people
     from zhentu.cli.show import print_table, print_totals
@@ -229,10 +233,10 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
 
             told = replace(watch, on_row=on_row)
             summary = resume_scan(place, job, settings, watch=told) if place else run_scan(job, settings, watch=told)
-    except KeyboardInterrupt:
+    except STOPS as stop:
         kept = f"; run the same command again to continue ({job.output})" if job.output else ""
-        errors.print(f"interrupted{kept}")
-        raise typer.Exit(130) from None
+        errors.print(f"{words_of(stop)}{kept}", soft_wrap=True)
+        raise typer.Exit(status_of(stop)) from None
     if shown.form is Format.TABLE and not machine:
         print_table(rows, summary)
     if shown.report is not None:
@@ -247,14 +251,14 @@ def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPl
     return code
 
 
-def _check_outputs(job: ScanJob, report: Path | None) -> None:
+def _check_outputs(job: ScanJob, report: Path | None, overwrite: bool) -> None:
     """Raises UsageError now, not after a night's work, if the report cannot be written or would overwrite something."""
     if report is None:
         return
     from zhentu.backlog.outputs import check_apart, check_folder, output_files
     from zhentu.report.sections import check_page, table_paths
 
-    check_page(report)
+    check_page(report, overwrite)
     check_apart([*(output_files(job.output) if job.output else ()), report, *table_paths(report)], job.sources)
     check_folder(report.parent)
 

@@ -15,6 +15,7 @@ import typer
 from zhentu.errors import ZhentuError
 from zhentu.printable import hide_keys, printable
 from zhentu.settings import load_settings
+from zhentu.stopping import end_at_once
 from zhentu.types import OnError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def serve(
     sockets = bound_sockets(settings.gate.host, settings.gate.port)
     if settings.gate.open:
         _say_token(app, settings.gate.host, sockets[0].getsockname()[1])
+    end_at_once()  # the server has handlers of its own, and ends by the signal once it has answered everybody
     try:
         server.run(sockets)
     except KeyboardInterrupt:

@@ -35,12 +35,25 @@ class FittedAction:
     @property
     def needed(self) -> int:
         """The fewest pictures that say anything about such a rate: none of 3 / rate acted on bounds it (95 %)."""
-        return math.ceil(3 / self.wished - 1e-9)
+        return pictures_needed(self.wished)
 
     @property
     def too_few(self) -> bool:
         """Whether the rate cannot be promised, whatever the thresholds."""
         return self.pictures < self.needed
+
+
+def pictures_needed(rate: float) -> int:
+    """The fewest genuine pictures that can confirm a rate of false alarms.
+
+    The rule of three (Hanley and Lippman-Hand 1983): none of 3 / rate acted on bounds the rate at 95 %.
+    """
+    return math.ceil(3 / rate - 1e-9)
+
+
+def most_alarms(pictures: int) -> float:
+    """What a rate of false alarms may still be (95 %) where none of so many genuine pictures was acted on."""
+    return min(3 / pictures, 1.0) if pictures else 1.0
 
 
 def check_rate(action: Action, wished: float) -> None:

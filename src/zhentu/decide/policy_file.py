@@ -16,6 +16,7 @@ from zhentu.types import CATEGORIES, Action, Category, Mode, Profile, Trust
 from zhentu.yaml_text import read_yaml
 
 _KEYS = ("version", "mode", "rollout", "profile", "prior", "thresholds", "comparison", "banks", "provenance")
+_LONGEST_VERSION = 200  # it stands in every record, row and answer
 LEAST_PRIOR, MOST_PRIOR = 1e-4, 1 - 1e-4  # beyond them scores would crowd at 0 or 1 and no longer differ
 _TRUSTS = (Trust.SIGNED, Trust.DECLARED, Trust.FORGEABLE)
 
@@ -46,9 +47,7 @@ def parse_policy(text: str, source: str) -> Policy:
         raise ConfigError(source, [f"must be a mapping with {', '.join(_KEYS)}"])
     problems: list[str] = _unknown(content, _KEYS, "")
     problems += [f"{key}: is missing" for key in ("version", "mode", "thresholds") if key not in content]
-    version = content.get("version", "")
-    if "version" in content and not isinstance(version, str):
-        problems.append(f"version: must be text; put {version!r} in quotes")
+    version = _version(content.get("version", ""), problems) if "version" in content else ""
     mode = _mode(content.get("mode", Mode.ENFORCE.value), problems)
     thresholds = _thresholds(content.get("thresholds", {}), problems)
     provenance = _provenance(content.get("provenance", {}), problems)
@@ -60,7 +59,20 @@ def parse_policy(text: str, source: str) -> Policy:
     if problems:
         raise ConfigError(source, problems)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Policy(str(version), digest, mode, thresholds, provenance, rollout, banks, comparison, profile, prior)
+    return Policy(version, digest, mode, thresholds, provenance, rollout, banks, comparison, profile, prior)
+
+
+def _version(value: object, problems: list[str]) -> str:
+    """What every record and row names as the policy that decided."""
+    if not isinstance(value, str):
+        problems.append(f"version: must be text; put {value!r} in quotes")
+    elif not value.strip():
+        problems.append("version: is empty; name this state of the policy, e.g. a date, for records to refer to")
+    elif value != value.strip() or not value.isprintable():
+        problems.append(f"version: {value!r} begins or ends with white space, or holds what cannot be printed")
+    elif len(value) > _LONGEST_VERSION:
+        problems.append(f"version: has {len(value)} characters, the limit is {_LONGEST_VERSION}; comments hold more")
+    return str(value)
 
 
 def _mode(value: object, problems: list[str]) -> Mode:

@@ -37,28 +37,30 @@ class Taking:
     """What a listing includes.
 
     exclude: patterns of paths that are left out.  look_inside: whether the first bytes of objects with an unclear name
-    are read, one ranged read each; those of local files always are.
+    are read, one ranged read each; those of local files always are.  own: what zhentu wrote at a path, "" of others.
     """
 
     exclude: tuple[str, ...] = ()
     look_inside: bool = True
+    own: Callable[[str], str] = lambda _: ""
 
     def excluded(self, path: str) -> Skipped | None:
-        """The path as skipped if a pattern matches it or its base name."""
+        """The path as skipped if a pattern matches it or its base name, or if zhentu wrote it."""
         for pattern in self.exclude:
             if fnmatchcase(path, pattern) or fnmatchcase(path.rsplit("/", 1)[-1], pattern):
                 return Skipped(path, SkipReason.EXCLUDED, pattern)
-        return None
+        what = self.own(path)
+        return Skipped(path, SkipReason.OWN_OUTPUT, what) if what else None
 
 
-def find_pictures(sources: Iterable[str]) -> list[str]:
+def find_pictures(sources: Iterable[str], taking: Taking = Taking()) -> list[str]:
     """The paths that sources stand for, each once; those of a folder or glob are sorted. For a handful of pictures.
 
     Raises UsageError naming a source that matches nothing or a folder that cannot be read.
     """
     found: list[str] = []
     for source in sources:
-        entries = list(local_entries(source, Taking()))
+        entries = list(local_entries(source, taking))
         for each in entries:
             if isinstance(each, Skipped) and each.reason.incomplete:
                 raise UsageError(f"{each.path}: the folder cannot be read: {each.detail}")

@@ -20,6 +20,7 @@ class SkipReason(StrEnum):
     SYMLINK_LOOP = "symlink_loop"  # a link back to a folder above it, or to itself
     LINKED_FOLDER = "linked_folder"  # a link to another folder, which must be named as a source to be scanned
     SPECIAL_FILE = "special_file"  # a pipe, socket or device
+    OWN_OUTPUT = "own_output"  # zhentu wrote it itself, and nobody changed it since: a labelled copy, a heatmap
 
     @property
     def may_hide_pictures(self) -> bool:

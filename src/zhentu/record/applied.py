@@ -6,8 +6,27 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
-from sqlalchemy import Column, DateTime, Integer, String, Table, Text, and_, bindparam, or_, select, update
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Insert,
+    Integer,
+    Row,
+    Select,
+    String,
+    Table,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 
 from zhentu.record.database import Database, now
 from zhentu.record.outbox import Message, write_messages
@@ -89,8 +108,7 @@ class AppliedTable:
             }
             for each in actions
         ]
-        with self._database.begin() as connection:
-            connection.execute(self._database.insert_missing(applied_actions), rows)
+        self._database.patiently(lambda: self._write(self._database.insert_missing(applied_actions), rows))
 
     def redirect(self, actions: Sequence[Applied]) -> None:
         """Give those of these actions that are not done their target of now; their state stays."""
@@ -111,6 +129,9 @@ class AppliedTable:
             )
             .values(target=bindparam("to"), changed_at=now())
         )
+        self._database.patiently(lambda: self._write(statement, rows))
+
+    def _write(self, statement: Insert | Update, rows: Sequence[Mapping[str, object]]) -> None:
         with self._database.begin() as connection:
             connection.execute(statement, rows)
 
@@ -126,37 +147,52 @@ class AppliedTable:
             )
             if kind is not None:
                 query = query.where(columns.kind == kind.value)
-            with self._database.begin() as connection:
-                rows = connection.execute(query.order_by(columns.seq, columns.kind).limit(_PAGE)).all()
-            for row in rows:
-                yield Applied(
-                    row.job_id,
-                    row.seq,
-                    Kind(row.kind),
-                    row.path,
-                    row.target,
-                    row.record_id,
-                    AppliedState(row.state),
-                    row.sha256,
-                    row.detail,
-                )
+            rows = self._database.patiently(partial(self._page, query.order_by(columns.seq, columns.kind)))
+            yield from map(_action, rows)
             if len(rows) < _PAGE:
                 return
             seq, last = rows[-1].seq, rows[-1].kind
+
+    def copies(self) -> Iterator[Applied]:
+        """The labelled copies of every job that were written and not taken back."""
+        columns, job, seq = applied_actions.c, "", -1
+        while True:
+            query = select(applied_actions).where(
+                columns.kind == Kind.LABEL.value,
+                columns.state == AppliedState.DONE.value,
+                or_(columns.job_id > job, and_(columns.job_id == job, columns.seq > seq)),
+            )
+            rows = self._database.patiently(partial(self._page, query.order_by(columns.job_id, columns.seq)))
+            yield from map(_action, rows)
+            if len(rows) < _PAGE:
+                return
+            job, seq = rows[-1].job_id, rows[-1].seq
+
+    def _page(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with self._database.begin() as connection:
+            return connection.execute(query.limit(_PAGE)).all()
 
     def settle(
         self, action: Applied, state: AppliedState, sha256: str = "", detail: str = "", message: Message | None = None
     ) -> None:
         """Note the outcome of an action; its message enters the outbox in the same transaction, hence exactly once."""
         columns = applied_actions.c
-        with self._database.begin() as connection:
-            connection.execute(
-                update(applied_actions)
-                .where(columns.job_id == action.job_id, columns.seq == action.seq, columns.kind == action.kind.value)
-                .values(state=state.value, sha256=sha256, detail=detail[:500], changed_at=now())
-            )
-            if message:
-                write_messages(connection, [message])
+        noted = (
+            update(applied_actions)
+            .where(columns.job_id == action.job_id, columns.seq == action.seq, columns.kind == action.kind.value)
+            .values(state=state.value, sha256=sha256, detail=detail[:500], changed_at=now())
+        )
+        self._database.patiently(lambda: self._settle(noted, message))
+
+    def _settle(self, noted: Update, message: Message | None) -> None:
+        try:
+            with self._database.begin() as connection:
+                connection.execute(noted)
+                if message:
+                    write_messages(connection, [message])
+        except IntegrityError:  # the message is there: it was committed, and the answer was lost with the connection
+            if message is None:
+                raise
 
     def counts(self, job_id: str) -> Mapping[tuple[Kind, AppliedState], int]:
         """How many actions of each kind are in each state."""
@@ -164,3 +200,8 @@ class AppliedTable:
         for action in self.each(job_id, tuple(AppliedState)):
             found[action.kind, action.state] += 1
         return found
+
+
+def _action(row: Row[Any]) -> Applied:
+    kind, state = Kind(row.kind), AppliedState(row.state)
+    return Applied(row.job_id, row.seq, kind, row.path, row.target, row.record_id, state, row.sha256, row.detail)

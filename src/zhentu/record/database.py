@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random,
+    wait_random_exponential,
+)
 
 from zhentu.errors import StoreError, UsageError
 from zhentu.record.private import private_folder, touch_private
 from zhentu.record.schema import HEADS, retention_pass
 
+_log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+_LONGEST_WAIT_S = 2.0  # between two tries of a store that is away
+_AWAY_CLASS = "08"  # SQLSTATE: connection exceptions
+_AWAY = frozenset(  # shut down, crashed, starting up, full of connections; read-only during a failover; lost to another
+    ["57P01", "57P02", "57P03", "53300", "25006", "40001", "40P01"]
+)
 _CONNECT_S = 3  # a database that is down must be noticed before a request's deadline
 
 
@@ -25,11 +44,15 @@ class Database:
 
     url: an SQLAlchemy URL, e.g. "sqlite:////var/lib/zhentu/records.db" or "postgresql+psycopg://...".
     auto_migrate: run missing migrations now; None = for SQLite only, because many gates share a PostgreSQL.
+    patience_s: see `patiently`.
     Raises StoreError if it cannot be opened or its schema does not fit this version.
     """
 
-    def __init__(self, url: str, auto_migrate: bool | None = None) -> None:
-        self._engine = _engine(url)
+    def __init__(self, url: str, auto_migrate: bool | None = None, patience_s: float = 0.0) -> None:
+        self._engine, self._patience_s = _engine(url), patience_s
+        self.patiently(lambda: self._open(auto_migrate))
+
+    def _open(self, auto_migrate: bool | None) -> None:
         with _named_errors(self._engine):
             with self._engine.connect() as connection:
                 current = _is_current(connection)
@@ -53,6 +76,29 @@ class Database:
         """One transaction. Raises StoreError for database errors; IntegrityError passes: somebody came first."""
         with _named_errors(self._engine), self._engine.begin() as connection:
             yield connection
+
+    def patiently(self, call: Callable[[], Answer]) -> Answer:
+        """The answer of a call of whole transactions; while the store is away it is made anew, for `patience_s`.
+
+        The call must be one that may be made twice: a server that dies may take the answer to a commit with it.
+        Raises StoreError.
+        """
+        if not self._patience_s:
+            return call()
+        trying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, StoreError) and error.passing),
+            wait=wait_random_exponential(multiplier=0.2, max=_LONGEST_WAIT_S),
+            stop=stop_after_delay(self._patience_s),
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        return trying(call)
+
+    def _tell(self, state: RetryCallState) -> None:
+        """Say once, and in the first process alone, that the store is waited for."""
+        if state.attempt_number == 1 and multiprocessing.parent_process() is None:
+            error = state.outcome.exception() if state.outcome else None
+            _log.warning("%s; waiting for it for up to %.0f s", error, self._patience_s)
 
     def insert_missing(self, table: Table) -> Insert:
         """An INSERT, in the words of this database, that leaves rows alone whose key is there already."""
@@ -148,8 +194,22 @@ def _named_errors(engine: Engine) -> Iterator[None]:
     except SQLAlchemyError as error:
         cause = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]
         raise StoreError(
-            f"the record store {engine.url.render_as_string(hide_password=True)} failed: {cause}"
+            f"the record store {engine.url.render_as_string(hide_password=True)} failed: {cause}", _is_passing(error)
         ) from error
+
+
+def _is_passing(error: SQLAlchemyError) -> bool:
+    """Whether the store was away or busy, and not at odds with what it was asked."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, PoolTimeout)
+    if error.connection_invalidated:
+        return True
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # not an answer of the server: it refused the connection, or did not answer
+        return isinstance(error, OperationalError)
+    return state.startswith(_AWAY_CLASS) or state in _AWAY
 
 
 def _refuse_nul(_: object, __: object, ___: object, parameters: object, *____: object) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Column, Index, String, Table, bindparam, insert, select
+from sqlalchemy import Column, Index, Row, Select, String, Table, bindparam, select
 
 from zhentu.digest import digest_of
 from zhentu.record.codec import decode_record
@@ -85,8 +86,8 @@ class KnownStore:
 
     def verdict(self, sha256: str, models: Collection[str]) -> KnownVerdict | None:
         """The newest verdict on these bytes by one of `models` (sha256 of their files), or None."""
-        with self.database.begin() as connection:
-            found = connection.execute(_VERDICT, {"sha256": sha256, "models": list(models)}).one_or_none()
+        asked = {"sha256": sha256, "models": list(models)}
+        found = self.database.patiently(lambda: self._first(_VERDICT, asked))
         return (
             None
             if found is None
@@ -95,12 +96,15 @@ class KnownStore:
 
     def decision(self, digest: str) -> Record | None:
         """The record of exactly this decision, or None if it was never made."""
+        found = self.database.patiently(lambda: self._first(_DECISION, {"digest": digest}))
+        return None if found is None else decode_record(found.body)
+
+    def _first(self, query: Select[Any], asked: Mapping[str, object]) -> Row[Any] | None:
         with self.database.begin() as connection:
-            body = connection.execute(_DECISION, {"digest": digest}).scalar()
-        return None if body is None else decode_record(body)
+            return connection.execute(query, asked).one_or_none()
 
     def keep(self, screened: Iterable[ScannedRecord]) -> None:
-        """Write records, and what finds them again, in one transaction: all or none."""
+        """Write records, and what finds them again, in one transaction: all or none. Writing them twice is harmless."""
         batch = list(screened)
         if not batch:
             return
@@ -118,7 +122,7 @@ class KnownStore:
         decisions = [{"digest": each.decision_digest, "record_id": each.record.record_id} for each in batch]
         # Another scan of the same store may have been faster; its answer is just as good.
         with self.database.begin() as connection:
-            connection.execute(insert(records), [row_of(each.record) for each in batch])
+            connection.execute(self.database.insert_missing(records), [row_of(each.record) for each in batch])
             if verdicts:
                 connection.execute(self.database.insert_missing(known_verdicts), verdicts)
             connection.execute(self.database.insert_missing(known_decisions), decisions)

@@ -17,9 +17,11 @@ from zhentu.atomic import unwritable
 from zhentu.decide.notices import ACTION_NAMES, CATEGORY_NAMES, Words
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import ZhentuError
+from zhentu.filenames import text_to_name
 from zhentu.intake.decode import decode, read_file
 from zhentu.report.charts import Histogram, histogram
 from zhentu.report.sections import (
+    TITLE,
     Row,
     Summary,
     category_bars,
@@ -131,6 +133,7 @@ def write_report(
             skips=SKIP_WORDS,
             modes=MODE_WORDS,
             version=__version__,
+            title=TITLE,
         )
     )
     try:
@@ -168,7 +171,7 @@ def _cards(rows: Sequence[Row], screener: Screener, goods: str, read: Callable[[
     for row in rows:
         try:
             listing = Listing(goods=row.goods or goods)
-            inquiry = Inquiry.of(read(row.path), row.path, listing, with_heatmaps=True)
+            inquiry = Inquiry.of(read(text_to_name(row.path)), row.path, listing, with_heatmaps=True)
             cards.append(_card(screener.screen(inquiry), row.record_id))
         except ZhentuError:
             continue  # it was there during the scan but is gone now; its row says what was found
@@ -213,7 +216,7 @@ def _truth(record: Record) -> tuple[Words | None, Judgement | None]:
 
 def _thumbnail_of(path: str, screener: Screener, read: Callable[[str], bytes]) -> str:
     try:
-        return _data_uri(within(decode(read(path), screener.limits).rgb, _THUMBNAIL // 2))
+        return _data_uri(within(decode(read(text_to_name(path)), screener.limits).rgb, _THUMBNAIL // 2))
     except ZhentuError:
         return ""  # it was there during the scan and is gone now
 

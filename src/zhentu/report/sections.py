@@ -149,6 +149,10 @@ class Summary(Protocol):
     def job_id(self) -> str: ...  # noqa: D102
 
 
+TITLE = "zhentu scan report · 真图扫描报告"
+_HEAD_BYTES = 2048  # of a page, in which its title stands
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One seller, goods category or forgery category. parts: (action, count, per cent of the longest bar)."""
@@ -215,12 +219,14 @@ def table_paths(page: Path) -> tuple[Path, Path]:
     return page.with_suffix(".report.csv"), page.with_suffix(".report.parquet")
 
 
-def check_page(page: Path) -> None:
-    """Raises UsageError unless the name is that of a page."""
+def check_page(page: Path, overwrite: bool = False) -> None:
+    """Raises UsageError unless the name is that of a page. overwrite: it may replace what is no report of a scan."""
     if page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{page}: name the report's file, e.g. report.html")
     if page.is_dir():
         raise UsageError(f"{page}: is a folder; name the report's file, e.g. {page / 'report.html'}")
+    if page.exists() and not overwrite and TITLE.encode() not in page.read_bytes()[:_HEAD_BYTES]:
+        raise UsageError(f"{page}: is no report of a scan; name another file, or replace it with --overwrite")
 
 
 def write_tables(summary: Summary, page: Path) -> tuple[Path, Path]:

@@ -42,4 +42,5 @@ SKIP_WORDS = {
     "symlink_loop": Words("Link that leads back", "循环链接"),
     "linked_folder": Words("Link to another folder", "指向其他目录的链接"),
     "special_file": Words("Pipe, socket or device", "管道、套接字或设备"),
+    "own_output": Words("Written by zhentu itself", "真图自己写出的文件"),
 }

@@ -19,6 +19,7 @@ from zhentu.review.truths import Reviewed, Truth, truths
 from zhentu.types import Action, Picture, Record
 
 _CHANCE = 0.05
+LEAST_APART = 6  # 2 / 2^6 is the first below `_CHANCE`: of fewer, even all on one side may be chance
 
 
 @dataclass(frozen=True, slots=True)

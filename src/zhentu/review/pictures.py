@@ -17,6 +17,7 @@ from sqlalchemy import insert, select
 from zhentu.banks.hashing import fingerprint_of
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import NotFound, PictureError, PictureNotFound
+from zhentu.filenames import text_to_name
 from zhentu.intake.decode import DecodeLimits, read_file
 from zhentu.intake.ports import IN_PROCESS, DecoderPort
 from zhentu.record.database import Database, now
@@ -49,9 +50,10 @@ class FolderFetch:
 
     def __call__(self, record: Record) -> bytes | None:
         """The bytes with the record's sha256, None if no file has them."""
+        named = Path(text_to_name(record.path))
         for folder in self.folders:
             root = folder.resolve()
-            for candidate in (root / record.path, root / Path(record.path).name):
+            for candidate in (root / named, root / named.name):
                 path = candidate.resolve()
                 if not path.is_relative_to(root) or not path.is_file():
                     continue

@@ -15,6 +15,7 @@ from zhentu.cells import from_cell, to_cell
 from zhentu.errors import PictureError, PictureNotFound, UsageError
 from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
+from zhentu.record.written import Written, WrittenFiles
 from zhentu.review.items import ReviewOutcome
 from zhentu.review.pictures import ReviewPictures
 from zhentu.review.rows import standing
@@ -58,12 +59,17 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote. missing: pictures whose bytes are gone; unclear: wrong pictures, of no use for training."""
+    """What an export wrote. missing: pictures whose bytes are gone; unclear: wrong pictures, of no use for training.
+
+    honest, forged: of the written ones that are trained on or judged by, which excludes disputed ones.
+    """
 
     written: int
     by_review: dict[str, int]
     missing: int
     unclear: int
+    honest: int = 0
+    forged: int = 0
 
 
 def truths(database: Database) -> tuple[list[Truth], int]:
@@ -93,19 +99,52 @@ def truths(database: Database) -> tuple[list[Truth], int]:
     return found, unclear
 
 
+@dataclass(frozen=True, slots=True)
+class ExportSpec:
+    """Where an export goes.
+
+    dev_ratio: share of near-duplicate groups kept for development, 0..1; of those only what two reviewers or an appeal
+    decided, the rest is trained on.  written: where copies are noted, so that no scan takes them for pictures.
+    overwrite: a manifest may be replaced that no export wrote.
+    """
+
+    folder: Path
+    dev_ratio: float = 0.2
+    written: WrittenFiles | None = None
+    overwrite: bool = False
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest in it."""
+        return self.folder / "manifest.csv"
+
+    def check(self, base: Path | None) -> None:
+        """Raise UsageError if an export would replace what is no export, or the manifest that it adds to."""
+        if base and base.resolve() == self.manifest.resolve():
+            raise UsageError(f"{base}: cannot be added to itself; name another folder for the export")
+        if self.overwrite or not self.manifest.exists():
+            return
+        with self.manifest.open(encoding="utf-8", errors="replace") as stream:
+            if stream.readline().strip() != ",".join(COLUMNS):
+                raise UsageError(
+                    f"{self.manifest}: no export wrote it; name another folder, or replace it with --overwrite"
+                )
+
+
 def export_manifest(
-    store: RecordStore, pictures: ReviewPictures, folder: Path, dev_ratio: float = 0.2, base: Path | None = None
+    store: RecordStore, pictures: ReviewPictures, spec: ExportSpec, base: Path | None = None
 ) -> Exported:
     """Write `manifest.csv` and the pictures it names into a folder; zhentu_training.fit takes it as it is.
 
-    base: another manifest whose rows come first, so that a model learns from both.  dev_ratio: share of near-duplicate
-    groups kept for development, 0..1; of those only what two reviewers or an appeal decided, the rest is trained on.
-    Raises UsageError if the folder cannot be written or base cannot be read.
+    base: another manifest whose rows come first, so that a model learns from both.
+    Raises UsageError if the folder cannot be written, base cannot be read, or something would be lost.
     """
+    spec.check(base)
+    folder = spec.folder
     found, unclear = truths(store.database)
     rows = _base_rows(base) if base else []
-    kept = _for_development(found, dev_ratio)
-    missing, counts = 0, Counter[str]()
+    kept = _for_development(found, spec.dev_ratio)
+    missing, counts, sides = 0, Counter[str](), Counter[bool]()
     try:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         for truth in found:
@@ -118,15 +157,18 @@ def export_manifest(
             suffix = _SUFFIXES.get(record.picture_format, record.picture_format.lower())
             path = Path("pictures") / f"{record.picture_sha256}.{suffix}"
             (folder / path).write_bytes(payload)
+            if spec.written:
+                spec.written.note(folder / path, payload, Written.TRAINING)
             rows.append(_row(truth, path, "dev" if truth.group_id in kept else "train"))
             counts[truth.reviewed.value] += 1
-        with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as stream:
+            sides[bool(truth.category)] += truth.reviewed is not Reviewed.DISPUTED
+        with spec.manifest.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows({name: to_cell(value) for name, value in row.items()} for row in rows)
     except OSError as error:
         raise unwritable(folder, error) from error
-    return Exported(sum(counts.values()), dict(counts), missing, unclear)
+    return Exported(sum(counts.values()), dict(counts), missing, unclear, sides[False], sides[True])
 
 
 def _truth(record_id: str, rows: Sequence[Any]) -> Truth | None:

@@ -61,6 +61,9 @@ class StoreSettings(Group):
     """Whether starting brings the store to this version's schema; none = for SQLite only."""
     spool_dir: Path | None = None
     """Where decisions wait while the store is down; none = `spool` in `data_dir`."""
+    patience_s: Annotated[float, Field(ge=0, le=3600)] = 120.0
+    """Seconds for which a scan or `apply` waits for a store that is away, e.g. a PostgreSQL that is restarted or fails
+    over; then it stops, to be gone on with. A gate does not wait, it spools."""
     pictures: str | None = None
     """fsspec URL where screened pictures are kept, for heatmaps and review; none = they are not kept."""
     retention_days: Annotated[int, Field(ge=1)] | None = None
