@@ -29,7 +29,10 @@ class Item:
         known.pop("listing_id", None)
         if self.references:
             known["references"] = list(self.references)
-        return json.dumps(known, ensure_ascii=False) if known else ""
+        if not known:
+            return ""
+        plain = all(each.isprintable() for each in self.references)  # surrogates of PEP 383 are not, and go as escapes
+        return json.dumps(known, ensure_ascii=not plain)
 
     @staticmethod
     def from_extras(path: str, listing_id: str, extras: str) -> Item:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections import Counter
 
+from zhentu.decide.error_words import words_of_code
 from zhentu.errors import DependencyError, Overloaded, PictureError, RecordNotFound, UsageError, ZhentuError
 from zhentu.gate.budget import Budget
 from zhentu.gate.events import JOB_FINISHED, screened_message
@@ -121,6 +122,7 @@ def job_answer(status: JobStatus, records: RecordStore, finished: bool) -> JobAn
                 status=status_of(each.error_code),
                 detail=each.error_detail,
                 code=each.error_code,
+                zh=words_of_code(each.error_code).zh,
             )
         answer = None
         with contextlib.suppress(RecordNotFound):  # it may have been pruned in the meantime

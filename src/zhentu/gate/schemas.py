@@ -76,6 +76,7 @@ class ProblemAnswer(BaseModel):
     status: int
     detail: str
     code: str = Field(examples=["picture_truncated"])
+    zh: str = Field("", description="The same for sellers and reviewers who read Chinese, often in general words.")
 
 
 class ItemAnswer(BaseModel):

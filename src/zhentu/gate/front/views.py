@@ -9,13 +9,15 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 
+from zhentu.decide.error_words import error_words
 from zhentu.decide.notices import CATEGORY_NAMES, Words
 from zhentu.decide.policy import Policy
 from zhentu.errors import ZhentuError
-from zhentu.gate.front.words import ACTIONS, GOODS, KEYS, PAGE, PROBLEMS, TRUSTS
+from zhentu.gate.front.words import ACTIONS, GOODS, KEYS, PAGE, TRUSTS
 from zhentu.gate.requests import Submission
 from zhentu.gate.rules import MOST_REFERENCES
 from zhentu.mark.notices import Audience, Notice, Notices
+from zhentu.printable import printable
 from zhentu.review.web.language import LANGUAGES
 from zhentu.review.web.views import Bar, bars_of
 from zhentu.samples import Sample, sample_of, samples
@@ -95,7 +97,10 @@ def model_words(model: ModelRef) -> Words:
 
 def render_problem(error: ZhentuError) -> dict[str, str]:
     """A picture that could not be checked, by language."""
-    return {each: _render("problem.html.j2", each, error=error, says=PROBLEMS.get(error.code)) for each in LANGUAGES}
+    return {
+        each: _render("problem.html.j2", each, code=error.code, detail=printable(str(error)), says=error_words(error))
+        for each in LANGUAGES
+    }
 
 
 def curl_of(record: Record, given: Submission, address: str, propagator: str) -> str:
