@@ -23,8 +23,8 @@ from pictures import waves
 from PIL import Image, PngImagePlugin
 
 from zhentu.bootstrap.screener import limits_of
-from zhentu.decide.notices import Words
 from zhentu.decide.policy_file import default_policy_path, load_policy
+from zhentu.decide.words import Words
 from zhentu.gate.app import create_app
 from zhentu.gate.front.views import model_words
 from zhentu.intake.decode import decode
@@ -112,6 +112,19 @@ def test_what_the_file_says_of_itself_is_shown_with_its_trust(visitor: TestClien
     assert "forgeable: a trace anybody can write or remove" in html["en"]
     assert "可伪造" in html["zh"]
     assert "PNG" in html["en"]
+    assert "生成工具写入的内容" in html["zh"]
+    assert "PNG 文本 parameters" in html["zh"]
+    assert "any of the five holds" in html["en"]
+    assert "属于任意一类的概率为" in html["zh"]
+    assert "any of the five holds" not in html["zh"]
+
+
+def test_what_was_noted_of_a_picture_is_told_in_both_languages(visitor: TestClient) -> None:
+    clear = Image.new("RGBA", (120, 90), (200, 30, 30, 128))
+    html = tried(visitor, encoded(clear, "PNG"), "a.png").json()["html"]
+    assert "alpha composed on white" in html["en"]
+    assert "透明部分以白色填充" in html["zh"]
+    assert "alpha composed" not in html["zh"]
 
 
 def test_a_reference_is_compared(visitor: TestClient, encode) -> None:

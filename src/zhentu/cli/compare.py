@@ -81,7 +81,8 @@ def compare(
 
 
 def _say(out: Console, picture: Path, closest: Path, found: Comparison, limit: float) -> None:
-    from zhentu.decide.notices import ANSWER_NAMES, QUESTION_NAMES
+    from zhentu.decide.notices import ANSWER_NAMES
+    from zhentu.decide.words import QUESTION_NAMES
 
     out.print(f"{picture}:", styled(*_SAID[found.answer]), soft_wrap=True)
     out.print(

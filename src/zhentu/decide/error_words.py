@@ -5,7 +5,7 @@ The exact detail of an error is English; where it is told to a seller or reviewe
 
 from __future__ import annotations
 
-from zhentu.decide.notices import Words
+from zhentu.decide.words import Words
 from zhentu.errors import ZhentuError
 
 ERROR_WORDS: dict[str, Words] = {

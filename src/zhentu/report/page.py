@@ -14,7 +14,8 @@ import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu import __version__
-from zhentu.decide.notices import CATEGORY_NAMES, Words
+from zhentu.decide.notices import CATEGORY_NAMES, reason_name
+from zhentu.decide.words import Words
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.intake.decode import decode, read_file
@@ -36,6 +37,7 @@ from zhentu.report.words import (
     ERROR_WORDS,
     MODE_WORDS,
     NOT_READABLE,
+    SENTENCES,
     SKIP_WORDS,
     UNNAMED,
 )
@@ -128,6 +130,8 @@ def write_report(
             unnamed=UNNAMED,
             actions=ACTION_WORDS,
             errors=ERROR_WORDS,
+            errors_told=SENTENCES,
+            reason_name=reason_name,
             skips=SKIP_WORDS,
             modes=MODE_WORDS,
             version=__version__,

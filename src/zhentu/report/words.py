@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zhentu.decide.error_words import ERROR_WORDS as _SENTENCES
-from zhentu.decide.notices import Words
+from zhentu.decide.error_words import ERROR_WORDS as SENTENCES
+from zhentu.decide.words import Words
 
 ANY_CATEGORY = Words("Any of the five", "任意一类")
 
@@ -23,7 +23,7 @@ MODE_WORDS = {
     "off": Words("screening is off", "检测已关闭"),
 }
 
-ERROR_WORDS = _SENTENCES | {
+ERROR_WORDS = SENTENCES | {
     "picture_empty": Words("Empty file", "空文件"),
     "picture_too_large": Words("Too large", "图片过大"),
     "picture_too_small": Words("Too small", "图片过小"),

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 
 from zhentu.decide.error_words import error_words
-from zhentu.decide.notices import CATEGORY_NAMES, Words
+from zhentu.decide.evidence_words import told
+from zhentu.decide.note_words import note_in
+from zhentu.decide.notices import CATEGORY_NAMES
 from zhentu.decide.policy import Policy
+from zhentu.decide.words import TRUST_NAMES, Words
 from zhentu.errors import ZhentuError
-from zhentu.gate.front.words import ACTIONS, GOODS, KEYS, PAGE, TRUSTS
+from zhentu.gate.front.words import ACTIONS, GOODS, KEYS, MODES, PAGE
 from zhentu.gate.requests import Submission
 from zhentu.gate.rules import MOST_REFERENCES
 from zhentu.mark.notices import Audience, Notice, Notices
@@ -139,7 +142,10 @@ def _render(name: str, language: str, **values: object) -> str:
             t={key: say(words) for key, words in PAGE.items()},
             say=say,
             actions=ACTIONS,
-            trusts=TRUSTS,
+            trusts=TRUST_NAMES,
+            modes=MODES,
+            told=partial(told, language=language),
+            note_in=partial(note_in, language=language),
             categories=CATEGORY_NAMES,
             **values,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zhentu.decide.notices import Words
-from zhentu.types import Trust
+from zhentu.decide.words import Words
+from zhentu.types import Mode
 
 PAGE: dict[str, Words] = {
     "brand": Words("zhentu", "真图"),
@@ -110,11 +110,10 @@ ACTIONS: dict[str, Words] = {
     "block": Words("Block: it may not be published", "拦截：不得发布"),
 }
 
-TRUSTS: dict[Trust, Words] = {
-    Trust.SIGNED: Words("signed: cryptographically valid", "已签名：密码学验证有效"),
-    Trust.MEASURED: Words("measured by zhentu", "由 zhentu 测得"),
-    Trust.DECLARED: Words("declared: stated in a standard field, unsigned", "声明：标准字段所述，未签名"),
-    Trust.FORGEABLE: Words("forgeable: a trace anybody can write or remove", "可伪造：任何人都能写入或删除的痕迹"),
+MODES: dict[Mode, Words] = {
+    Mode.ENFORCE: Words("enforce", "生效"),
+    Mode.SHADOW: Words("shadow", "影子"),
+    Mode.OFF: Words("off", "关闭"),
 }
 
 KEYS: tuple[tuple[str, Words], ...] = (
