@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from zhentu.bootstrap.models import find_model
 from zhentu.cli.app import app
-from zhentu.decide.notices import ANSWER_NAMES, QUESTION_NAMES
+from zhentu.decide.notices import ANSWER_NAMES
+from zhentu.decide.words import QUESTION_NAMES
 from zhentu.detect.models import Manifest, models_folder, samples_folder
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import PictureNotFound, UsageError

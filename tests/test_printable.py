@@ -3,8 +3,10 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from conftest import encoded, photo
 
 from zhentu.cli.terminal import console
 from zhentu.printable import hide_keys, printable
@@ -54,3 +56,18 @@ def test_an_error_moves_nothing(tmp_path) -> None:
     made = subprocess.run([*program, "inspect", "\x1b[31mno.jpg"], capture_output=True, check=False)
     assert made.returncode != 0
     assert b"\x1b[31mno" not in made.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (b"bank", b"create", b"bad", b"--kind", b"known_bad", b"--note", b"caf\xe9"),
+        (b"scan", b"pictures", b"--goods", b"caf\xe9", b"--output", b"out"),
+    ],
+)
+def test_an_argument_that_is_not_utf8_is_named(tmp_path: Path, arguments: tuple[bytes, ...]) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.jpg").write_bytes(encoded(photo(), "JPEG"))
+    program = [sys.executable, "-c", "from zhentu.cli import main; main()"]
+    made = subprocess.run([*program, *arguments], capture_output=True, check=False, cwd=tmp_path)
+    assert (made.returncode, b"usage_error: caf\\udce9: is not UTF-8" in made.stderr) == (2, True), made.stderr

@@ -40,15 +40,24 @@ ZhentuError                      internal_error           500  1
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ZhentuError(Exception):
-    """Root of the tree. `str(error)` names what is wrong, the limit, and what to do."""
+    """Root of the tree. `str(error)` names what is wrong, the limit, and what to do.
+
+    zh: the same in Chinese, where a seller is told; empty where the general words of the code must do.
+    """
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
+    zh: str = ""
+
+    def in_chinese(self, zh: str) -> Self:
+        """The same error, which says it in Chinese too."""
+        self.zh = zh
+        return self
 
 
 class PictureError(ZhentuError):

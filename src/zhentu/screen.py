@@ -8,11 +8,12 @@ model again. Of an animation several frames are looked at: the worst one's verdi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from zhentu.banks.hashing import fingerprint_of
+from zhentu.decide.findings import bank_evidence, comparison_evidence, model_evidence
 from zhentu.decide.policy import Policy, decide, declaration
 from zhentu.detect.entries import ModelEntry
 from zhentu.digest import digest_of
@@ -35,6 +36,7 @@ from zhentu.types import (
     Evidence,
     EvidenceKind,
     Fingerprint,
+    Frame,
     Inquiry,
     Listing,
     Mode,
@@ -43,7 +45,6 @@ from zhentu.types import (
     Screening,
     Signal,
     Threshold,
-    Trust,
     Verdict,
 )
 
@@ -104,11 +105,11 @@ class Screener:
         if verdict is not None and comparison is not None:
             verdict = replace(verdict, basis=Basis.REFERENCE)
         evidence = (
-            *_bank_evidence(looks, asked=self.bank is not None),
+            *bank_evidence(_found_in(looks), asked=self.bank is not None),
             *self._provenance(inquiry, picture),
             *declaration(inquiry.listing),
-            *_model_evidence(verdict, earlier, worst.settled),
-            *_comparison_evidence(comparison, len(references), len(inquiry.references), self.comparer is not None),
+            *model_evidence(verdict, earlier, worst.settled),
+            *comparison_evidence(comparison, len(references), len(inquiry.references), self.comparer is not None),
         )
         hits = tuple(dict.fromkeys(hit for look in looks for hit in look.hits))
         decision = self.decide(verdict, evidence, inquiry.listing, picture.sha256, shipped, hits, comparison)
@@ -301,66 +302,7 @@ def _record(
     )
 
 
-def _bank_evidence(looks: Sequence[_Look], asked: bool) -> Iterator[Evidence]:
+def _found_in(looks: Sequence[_Look]) -> dict[BankHit, Frame | None]:
+    """Every match with the first frame it was found in."""
     found = {hit: look.picture.frame for look in reversed(looks) for hit in look.hits}
-    for hit, frame in reversed(found.items()):
-        how = "the same bytes" if hit.signal is Signal.SHA256 else f"{hit.distance} of 256 bits differ"
-        note = f": {hit.note}" if hit.note else ""
-        where = f" in {frame}" if frame and hit.signal is Signal.PDQ else ""
-        detail = f"bank {hit.bank}, entry {hit.entry_id}, {hit.signal.value} ({how}){where}{note}"[:300]
-        yield Evidence(EvidenceKind.HASH, f"bank_{hit.kind.value}", detail, Trust.MEASURED, hit.bank)
-    if asked and not found:
-        yield Evidence(EvidenceKind.HASH, "bank_no_match", "no bank knows this picture", Trust.MEASURED)
-
-
-def _model_evidence(verdict: Verdict | None, earlier: EarlierVerdict | None, settled: bool) -> Iterator[Evidence]:
-    if settled:
-        yield Evidence(
-            EvidenceKind.MODEL,
-            "model_not_asked",
-            "a bank knows these very bytes; the model was not run",
-            Trust.MEASURED,
-        )
-    elif verdict is not None and earlier is not None:
-        where = f", in record {earlier.record_id}" if earlier.record_id else ""
-        before = f"the same bytes were scored by {verdict.model} before{where}"
-        detail = f"{before}; the model was not run{_look_words(verdict)}"
-        yield Evidence(EvidenceKind.HASH, "known_picture", detail, Trust.MEASURED, score=verdict.scores.forged)
-    elif verdict is not None:
-        detail = f"{verdict.model} gives {verdict.scores.forged:.3f} that any of the five holds{_look_words(verdict)}"
-        yield Evidence(EvidenceKind.MODEL, "model_scores", detail, Trust.MEASURED, score=verdict.scores.forged)
-
-
-def _what_compared(comparison: Comparison, count: int) -> str:
-    parts = [
-        f"{comparison.model}: mismatch {comparison.score:.3f}, similarity {comparison.similarity:.3f} to the closest "
-        f"of {count} references, sha256 {comparison.reference_sha256[:16]}",
-        f"{comparison.agreeing} agree",
-    ]
-    if comparison.differing:
-        parts.append(f"differs: {', '.join(comparison.differing)}")
-    if not comparison.goods_found:
-        parts.append("the goods were not found in both, so whole pictures were compared")
-    return "; ".join(parts)[:300]
-
-
-def _look_words(verdict: Verdict) -> str:
-    frame = f"; {verdict.frame}, the worst of {verdict.frames_seen} looked at" if verdict.frame else ""
-    settled = "; the look at the whole picture settled it, no crop was looked at" if verdict.crops_seen == 0 else ""
-    return frame + settled
-
-
-def _comparison_evidence(comparison: Comparison | None, count: int, sent: int, installed: bool) -> Iterator[Evidence]:
-    if comparison is not None:
-        yield Evidence(
-            EvidenceKind.REFERENCE,
-            "reference_comparison",
-            _what_compared(comparison, count),
-            Trust.MEASURED,
-            score=comparison.score,
-            category=Category.MATERIAL_MISMATCH,
-        )
-    elif sent:
-        why = "none could be decoded" if installed else "no comparison is installed"
-        detail = f"{sent} reference pictures were sent, and {why}: they were not used"
-        yield Evidence(EvidenceKind.REFERENCE, "reference_not_compared", detail, Trust.MEASURED)
+    return dict(reversed(found.items()))

@@ -132,3 +132,22 @@ def test_rows_come_back_as_they_were_named(folder: Path, settings: Settings, tmp
     _, back, skipped = scanned(again, settings)
     assert [row.path for row in back] == [row.path for row in rows]
     assert skipped == {}
+
+
+def test_a_sheets_lone_surrogates_are_bad_rows_and_bytes_of_names_are_not(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(photo(), "JPEG"))
+    lines = [
+        '{"path": "a.jpg", "title": "\\ud800"}',
+        '{"path": "a\\ud800.jpg"}',
+        '{"path": "a.jpg", "declared_attributes": {"material": "\\ud800"}}',
+        '{"path": "a.jpg", "declared_attributes": {"\\ud800": "silk"}}',
+        '{"path": "a.jpg", "references": ["b\\ud800.jpg"]}',
+        '{"path": "a.jpg", "references": ["caf\\udce9.jpg"]}',  # a name in Latin-1, as PEP 383 has it
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    found = list(find_items((str(tmp_path / "m.jsonl"),), Finding()))
+    skipped = [each for each in found if isinstance(each, Skipped)]
+    assert [each.line for each in skipped] == [1, 2, 3, 4, 5]
+    assert all(word in each.detail for each, word in zip(skipped, ("title", "path"), strict=False))
+    summary = run_scan(ScanJob((str(tmp_path / "m.jsonl"),), tmp_path / "out", store=False), settings)
+    assert (summary.pictures, summary.skipped[skipped[0].reason]) == (1, 5)

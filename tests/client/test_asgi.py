@@ -13,8 +13,9 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from zhentu.client import Answer, AnswerReason, ScreenUploads, Unscreened
-from zhentu.errors import PictureTruncated, Unauthenticated, UnsupportedFormat
-from zhentu.types import Action, Listing
+from zhentu.client.client import AsyncClient
+from zhentu.errors import BodyTooLarge, PictureTruncated, Unauthenticated, UnsupportedFormat, UsageError
+from zhentu.types import Action, Listing, OnError
 
 PICTURE = encoded(photo(), "PNG")
 BASE64 = base64.b64encode(PICTURE).decode()
@@ -192,3 +193,28 @@ def test_what_on_error_let_through_is_not_called_allowed() -> None:
 
     body = app(Away()).post("/upload", files={"photo": ("a.png", PICTURE, "image/png")}).json()
     assert body["action"] == "deferred"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "detail"),
+    [
+        (UsageError("title: String should have at most 2000 characters"), 400, "title"),
+        (BodyTooLarge("the request has more than 60 MiB; send less at once"), 413, "60 MiB"),
+        (Unauthenticated("no such key"), 503, "try again later"),
+    ],
+)
+def test_the_uploader_is_told_what_the_uploader_can_mend(error: Exception, status: int, detail: str) -> None:
+    answer = app(FakeClient(error=error)).post("/upload", files={"photo": ("a.png", PICTURE, "image/png")})
+    assert (answer.status_code, answer.json()["code"]) == (status, error.code)
+    assert detail in answer.json()["detail"]
+
+
+def test_a_lone_surrogate_in_a_listings_text_is_the_callers_fault() -> None:
+    """The real client refuses it before anything is sent, so no gate is needed."""
+    client = AsyncClient("http://127.0.0.1:9", on_error=OnError.BLOCK)
+    served = app(client, listing_of=lambda fields: Listing(title=json.loads(fields["title"])))
+    files, form = {"photo": ("a.png", PICTURE, "image/png")}, {"title": '"\\ud800 cup"'}
+    answer = served.post("/upload", files=files, data=form)
+    assert (answer.status_code, answer.json()["code"]) == (400, "usage_error")
+    assert "title: has a lone surrogate" in answer.json()["detail"]
+    assert "无法保存的字符" in answer.json()["zh"]

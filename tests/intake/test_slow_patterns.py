@@ -21,7 +21,10 @@ _LENGTHS = (400, 9_000)  # short ones first: a cubic pattern would take minutes 
 _MOST_S = 0.015  # at the longest a linear pattern needs a fifth of it, a quadratic one twice to ten times as much
 _TRIES = 3  # the fastest counts: a busy machine is no slow pattern
 _MANY = 40  # repeats within one piece of a hostile text
-_MATCHED = ("zhentu.intake.packet._ATTRIBUTE", "zhentu.intake.packet._TAG_NAME")  # asked at one place, never searched
+_MATCHED = (  # asked at one place, never searched
+    *("zhentu.intake.packet._ATTRIBUTE", "zhentu.intake.packet._TAG_NAME"),
+    *("zhentu.intake.denial._ANSWERED", "zhentu.intake.denial._TICKED", "zhentu.intake.denial._NOT_USED"),
+)
 
 
 def patterns() -> dict[str, re.Pattern[str] | re.Pattern[bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -203,6 +204,9 @@ def test_the_statement_of_reasons_names_grounds_and_redress_but_no_reviewer(clie
     (review,) = body["reviews"]
     assert (review["category_en"], review["note"]) == ("Distorted scene", "two shadows")
     assert body["redress"]["available"] is True
+    assert len(body["evidence"]) > 0
+    for each in body["evidence"]:
+        assert all(re.search("[\u4e00-\u9fff]", each[name]) for name in ("name_zh", "detail_zh", "trust_zh")), each
     assert "ann-secret-name" not in answer.text
 
 

@@ -54,6 +54,8 @@ _MARKS = re.compile("[;|；]")
 _OUR_ROWS = frozenset(["sha256", "record_id", "latency_ms"])  # of `zhentu scan`: there `references` is a count
 _YES = frozenset(["1", "true", "yes", "y", "t", "on", "是", "有", "真", "对", "√"])
 _NO = frozenset(["0", "false", "no", "n", "f", "off", "否", "无", "無", "假", "不是", "没有", "×"])
+_HALF = re.compile("[\ud800-\udfff]")  # of a pair of UTF-16: no character, and no text can hold it
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # nor a byte of a name that is not UTF-8 (PEP 383)
 _NOTHING = frozenset(["", "null", "none", "nan", "n/a"])
 OnSheet = Callable[[str, Sheet], None]
 
@@ -224,7 +226,11 @@ def _item(cells: Mapping[str, Any], columns: _Columns) -> Item:
         declared_ai=_truth(columns.value(cells, "declared_ai")),
         declared_attributes=_attributes(columns.value(cells, "declared_attributes")),
     )
-    return Item(_text(path), listing, _references(columns.value(cells, "references")))
+    path, references = _text(path), _references(columns.value(cells, "references"))
+    for name, each in (("path", path), *(("references", reference) for reference in references)):
+        if _NO_BYTE.search(each):
+            raise _BadCell(f"{name} holds a lone surrogate, which is no character; write it as UTF-8")
+    return Item(path, listing, references)
 
 
 def _clean(value: Any) -> Any:
@@ -250,7 +256,7 @@ def _text(value: Any) -> str:
 
 def _words(value: Any, name: str) -> str:
     words = "" if value is None else _text(value)
-    if any("\ud800" <= each <= "\udfff" for each in words):
+    if _HALF.search(words):
         raise _BadCell(f"{name} holds bytes in another encoding; set it with --encoding")
     return words
 
@@ -271,9 +277,12 @@ def _attributes(value: Any) -> dict[str, str]:
         return {}
     try:
         pairs = json.loads(value) if isinstance(value, str) else dict(value)
-        return {str(name): str(each) for name, each in pairs.items() if each is not None}
+        texts = {str(name): str(each) for name, each in pairs.items() if each is not None}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _BadCell("declared_attributes must be an object of names and texts") from error
+    for each in (*texts, *texts.values()):
+        _words(each, "declared_attributes")
+    return texts
 
 
 def _references(value: Any) -> tuple[str, ...]:

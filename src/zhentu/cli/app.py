@@ -34,7 +34,7 @@ from zhentu.cli import (
     serve,
     store,
 )
-from zhentu.errors import ZhentuError
+from zhentu.errors import UsageError, ZhentuError
 from zhentu.printable import printable
 from zhentu.stopping import STOPS, end_on_signals, status_of, words_of
 
@@ -100,6 +100,13 @@ def main() -> None:
             traceback.print_exc()
         print(f"zhentu: {error.code}: {printable(str(error), lines=True)}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except UnicodeEncodeError:
+        given = [each for each in sys.argv[1:] if any("\ud800" <= letter <= "\udfff" for letter in each)]
+        if not given:
+            raise
+        told = f"{', '.join(map(printable, given))}: is not UTF-8, and a text that is kept must be"
+        print(f"zhentu: {UsageError.code}: {told}", file=sys.stderr)
+        sys.exit(UsageError.exit_code)
     except STOPS as stop:
         print(f"zhentu: {words_of(stop)}", file=sys.stderr)
         sys.exit(status_of(stop))

@@ -100,7 +100,8 @@ def _stated(found: Comparison, closest: Path, limit: float) -> dict[str, object]
 
 
 def _say(out: Console, picture: Path, closest: Path, found: Comparison, limit: float) -> None:
-    from zhentu.decide.notices import ANSWER_NAMES, QUESTION_NAMES
+    from zhentu.decide.notices import ANSWER_NAMES
+    from zhentu.decide.words import QUESTION_NAMES
 
     out.print(f"{picture}:", styled(*_SAID[found.answer]), soft_wrap=True)
     out.print(

@@ -81,13 +81,13 @@ def error_of(status: int, body: bytes) -> ZhentuError:
     """A problem of the gate as the error it was there; UsageError or DependencyError where it has no known code."""
     try:
         content = json.loads(body)
-        code, detail = str(content["code"]), str(content["detail"])
-    except (ValueError, KeyError, TypeError):
-        code, detail = "", f"the gate answered {status}"
+        code, detail, zh = str(content["code"]), str(content["detail"]), str(content.get("zh", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        code, detail, zh = "", f"the gate answered {status}", ""
     for kind in _kinds(ZhentuError):
         if kind.code == code and kind.__init__ is Exception.__init__:
-            return kind(detail)
-    return DependencyError(detail) if status >= 500 or status == 429 else UsageError(detail)
+            return kind(detail).in_chinese(zh)
+    return (DependencyError if status >= 500 or status == 429 else UsageError)(detail).in_chinese(zh)
 
 
 def _kinds(root: type[ZhentuError]) -> list[type[ZhentuError]]:

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zhentu.client.answer import Answer
 from zhentu.client.client import AsyncClient
 from zhentu.client.parts import Part, Parts, parts_of_body, parts_of_form
-from zhentu.errors import DependencyError, PictureError, UnsupportedFormat, ZhentuError
+from zhentu.errors import BodyTooLarge, DependencyError, PictureError, UnsupportedFormat, UsageError, ZhentuError
 from zhentu.types import Action, Listing
 
 _OWN = b"x-zhentu-"
 _BODILESS = ("GET", "HEAD", "OPTIONS", "TRACE")
+_UNSCREENED_ZH = "文件无法检测。请上传 JPEG、PNG、WebP、AVIF、GIF、BMP 或 TIFF 图片。"
 ListingOf = Callable[[Mapping[str, str]], Listing]
 
 
@@ -86,7 +87,9 @@ class ScreenUploads:
             return
         body = await _whole(receive, self._max_bytes)
         if body is None:
-            refusal = _refusal(413, "body_too_large", f"at most {self._max_bytes / 2**20:.0f} MiB at once", ())
+            refusal = _refusal(
+                413, "body_too_large", f"at most {self._max_bytes / 2**20:.0f} MiB at once", (), "一次上传的内容过多。"
+            )
             await refusal(scope, receive, send)
             return
         try:
@@ -94,22 +97,22 @@ class ScreenUploads:
             screenings, unscreened = await self._screenings(parts)
         except (HTTPException, MultiPartException) as error:
             told = getattr(error, "detail", None) or getattr(error, "message", "the form cannot be read")
-            await _refusal(400, "usage_error", str(told), ())(scope, receive, send)
+            await _refusal(400, UsageError.code, str(told), (), "表单无法读取。")(scope, receive, send)
             return
         except ZhentuError as error:
-            status = error.http_status if isinstance(error, PictureError) else 503
-            told = str(error) if isinstance(error, PictureError) else "pictures cannot be checked now; try again later"
-            await _refusal(status, error.code, told, ())(scope, receive, send)
+            await _told(error)(scope, receive, send)
             return
         blocked = [each for each in screenings if each.answer.action is Action.BLOCK]
         if blocked:
-            await _refusal(422, "picture_blocked", "a picture may not be published", blocked)(scope, receive, send)
+            await _refusal(422, "picture_blocked", "a picture may not be published", blocked, "图片不得发布。")(
+                scope, receive, send
+            )
             return
         if unscreened and self._unscreened is Unscreened.REFUSE:
             told = (
                 f"{', '.join(unscreened)[:200]}: cannot be screened; send JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF files"
             )
-            await _refusal(415, "unscreened", told, ())(scope, receive, send)
+            await _refusal(415, "unscreened", told, (), _UNSCREENED_ZH)(scope, receive, send)
             return
         await self._app(_marked(scope, screenings, unscreened), _replayed(body, receive), send)
 
@@ -184,7 +187,18 @@ def _marked(scope: Scope, screenings: list[Screening], unscreened: list[str]) ->
     return dict(scope) | {"headers": [*scope["headers"], *headers], "state": state}
 
 
-def _refusal(status: int, code: str, detail: str, blocked: list[Screening] | tuple[()]) -> JSONResponse:
+def _told(error: ZhentuError) -> JSONResponse:
+    """What an uploader is told of an error: what is wrong with picture or text; of anything else, to come back."""
+    # Subclasses of UsageError are about the key, the rate or the gate, which no uploader can mend.
+    if isinstance(error, PictureError | BodyTooLarge) or error.code == UsageError.code:
+        detail = str(error).encode("utf-8", "backslashreplace").decode()
+        return _refusal(error.http_status, error.code, detail, (), error.zh)
+    return _refusal(
+        503, error.code, "pictures cannot be checked now; try again later", (), "图片暂时无法检测，请稍后重试。"
+    )
+
+
+def _refusal(status: int, code: str, detail: str, blocked: list[Screening] | tuple[()], zh: str = "") -> JSONResponse:
     pictures = [
         {
             "field": each.field,
@@ -194,5 +208,12 @@ def _refusal(status: int, code: str, detail: str, blocked: list[Screening] | tup
         }
         for each in blocked
     ]
-    content = {"type": f"urn:zhentu:{code}", "status": status, "code": code, "detail": detail, "pictures": pictures}
+    content = {
+        "type": f"urn:zhentu:{code}",
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "zh": zh,
+        "pictures": pictures,
+    }
     return JSONResponse(content, status, media_type="application/problem+json")

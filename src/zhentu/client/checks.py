@@ -75,7 +75,7 @@ def check_upload(name: str, listing: Listing, idempotency_key: str) -> None:
             raise UsageError(
                 f"{field}: has a lone surrogate at character {error.start}, which UTF-8 cannot hold; "
                 "decode it with errors='replace', or leave it out"
-            ) from error
+            ).in_chinese("文字中含有无法保存的字符，请修改后重试。") from error
 
 
 def _texts(listing: Listing) -> Iterator[tuple[str, str]]:

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from zhentu.decide.evidence_words import evidence_zh, place_zh
+from zhentu.decide.evidence_words import EVIDENCE_NAMES, evidence_zh, place_zh
+from zhentu.decide.words import QUESTION_NAMES, Words
 from zhentu.types import AiState, Answer, BankHit, BankKind, Category, Comparison, Evidence, Question, Signal
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """One text in both languages."""
-
-    en: str
-    zh: str
-
 
 CATEGORY_NAMES: dict[Category, Words] = {
     Category.MATERIAL_MISMATCH: Words("Material or style mismatch", "材质/款式不符"),
@@ -121,26 +111,12 @@ _SAYS: dict[AiState, Words] = {
 }
 
 
-_STATEMENTS: dict[str, Words] = {
-    "c2pa_ai_source_type": Words("a C2PA manifest whose signature holds", "签名成立的 C2PA 清单"),
-    "c2pa_broken_ai_source_type": Words("a C2PA manifest that does not hold", "签名或哈希不成立的 C2PA 清单"),
-    "iptc_digital_source_type": Words("the IPTC digital source type", "IPTC 数字来源类型"),
-    "ai_system_used": Words("an IPTC field about AI", "IPTC 的 AI 字段"),
-    "google_ai_credit": Words("a credit line of Google AI", "Google AI 署名"),
-    "aigc_label": Words("an AIGC label", "AIGC 标识"),
-    "aigc_label_malformed": Words("an AIGC label that does not follow the standard", "不符合标准的 AIGC 标识"),
-    "aigc_label_vendor": Words("a producer's own AI mark", "生产方自有的 AI 标记"),
-    "generator_parameters": Words("what a generator writes", "生成工具写入的内容"),
-    "stealth_parameters": Words("parameters hidden in the pixels", "隐藏在像素中的生成参数"),
-}
-
-
 def provenance_words(evidence: Evidence, action: str) -> Words:
     """Why something the file or its uploader says asks for an action: what it is, where it stood, how it reads."""
     after = _NEXT[action]
     if evidence.name == "declared_ai":
         return Words(f"You declared this picture as AI-made. {after.en}", f"您已声明该图片由 AI 制作。{after.zh}")
-    says, what = _SAYS[evidence.ai_state or AiState.SUSPECTED], _STATEMENTS.get(evidence.name)
+    says, what = _SAYS[evidence.ai_state or AiState.SUSPECTED], EVIDENCE_NAMES.get(evidence.name)
     en = ", ".join(filter(None, (what.en if what else "", evidence.location)))
     zh = "，".join(filter(None, (what.zh if what else "", place_zh(evidence.location))))
     return Words(
@@ -165,14 +141,6 @@ def bank_words(hit: BankHit, action: str) -> Words:
         f"This picture looks nearly the same as {what.en}. {after.en}", f"该图片与{what.zh}高度相似。{after.zh}"
     )
 
-
-QUESTION_NAMES: dict[Question, Words] = {
-    Question.PRODUCT: Words("the goods themselves", "商品本身"),
-    Question.COLOUR: Words("the colour", "颜色"),
-    Question.TEXTURE: Words("the material or texture", "材质或质感"),
-    Question.PRINT: Words("the print or pattern", "印花或图案"),
-    Question.CONSTRUCTION: Words("the make (parts or proportions)", "款式结构（部件或比例）"),
-}
 
 ANSWER_NAMES: dict[Answer, Words] = {
     Answer.SAME: Words("the same", "相符"),
@@ -227,3 +195,30 @@ UNSCREENABLE = Words(
     "The picture went online unchecked, and could not be checked afterwards either; a person must look at it.",
     "图片未经检测即已展示，且事后仍无法完成检测，须由人工复核。",
 )
+
+
+_REASON_NAMES: dict[str, Words] = {
+    "mode_off": Words("screening is off", "检测已关闭"),
+    "nothing_found": Words("nothing found", "未发现问题"),
+    "screening_deferred": Words("let through, to be checked later", "先行放行，待补检"),
+    "screening_impossible": Words("let through, and could not be checked", "已放行且无法检测"),
+    "comparison_material_mismatch": Words("unlike the reference pictures", "与参考图不符"),
+    "comparison_colour_variant": Words("another of the colours on offer", "所售的其他颜色"),
+}
+
+
+def reason_name(code: str) -> Words:
+    """What a reason's code stands for, in a few words; the code itself for one that this release does not know."""
+    if code in _REASON_NAMES:
+        return _REASON_NAMES[code]
+    kind, _, what = code.partition("_")
+    if kind == "score" and what in list(Category):
+        name = CATEGORY_NAMES[Category(what)]
+        return Words(f"score: {name.en}", f"得分：{name.zh}")
+    similar = what.removesuffix("_similar")
+    if kind == "bank" and similar in list(BankKind):
+        name, alike = _BANK[BankKind(similar)], similar != what
+        return Words(f"{'looks like' if alike else 'the same as'} {name.en}", f"{'近似' if alike else '等同'}{name.zh}")
+    if kind in ("provenance", "declaration") and what in EVIDENCE_NAMES:
+        return EVIDENCE_NAMES[what]
+    return Words(code, code)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -29,6 +29,7 @@ from zhentu.gate.capacity import Capacity
 from zhentu.gate.context import Gate
 from zhentu.gate.deliver import Deliverer
 from zhentu.gate.flights import Flights
+from zhentu.gate.forms import checked
 from zhentu.gate.job_runner import JobRunner
 from zhentu.gate.metrics import GateMetrics
 from zhentu.gate.middleware import Door, Surround
@@ -115,6 +116,7 @@ def create_app(  # long: start and stop of one application, in order
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages load their scripts from a third party
         redoc_url=None,
+        dependencies=[Depends(checked)],
     )
     app.state.open_token = secrets.token_urlsafe(24) if settings.gate.open else ""
     app.add_exception_handler(ZhentuError, _problem)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -19,6 +20,7 @@ from starlette.datastructures import FormData, Headers
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
 from zhentu.errors import UnsupportedFormat, UsageError
+from zhentu.gate.rules import PROBES, dependants
 
 FIELDS = 64
 _MULTIPART, _URLENCODED = "multipart/form-data", "application/x-www-form-urlencoded"
@@ -80,7 +82,76 @@ def check_known(names: Iterable[str], known: Collection[str]) -> None:
     """Raise UsageError for the first unknown name."""
     unknown = sorted(set(names) - set(known))
     if unknown:
-        raise UsageError(f"{unknown[0][:60]}: unknown field; known are {', '.join(sorted(known)) or 'none'}")
+        raise UsageError(f"{unknown[0][:60]}: unknown field{_meant(unknown[0], known)}")
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    """The end of a sentence about an unknown name: what was probably meant, and what there is."""
+    if not known:
+        return "; there are none here"
+    close = get_close_matches(name[:60], known, 1)
+    return f"{f'; did you mean {close[0]}?' if close else ';'} known are {', '.join(sorted(known))}"
+
+
+def own_query() -> None:
+    """A dependency that marks a route: it reads its query itself, because what may stand there is up to the body."""
+
+
+def checked(request: Request) -> None:
+    """A dependency of the whole application, so of every route: nothing of a query vanishes, and texts can be kept.
+
+    Of a body, what FastAPI has read; our own readers look for themselves. Raises UsageError.
+    """
+    _check_query(request)
+    for name, part in request._form.multi_items() if request._form is not None else ():
+        check_text(name, part if isinstance(part, str) else part.filename or "")
+    for name, text in _texts_in(getattr(request, "_json", None)):
+        check_text(name, text)
+
+
+def check_text(name: str, text: str) -> None:
+    """Raise UsageError for a text that cannot be kept: UTF-8 holds no half of a pair, and PostgreSQL no NUL."""
+    if "\x00" in text:
+        raise UsageError(f"{name[:60]}: has a NUL character; leave it out")
+    try:
+        f"{name}{text}".encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{name[:60]}: has a lone surrogate, which is no character; send UTF-8") from error
+
+
+def _texts_in(content: Any) -> Iterator[tuple[str, str]]:
+    """Every text of a JSON value, and every key, with the outermost key it stands under."""
+    waiting = [("body", content)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, str):
+            yield name, value
+        elif isinstance(value, list):
+            waiting += [(name, each) for each in value]
+        elif isinstance(value, dict):
+            for key, each in value.items():
+                yield name, key
+                waiting.append((key if name == "body" else name, each))
+
+
+def _check_query(request: Request) -> None:
+    """A misspelt filter would list everything.
+
+    Probes ignore a query: what balancers and scrapers append changes no answer, and must not make a gate look dead.
+    """
+    route = request.scope.get("route")
+    if not request.scope.get("query_string") or not isinstance(route, APIRoute) or route.path in PROBES:
+        return
+    parts = [route.dependant, *dependants(route.dependant)]
+    if any(each.call is own_query for each in parts):
+        return
+    fields = [field for each in parts for field in each.query_params]
+    known, query = [each.alias for each in fields], query_of(request)
+    if any(each.body_params for each in parts):
+        no_query(request, known)
+    for name in sorted({name for name, _ in query} - set(known)):
+        raise UsageError(f"query: {name[:60]!r} is unknown here{_meant(name, known)}")
+    once(query, [each.alias for each in fields if _is_list(each.field_info.annotation)])
 
 
 def json_of(text: str | bytes, told: str) -> Any:
@@ -107,11 +178,8 @@ class FormRoute(APIRoute):
         accepted = _MULTIPART if needs_file else " or ".join(FORMS)
         known = {each.alias for each in fields}
         many = {each.alias for each in fields if _is_list(each.field_info.annotation)}
-        query = {each.alias for each in self.dependant.query_params}
 
         async def careful(request: Request) -> Response:
-            if fields:
-                no_query(request, query)
             if is_form:
                 kind = kind_of(request)
                 if kind not in accepted.split(" or "):
@@ -164,6 +232,7 @@ class _Parts(MultiPartParser):
         name = self._current_part.field_name
         check_known([name], self._known)
         if self._current_part.file is not None:
+            check_text(f"{name}: the file's name", (self._current_part.file.filename or "").replace("\x00", ""))
             self._counts[name] += 1
             if self._counts[name] > self._most.get(name, self.max_files):
                 raise UsageError(f"{name}: too many files, the limit is {self._most[name]}; send at most that many")

@@ -7,10 +7,11 @@ import contextlib
 import logging
 from collections import Counter
 
+from zhentu.decide.error_words import words_of_code
 from zhentu.errors import DependencyError, Overloaded, PictureError, RecordNotFound, UsageError, ZhentuError
 from zhentu.gate.budget import Budget
 from zhentu.gate.events import JOB_FINISHED, screened_message
-from zhentu.gate.late import unscreenable_record
+from zhentu.gate.late import screened_late, unscreenable_record
 from zhentu.gate.problems import status_of
 from zhentu.gate.requests import Submission
 from zhentu.gate.schemas import ItemAnswer, JobAnswer, ProblemAnswer, answer_of
@@ -18,7 +19,7 @@ from zhentu.gate.service import ScreeningService
 from zhentu.record.job_store import JobKind, JobStatus, JobStore, JobTask
 from zhentu.record.outbox import envelope, new_message
 from zhentu.record.store import RecordStore, RecordWrite
-from zhentu.types import Evidence, EvidenceKind, Trust
+from zhentu.types import Evidence
 
 _MOST_ATTEMPTS = 20
 _LATER_S = 5.0
@@ -72,7 +73,7 @@ class JobRunner:
         submission = Submission(request.name, request.listing, request.payload, request.url, request.references)
         late: tuple[Evidence, ...] = ()
         if task.kind is JobKind.DEFERRED:
-            late = (Evidence(EvidenceKind.FILE, "screened_late", request.note, Trust.MEASURED),)
+            late = (screened_late(request.note),)
         try:
             # A job's picture is screened once, however often it is taken: its place in the job is its key.
             key = f"{task.job_id}/{task.position}"
@@ -121,6 +122,7 @@ def job_answer(status: JobStatus, records: RecordStore, finished: bool) -> JobAn
                 status=status_of(each.error_code),
                 detail=each.error_detail,
                 code=each.error_code,
+                zh=words_of_code(each.error_code).zh,
             )
         answer = None
         with contextlib.suppress(RecordNotFound):  # it may have been pruned in the meantime

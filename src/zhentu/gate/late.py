@@ -1,4 +1,4 @@
-"""A picture that was let through unscreened and cannot be screened afterwards either: it goes to a person."""
+"""A picture that was let through unscreened: what is noted of it, also if it cannot be screened afterwards either."""
 
 from __future__ import annotations
 
@@ -10,7 +10,20 @@ from zhentu.decide.policy import Policy, unscreenable_decision
 from zhentu.errors import ZhentuError
 from zhentu.ids import new_id
 from zhentu.record.job_store import JobTask
-from zhentu.types import Evidence, EvidenceKind, Record, Trust
+from zhentu.types import Evidence, EvidenceKind, Fact, Record, Trust
+
+_NOTE = "deferred in "
+
+
+def deferral_note(record_id: str) -> str:
+    """What a job notes of a picture that was let through in a record."""
+    return f"{_NOTE}{record_id}"
+
+
+def screened_late(note: str) -> Evidence:
+    """Evidence of a screening that was promised. note: as `deferral_note` wrote it."""
+    facts = ((Fact.RECORD, note.removeprefix(_NOTE)),) if note.startswith(_NOTE) else ()
+    return Evidence(EvidenceKind.FILE, "screened_late", note, Trust.MEASURED, facts=facts)
 
 
 def unscreenable_record(task: JobTask, error: ZhentuError, policy: Policy) -> Record:
@@ -30,8 +43,14 @@ def unscreenable_record(task: JobTask, error: ZhentuError, policy: Policy) -> Re
         listing=replace(request.listing, tenant=task.tenant),
         verdict=None,
         evidence=(
-            Evidence(EvidenceKind.FILE, "screened_late", request.note, Trust.MEASURED),
-            Evidence(EvidenceKind.FILE, "screening_impossible", f"{error.code}: {error}"[:300], Trust.MEASURED),
+            screened_late(request.note),
+            Evidence(
+                EvidenceKind.FILE,
+                "screening_impossible",
+                f"{error.code}: {error}"[:300],
+                Trust.MEASURED,
+                facts=((Fact.CODE, error.code),),
+            ),
         ),
         decision=unscreenable_decision(policy),
         latency_ms=0.0,

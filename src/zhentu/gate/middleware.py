@@ -22,7 +22,7 @@ from zhentu.gate.auth import Doorkeeper, token_of
 from zhentu.gate.budget import Budget, Hold
 from zhentu.gate.metrics import GateMetrics
 from zhentu.gate.problems import response_of
-from zhentu.gate.rules import Rule, Rules
+from zhentu.gate.rules import PROBES, Rule, Rules
 from zhentu.gate.tracing import Tracing
 from zhentu.gate.visitors import Visitors
 from zhentu.printable import hide_keys, printable
@@ -31,7 +31,6 @@ from zhentu.types import DEFAULT_TENANT
 _log = logging.getLogger("zhentu.gate")
 _NOTED = ("record", "action", "code", "key", "tenant", "replayed", "wait_ms", "pictures")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_QUIET = ("/livez", "/readyz", "/metrics")  # successful probes would drown the log
 _STEP = 256 * 1024  # bytes reserved at a time for a body of unknown length
 
 
@@ -99,7 +98,7 @@ class Surround:
         state = scope["state"]
         if state.get("code"):
             self._metrics.errors.labels(state["code"]).inc()
-        if route in _QUIET and exchange.status < 400:
+        if route in PROBES and exchange.status < 400:  # they would drown the log
             return
         line = {
             "event": "request",

@@ -8,8 +8,10 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from zhentu import errors
+from zhentu.decide.error_words import error_words, words_of_code
 from zhentu.errors import Overloaded, RateLimited, Unauthenticated, UsageError, ZhentuError
 from zhentu.gate.schemas import ProblemAnswer
+from zhentu.printable import printable
 
 UNSIGNED = "callback_url: this gate has no secret to sign callbacks with; set ZHENTU_WEBHOOK_SECRET"
 MEDIA_TYPE = "application/problem+json"
@@ -65,8 +67,9 @@ def problem_of(error: ZhentuError) -> ProblemAnswer:
         type=f"urn:zhentu:{error.code}",
         title=error.code.replace("_", " "),
         status=error.http_status,
-        detail=str(error),
+        detail=printable(str(error), lines=True),  # it may quote text that UTF-8 cannot hold
         code=error.code,
+        zh=printable(error_words(error).zh),
     )
 
 
@@ -136,4 +139,5 @@ def _example(kind: type[ZhentuError]) -> ProblemAnswer:
         status=kind.http_status,
         detail=_EXAMPLES[kind],
         code=kind.code,
+        zh=words_of_code(kind.code).zh,
     )

@@ -18,6 +18,7 @@ from starlette.types import Scope
 from zhentu.types import Role
 
 MOST_REFERENCES = 8
+PROBES = ("/livez", "/readyz", "/metrics")
 _KIB, _MIB = 1024, 1024 * 1024
 _WORDS = 64 * _KIB  # a body without pictures
 _JSON = 1 * _MIB  # one picture by URL, with its listing and references, has 80 KiB at most
@@ -81,11 +82,12 @@ class Rules:
 
 
 def _role(route: APIRoute) -> Role | None:
-    roles = [role for each in _dependants(route.dependant) if (role := getattr(each.call, "role", None)) is not None]
+    roles = [role for each in dependants(route.dependant) if (role := getattr(each.call, "role", None)) is not None]
     return roles[0] if roles else None
 
 
-def _dependants(dependant: Dependant) -> Iterator[Dependant]:
+def dependants(dependant: Dependant) -> Iterator[Dependant]:
+    """Everything a route depends on, at any depth."""
     for each in dependant.dependencies:
         yield each
-        yield from _dependants(each)
+        yield from dependants(each)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from zhentu.decide.evidence_words import evidence_zh, place_zh
 from zhentu.decide.notices import AI_NOTICES
 from zhentu.mark.badge import WORDS
 from zhentu.types import AiState, LabelLanguage, ReasonKind, Record
@@ -21,13 +22,15 @@ class ReasonAnswer(BaseModel):
 
 
 class EvidenceAnswer(BaseModel):
-    """One observed fact."""
+    """One observed fact; detail and location in Chinese too, for sellers and reviewers."""
 
     kind: str
     name: str
     detail: str
     trust: str
     location: str
+    detail_zh: str
+    location_zh: str
 
 
 class NoticeAnswer(BaseModel):
@@ -76,6 +79,7 @@ class ProblemAnswer(BaseModel):
     status: int
     detail: str
     code: str = Field(examples=["picture_truncated"])
+    zh: str = Field("", description="The same for sellers and reviewers who read Chinese, often in general words.")
 
 
 class ItemAnswer(BaseModel):
@@ -160,7 +164,13 @@ def answer_of(record: Record) -> ScreenAnswer:
         ],
         evidence=[
             EvidenceAnswer(
-                kind=each.kind.value, name=each.name, detail=each.detail, trust=each.trust.value, location=each.location
+                kind=each.kind.value,
+                name=each.name,
+                detail=each.detail,
+                trust=each.trust.value,
+                location=each.location,
+                detail_zh=evidence_zh(each),
+                location_zh=place_zh(each.location),
             )
             for each in record.evidence
         ],

@@ -16,6 +16,7 @@ from zhentu.gate.budget import Hold
 from zhentu.gate.capacity import Capacity, Ticket
 from zhentu.gate.events import screened_message
 from zhentu.gate.flights import Flights
+from zhentu.gate.late import deferral_note
 from zhentu.gate.metrics import GateMetrics
 from zhentu.gate.requests import Submission
 from zhentu.gate.spooled_store import SpooledStore
@@ -31,6 +32,7 @@ from zhentu.settings import Settings
 from zhentu.types import (
     Evidence,
     EvidenceKind,
+    Fact,
     Inquiry,
     Mode,
     OnError,
@@ -211,7 +213,11 @@ class ScreeningService:
         """Let a picture through unscreened and queue it. It makes no claim by content: the next request screens it."""
         inquiry = request.inquiry
         found = Evidence(
-            EvidenceKind.FILE, "screening_deferred", f"{error.code}: screened as soon as possible", Trust.MEASURED
+            EvidenceKind.FILE,
+            "screening_deferred",
+            f"{error.code}: screened as soon as possible",
+            Trust.MEASURED,
+            facts=((Fact.CODE, error.code),),
         )
         record = Record(
             record_id=new_id(),
@@ -234,7 +240,7 @@ class ScreeningService:
             inquiry.listing,
             inquiry.file.payload,
             references=tuple(file.payload for file in inquiry.references),
-            note=f"deferred in {record.record_id}",
+            note=deferral_note(record.record_id),
         )
         job = new_job(JobKind.DEFERRED, [waiting], tenant=record.tenant)
         write = RecordWrite(record, keyed, screened_message(record, self.settings), job)

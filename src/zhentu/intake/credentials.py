@@ -185,8 +185,10 @@ def credential_evidence(credential: Credential) -> Iterator[Evidence]:
     """A manifest as evidence: what it says about AI, then what else an inspector wants to see."""
     yield _statement_evidence(credential)
     trust = credential.statement_trust
-    for name, place, detail in credential.statement.details:
-        yield Evidence(EvidenceKind.PROVENANCE, name, detail[:300], trust, f"C2PA {place}")
+    for each in credential.statement.details:
+        facts = tuple((key, value[:300]) for key, value in each.facts if value)
+        place = f"C2PA {each.place}"
+        yield Evidence(EvidenceKind.PROVENANCE, each.name, each.words[:300], trust, place, facts=facts)
 
 
 def _statement_evidence(credential: Credential) -> Evidence:
@@ -199,14 +201,16 @@ def _statement_evidence(credential: Credential) -> Evidence:
         return _evidence("c2pa_ai_source_type", detail, credential.statement_trust, AiState.IS, facts)
     if credential.sound:
         said = f"signed by {signer}, names no AI source type ({credential.answers})"
-        return _evidence("c2pa_valid", said, credential.statement_trust)
+        facts = ((Fact.SIGNER, credential.signer), *credential.facts)
+        return _evidence("c2pa_valid", said, credential.statement_trust, facts=facts)
     if not credential.checked:
         return _evidence("c2pa_present", problems, Trust.FORGEABLE)
     if source:
         detail = f"{source}, in a manifest that does not hold for this file: {problems or 'no reason given'}"
         facts = ((Fact.SOURCE_TYPE, credential.statement.term), *credential.facts)
         return _evidence("c2pa_broken_ai_source_type", detail, Trust.FORGEABLE, AiState.SUSPECTED, facts)
-    return _evidence("c2pa_invalid", problems or "does not validate", Trust.FORGEABLE)
+    facts = ((Fact.QUOTE, problems[:300]),)
+    return _evidence("c2pa_invalid", problems or "does not validate", Trust.FORGEABLE, facts=facts)
 
 
 def _evidence(

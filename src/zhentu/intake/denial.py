@@ -1,15 +1,16 @@
-"""Whether words deny what they name: "not made with AI", 未使用AI生成. One piece for every place where words say AI.
+"""Whether words deny what they name: "not made with AI", 未使用AI生成, "AI-generated: no". For all that says AI.
 
 A denial counts if it stands in the clause of the phrase and nothing but words that carry it on is between the two:
 "AI生成，非实拍", "禁止转载 AI生成图" and "not a photo but made with AI" say that AI made it; 不锈钢 and
-无线 deny nothing.
+无线 deny nothing. Behind the phrase only an answer counts ("AI生成？否", "AI-generated content was not used"), and only
+one that ends there: "AI generated, not a photo" and "AI-generated image: no filter" say that AI made it.
 """
 
 from __future__ import annotations
 
 import re
 
-_BEFORE, _AFTER = 96, 24  # characters that are looked at on either side of a phrase
+_BEFORE, _AFTER = 96, 64  # characters that are looked at on either side of a phrase
 _MOST = 64  # phrases of one text that are looked at
 _CLAUSE_END = re.compile(r"[，。；！？,.;!?\n\r)）】」|]|\s[-–—]{1,2}\s|——")
 _DENIES = re.compile(
@@ -47,16 +48,38 @@ _CARRIES = re.compile(  # longest first, and never tried again: linear
 # What is pointed at is there: "do not use this AI-generated image", 不得使用本AI生成图片, 不可错过的AI生成图.
 _POINTS = re.compile(r"(?:[本此该这]|\b(?:this|these|the|our|my))\s{0,4}$|的\s{0,4}$", re.IGNORECASE)
 _ANY = re.compile("任何|一切|所有")
-# A form's answer: "AI生成：否", "AI-generated image: no".
+# An answer behind the phrase, to the end of its clause: "AI生成：否", "AI-generated image? No", "AI生成 [否]".
+_THING = (
+    r"\s{0,2}(?:的?(?:内容|图片|图像|照片|图|成分|元素|工具|技术|比例|部分)|content|images?|pictures?|photos?|artwork)?"
+)
+_NO_ZH = "否|无|没有|不是|不含|未使用|未采用|未用|没用|不使用|不涉及|不适用|不存在|禁止|不允许|不可|均无|均未使用"
+_NO_EN = r"no(?:ne)?(?:\s(?:at\sall|used))?|not\s(?:used|at\sall|applicable|involved)|never|false|n/?a|0\s?%?"
+_ENDS = r"""[^\S\n]{0,4}[)）\]】」"'”]{0,2}[^\S\n]{0,4}(?=$|[，。；！,.;!|/\n)）])"""
 _ANSWERED = re.compile(
-    r"[^\S\n]{0,4}(?:内容|图片|图像)?\s{0,4}[:：=]\s{0,4}(?:否|无|没有|不是|不含|no|none|false|0)"
-    r"[^\S\n]{0,4}(?=$|[，。；,.;\n)）])",
+    rf"{_THING}\s{{0,4}}(?:[:：=?？]|[(（\[【]|[-–—]{{1,2}}\s)\s{{0,4}}[\"'「“]?(?:{_NO_ZH}|{_NO_EN}){_ENDS}"
+    rf"|{_THING}[^\S\n]{{1,4}}(?:否|无){_ENDS}",
     re.IGNORECASE,
 )
+# A box that is ticked: "AI生成：□是 ☑否".
+_TICKED = re.compile(
+    rf"{_THING}\s{{0,4}}[:：?？]?\s{{0,4}}[□☐○◯]\s{{0,2}}(?:是|有|yes)\s{{0,4}}/?\s{{0,4}}"
+    r"[☑☒✓✔√■●◉]\s{0,2}(?:否|无|no)\b",
+    re.IGNORECASE,
+)
+# A whole sentence: "AI-generated images were not used", AI生成内容未使用. What else was not done says nothing.
+_NOT_USED = re.compile(
+    rf"{_THING}\s{{1,4}}(?:(?:is|are|was|were|has|have|been|being)\s){{1,3}}(?:not|never)\s(?:been\s)?"
+    rf"(?:used|involved|included|contained|present|employed|applied|allowed|permitted|accepted)(?:\shere)?{_ENDS}"
+    rf"|{_THING}\s{{1,4}}(?:has|have)\snever\sbeen\sused\b"
+    rf"|{_THING}\s{{1,4}}(?:is|are)\s(?:prohibited|forbidden|banned)(?:\shere)?{_ENDS}"
+    rf"|{_THING}\s{{0,2}}(?:均|都|一律|全部)?(?:未(?:被)?(?:使用|采用)|没有使用|不存在|不使用|禁止(?:使用)?){_ENDS}",
+    re.IGNORECASE,
+)
+_AFTERWARDS = (_ANSWERED, _TICKED, _NOT_USED)
 
 
 def is_denied(text: str, start: int, end: int) -> bool:
-    """Whether the phrase text[start:end] is denied by its own clause, or answered with "no"."""
+    """Whether the phrase text[start:end] is denied by its own clause, or by an answer behind it."""
     clause = text[max(start - _BEFORE, 0) : start]
     ends = [found.end() for found in _CLAUSE_END.finditer(clause)]
     clause = clause[ends[-1] :] if ends else clause
@@ -65,7 +88,8 @@ def is_denied(text: str, start: int, end: int) -> bool:
         pointed = _POINTS.search(between) is not None and _ANY.search(between) is None
         if not pointed and _CARRIES.fullmatch(between):
             return True
-    return _ANSWERED.match(text[end : end + _AFTER]) is not None
+    after = text[end : end + _AFTER]
+    return any(pattern.match(after) for pattern in _AFTERWARDS)
 
 
 def stated(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -42,7 +42,7 @@ _MAKERS = (
 _TOLD = (
     *("EXIF ImageDescription", "EXIF UserComment", "EXIF XPComment", "EXIF XPTitle", "EXIF XPSubject", "comment"),
     *("XMP description", "XMP UserComment", "XMP Instructions", "XMP Headline", "IPTC Caption-Abstract"),
-    *("IPTC SpecialInstructions", "IPTC Headline", "PNG text *"),
+    *("IPTC SpecialInstructions", "IPTC Headline", "PNG text *", "PNG chunk *", "WebP chunk *"),
 )
 _NAME = 512  # characters of a field that names a tool or a maker
 _VERBS = (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from zhentu.intake.xmp import shown
+from zhentu.types import Fact
 
 _MAX_MANIFESTS, _MAX_DETAILS = 64, 24
 _KEPT_RELATIONS = ("parentOf", "componentOf")  # an `inputTo`, e.g. a prompt's sketch, is not part of the picture
@@ -13,15 +14,25 @@ _DISCLOSURES = ("ai-disclosure", "ai_disclosure", "ai_generated", "ai-generated"
 
 
 @dataclass(frozen=True, slots=True)
+class Detail:
+    """A stable name, the place in the manifest, plain words, and the facts in them."""
+
+    name: str
+    place: str
+    words: str
+    facts: tuple[tuple[Fact, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """source_type: the AI source type that the manifest or its parents name, with its meaning; empty if none.
 
-    term: the source type alone.  details: (stable name, place, plain words) of anything else an inspector wants to see.
+    term: the source type alone.  details: anything else an inspector wants to see.
     """
 
     source_type: str = ""
     term: str = ""
-    details: tuple[tuple[str, str, str], ...] = ()
+    details: tuple[Detail, ...] = ()
 
 
 def statement_of(
@@ -101,26 +112,33 @@ def _broken_now(deltas: list[Mapping[str, object]], breaks: Callable[[str], bool
                 yield str(mapping(fault).get("url", "")).partition("/c2pa/")[2].partition("/")[0]
 
 
-def _details(
-    manifest: Mapping[str, object], broken: set[str], breaks: Callable[[str], bool]
-) -> Iterator[tuple[str, str, str]]:
+def _details(manifest: Mapping[str, object], broken: set[str], breaks: Callable[[str], bool]) -> Iterator[Detail]:
     generators = [mapping(each) for each in items(manifest.get("claim_generator_info"))]
     named = [f"{each.get('name')} {each.get('version', '')}".strip() for each in generators if each.get("name")]
     if named or manifest.get("claim_generator"):
-        yield "c2pa_generator", "claim", shown(", ".join(named) or str(manifest["claim_generator"]))
+        yield _quoted("c2pa_generator", "claim", shown(", ".join(named) or str(manifest["claim_generator"])))
     for name, content in _assertions(manifest):
         if name.startswith("c2pa.actions"):
-            yield "c2pa_actions", name, ", ".join(_action(mapping(each)) for each in items(content.get("actions"))[:16])
+            told = ", ".join(_action(mapping(each)) for each in items(content.get("actions"))[:16])
+            yield _quoted("c2pa_actions", name, told)
         elif name.startswith("c2pa.soft-binding"):
-            yield "c2pa_soft_binding", name, f"bound by {shown(str(content.get('alg', 'an unnamed algorithm')))}"
+            algorithm = shown(str(content.get("alg", "")))
+            words = f"bound by {algorithm or 'an unnamed algorithm'}"
+            yield Detail("c2pa_soft_binding", name, words, ((Fact.QUOTE, algorithm),))
         elif any(word in name for word in _DISCLOSURES):
             said = ", ".join(f"{shown(str(key))} {shown(_flat(value))}" for key, value in list(content.items())[:8])
-            yield "c2pa_disclosure", name, said or "names nothing"
+            yield Detail("c2pa_disclosure", name, said or "names nothing", ((Fact.QUOTE, said),))
     for ingredient in items(manifest.get("ingredients")):
         each = mapping(ingredient)
-        title = shown(str(each.get("title") or "untitled"))
-        holds = "" if _unbroken(each, broken, breaks) else ", its manifest does not hold"
-        yield "c2pa_ingredient", "ingredient", f"{shown(str(each.get('relationship', '')))}: {title}{holds}"
+        title, relation = shown(str(each.get("title") or "")), shown(str(each.get("relationship", "")))
+        holds = _unbroken(each, broken, breaks)
+        words = f"{relation}: {title or 'untitled'}{'' if holds else ', its manifest does not hold'}"
+        facts = ((Fact.RELATION, relation), (Fact.QUOTE, title), (Fact.INTEGRITY, "" if holds else "broken"))
+        yield Detail("c2pa_ingredient", "ingredient", words, facts)
+
+
+def _quoted(name: str, place: str, words: str) -> Detail:
+    return Detail(name, place, words, ((Fact.QUOTE, words),))
 
 
 def _action(action: Mapping[str, object]) -> str:

@@ -70,9 +70,9 @@ def read_metadata(payload: bytes, picture_format: str) -> Metadata:
             texts += [Text(f"IPTC {each.name}", each.text, block, each.start, each.end) for each in found]
         elif block.kind is BlockKind.TEXT:
             texts.append(Text(f"PNG text {block.key[:79]}", block.body.decode("utf-8", "replace"), block))
-        elif block.kind is BlockKind.OTHER and len(block.body) >= _SHORTEST:
-            place = "comment" if block.key == "comment" else f"JPEG {block.key}"
-            texts.append(Text(place, _loose(block.body), block))
+        elif block.kind is BlockKind.OTHER and (len(block.body) >= _SHORTEST or " chunk " in block.key):
+            texts.append(Text(_place(block.key), _loose(block.body), block))
+            packets += _packets_in(block)
     packets += extended_packets(blocks)
     if not packets:
         packets += _stray(payload)
@@ -87,6 +87,15 @@ def read_metadata(payload: bytes, picture_format: str) -> Metadata:
         has_c2pa=any(each.has_c2pa for each in exifs) or any(block.kind is BlockKind.C2PA for block in blocks),
         blocks=blocks,
     )
+
+
+def _place(key: str) -> str:
+    return key if key == "comment" or " chunk " in key else f"JPEG {key}"
+
+
+def _packets_in(block: Block) -> list[bytes]:
+    """XMP in a chunk of PNG or WebP that is not the format's own for it."""
+    return _stray(block.body) if " chunk " in block.key else []
 
 
 def packet_texts(packet: Packet) -> Iterator[Text]:

@@ -12,12 +12,13 @@ from functools import partial
 
 from zhentu.intake.aigc import find_aigc_label
 from zhentu.intake.credentials import ANY_SIGNER, TrustLists, credential_evidence, read_credential
+from zhentu.intake.further import further_files
 from zhentu.intake.generators import GeneratorTable, shipped_table
 from zhentu.intake.metadata import Metadata, read_metadata
 from zhentu.intake.stealth import stealth_parameters
 from zhentu.intake.traces import camera, generator_traces
 from zhentu.intake.xmp import xmp_evidence
-from zhentu.types import Evidence, EvidenceKind, Trust
+from zhentu.types import Evidence, EvidenceKind, Fact, Trust
 
 
 def read_provenance(
@@ -44,6 +45,8 @@ def read_provenance(
     }
     if picture_format == "PNG":
         readers["stealth_parameters"] = lambda _: stealth_parameters(payload)
+    if picture_format in ("JPEG", "MPO"):
+        readers["further_files"] = lambda _: further_files(payload)
     readers["camera"] = camera
     if metadata.has_c2pa:
         readers = {"read_credential": lambda _: _credentials(payload, picture_format, lists), **readers}
@@ -61,6 +64,6 @@ def _credentials(payload: bytes, picture_format: str, lists: TrustLists) -> Iter
 
 
 def _unreadable(reader: str, error: Exception) -> Evidence:
-    return Evidence(
-        EvidenceKind.FILE, "metadata_unreadable", f"{reader}: {type(error).__name__}", Trust.MEASURED, "metadata"
-    )
+    detail = f"{reader}: {type(error).__name__}"
+    facts = ((Fact.QUOTE, detail),)
+    return Evidence(EvidenceKind.FILE, "metadata_unreadable", detail, Trust.MEASURED, "metadata", facts=facts)

@@ -49,9 +49,9 @@ def camera(metadata: Metadata) -> Iterator[Evidence]:
         and not any(row.quote("EXIF Make", make) for row in table.traces_at("EXIF Make"))
     ):
         named = shown(f"{make} {model}".strip())[:100]
-        yield Evidence(
-            EvidenceKind.PROVENANCE, "camera_exif", f"taken with {named}", Trust.FORGEABLE, "EXIF Make/Model"
-        )
+        detail, facts = f"taken with {named}", ((Fact.QUOTE, named),)
+        place = "EXIF Make/Model"
+        yield Evidence(EvidenceKind.PROVENANCE, "camera_exif", detail, Trust.FORGEABLE, place, facts=facts)
 
 
 def _also(quote: Callable[[str, str], str | None], metadata: Metadata) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _CODES = (b"ASCII\x00\x00\x00", b"UNICODE\x00", b"JIS\x00\x00\x00\x00\x00", b"\x00" * 8)
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _JUDGED = 512  # characters that decide about an encoding
 _MARGIN = 0.05  # by how much another reading must be better than the one the writer named
 
@@ -37,6 +39,19 @@ def best_text(body: bytes, named: str = "utf-8") -> str:
     if readings[best] == "utf-8":
         return narrow_text(body)
     return _clean(body.decode(readings[best], "replace"))
+
+
+def foreign_text(body: bytes) -> bytes:
+    """The body of a chunk nobody has described, if all of it is UTF-8 text, without NULs at its end; else nothing."""
+    text = body.rstrip(b"\x00")
+    if _BINARY.search(text):
+        return b""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # A text that was cut within its last letter is one all the same.
+        return text[: error.start] if error.start >= len(text) - 3 and error.start > 0 else b""
+    return text
 
 
 def narrow_text(body: bytes) -> str:

@@ -38,7 +38,9 @@ def xmp_evidence(metadata: Metadata) -> Iterator[Evidence]:
         if stated(_GOOGLE, credit):
             yield _credit(credit, "IPTC Credit")
     for remote in _remote_manifests(metadata):
-        yield Evidence(EvidenceKind.PROVENANCE, "c2pa_remote", remote, Trust.FORGEABLE, "XMP dcterms:provenance")
+        detail = f"a C2PA manifest is stored elsewhere and is not fetched: {remote}"[:300]
+        place, facts = "XMP dcterms:provenance", ((Fact.QUOTE, remote),)
+        yield Evidence(EvidenceKind.PROVENANCE, "c2pa_remote", detail, Trust.FORGEABLE, place, facts=facts)
 
 
 def _remote_manifests(metadata: Metadata) -> Iterator[str]:
@@ -46,7 +48,7 @@ def _remote_manifests(metadata: Metadata) -> Iterator[str]:
     for packet in metadata.packets:
         for each in packet.properties:
             if each.name == "provenance" and each.namespace == _DC_TERMS and each.value.startswith("http"):
-                yield f"a C2PA manifest is stored elsewhere and is not fetched: {shown(each.value)}"[:300]
+                yield shown(each.value)
 
 
 def ai_source_type(value: str) -> str | None:

@@ -17,7 +17,7 @@ import yaml
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from zhentu.decide.evidence_words import evidence_zh, place_zh
+from zhentu.decide.evidence_words import told
 from zhentu.errors import ConfigError
 from zhentu.types import FORGERY_CATEGORIES, Action, AiState, Evidence, Mode, Record
 from zhentu.yaml_text import read_yaml
@@ -165,9 +165,8 @@ class Notices:
         }
 
     def _found(self, language: str, evidence: Evidence, values: Mapping[str, object]) -> str:
-        own = {"detail": evidence.detail, "location": evidence.location}
-        if language == "zh":
-            own = {"detail": evidence_zh(evidence), "location": place_zh(evidence.location)}
+        it = told(evidence, language)
+        own = {"detail": it.detail, "location": it.place}
         return self._text(language, "found.evidence", {**values, **own})
 
     def _text(self, language: str, key: str, values: Mapping[str, object]) -> str:

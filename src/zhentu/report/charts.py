@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zhentu.decide.notices import Words
+from zhentu.decide.words import Words
 
 WIDTH, HEIGHT = 200.0, 60.0  # of a histogram's view box
 

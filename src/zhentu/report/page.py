@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu import __version__
 from zhentu.atomic import unwritable
-from zhentu.decide.notices import ACTION_NAMES, CATEGORY_NAMES, Words
+from zhentu.decide.notices import ACTION_NAMES, CATEGORY_NAMES, reason_name
+from zhentu.decide.words import Words
 from zhentu.detect.heatmap import overlay
 from zhentu.errors import ZhentuError
 from zhentu.filenames import text_to_name
@@ -37,6 +38,7 @@ from zhentu.report.words import (
     ERROR_WORDS,
     MODE_WORDS,
     NOT_READABLE,
+    SENTENCES,
     SKIP_WORDS,
     UNNAMED,
 )
@@ -130,6 +132,8 @@ def write_report(
             unnamed=UNNAMED,
             actions=ACTION_NAMES,
             errors=ERROR_WORDS,
+            errors_told=SENTENCES,
+            reason_name=reason_name,
             skips=SKIP_WORDS,
             modes=MODE_WORDS,
             version=__version__,

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from zhentu.atomic import unwritable
 from zhentu.cells import CSV_ENCODING, cells
-from zhentu.decide.notices import CATEGORY_NAMES, Words
+from zhentu.decide.notices import CATEGORY_NAMES
+from zhentu.decide.words import Words
 from zhentu.errors import UsageError
 from zhentu.intake.skipped import SkipReason
 from zhentu.types import CATEGORIES, Action, Category

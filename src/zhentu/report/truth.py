@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from zhentu.decide.notices import CATEGORY_NAMES, Words
+from zhentu.decide.notices import CATEGORY_NAMES
+from zhentu.decide.words import Words
 from zhentu.types import CATEGORIES, Action, Category, Scores
 
 

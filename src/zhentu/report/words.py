@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from zhentu.decide.notices import Words
+from zhentu.decide.error_words import ERROR_WORDS as SENTENCES
+from zhentu.decide.words import Words
 
 ANY_CATEGORY = Words("Any of the five", "任意一类")
 
@@ -15,7 +16,7 @@ MODE_WORDS = {
     "off": Words("screening is off", "检测已关闭"),
 }
 
-ERROR_WORDS = {
+ERROR_WORDS = SENTENCES | {
     "picture_empty": Words("Empty file", "空文件"),
     "picture_too_large": Words("Too large", "图片过大"),
     "picture_too_small": Words("Too small", "图片过小"),
@@ -26,6 +27,7 @@ ERROR_WORDS = {
     "pdf_unsupported": Words("A PDF document, not a picture", "PDF 文档，非图片"),
     "source_unreadable": Words("The source failed", "图源读取失败"),
     "picture_not_found": Words("Gone or unreadable", "文件不存在或无法读取"),
+    "picture_too_slow": Words("Too slow to read", "读取耗时过长"),
     "worker_crashed": Words("Crashed the decoder", "解码进程崩溃"),
     "internal_error": Words("Unexpected error", "意外错误"),
 }

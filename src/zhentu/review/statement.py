@@ -7,13 +7,16 @@ what was decided and where to turn. Chinese and English side by side.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from zhentu.decide.notices import CATEGORY_NAMES, Words
+from zhentu.decide.evidence_words import told
+from zhentu.decide.notices import CATEGORY_NAMES
+from zhentu.decide.words import TRUST_NAMES, Words
 from zhentu.review.appeals import Appeals
 from zhentu.review.items import ReviewDecision, ReviewOutcome
 from zhentu.review.queue import ReviewQueue
-from zhentu.types import Category, Record
+from zhentu.types import Category, Evidence, Record
 
 # The same bytes may have been another seller's; who sent them before is not this seller's to know.
 _OTHER_RECORD = re.compile(r",? in record [0-9A-Fa-f-]{8,}")
@@ -63,21 +66,28 @@ def statement_of(record: Record, queue: ReviewQueue, appeals: Appeals) -> dict[s
             }
             for each in decision.reasons
         ],
-        "evidence": [
-            {
-                "kind": each.kind.value,
-                "name": each.name,
-                "detail": _OTHER_RECORD.sub("", each.detail),
-                "trust": each.trust.value,
-                "location": each.location,
-            }
-            for each in record.evidence
-        ],
+        "evidence": [_evidence(each) for each in record.evidence],
         "reviews": [_review(each) for each in decisions],
         "appeals": [
             {"appeal_id": each.appeal_id, "state": each.state, "due_at": each.due_at.isoformat()} for each in made
         ],
         "redress": {"en": _REDRESS.en, "zh": _REDRESS.zh, "how": "POST /v1/appeals", "available": not made},
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, str]:
+    shown = replace(evidence, detail=_OTHER_RECORD.sub("", evidence.detail))
+    zh, trust = told(shown, "zh"), TRUST_NAMES[evidence.trust]
+    return {
+        "kind": shown.kind.value,
+        "name": shown.name,
+        "name_zh": zh.name,
+        "detail": shown.detail,
+        "detail_zh": zh.detail,
+        "trust": shown.trust.value,
+        "trust_zh": trust.zh,
+        "location": shown.location,
+        "location_zh": zh.place,
     }
 
 

@@ -202,6 +202,25 @@ class Fact(StrEnum):
     INTEGRITY = "integrity"  # the three answers about a C2PA manifest, as intake.credentials names them
     VALIDITY = "validity"
     SIGNER_TRUST = "signer_trust"
+    RELATION = "relation"  # of a C2PA ingredient to the picture
+    MODEL = "model"
+    SCORE = "score"
+    FRAME = "frame"  # from 1
+    FRAMES = "frames"  # how many there are
+    FRAMES_SEEN = "frames_seen"
+    SETTLED = "settled"  # the look at the whole picture was enough
+    BANK = "bank"
+    ENTRY = "entry"
+    DISTANCE = "distance"  # differing bits of 256
+    SIMILARITY = "similarity"
+    COUNT = "count"  # of references, or of further files
+    AGREEING = "agreeing"
+    DIFFERING = "differing"  # questions, by their values
+    WHOLE = "whole"  # whole pictures were compared
+    INSTALLED = "installed"  # there is a comparison
+    CODE = "code"  # of an error
+    RECORD = "record"  # an earlier record of the same picture and seller
+    BYTES = "bytes"
 
 
 class Trust(StrEnum):

@@ -15,6 +15,7 @@ from zhentu.errors import NotFound, Overloaded, Unauthenticated, UsageError, Zhe
 from zhentu.gate.budget import Hold
 from zhentu.gate.capacity import Ticket
 from zhentu.gate.context import Gate, TheGate, hold_of, unless_gone
+from zhentu.gate.forms import own_query
 from zhentu.gate.front.views import TRIAL_CODE, render_page, render_problem, render_tried
 from zhentu.gate.labelling import STATES, labelled_answer
 from zhentu.gate.requests import Submission, read_picture, read_submission
@@ -87,7 +88,7 @@ def front(request: Request, gate: TheGate, desk: Annotated[Desk, Depends(desk_of
     return HTMLResponse(page, 200, HEADERS)
 
 
-@router.post("/try")
+@router.post("/try", dependencies=[Depends(own_query)])
 async def try_one(request: Request, gate: OpenGate) -> JSONResponse:
     """Check one picture as `POST /v1/screen` does, and keep nothing.
 
@@ -118,7 +119,7 @@ async def try_one(request: Request, gate: OpenGate) -> JSONResponse:
     return JSONResponse(answer, headers=HEADERS)
 
 
-@router.post("/try/label")
+@router.post("/try/label", dependencies=[Depends(own_query)])
 async def label_one(request: Request, gate: OpenGate) -> Response:
     """Label one picture as `POST /v1/labels/apply` does; a gate without a platform's code writes TRIAL_CODE."""
     gate.capacity.admit()

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 
-from zhentu.decide.notices import CATEGORY_NAMES, Words
+from zhentu.decide.error_words import error_words
+from zhentu.decide.evidence_words import told
+from zhentu.decide.note_words import note_in
+from zhentu.decide.notices import CATEGORY_NAMES
 from zhentu.decide.policy import Policy
+from zhentu.decide.words import TRUST_NAMES, Words
 from zhentu.errors import ZhentuError
-from zhentu.gate.front.words import ACTIONS, GOODS, KEYS, PAGE, PROBLEMS, TRUSTS
+from zhentu.gate.front.words import ACTIONS, GOODS, KEYS, MODES, PAGE
 from zhentu.gate.requests import Submission
 from zhentu.gate.rules import MOST_REFERENCES
 from zhentu.mark.notices import Audience, Notice, Notices
+from zhentu.printable import printable
 from zhentu.review.web.language import LANGUAGES, rendered
 from zhentu.review.web.views import Bar, bars_of
 from zhentu.samples import Sample, sample_of, samples
@@ -95,7 +100,10 @@ def model_words(model: ModelRef) -> Words:
 
 def render_problem(error: ZhentuError) -> dict[str, str]:
     """A picture that could not be checked, by language."""
-    return {each: _render("problem.html.j2", each, error=error, says=PROBLEMS.get(error.code)) for each in LANGUAGES}
+    return {
+        each: _render("problem.html.j2", each, code=error.code, detail=printable(str(error)), says=error_words(error))
+        for each in LANGUAGES
+    }
 
 
 def curl_of(record: Record, given: Submission, address: str, propagator: str) -> str:
@@ -129,7 +137,10 @@ def _render(name: str, language: str, **values: object) -> str:
         PAGE,
         other="en" if language == "zh" else "zh",
         actions=ACTIONS,
-        trusts=TRUSTS,
+        trusts=TRUST_NAMES,
+        modes=MODES,
+        told=partial(told, language=language),
+        note_in=partial(note_in, language=language),
         categories=CATEGORY_NAMES,
         **values,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zhentu.decide.notices import Words
-from zhentu.types import Trust
+from zhentu.decide.words import Words
+from zhentu.types import Mode
 
 PAGE: dict[str, Words] = {
     "brand": Words("zhentu", "真图"),
@@ -110,27 +110,10 @@ ACTIONS: dict[str, Words] = {
     "block": Words("Block: it may not be published", "拦截：不得发布"),
 }
 
-TRUSTS: dict[Trust, Words] = {
-    Trust.SIGNED: Words("signed: cryptographically valid", "已签名：密码学验证有效"),
-    Trust.MEASURED: Words("measured by zhentu", "由 zhentu 测得"),
-    Trust.DECLARED: Words("declared: stated in a standard field, unsigned", "声明：标准字段所述，未签名"),
-    Trust.FORGEABLE: Words("forgeable: a trace anybody can write or remove", "可伪造：任何人都能写入或删除的痕迹"),
-}
-
-# What an error means for somebody who dropped a picture; the exact detail stands below it.
-PROBLEMS: dict[str, Words] = {
-    "picture_empty": Words("The file is empty.", "文件为空。"),
-    "picture_too_large": Words("The picture is too large.", "图片过大。"),
-    "picture_too_small": Words("The picture is too small.", "图片过小。"),
-    "picture_truncated": Words("The file ends before the picture does.", "文件不完整，图片被截断。"),
-    "picture_corrupt": Words("The picture is broken.", "图片已损坏。"),
-    "unsupported_format": Words("This is not a picture that zhentu can read.", "这不是 zhentu 支持的图片格式。"),
-    "fetch_failed": Words("The address gave no picture.", "无法从该网址获取图片。"),
-    "fetch_refused": Words("zhentu does not go to this address.", "zhentu 不访问该网址。"),
-    "body_too_large": Words("That is too much at once.", "一次发送的内容过多。"),
-    "overloaded": Words("The gate is busy; try again.", "服务繁忙，请重试。"),
-    "deadline_exceeded": Words("It took too long; try again.", "检测超时，请重试。"),
-    "usage_error": Words("Something is missing or unknown.", "缺少内容或含有未知字段。"),
+MODES: dict[Mode, Words] = {
+    Mode.ENFORCE: Words("enforce", "生效"),
+    Mode.SHADOW: Words("shadow", "影子"),
+    Mode.OFF: Words("off", "关闭"),
 }
 
 KEYS: tuple[tuple[str, Words], ...] = (

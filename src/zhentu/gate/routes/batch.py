@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
 from zhentu import errors
 from zhentu.errors import ClientGone, ZhentuError
 from zhentu.gate.auth import Caller
 from zhentu.gate.budget import Hold
 from zhentu.gate.context import Gate, Screens, TheGate, hold_of, unless_gone
+from zhentu.gate.forms import own_query
 from zhentu.gate.problems import documented, problem_of
 from zhentu.gate.requests import Batch, ListingFields, Submission, UrlBatch, read_batch
 from zhentu.gate.routes.screening import BINARY, TROUBLES, IdempotencyKey
@@ -47,6 +48,7 @@ def batch_body(form: dict[str, Any], urls: type[UrlBatch] = UrlBatch) -> dict[st
 
 @router.post(
     "/v1/screen/batch",
+    dependencies=[Depends(own_query)],
     responses=documented(errors.UnsupportedFormat, errors.PictureTooLarge, errors.IdempotencyConflict, *TROUBLES),
     openapi_extra={"requestBody": batch_body(FORM)},
 )

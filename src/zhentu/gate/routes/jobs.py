@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 
 from zhentu import errors
 from zhentu.errors import UsageError
 from zhentu.gate.context import Screens, TheGate
+from zhentu.gate.forms import own_query
 from zhentu.gate.job_runner import job_answer
 from zhentu.gate.problems import UNSIGNED, documented
 from zhentu.gate.requests import UrlJob, read_batch
@@ -26,6 +27,7 @@ _FORM = FORM | {"properties": FORM["properties"] | {"callback_url": _CALLBACK}}
 
 @router.post(
     "/v1/jobs",
+    dependencies=[Depends(own_query)],
     status_code=202,
     responses=documented(errors.UnsupportedFormat, errors.PictureTooLarge),
     openapi_extra={"requestBody": batch_body(_FORM, UrlJob)},

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from zhentu import errors
@@ -18,6 +18,7 @@ from zhentu.decide.policy import cleared
 from zhentu.errors import UsageError
 from zhentu.gate.auth import Caller
 from zhentu.gate.context import Gate, Screens, TheGate, unless_gone
+from zhentu.gate.forms import own_query
 from zhentu.gate.labelling import STATES, labelled_answer
 from zhentu.gate.problems import documented
 from zhentu.gate.requests import read_picture
@@ -140,7 +141,12 @@ class RecordNotice(BaseModel):
     notices: list[NoticeText]
 
 
-@router.post("/v1/labels/verify", responses=documented(*_BROKEN), openapi_extra=_body({}))
+@router.post(
+    "/v1/labels/verify",
+    dependencies=[Depends(own_query)],
+    responses=documented(*_BROKEN),
+    openapi_extra=_body({}),
+)
 async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnswer:
     """Say whether a picture carries conforming labels; nothing is stored."""
     gate.capacity.admit()
@@ -155,6 +161,7 @@ async def verify(request: Request, gate: TheGate, caller: Screens) -> VerifyAnsw
 
 @router.post(
     "/v1/labels/apply",
+    dependencies=[Depends(own_query)],
     response_class=Response,
     responses=_LABELLED | documented(*_BROKEN, errors.LabelUnwritable, errors.RecordNotFound, errors.DependencyError),
     openapi_extra=_body(_FIELDS),

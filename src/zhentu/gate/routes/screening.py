@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from zhentu import errors
 from zhentu.gate.context import Screens, TheGate, hold_of, unless_gone
+from zhentu.gate.forms import own_query
 from zhentu.gate.problems import documented
 from zhentu.gate.requests import ListingFields, UrlSubmission, read_submission
 from zhentu.gate.rules import MOST_REFERENCES
@@ -77,6 +78,7 @@ _BODY = {
 
 @router.post(
     "/v1/screen",
+    dependencies=[Depends(own_query)],
     responses=documented(*PICTURE_ERRORS, *TROUBLES, errors.IdempotencyConflict),
     openapi_extra={"requestBody": _BODY},
 )

@@ -8,12 +8,17 @@ import zlib
 from collections.abc import Iterator
 
 from zhentu.intake.containers.block import MAX_BODY, MAX_STEPS, MAX_TOTAL, Block, BlockKind, ColourCoding
-from zhentu.intake.wording import narrow_text
+from zhentu.intake.wording import foreign_text, narrow_text
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = "XML:com.adobe.xmp"
 _MOST_RATIO = 1032  # bytes that one byte of deflate can become
 MAX_INFLATED = 4 * MAX_BODY  # bytes of one text after decompression: ComfyUI's workflows pass 1 MB
+# Private and rare chunks are read if they hold text; these are known, and hold none.
+_KNOWN = frozenset(
+    b"IHDR PLTE IDAT IEND acTL fcTL fdAT tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI mDCv cLLi bKGD hIST pHYs sPLT "
+    b"tIME oFFs pCAL sCAL gIFg gIFx gIFt sTER dSIG fRAc iDOT gdAT vpAg prVW CgBI npTc npLb npOl orNT".split()
+)
 _RAW_PROFILES = {"exif": BlockKind.EXIF, "app1": BlockKind.EXIF, "xmp": BlockKind.XMP, "iptc": BlockKind.IPTC}
 
 
@@ -31,6 +36,10 @@ def blocks(payload: bytes) -> Iterator[Block]:
             yield Block(BlockKind.EXIF, start, end, payload[start + 8 : end - 4][:MAX_BODY])
         elif kind == b"caBX":
             yield Block(BlockKind.C2PA, start, end, b"")
+        elif kind not in _KNOWN:
+            body = foreign_text(payload[start + 8 : end - 4][:MAX_BODY])
+            if body:
+                yield Block(BlockKind.OTHER, start, end, body, f"PNG chunk {kind.decode('latin-1')}")
 
 
 def colour_coding(payload: bytes) -> ColourCoding | None:

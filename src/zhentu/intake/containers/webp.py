@@ -6,7 +6,9 @@ import struct
 from collections.abc import Iterator
 
 from zhentu.intake.containers.block import MAX_BODY, MAX_STEPS, Block, BlockKind
+from zhentu.intake.wording import foreign_text
 
+_PIXELS = frozenset((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
 _KINDS = {b"XMP ": BlockKind.XMP, b"EXIF": BlockKind.EXIF, b"C2PA": BlockKind.C2PA}
 
 
@@ -17,6 +19,11 @@ def blocks(payload: bytes) -> Iterator[Block]:
             (length,) = struct.unpack_from("<I", payload, start + 4)
             body = payload[start + 8 : start + 8 + min(length, MAX_BODY)]
             yield Block(_KINDS[kind], start, end, body.removeprefix(b"Exif\x00\x00"))
+        elif kind not in _PIXELS:  # private ones are read if they hold text
+            (length,) = struct.unpack_from("<I", payload, start + 4)
+            body = foreign_text(payload[start + 8 : start + 8 + min(length, MAX_BODY)])
+            if body:
+                yield Block(BlockKind.OTHER, start, end, body, f"WebP chunk {kind.decode('latin-1')}")
 
 
 def missing_bytes(payload: bytes) -> int:

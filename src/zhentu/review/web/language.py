@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse
 from jinja2 import Environment
 
-from zhentu.decide.notices import Words
+from zhentu.decide.words import Words
 from zhentu.errors import NotFound
 
 LANGUAGES = ("en", "zh")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
 from zhentu.banks.originals import original
+from zhentu.decide.error_words import error_words
 from zhentu.errors import (
     NotFound,
     PictureError,
@@ -56,6 +57,39 @@ _HEADERS = {
 Here = Annotated[Desk, Depends(desk_of)]
 
 
+def _filters(  # noqa: PLR0913 - each is a field of the page's form
+    category: str = "",
+    goods: str = "",
+    seller: str = "",
+    kind: str = "",
+    group: str = "",
+    job: str = "",
+    tenant: str = "",
+    score_from: str = "",
+    score_to: str = "",
+    order: str = "",
+) -> Filters:
+    """The filters of a query, as the page's form sends them, empty fields and all. Raises UsageError."""
+    try:
+        return Filters(
+            category=category,
+            goods=goods[:200],
+            seller_id=seller[:200],
+            kind=kind,
+            group_id=group[:36],
+            job_id=job[:36],
+            tenant=tenant[:63],
+            score_from=float(score_from or 0),
+            score_to=float(score_to or 1),
+            order=Order(order or Order.PRIORITY),
+        )
+    except ValueError as error:
+        raise UsageError(f"filter: {error}") from error
+
+
+Filtered = Annotated[Filters, Depends(_filters)]
+
+
 class Verdict(BaseModel):
     """What the page sends for a decision. group: also decide every near-duplicate."""
 
@@ -68,13 +102,12 @@ class Verdict(BaseModel):
 
 
 @router.get("", response_class=HTMLResponse)
-def page(request: Request, desk: Here) -> Response:
+def page(request: Request, desk: Here, filters: Filtered) -> Response:
     """The page itself; its script prefetches the next item."""
     try:
         reviewer = desk.reviewer(request)
     except Unauthenticated:
         return RedirectResponse("/review/sign-in", 303)
-    filters = _filters(request)
     counts = desk.queue.counts(filters)
     return _html(
         request, "page.html.j2", reviewer=reviewer, filters=filters, filtered=filters != Filters(), counts=counts
@@ -101,7 +134,7 @@ def begun(request: Request, desk: Desk, key: str, target: str) -> Response:
     try:
         secret = desk.sign_in(key)
     except ZhentuError as error:
-        return _html(request, "sign_in.html.j2", status=error.http_status, problem=str(error))
+        return _html(request, "sign_in.html.j2", status=error.http_status, problem=_told(error, request))
     answer = RedirectResponse(target, 303, _HEADERS)
     # Behind a proxy that terminates TLS only the browser knows: it sends the page's origin with the form.
     secure = "https" in (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
@@ -128,11 +161,11 @@ def speak(request: Request, language: str) -> Response:
 
 
 @router.get("/items")
-def items(request: Request, desk: Here, count: int = 2) -> JSONResponse:
+def items(request: Request, desk: Here, filters: Filtered, count: int = 2) -> JSONResponse:
     """Lease the next items and return them as fragments of the page."""
     reviewer = desk.reviewer(request)
     own_site(request)
-    filters, count = _filters(request), min(count, 4)
+    count = min(count, 4)
     claimed = desk.queue.claim(reviewer.name, filters, count)
     if len(claimed) < count:
         desk.filler.fill(steps=1)
@@ -293,6 +326,10 @@ def static(name: str) -> Response:
     return static_file("zhentu.review.web", name, _HEADERS)
 
 
+def _told(error: ZhentuError, request: Request) -> str:
+    return error_words(error).zh if language_of(request) == "zh" else str(error)
+
+
 def _seen(request: Request, desk: Desk, item_id: str) -> ReviewItem:
     desk.reviewer(request)
     own_site(request)
@@ -314,26 +351,6 @@ def _picture(make: Callable[[], bytes]) -> Response:
         return JSONResponse({"detail": str(error)}, 404, _HEADERS)
     caching = {"Cache-Control": "private, max-age=600"}
     return Response(content, media_type="image/jpeg", headers=_HEADERS | caching)
-
-
-def _filters(request: Request) -> Filters:
-    """The filters of a query. Raises UsageError for invalid ones."""
-    query = request.query_params
-    try:
-        return Filters(
-            category=query.get("category", ""),
-            goods=query.get("goods", "")[:200],
-            seller_id=query.get("seller", "")[:200],
-            kind=query.get("kind", ""),
-            group_id=query.get("group", "")[:36],
-            job_id=query.get("job", "")[:36],
-            tenant=query.get("tenant", "")[:63],
-            score_from=float(query.get("score_from") or 0),
-            score_to=float(query.get("score_to") or 1),
-            order=Order(query.get("order") or Order.PRIORITY),
-        )
-    except ValueError as error:
-        raise UsageError(f"filter: {error}") from error
 
 
 def _empty(desk: Desk, filters: Filters, counts: QueueCounts, language: str) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu.banks.entries import Match, MatchKind
 from zhentu.banks.originals import original
-from zhentu.decide.notices import ACTION_NAMES, ANSWER_NAMES, CATEGORY_NAMES, QUESTION_NAMES, Words
+from zhentu.decide.error_words import words_of_code
+from zhentu.decide.evidence_words import told
+from zhentu.decide.notices import ACTION_NAMES, ANSWER_NAMES, CATEGORY_NAMES
+from zhentu.decide.words import QUESTION_NAMES, TRUST_NAMES, Words
 from zhentu.errors import PictureNotFound
 from zhentu.review.appeals import OPEN, Appeal
 from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, SellerHistory
@@ -48,7 +51,7 @@ class ComparisonView:
 
     mismatch: float | None
     similarity: float | None
-    not_run: str
+    not_run: Words | None
     answer: Words | None = None
     differs: tuple[Words, ...] = ()
     agreeing: int = 0
@@ -165,6 +168,8 @@ def render(name: str, language: str, **values: object) -> str:
         orders=ORDERS,
         states=APPEAL_STATES,
         keys=KEYS,
+        trusts=TRUST_NAMES,
+        told=partial(told, language=language),
         categories={category.value: CATEGORY_NAMES[category] for category in CATEGORIES},
         **values,
     )
@@ -204,7 +209,8 @@ def _comparison(appeal: Appeal | None) -> ComparisonView | None:
         return None
     said = json.loads(appeal.comparison)
     if said.get("not_run"):
-        return ComparisonView(None, None, said["not_run"])
+        why = words_of_code(PictureNotFound.code).zh  # nothing else keeps an appeal from being compared
+        return ComparisonView(None, None, Words(said["not_run"], why))
     answer = Answer(said["answer"]) if said.get("answer") else None  # appeals from zhentu 0.2 have none
     differs = [Question(each) for each in said.get("differs", ())]
     view = _view_of(said.get("mismatch"), said.get("similarity"), answer, differs)
@@ -215,7 +221,7 @@ def _view_of(
     mismatch: float | None, similarity: float | None, answer: Answer | None, differs: Sequence[Question]
 ) -> ComparisonView:
     names = tuple(QUESTION_NAMES[question] for question in differs)
-    return ComparisonView(mismatch, similarity, "", ANSWER_NAMES[answer] if answer else None, names)
+    return ComparisonView(mismatch, similarity, None, ANSWER_NAMES[answer] if answer else None, names)
 
 
 @lru_cache(maxsize=1)

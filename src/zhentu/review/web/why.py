@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zhentu.decide.notices import CATEGORY_NAMES, Words
+from zhentu.decide.notices import CATEGORY_NAMES
+from zhentu.decide.words import Words
 from zhentu.review.items import Filters, ItemKind, QueueCounts, ReviewItem
 from zhentu.types import CATEGORIES, Action, Reason, Record
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zhentu.decide.notices import Words
+from zhentu.decide.words import Words
 
 PAGE: dict[str, Words] = {
     "title": Words("Review", "人工审核"),

@@ -17,6 +17,9 @@ function tell(text, problem = false) {
   fading = setTimeout(() => { by("status").textContent = ""; }, problem ? 6000 : 2500);
 }
 
+// A problem in the language of the page.
+const toldIn = problem => (language() === "zh" && problem.zh) || problem.detail;
+
 function bytesOf(base64) { return Uint8Array.from(atob(base64), each => each.charCodeAt(0)); }
 
 function fragment(html) {
@@ -48,7 +51,7 @@ async function check(one) {
   try {
     const answer = await ask("/try", () => formOf(one));
     const content = await answer.json();
-    if (!answer.ok) { one.problem = content.html || null; one.detail = content.detail || ""; return; }
+    if (!answer.ok) { one.problem = content.html || null; one.detail = toldIn(content) || ""; return; }
     one.answer = content;
     for (const [name, base64] of Object.entries(content.images))
       one.urls[name] = URL.createObjectURL(new Blob([bytesOf(base64)], { type: "image/jpeg" }));
@@ -188,7 +191,7 @@ function heatmap(one) {
 
 async function problemOf(answer) {
   const content = await answer.json().catch(() => ({}));
-  return `${say("failed")}: ${content.detail || answer.status}`;
+  return `${say("failed")}: ${toldIn(content) || answer.status}`;
 }
 
 async function download(one) {

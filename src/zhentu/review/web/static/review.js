@@ -15,6 +15,9 @@ function tell(text, problem = false) {
   fading = setTimeout(() => { status.textContent = ""; }, problem ? 6000 : 1800);
 }
 
+// A problem in the language of the page.
+const toldIn = problem => (document.documentElement.lang.startsWith("zh") && problem.zh) || problem.detail;
+
 async function call(path, body) {
   const sent = body === undefined ? {} : { method: "POST", body: JSON.stringify(body),
     headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf } };
@@ -22,7 +25,7 @@ async function call(path, body) {
   try { answer = await fetch(path, sent); } catch { throw new Error(say.lost); }
   if (answer.status === 401) { location.assign("/review/sign-in"); throw new Error(""); }
   const content = await answer.json();
-  if (!answer.ok) { const error = new Error(`${say.failed}: ${content.detail}`); error.status = answer.status; throw error; }
+  if (!answer.ok) { const error = new Error(`${say.failed}: ${toldIn(content)}`); error.status = answer.status; throw error; }
   return content;
 }
 

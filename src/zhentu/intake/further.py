@@ -1,0 +1,47 @@
+"""Files behind the picture in a JPEG: gain maps, previews and the video of a motion photo, or anything appended.
+
+Viewers show the first picture, and only that is judged. Others are usual on phones, so they are noted and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from zhentu.intake.containers.jpeg import scans_of
+from zhentu.types import Evidence, EvidenceKind, Fact, Trust
+
+_MOST = 16  # files that are counted
+_JPEG, _BOX = b"\xff\xd8\xff", b"ftyp"
+_NEAR = 4  # bytes of a box's length before its type
+
+
+def further_files(payload: bytes) -> Iterator[Evidence]:
+    """One piece of evidence if JPEGs or a video follow the end of a JPEG's picture. It has no say in a decision."""
+    if payload.find(_JPEG, 2) < 0 and payload.find(_BOX) < 0:
+        return
+    end = scans_of(payload).end
+    found = sorted(_behind(payload, end)) if end >= 0 else []
+    if not found:
+        return
+    kinds = ", ".join(dict.fromkeys(kind for _, kind in found))
+    count, away = len(found), found[0][0] - end
+    said = "one further file" if count == 1 else f"{count} further files"
+    gap = f", the first {away} bytes behind its end" if away else ""
+    detail = f"{said} ({kinds}) behind the picture{gap}; only the first picture is judged"
+    facts = ((Fact.COUNT, str(count)), (Fact.FIELD, kinds), (Fact.BYTES, str(away)))
+    yield Evidence(EvidenceKind.FILE, "further_files", detail, Trust.MEASURED, "behind the picture", facts=facts)
+
+
+def _behind(payload: bytes, end: int) -> Iterator[tuple[int, str]]:
+    """Where whole JPEGs begin behind `end`, not those within them, and where a video does."""
+    place = end
+    for _ in range(_MOST):
+        place = payload.find(_JPEG, place)
+        if place < 0:
+            break
+        yield place, "JPEG"
+        inner = scans_of(payload[place:]).end
+        place += inner if inner > 0 else len(_JPEG)
+    video = payload.find(_BOX, end)
+    if video >= end + _NEAR:
+        yield video - _NEAR, "MP4"
