@@ -30,7 +30,7 @@ from zhentu.errors import UsageError, ZhentuError
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_of
-from zhentu_training.features import views_of
+from zhentu_training.features import views_on
 from zhentu_training.figures import Judged, auc, recall
 from zhentu_training.fit import HELD_OUT
 from zhentu_training.integer import emulated, measured, to_integer_products, with_fused_attention
@@ -95,8 +95,8 @@ def logits_of(graph: Path, paths: list[Path], spec: TrainSpec) -> np.ndarray:
     session = ort.InferenceSession(str(graph), options)
     found = []
     for path in track(paths, graph.stem):
-        views = views_of(path, "native", spec.views)
-        parts = ("whole_logits", views[:1]), ("crop_logits", views[1:])
+        views = views_on(path, "native", spec.views)
+        parts = ("whole_logits", views.whole), ("crop_logits", views.crops)
         found.append(sum(session.run([name], {"views": each})[0].mean(0) for name, each in parts))
     return np.stack(found)
 
@@ -153,8 +153,9 @@ class Made:
         path, same = folder / f"{entry.name}-int8-{entry.version}.onnx", folder / "emulated.onnx"
         for shared in entry.weights:  # the int8 graph must find the very same bytes in it
             shutil.copyfile(models / shared.file, path.with_name(shared.file))
-        views = (views_of(each, "native", spec.views) for each in track(bounding, "bounds"))
-        integer_graph(models / entry.file, path, (view[None] for each in views for view in each))
+        views = (views_on(each, "native", spec.views) for each in track(bounding, "bounds"))
+        looks = (look for each in views for look in (each.whole, each.crops))
+        integer_graph(models / entry.file, path, (view[None] for look in looks for view in look))
         if has_8bit_products():
             return Made(path, path)
         emulated_graph(path, same)
