@@ -106,8 +106,9 @@ class Branch(nn.Module):
         patches = vit.patch_embed.proj(pixels)
         rows = self._first_row(patches.shape[2]) + torch.arange(patches.shape[2] * patches.shape[3])
         places = (self.resampling @ vit.pos_embed[:, 1:])[:, rows]  # of three axes: no matrix that is packed
-        summary = (vit.cls_token + vit.pos_embed[:, :1]).expand(patches.shape[0], -1, -1)
-        return vit.norm_pre(torch.cat([summary, patches.flatten(2).transpose(1, 2) + places], 1))
+        summary = vit.cls_token.expand(patches.shape[0], -1, -1)
+        x = torch.cat([summary, patches.flatten(2).transpose(1, 2)], 1)
+        return vit.norm_pre(x + torch.cat([vit.pos_embed[:, :1], places], 1))
 
     def _first_row(self, grid: int) -> int:
         """Where the table of a grid begins. Calculated, not asked for: in an exported graph the size is not known."""
