@@ -230,6 +230,14 @@ def test_a_part_is_begun_only_if_the_slowest_like_it_would_fit(tmp_path: Path) -
     assert clock.needs(fold) == pytest.approx(1.15 * 80)
 
 
+def test_folds_are_not_tuned_from_an_encoder_that_saw_them() -> None:
+    spec = load_spec(Path("configs/train.yaml")).backbone
+    assert spec.weights == "tuned"
+    assert carry.begun_from(spec, None).weights == "package"
+    assert carry.begun_from(spec, "tuned").weights == "tuned"
+    assert carry.begun_from(replace(spec, weights="none"), None).weights == "none"
+
+
 def test_shards_for_crops_of_another_size_are_refused(tmp_path: Path) -> None:
     data = carried([picture(tmp_path / "a.bmp", 300, 300)], tmp_path)
     assert "crops of 160 px, the shards were packed for crops of 224 px" in problem_of(

@@ -15,7 +15,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from zhentu_training.dataset import Origin, Sample
 from zhentu_training.features import pictures_of, taught_native
 from zhentu_training.gpu.plan import ENCODER, MASK, WEB, WINDOW
 from zhentu_training.locate import read_mask
-from zhentu_training.model import build_backbone
+from zhentu_training.model import BackboneSpec, build_backbone
 from zhentu_training.progress import track
 from zhentu_training.tiers import TIERS, shrunk
 from zhentu_training.tuned_weights import write_encoder
@@ -176,6 +176,16 @@ def _write(
     return path
 
 
+def begun_from(backbone: BackboneSpec, weights: str | None) -> BackboneSpec:
+    """The encoder that tuning begins from: unless told otherwise CLIP's, where the config names the shipped one.
+
+    That has seen the project's pictures, so folds tuned from it would be judged by what it knows of them.
+    """
+    if weights is None:
+        weights = "package" if backbone.weights == "tuned" else backbone.weights
+    return replace(backbone, weights=weights)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Pack a manifest's pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -185,6 +195,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
     parser.add_argument("--limit", type=int, nargs=2, default=[160, 220], help="genuine and AI-made ones of a source")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--begin-from", choices=["package", "tuned"], help="package: CLIP; tuned: the shipped encoder, for new pictures"
+    )
     arguments = parser.parse_args(argv)
     spec = load_spec(arguments.config)
     cv2.setNumThreads(1)
@@ -196,9 +209,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for path in write_shards(samples, fold, spec, arguments.out, arguments.workers):
         print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", flush=True)
     # The other machine needs no package: the frozen encoder is sent, too.
-    write_encoder(
-        {k: v.numpy() for k, v in build_backbone(spec.backbone).state_dict().items()}, arguments.out / ENCODER
-    )
+    backbone = build_backbone(begun_from(spec.backbone, arguments.begin_from))
+    write_encoder({name: value.numpy() for name, value in backbone.state_dict().items()}, arguments.out / ENCODER)
     counts = Counter(f"{sample.origin.value} {'forged' if sample.forged else 'genuine'}" for sample in samples)
     print(json.dumps(counts))
 
