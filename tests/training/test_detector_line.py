@@ -139,7 +139,7 @@ def test_a_second_run_looks_at_no_picture_again(line: Path, monkeypatch: pytest.
     def refuse(*_: object) -> None:
         raise AssertionError("looked again")
 
-    monkeypatch.setattr(features, "views_of", refuse)
+    monkeypatch.setattr(features, "views_on", refuse)
     paths = [sample.path for sample in pictures_of([line / "set" / "manifest.csv"])]
     assert features.extract(paths, "native", line / "features", refuse, SPEC.views) == []  # type: ignore[arg-type]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from test_pack import Wide, answer
 
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.detect.views import ViewSpec
-from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.config import LookSpec, TrainSpec, load_spec
 from zhentu_training.export import to_onnx
 from zhentu_training.integer import (
     ATTENTION,
@@ -24,7 +25,7 @@ from zhentu_training.integer import (
     to_integer_products,
     with_fused_attention,
 )
-from zhentu_training.model import BackboneSpec, Branch, ZhentuModel
+from zhentu_training.model import BackboneSpec, Branch, TokenSpec, ZhentuModel
 from zhentu_training.pack import pack, save_with_shared_weights
 
 TINY = BackboneSpec("test_vit", "none", 3)
@@ -140,6 +141,44 @@ def test_fused_attention_says_the_same_and_each_view_is_read_by_itself(tmp_path:
     for k in range(3):
         alone = fused.run(None, {"views": views[k : k + 1]})
         assert all(np.allclose(one[0], of_all[k], atol=1e-5) for one, of_all in zip(alone, together, strict=True))
+
+
+def test_one_graph_takes_looks_of_two_sizes(tmp_path: Path) -> None:
+    """The shipped encoder's first block, with crops of 160 px: as torch says, in 8 bits too, and read back by name."""
+    plain, tokens = load_spec(Path("configs/train.yaml")), TokenSpec((0,), (0,))
+    fitted = replace(plain.fit, whole=LookSpec(tokens), crops=LookSpec(tokens))
+    spec = replace(
+        plain,
+        views=replace(plain.views, crop_size=160),
+        backbone=replace(plain.backbone, depth=1),
+        fit=fitted,
+        locate=replace(plain.locate, blocks=(0,)),
+    )
+    model = ZhentuModel(spec.graph).eval()
+    for look in (model.whole, model.crops):
+        torch.nn.init.normal_(look.linear.weight, std=0.05, generator=torch.Generator().manual_seed(6))
+    path = tmp_path / "plain.onnx"
+    to_onnx(model, spec, path)
+    looks = {
+        side: np.random.default_rng(side).integers(0, 256, (2, side, side, 3), dtype=np.uint8) for side in (224, 160)
+    }
+    known = measured(path, [look[:1] for look in looks.values()])
+    integer = same_here(
+        to_integer_products(with_fused_attention(onnx.load(str(path))), known), tmp_path / "integer.onnx"
+    )
+    exact, small = (ort.InferenceSession(str(each)) for each in (path, integer))
+    for side, look in looks.items():
+        with torch.inference_mode():
+            expected = [each.numpy() for each in model(torch.from_numpy(look))]
+        found = exact.run(None, {"views": look})
+        assert found[2].shape == (2, side // 16, side // 16)
+        assert all(np.abs(one - other).max() < 1e-4 for one, other in zip(expected, found, strict=True))
+        rounded = small.run(["whole_logits"], {"views": look})[0]
+        assert np.abs(rounded - expected[0]).max() < 0.1 * np.abs(expected[0]).max()
+    arrays = {each.name: onnx.numpy_helper.to_array(each) for each in onnx.load(str(path)).graph.initializer}
+    for name in ("cls_token", "pos_embed", "patch_embed.proj.weight"):
+        kept = dict(model.encoder.backbone.named_parameters())[name].numpy()
+        assert np.array_equal(arrays[f"encoder.backbone.{name}"], kept), name
 
 
 def test_the_class_token_alone_is_what_the_whole_last_block_makes_of_it() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,30 +9,33 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
-from smoke import genuine, smoke_manifest
+from smoke import genuine
+from timm.layers import resample_abs_pos_embed
 
-from zhentu.detect.models import Manifest, samples_folder
+from zhentu.detect.models import samples_folder
 from zhentu.detect.views import ViewSpec, make_views
+from zhentu.errors import UsageError
 from zhentu.intake.decode import decode
-from zhentu_training import adopt, carry, export, pack
-from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training import carry
+from zhentu_training.config import load_spec
 from zhentu_training.dataset import Sample
 from zhentu_training.features import views_on
 from zhentu_training.gpu import tune
-from zhentu_training.gpu.arrays import floating, in_steps, write_parts
+from zhentu_training.gpu.arrays import PART_BYTES, floating, in_steps, write_parts
 from zhentu_training.gpu.augment import through_jpeg
-from zhentu_training.gpu.network import IntegerLinear
+from zhentu_training.gpu.changes import FOLD_BITS, from_bits, in_bits, kept_of, model_at
+from zhentu_training.gpu.grids import resampling
+from zhentu_training.gpu.home import Home, said_in, weights_in
+from zhentu_training.gpu.network import IntegerLinear, Model
 from zhentu_training.gpu.pictures import Pictures, load, unpack
-from zhentu_training.gpu.plan import PLANS, changed
+from zhentu_training.gpu.plan import LOOKS, OUTPUTS, PLANS, changed
+from zhentu_training.gpu.tune import Clock, problem_of, units_of
 from zhentu_training.gpu.views import cut, mask_views, served, serving_windows
-from zhentu_training.model import CLASS, MEAN, build_backbone
+from zhentu_training.model import build_backbone
 from zhentu_training.tiers import TIERS
-from zhentu_training.tuned_weights import read_encoder, shipped_encoder, write_encoder
+from zhentu_training.tuned_weights import write_encoder
 
 SPEC = ViewSpec(224, 224, 1)
-# What a lent machine lacks of the project's own dependencies.
-ABSENT = ("zhentu", "pydantic", "onnx", "onnxruntime", "sklearn", "yaml", "tqdm", "zhentu_training.config")
 
 
 def picture(path: Path, height: int, width: int) -> Sample:
@@ -147,12 +148,115 @@ def test_weights_come_home_in_files_of_bounded_size(tmp_path: Path) -> None:
     assert all(np.array_equal(back[name], value) for name, value in arrays.items())
 
 
-def test_half_way_is_the_mean_of_both_encoders() -> None:
-    frozen = {"cls_token": np.ones((1, 1, 4), np.float32), "blocks.0.attn.qkv.weight": np.zeros((6, 4), np.float32)}
-    tuned = {f"vit.{name}": value + 1 for name, value in frozen.items()} | {"heads.whole.bias": np.zeros(5)}
-    found = adopt.blended(frozen, tuned, 0.5)
-    assert found.keys() == frozen.keys()
-    assert all(np.array_equal(found[name], value + 0.5) for name, value in frozen.items())
+@pytest.mark.parametrize(("bits", "lost"), [(2, 0.345), (4, 0.11)])
+def test_a_change_is_kept_in_few_bits(bits: int, lost: float) -> None:
+    """Rows of other sizes, one that did not change at all: what is lost is what the best such rounding loses."""
+    change = torch.randn(40, 768, generator=torch.Generator().manual_seed(3)) * torch.linspace(1e-4, 1e-2, 40)[:, None]
+    change[7] = 0
+    packed, step = in_bits(change, bits)
+    assert packed.nbytes == change.numel() * bits / 8
+    back = from_bits(packed, step, bits)
+    off = (back - change).std(1) / change.std(1).clamp(min=1e-9)
+    assert off[torch.arange(40) != 7].mean() < lost
+    assert back[7].abs().max() < 1e-9
+
+
+def models() -> tuple[Model, Model]:
+    begun, tuned = (Model(PLANS["tiny"], None) for _ in range(2))
+    with torch.no_grad():
+        for before, after in zip(begun.parameters(), tuned.parameters(), strict=True):
+            after.copy_(before + 0.01 * torch.randn(before.shape, generator=torch.Generator().manual_seed(1)))
+    return begun, tuned
+
+
+def test_a_kept_model_is_any_way_between_the_frozen_and_the_tuned_one() -> None:
+    begun, tuned = models()
+    kept = kept_of(begun, tuned, 4)
+    at = {share: model_at(begun, kept, share).state_dict() for share in (0.0, 0.5, 1.0)}
+    for name, before in begun.state_dict().items():
+        after = tuned.state_dict()[name]
+        assert torch.equal(at[0.0][name], before), name
+        assert torch.allclose(at[0.5][name], (at[0.0][name] + at[1.0][name]) / 2, atol=1e-6), name
+        served = not name.startswith("places.")
+        assert (at[1.0][name] - after).abs().mean() <= (0.2 * (after - before).abs().mean() if served else 1), name
+
+
+def test_a_fold_comes_home_in_one_file() -> None:
+    """8 blocks of ViT-B at 2 bits, with all that is not a matrix, leave room in a file of 15 MiB."""
+    shape = {"qkv": (2304, 768), "proj": (768, 768), "fc1": (3072, 768), "fc2": (768, 3072)}
+    block = sum(sum(each.nbytes for each in in_bits(torch.zeros(size), FOLD_BITS)) for size in shape.values())
+    patches = sum(each.nbytes for each in in_bits(torch.zeros(768, 768), FOLD_BITS))
+    plan = PLANS["full"]
+    told = 768 * (len(plan.class_tokens) + len(plan.patch_means))
+    heads = 2 * len(LOOKS) * 4 * (OUTPUTS * (told + 1) + 2 * told)
+    others = 2 * (197 * 768 + 3 * 768 + plan.depth * (2304 + 768 + 3072 + 768 + 4 * 768))
+    assert plan.depth * block + patches + heads + others < PART_BYTES
+
+
+def test_an_answer_holds_no_more_than_a_call_may_return(tmp_path: Path) -> None:
+    """What has no room comes with the next answer, nothing twice; what was said comes with every answer."""
+    home = Home(tmp_path / "work", tmp_path / "one", most_files=4, most_bytes=10**9)
+    for k in range(3):
+        assert not home.done(f"full-{k}")
+        home.keep(f"full-{k}", {"names": np.array([str(k)])}, {"bits": np.array(k)})
+        home.send()
+    assert home.done("full-2")
+    (tmp_path / "one" / "log").touch()
+    assert home.send() == ["full-2-weights-0.npz"]
+    assert sorted(each.name for each in (tmp_path / "one").iterdir()) == [
+        "full-0-weights-0.npz",
+        "full-1-weights-0.npz",
+        "log",
+        "said.npz",
+    ]
+    assert replace(home, out=tmp_path / "two").send() == []
+    assert [each.name for each in (tmp_path / "two").iterdir() if "weights" in each.name] == ["full-2-weights-0.npz"]
+    small = replace(home, work=tmp_path / "other", out=tmp_path / "three", most_bytes=10)
+    small.keep("full-0", {"names": np.array(["0"])}, {"bits": np.array(0)})
+    assert small.send() == ["full-0-weights-0.npz"]
+    assert said_in(tmp_path)["full-2"]["names"].tolist() == ["2"]
+    assert int(weights_in(tmp_path, "full-2")["bits"]) == 2
+    assert weights_in(tmp_path, "full-3") == {}
+
+
+def test_a_part_is_begun_only_if_the_slowest_like_it_would_fit(tmp_path: Path) -> None:
+    clock, (fold, final) = Clock(tmp_path, 0), units_of("full:0,final", [])
+    (wide,) = units_of("wide:1", [])
+    assert clock.needs(fold) == 60
+    clock.note(fold, 30)
+    assert clock.needs(final) == pytest.approx(1.15 * 30)
+    assert clock.needs(wide) == pytest.approx(1.15 * 30 * (352**2 + 160**2) / (224**2 + 160**2))
+    clock.note(wide, 80)
+    assert clock.needs(fold) == pytest.approx(1.15 * 80)
+
+
+def test_folds_are_not_tuned_from_an_encoder_that_saw_them() -> None:
+    spec = load_spec(Path("configs/train.yaml")).backbone
+    assert spec.weights == "tuned"
+    assert carry.begun_from(spec, None).weights == "package"
+    assert carry.begun_from(spec, "tuned").weights == "tuned"
+    assert carry.begun_from(replace(spec, weights="none"), None).weights == "none"
+
+
+def test_shards_for_crops_of_another_size_are_refused(tmp_path: Path) -> None:
+    data = carried([picture(tmp_path / "a.bmp", 300, 300)], tmp_path)
+    assert "crops of 160 px, the shards were packed for crops of 224 px" in problem_of(
+        units_of("full:0", []), data, None
+    )
+    assert problem_of(units_of("full:0", ["crop=224"]), data, None) == ""
+    assert "no fold 3, only [0]" in problem_of(units_of("full:3", ["crop=224"]), data, None)
+    spec = load_spec(Path("configs/train.yaml"))
+    with pytest.raises(UsageError, match="224 pixels at most"):
+        list(carry.write_shards([], np.zeros(0), replace(spec, views=ViewSpec(224, 256, 1)), tmp_path, 1))
+
+
+def test_a_smaller_look_reads_the_position_embedding_resampled() -> None:
+    """As timm resamples it; the transformer's own size as it is."""
+    assert torch.equal(resampling(14, 14), torch.eye(196))
+    table = torch.randn(1, 197, 32, generator=torch.Generator().manual_seed(2))
+    for grid in (10, 22):
+        expected = resample_abs_pos_embed(table, [grid, grid])[0, 1:]
+        assert torch.allclose(resampling(14, grid) @ table[0, 1:], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -175,99 +279,6 @@ def test_a_wrong_call_ends_before_pictures_are_loaded(
 def test_a_plan_is_changed_by_words_of_its_types() -> None:
     plan = changed(PLANS["full"], ["steps=3", "rate=1e-6", "augment=false"])
     assert (plan.steps, plan.rate, plan.augment) == (3, 1e-6, False)
-
-
-# ------------------------------------------------------------------------------------------------- the whole way, once
-
-
-def spec_file(folder: Path, weights: str) -> Path:
-    """The smoke run's config with the tokens that the plan "tiny" reads."""
-    content = yaml.safe_load(Path("configs/train-smoke.yaml").read_text())
-    plan = PLANS["tiny"]
-    tokens = {"class_tokens": list(plan.class_tokens), "patch_mean": list(plan.patch_means)}
-    content["backbone"]["weights"] = weights
-    content["fit"] |= {look: {"tokens": tokens, "ridge": 0.05} for look in ("whole", "crops")}
-    path = folder / f"{weights}.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `shards/`, and `out/` of a run in a process in which nothing of the project can be imported."""
-    folder = tmp_path_factory.mktemp("tuning")
-    manifest = smoke_manifest(folder)
-    carry.main(
-        ["--manifest", str(manifest), "--out", str(folder / "shards"), "--config", str(spec_file(folder, "none"))]
-    )
-    calls = [
-        ["ready", "--shards", str(folder / "shards"), "--work", str(folder / "work")],
-        ["run", "--work", str(folder / "work"), "--out", str(folder / "out"), "--device", "cpu", "tiny:0,1,final"],
-    ]
-    code = (
-        f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r}))\n"
-        f"from zhentu_training.gpu.tune import main\nfor call in {calls!r}: main(call)\n"
-        "print(sorted(name for name in sys.modules if name.startswith('zhentu') and sys.modules[name]))"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    (folder / "log").write_text(ran.stdout)
-    return folder
-
-
-@pytest.fixture
-def adopted(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, TrainSpec]:
-    """The run folder of all of the tuned encoder, and its config."""
-    words = ["--tuned", str(home / "out"), "--shards", str(home / "shards"), "--manifest", str(home / "manifest.csv")]
-    adopt.main([*words, "--run", str(tmp_path), "--config", str(spec_file(tmp_path, "tuned")), "--share", "1.0"])
-    monkeypatch.setenv("ZHENTU_TRAINING_ENCODER", str(tmp_path / "encoder.npz"))
-    return tmp_path, load_spec(tmp_path / "train.yaml")
-
-
-def test_a_lent_machine_needs_nothing_of_the_project(home: Path) -> None:
-    *figures, modules = (home / "log").read_text().splitlines()
-    used = {name for name in eval(modules) if name.startswith("zhentu_training") and ".gpu" not in name}  # noqa: S307
-    assert used == {"zhentu_training", "zhentu_training.forge", "zhentu_training.forge.taef2"}
-    assert [line for line in figures if line.startswith("tiny fold 1 blend: whole ")]
-
-
-def test_what_was_tuned_says_the_same_from_the_run_folder(home: Path, adopted: tuple[Path, TrainSpec]) -> None:
-    run, spec = adopted
-    model = export.assemble(run, spec)
-    with np.load(home / "out" / "seen.npz") as kept:
-        seen = dict(zip(map(str, kept["names"]), kept["logits"], strict=True))
-    path = samples_folder() / "genuine_cup.jpg"
-    views = views_on(path, "web", spec.views)
-    with torch.inference_mode():
-        for view, shown, look in ((0, views.whole, "whole"), (2, views.crops[:1], "crops")):
-            blocks = list(model.encoder.blocks(torch.from_numpy(shown)))
-            tokens = getattr(spec.fit, look).tokens
-            pieces = {CLASS: lambda summary, _: summary, MEAN: lambda _, patches: patches.mean(1)}
-            told = torch.cat([pieces[kind](*blocks[block]) for block, kind in tokens.places], 1)
-            said = getattr(model, look)(told)[0].numpy()
-            assert np.abs(said - seen[str(path)][view]).max() < 0.1 * np.abs(seen[str(path)][view]).max(), look
-
-
-def test_tuning_moved_the_encoder(home: Path, adopted: tuple[Path, TrainSpec]) -> None:
-    tuned, frozen = (read_encoder(folder / "encoder.npz") for folder in (adopted[0], home / "shards"))
-    assert tuned.keys() == {name for name in frozen if not name.startswith("norm.")}
-    assert any(not np.array_equal(tuned[name], frozen[name]) for name in tuned)
-
-
-def test_the_shipped_graph_gives_the_encoder_back(
-    adopted: tuple[Path, TrainSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, spec = adopted
-    monkeypatch.setattr(pack, "_SMALLEST", 64 * 64)  # the tiny network's matrices count as big
-    path = tmp_path / "models" / "smoke-0.0.1.onnx"
-    path.parent.mkdir()
-    export.to_onnx(export.assemble(run, spec), spec, path)
-    export.add_to_manifest(path.parent, export.entry_of(path, run, spec))
-    assert Manifest.load(path.parent).active.startswith("zhentu-smoke")
-    kept, read = read_encoder(run / "encoder.npz"), shipped_encoder(path.parent)
-    del kept["pos_embed"]  # of the tiny network alone: it fits its places to the picture, and the exporter folds that
-    for name, value in kept.items():
-        assert np.abs(read[name].reshape(value.shape) - value).max() < 1e-6, name
 
 
 def test_an_encoder_is_kept_within_half_a_step(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
     python -m zhentu_training.adopt --tuned HOME --shards runs/carry --manifest runs/set/manifest.csv --run runs/tuned
 
-HOME holds what `zhentu_training.gpu.tune` wrote: plan.json, weights-*.npz and rest.npz of the run on all pictures, and
-a file per fold of the same design. The encoder is taken `--share` of the way from the frozen one to the tuned one: half
-way kept what CLIP knows about strangers and most of what tuning added (WiSE-FT, Wortsman et al. 2022). Fusion,
-calibration and thresholds are fitted on what the folds' models, also half way, said about sources they never saw.
+HOME holds what the calls of `zhentu_training.gpu.tune` sent back, in folders of their own or together: what each part
+of the run said, and weights. The encoder is taken `--share` of the way from the frozen one to the tuned one: half way
+kept what CLIP knows about strangers and most of what tuning added (WiSE-FT, Wortsman et al. 2022). Fusion, calibration
+and thresholds are fitted on what the folds' models, also half way, said about sources they never saw.
 """
 
 from __future__ import annotations
@@ -13,61 +13,78 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from zhentu.errors import UsageError, ZhentuError
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Sample, digest
 from zhentu_training.features import LOOKS, pictures_of
 from zhentu_training.fit import CALIBRATION, HELD_OUT, calibrated, save_heads
+from zhentu_training.folds import packed_folds
 from zhentu_training.gpu.arrays import floating
-from zhentu_training.gpu.plan import ENCODER, PLAN
+from zhentu_training.gpu.changes import Kept, encoder_at, heads_at
+from zhentu_training.gpu.home import SAID, said_in, weights_in
+from zhentu_training.gpu.plan import ENCODER, FINAL
 from zhentu_training.heads import FittedHead
 from zhentu_training.rows import Rows
 from zhentu_training.tuned_weights import write_encoder
 
 ENCODER_OF_RUN = "encoder.npz"
-_VIT = "vit."
+_SAID_AT = {0.0: "plain_logits", 0.5: "blend_logits", 1.0: "tuned_logits"}  # by the share of the way
 _VIEW_OF = {"native": 1, "web": 2}  # which crop judges a picture on a road; the whole look is the web copy's on both
 
 
-def read_tuned(folder: Path) -> dict[str, np.ndarray]:
-    """All arrays of the tuned model by the names of `gpu.network.Model`, float32."""
-    integers = [dict(np.load(path)) for path in sorted(folder.glob("weights-*.npz"))]
-    with np.load(folder / "rest.npz") as rest:
-        return floating({name: value for part in [*integers, dict(rest)] for name, value in part.items()})
+def encoder_of(shards: Path, kept: Kept, share: float) -> dict[str, np.ndarray]:
+    """The encoder so far on the way to a tuned one, by timm's names. kept: of `changes.kept_of`."""
+    with np.load(shards / ENCODER) as arrays:
+        frozen = {name: torch.from_numpy(value) for name, value in floating(dict(arrays)).items()}
+    return {name: value.numpy() for name, value in encoder_at(frozen, kept, share).items()}
 
 
-def blended(frozen: Mapping[str, np.ndarray], tuned: Mapping[str, np.ndarray], share: float) -> dict[str, np.ndarray]:
-    """The encoder `share` of the way from the frozen to the tuned one, by timm's names."""
-    found = {}
-    for name, value in tuned.items():
-        if name.startswith(_VIT):
-            plain = name.removeprefix(_VIT)
-            found[plain] = (1 - share) * frozen[plain] + share * value.reshape(frozen[plain].shape)
-    return found
-
-
-def heads_of(tuned: Mapping[str, np.ndarray]) -> list[FittedHead]:
-    """Both looks' heads, of raw features."""
+def heads_of(kept: Kept, share: float) -> list[FittedHead]:
+    """Both looks' heads so far on the way, of raw features."""
+    arrays = {name: value.numpy() for name, value in heads_at(kept, share).items()}
     heads = []
     for look in LOOKS:
-        weight = tuned[f"heads.{look}.weight"] / tuned[f"{look}_std"]
-        heads.append(FittedHead(weight, tuned[f"heads.{look}.bias"] - weight @ tuned[f"{look}_mean"]))
+        weight = arrays[f"heads.{look}.weight"] / arrays[f"{look}_std"]
+        heads.append(FittedHead(weight, arrays[f"heads.{look}.bias"] - weight @ arrays[f"{look}_mean"]))
     return heads
 
 
-def judged_folds(folder: Path, kind: str) -> dict[str, np.ndarray]:
-    """Logits (3 views, 5) that the folds' models gave, by the name of the picture. kind: plain | tuned | blend."""
-    design = json.loads((folder / PLAN).read_text(encoding="utf-8"))["name"]  # other files may be beside it
+def judged_folds(folder: Path, design: str, share: float) -> dict[str, np.ndarray]:
+    """Logits (3 views, 5) that the folds' models gave, by the name of the picture. Raises UsageError."""
     found: dict[str, np.ndarray] = {}
-    for path in sorted(folder.glob(f"{design}-[0-9]*.npz")):
-        with np.load(path) as fold:
-            found |= dict(zip(map(str, fold["names"]), fold[f"{kind}_logits"], strict=True))
+    for unit, said in said_in(folder).items():
+        if unit.rpartition("-")[0] == design and not unit.endswith(FINAL):
+            found |= dict(zip(map(str, said["names"]), said[_SAID_AT[share]], strict=True))
+    if not found:
+        raise UsageError(f"{folder}: holds no {SAID} with folds of {design}; is it what the GPU's calls sent back?")
     return found
+
+
+def check_sizes(folder: Path, design: str, spec: TrainSpec) -> None:
+    """Raises UsageError if the design saw looks of other sizes than the config's."""
+    sizes = spec.views.whole_size, spec.views.crop_size
+    for unit, said in said_in(folder).items():
+        plan = json.loads(str(said["plan"]))
+        if unit.rpartition("-")[0] == design and (plan["whole"], plan["crop"]) != sizes:
+            raise UsageError(
+                f"{unit}: was tuned on looks of {plan['whole']} and {plan['crop']} px, the config's views have "
+                f"{sizes[0]} and {sizes[1]}; name the config that its shards were packed with"
+            )
+
+
+def one_share(text: str) -> float:
+    """0, 0.5 or 1, which the folds were judged at. Raises ValueError."""
+    if float(text) not in _SAID_AT:
+        raise ValueError
+    return float(text)
 
 
 def rows_of(samples: Sequence[Sample], said: Mapping[str, np.ndarray]) -> tuple[Rows, np.ndarray]:
@@ -90,24 +107,20 @@ def rows_of(samples: Sequence[Sample], said: Mapping[str, np.ndarray]) -> tuple[
     return rows, looks.astype(np.float32)
 
 
-def folds_in(shards: Path) -> dict[str, int]:
-    """The fold of each picture that was packed."""
-    found: dict[str, int] = {}
-    for path in sorted(shards.glob("shard-*.npz")):
-        with np.load(path) as shard:
-            found |= dict(zip(map(str, shard["name"]), map(int, shard["fold"]), strict=True))
-    return found
+def adopt(  # noqa: PLR0913 - what came home, what it is of, and where it goes
+    folder: Path, design: str, shards: Path, samples: Sequence[Sample], spec: TrainSpec, share: float, run: Path
+) -> None:
+    """Write encoder.npz, heads.npz, held_out.npz, calibration.json and training_data.json into the run folder.
 
-
-def adopt(folder: Path, shards: Path, samples: Sequence[Sample], spec: TrainSpec, share: float, run: Path) -> None:
-    """Write encoder.npz, heads.npz, held_out.npz, calibration.json and training_data.json into the run folder."""
-    tuned = read_tuned(folder)
-    with np.load(shards / ENCODER) as kept:
-        frozen = floating(dict(kept))
-    write_encoder(blended(frozen, tuned, share), run / ENCODER_OF_RUN)
-    save_heads(heads_of(tuned), run)
-    said = judged_folds(folder, {0.0: "plain", 0.5: "blend", 1.0: "tuned"}[share])
-    fold = folds_in(shards)
+    Raises UsageError if the folder lacks the final weights or the folds, or the sizes of looks are not the config's.
+    """
+    kept = weights_in(folder, f"{design}-{FINAL}")
+    if not kept:
+        raise UsageError(f"{folder}: holds no weights of {design}-{FINAL}; call gpu.tune again for {design}:{FINAL}")
+    check_sizes(folder, design, spec)
+    said, fold = judged_folds(folder, design, share), packed_folds(shards)
+    write_encoder(encoder_of(shards, kept, share), run / ENCODER_OF_RUN)
+    save_heads(heads_of(kept, share), run)
     rows, looks = rows_of(samples, said)
     honest, content = calibrated(rows, looks, np.array([fold[str(sample.path)] for sample in rows.samples]), spec)
     np.savez(run / HELD_OUT, **asdict(honest))
@@ -121,17 +134,22 @@ def adopt(folder: Path, shards: Path, samples: Sequence[Sample], spec: TrainSpec
 def main(argv: Sequence[str] | None = None) -> None:
     """Read what came back and write the run folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tuned", type=Path, required=True, help="what zhentu_training.gpu.tune wrote")
+    parser.add_argument("--tuned", type=Path, required=True, help="what zhentu_training.gpu.tune sent back")
+    parser.add_argument("--design", default="full", help="of zhentu_training.gpu.plan")
     parser.add_argument("--shards", type=Path, required=True, help="of zhentu_training.carry")
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
-    parser.add_argument("--share", type=float, default=0.5, choices=[0.0, 0.5, 1.0], help="of the way to the tuned one")
+    parser.add_argument("--share", type=one_share, default=0.5, help="0, 0.5 or 1: of the way to the tuned one")
     arguments = parser.parse_args(argv)
     arguments.run.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(arguments.config, arguments.run / "train.yaml")
     spec = load_spec(arguments.config)
-    adopt(arguments.tuned, arguments.shards, pictures_of(arguments.manifest), spec, arguments.share, arguments.run)
+    samples = pictures_of(arguments.manifest)
+    try:
+        adopt(arguments.tuned, arguments.design, arguments.shards, samples, spec, arguments.share, arguments.run)
+    except ZhentuError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

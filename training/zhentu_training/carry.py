@@ -1,6 +1,6 @@
 """Pictures packed for a machine with a GPU: small shards of web copies with one native crop each.
 
-    python -m zhentu_training.carry --manifest runs/set/manifest.csv --out runs/carry --limit 160 220
+    python -m zhentu_training.carry --manifest runs/set/manifest.csv --out runs/carry --limit 160 220 --config NEXT.yaml
 
 A machine that is lent for minutes has little bandwidth: shards are under 60 MiB. Each holds, per picture: the
 web copy's own JPEG (long side 512, quality 88), from which the whole look and the web crops are cut, and the window
@@ -15,7 +15,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,15 +23,15 @@ import cv2
 import numpy as np
 
 from zhentu.detect.views import ViewSpec, choose_boxes, whole_view
-from zhentu.errors import PictureError
+from zhentu.errors import PictureError, UsageError
 from zhentu.intake.decode import decode
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.crossval import folds_for
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.features import pictures_of, taught_native
-from zhentu_training.gpu.plan import ENCODER, MASK, WEB
+from zhentu_training.gpu.plan import ENCODER, MASK, WEB, WINDOW
 from zhentu_training.locate import read_mask
-from zhentu_training.model import build_backbone
+from zhentu_training.model import BackboneSpec, build_backbone
 from zhentu_training.progress import track
 from zhentu_training.tiers import TIERS, shrunk
 from zhentu_training.tuned_weights import write_encoder
@@ -116,7 +116,13 @@ def limited(samples: Sequence[Sample], genuine: int, made: int) -> list[Sample]:
 def write_shards(
     samples: Sequence[Sample], fold: np.ndarray, spec: TrainSpec, out: Path, workers: int
 ) -> Iterator[Path]:
-    """Write the parcels in shards no larger than a call may carry; yields each file when it is complete."""
+    """Write the parcels in shards no larger than a call may carry; yields each file when it is complete.
+
+    Raises UsageError if the crops do not fit into what is packed of a picture.
+    """
+    side = spec.views.crop_size
+    if side + 2 * AROUND > WINDOW:
+        raise UsageError(f"views.crop_size: {WINDOW - 2 * AROUND} pixels at most are packed (got {side})")
     place = {sample.path: k for k, sample in enumerate(samples)}
     kept: list[tuple[int, Parcel]] = []
     size = number = 0
@@ -126,16 +132,21 @@ def write_shards(
             if parcel is None:
                 continue
             if size + len(parcel.web) + len(parcel.crop) > _SHARD_BYTES:
-                yield _write(kept, samples, fold, place, out / f"shard-{number}.npz")
+                yield _write(kept, samples, fold, place, side, out / f"shard-{number}.npz")
                 kept, size, number = [], 0, number + 1
             kept.append((k, parcel))
             size += len(parcel.web) + len(parcel.crop)
     if kept:
-        yield _write(kept, samples, fold, place, out / f"shard-{number}.npz")
+        yield _write(kept, samples, fold, place, side, out / f"shard-{number}.npz")
 
 
 def _write(
-    kept: Sequence[tuple[int, Parcel]], samples: Sequence[Sample], fold: np.ndarray, place: dict[Path, int], path: Path
+    kept: Sequence[tuple[int, Parcel]],
+    samples: Sequence[Sample],
+    fold: np.ndarray,
+    place: dict[Path, int],
+    crop_size: int,
+    path: Path,
 ) -> Path:
     chosen = [samples[k] for k, _ in kept]
     targets, known = (np.stack(part) for part in zip(*(sample.targets() for sample in chosen), strict=True))
@@ -153,6 +164,7 @@ def _write(
         "web_box": np.array([parcel.web_box for _, parcel in kept]),
         "crop_box": np.array([parcel.crop_box for _, parcel in kept]),
         "native": np.array([parcel.native for _, parcel in kept], np.float32),
+        "cropped": np.array(crop_size),
         "masked": np.array(masked, int),
         "masks": np.stack([kept[k][1].mask for k in masked]) if masked else np.zeros((0, MASK, MASK), np.uint8),
     }
@@ -164,6 +176,16 @@ def _write(
     return path
 
 
+def begun_from(backbone: BackboneSpec, weights: str | None) -> BackboneSpec:
+    """The encoder that tuning begins from: unless told otherwise CLIP's, where the config names the shipped one.
+
+    That has seen the project's pictures, so folds tuned from it would be judged by what it knows of them.
+    """
+    if weights is None:
+        weights = "package" if backbone.weights == "tuned" else backbone.weights
+    return replace(backbone, weights=weights)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Pack a manifest's pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -173,18 +195,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
     parser.add_argument("--limit", type=int, nargs=2, default=[160, 220], help="genuine and AI-made ones of a source")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--begin-from", choices=["package", "tuned"], help="package: CLIP; tuned: the shipped encoder, for new pictures"
+    )
     arguments = parser.parse_args(argv)
     spec = load_spec(arguments.config)
     cv2.setNumThreads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     samples = limited(pictures_of(arguments.manifest), *arguments.limit)
     fold = folds_for(samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
+    for stale in arguments.out.glob("shard-*.npz"):  # of an earlier call, perhaps for other crops
+        stale.unlink()
     for path in write_shards(samples, fold, spec, arguments.out, arguments.workers):
         print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", flush=True)
     # The other machine needs no package: the frozen encoder is sent, too.
-    write_encoder(
-        {k: v.numpy() for k, v in build_backbone(spec.backbone).state_dict().items()}, arguments.out / ENCODER
-    )
+    backbone = build_backbone(begun_from(spec.backbone, arguments.begin_from))
+    write_encoder({name: value.numpy() for name, value in backbone.state_dict().items()}, arguments.out / ENCODER)
     counts = Counter(f"{sample.origin.value} {'forged' if sample.forged else 'genuine'}" for sample in samples)
     print(json.dumps(counts))
 

@@ -17,10 +17,12 @@ from zhentu.detect.views import ViewSpec
 from zhentu.errors import ConfigError
 from zhentu.types import CATEGORIES, Category, Profile
 from zhentu.yaml_text import read_yaml
+from zhentu_training.gpu.plan import PATCH
 from zhentu_training.model import BackboneSpec, GraphSpec, TokenSpec
 from zhentu_training.tiers import TIERS
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LEAST_SIDE = 64  # pixels of a view; in fewer there is too little to see
 _STRICT = ConfigDict(extra="forbid")
 T = TypeVar("T")
 
@@ -122,8 +124,9 @@ class TrainSpec:
     @property
     def graph(self) -> GraphSpec:
         """Shape of the serving graph."""
-        whole, crops = self.fit.whole, self.fit.crops
-        return GraphSpec(self.backbone, whole.tokens, crops.tokens, self.locate.blocks, whole.hidden, crops.hidden)
+        whole, crops, sides = self.fit.whole, self.fit.crops, (self.views.whole_size, self.views.crop_size)
+        blocks = self.locate.blocks
+        return GraphSpec(self.backbone, whole.tokens, crops.tokens, blocks, sides, whole.hidden, crops.hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +141,10 @@ def load_spec(path: Path) -> TrainSpec:
     """Read and check. Raises ConfigError with one sentence a problem."""
     spec = _validated(TrainSpec, _content(path), path)
     problems = list(_out_of_bounds(spec))
-    if spec.views.whole_size != spec.views.crop_size:
-        problems.append("views: whole_size and crop_size must agree, one encoder sees both in one batch")
+    sides = {"whole_size": spec.views.whole_size, "crop_size": spec.views.crop_size}
+    for name, side in sides.items():
+        if side < _LEAST_SIDE or side % PATCH:
+            problems.append(f"views.{name}: a multiple of {PATCH} pixels, {_LEAST_SIDE} or more (got {side})")
     looks = {"whole": spec.fit.whole.tokens, "crops": spec.fit.crops.tokens}
     used = {f"fit.{name}.tokens": [block for block, _ in tokens.places] for name, tokens in looks.items()}
     for name, blocks in (used | {"locate.blocks": list(spec.locate.blocks)}).items():

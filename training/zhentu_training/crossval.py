@@ -39,7 +39,7 @@ from zhentu_training.figures import (
     recall,
     resampled,
 )
-from zhentu_training.folds import folds_of, groups_of, load_siblings
+from zhentu_training.folds import folds_of, groups_of, load_siblings, packed_folds
 from zhentu_training.heads import fit_head, read_tokens, weights_of
 from zhentu_training.progress import track
 from zhentu_training.rows import Rows, gather
@@ -57,6 +57,19 @@ def folds_for(samples: Sequence[Sample], siblings: Path, hashes: Path, spec: Tra
     folds = folds_of(groups, strata, spec.folds, spec.seed)
     fold = {sample.path: int(each) for sample, each in zip(unique, folds, strict=True)}
     return np.array([fold[sample.path] for sample in samples])
+
+
+def folds_by(arguments: argparse.Namespace, samples: Sequence[Sample], spec: TrainSpec) -> np.ndarray:
+    """The fold of each sample: as packed where `--shards` names them, else by `folds_for`. Raises UsageError."""
+    if arguments.shards is None:
+        return folds_for(samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
+    packed = packed_folds(arguments.shards)
+    if absent := [sample for sample in samples if str(sample.path) not in packed]:
+        raise UsageError(
+            f"{arguments.shards}: {len(absent)} of {len(samples)} pictures were not packed, so their folds are not "
+            f"known ({absent[0].path}); --shards is for features that zhentu_training.unfold wrote"
+        )
+    return np.array([packed[str(sample.path)] for sample in samples])
 
 
 def look_logits(  # noqa: PLR0913 - what the kept logits depend on
@@ -150,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     parser.add_argument("--designs", type=Path, default=Path("configs/designs.yaml"))
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
+    parser.add_argument("--shards", type=Path, help="whose folds hold, for features of zhentu_training.unfold")
     parser.add_argument("--roads", nargs="+", default=list(TIERS), choices=list(TIERS), help="that judge")
     parser.add_argument("--only", nargs="*", help="names of designs")
     parser.add_argument("--out", type=Path, default=Path("runs/crossval"))
@@ -168,7 +182,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         )
     check_mark(arguments.features, spec)
     rows = gather(pictures_of(arguments.manifest), arguments.features, arguments.roads)
-    fold = folds_for(rows.samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
+    fold = folds_by(arguments, rows.samples, spec)
     chosen = [design for design in designs if not arguments.only or design.name in arguments.only]
     found = table(rows, fold, chosen, spec, arguments.out / "kept")
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,7 @@ from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, OUTPUTS, Category, Profile
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.features import dynamic_sides
 from zhentu_training.fit import CALIBRATION, PLACES, load_heads
 from zhentu_training.model import ZhentuModel
 from zhentu_training.pack import pack, save_with_shared_weights
@@ -60,16 +61,17 @@ def assemble(run: Path, spec: TrainSpec) -> ZhentuModel:
 
 
 def to_onnx(model: ZhentuModel, spec: TrainSpec, path: Path) -> None:
-    """Write the serving graph; the number of views stays dynamic."""
+    """Write the serving graph; the number of views stays dynamic, and so does their size if the looks differ in it."""
     side = spec.views.whole_size
     views = torch.zeros((3, side, side, 3), dtype=torch.uint8)
+    shape = {0: torch.export.Dim("view_count", min=1, max=_MOST_CROPS)} | dynamic_sides(spec.views)
     torch.onnx.export(
         model,
         (views,),
         str(path),
         input_names=["views"],
         output_names=list(GRAPH_OUTPUTS),
-        dynamic_shapes={"views": {0: torch.export.Dim("view_count", min=1, max=_MOST_CROPS)}},
+        dynamic_shapes={"views": shape},
         opset_version=20,
         dynamo=True,
         external_data=False,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +31,14 @@ from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import DISPUTED, Origin, Sample, read_manifest
 from zhentu_training.encoder_mark import check_mark, set_mark
+from zhentu_training.gpu.plan import PATCH
 from zhentu_training.model import FeatureEncoder
 from zhentu_training.pack import pack
 from zhentu_training.progress import track
 from zhentu_training.reading import some_of
 from zhentu_training.sessions import session_of
 from zhentu_training.tiers import TIERS
+from zhentu_training.tuned_weights import fill
 
 LOOKS = ("whole", "crops")
 _SHARD = 64  # pictures; about half a minute of one core
@@ -79,22 +81,31 @@ def views_on(path: Path, road: str, spec: ViewSpec) -> Views:
     return make_views(pixels_on(path, road)[0], spec)
 
 
-def views_of(path: Path, road: str, spec: ViewSpec) -> np.ndarray:
-    """The whole look and the crops of a picture file on a road, uint8 (1 + N, S, S, 3). Raises PictureError."""
-    views = views_on(path, road, spec)
-    return np.concatenate([views.whole, views.crops])
+def dynamic_sides(spec: ViewSpec) -> dict[int, torch.export.Dim]:
+    """Axes of views (B, S, S, 3) whose length an exported graph leaves open: none where both looks have one size."""
+    if spec.whole_size == spec.crop_size:
+        return {}
+    sides = [size // PATCH for size in (spec.whole_size, spec.crop_size)]
+    side = PATCH * torch.export.Dim("patches", min=min(sides), max=max(sides))
+    return {1: side, 2: side}
 
 
-def encoder_graph(spec: TrainSpec, path: Path) -> Path:
-    """Write the encoder alone as an ONNX graph, uint8 "views" (B, S, S, 3) -> "features" (B, blocks, 3, D)."""
+def encoder_graph(spec: TrainSpec, path: Path, weights: Mapping[str, np.ndarray] | None = None) -> Path:
+    """Write the encoder alone as an ONNX graph, uint8 "views" (B, S, S, 3) -> "features" (B, blocks, 3, D).
+
+    weights: by timm's names, instead of those that the config names.
+    """
     side = spec.views.whole_size
+    encoder = FeatureEncoder(spec.backbone, spec.graph.sides)
+    if weights is not None:
+        fill(encoder.backbone, weights, "weights")
     torch.onnx.export(
-        FeatureEncoder(spec.backbone).eval(),
+        encoder.eval(),
         (torch.zeros((2, side, side, 3), dtype=torch.uint8),),
         str(path),
         input_names=["views"],
         output_names=["features"],
-        dynamic_shapes={"views": {0: torch.export.Dim("views", min=2, max=64)}},
+        dynamic_shapes={"views": {0: torch.export.Dim("views", min=1, max=64)} | dynamic_sides(spec.views)},
         opset_version=20,
         dynamo=True,
         external_data=False,
@@ -132,6 +143,14 @@ def open_encoder(path: Path, workers: int = 1) -> Encode:
     return encode
 
 
+def encoded(views: Views, encode: Encode) -> np.ndarray:
+    """Features of the whole look and of the crops, float16 (1 + N, blocks, 3, D)."""
+    looks = [views.whole, views.crops]
+    if views.whole.shape[1:] == views.crops.shape[1:]:
+        looks = [np.concatenate(looks)]
+    return np.concatenate([encode(each) for each in looks]).astype(np.float16)
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """How much of the work is this process's: each `of`-th shard, from `part` on, by so many threads."""
@@ -153,7 +172,7 @@ def extract(
 
     def look(path: Path) -> np.ndarray | None:
         try:
-            return encode(views_of(path, road, spec)).astype(np.float16)
+            return encoded(views_on(path, road, spec), encode)
         except PictureError:
             return None
 

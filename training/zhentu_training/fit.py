@@ -26,7 +26,7 @@ from zhentu.errors import UsageError
 from zhentu_training.calibrate import all_profiles, few_for, first_look, fit_fusion, held_out, settled_by
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
-from zhentu_training.crossval import figures_of, folds_for, judged_ai, looks_of
+from zhentu_training.crossval import figures_of, folds_by, judged_ai, looks_of
 from zhentu_training.dataset import Origin, digest
 from zhentu_training.encoder_mark import check_mark
 from zhentu_training.features import LOOKS, pictures_of
@@ -159,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
+    parser.add_argument("--shards", type=Path, help="whose folds hold, for features of zhentu_training.unfold")
     parser.add_argument("--kept", type=Path, help="logits that zhentu_training.crossval kept; default: of the run")
     parser.add_argument("--start-from", type=Path, help="tune: a models folder whose heads are drawn towards")
     parser.add_argument("--teach", nargs="*", default=[], help="when tuning: sources whose labels are learnt")
@@ -179,7 +180,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     run.mkdir(parents=True, exist_ok=True)
     if arguments.config.resolve() != (run / "train.yaml").resolve():
         shutil.copyfile(arguments.config, run / "train.yaml")
-    fold = folds_for(rows.samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
+    fold = folds_by(arguments, rows.samples, spec)
     start, teach = arguments.start_from, tuple(arguments.teach)
     if start is None:
         (run / PLACES).unlink(missing_ok=True)  # of a model that was tuned in this folder before

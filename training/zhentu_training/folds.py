@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zhentu.errors import UsageError
 from zhentu.yaml_text import read_yaml
 from zhentu_training.dataset import Sample
 
@@ -27,6 +28,17 @@ def load_siblings(path: Path) -> dict[str, str]:
         return {}
     families = read_yaml(path.read_text(encoding="utf-8")) or {}
     return {source: family for family, sources in families.items() for source in sources}
+
+
+def packed_folds(shards: Path) -> dict[str, int]:
+    """The fold of each picture that `zhentu_training.carry` packed, by its path. Raises UsageError if there is none."""
+    found: dict[str, int] = {}
+    for path in sorted(shards.glob("shard-*.npz")):
+        with np.load(path) as shard:
+            found |= dict(zip(map(str, shard["name"]), map(int, shard["fold"]), strict=True))
+    if not found:
+        raise UsageError(f"{shards}: holds no shards; name the folder that zhentu_training.carry wrote")
+    return found
 
 
 def groups_of(

@@ -7,7 +7,7 @@ of the patch tokens, after chosen blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import timm
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from zhentu.types import CATEGORIES
 from zhentu_training.clip_weights import load_clip
+from zhentu_training.gpu.grids import resampling
 from zhentu_training.tuned_weights import load_tuned
 
 CLASS, MEAN, SPREAD = range(3)  # the second axis of features
@@ -67,11 +68,19 @@ def build_backbone(spec: BackboneSpec) -> nn.Module:
 
 
 class Branch(nn.Module):
-    """A frozen transformer with its normalisation: uint8 RGB (B, S, S, 3) -> tokens block by block."""
+    """A frozen transformer with its normalisation: uint8 RGB (B, S, S, 3) -> tokens block by block.
 
-    def __init__(self, spec: BackboneSpec) -> None:
+    sides: S of the views that it will see, one or two; none = the transformer's own.
+    """
+
+    def __init__(self, spec: BackboneSpec, sides: Sequence[int] = ()) -> None:
         super().__init__()
         self.backbone = build_backbone(spec)
+        embed = self.backbone.patch_embed
+        self.grids = [side // embed.patch_size[0] for side in dict.fromkeys(sides)] or [embed.grid_size[0]]
+        # Tables of both sizes one below the other; the transformer's own size alone needs none.
+        mixed = torch.cat([resampling(embed.grid_size[0], each) for each in self.grids])
+        self.register_buffer("resampling", None if self.grids == [embed.grid_size[0]] else mixed, persistent=False)
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(self.backbone.default_cfg[name]).view(3, 1, 1), persistent=False)
 
@@ -84,17 +93,34 @@ class Branch(nn.Module):
 
         last_patches: False = nobody reads those of the last block, which are not computed; none are given.
         """
-        vit = self.backbone
-        x = vit.norm_pre(vit._pos_embed(vit.patch_embed(self.pixels(views))))
+        vit, x = self.backbone, self.embedded(views)
         for k, block in enumerate(vit.blocks, 1):
             x = block(x) if last_patches or k < len(vit.blocks) else _class_token_after(block, x)
             yield x[:, 0], x[:, vit.num_prefix_tokens :]
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of places."""
-        rows, columns = self.backbone.patch_embed.grid_size
-        return rows, columns
+    def embedded(self, views: Tensor) -> Tensor:
+        """What enters the first block, (B, 1 + places, D)."""
+        vit, pixels = self.backbone, self.pixels(views)
+        if self.resampling is None:
+            return vit.norm_pre(vit._pos_embed(vit.patch_embed(pixels)))
+        patches = vit.patch_embed.proj(pixels)
+        rows = self._first_row(patches.shape[2]) + torch.arange(patches.shape[2] * patches.shape[3])
+        places = (self.resampling @ vit.pos_embed[:, 1:])[:, rows]  # of three axes: no matrix that is packed
+        summary = vit.cls_token.expand(patches.shape[0], -1, -1)
+        x = torch.cat([summary, patches.flatten(2).transpose(1, 2)], 1)
+        return vit.norm_pre(x + torch.cat([vit.pos_embed[:, :1], places], 1))
+
+    def _first_row(self, grid: int) -> int:
+        """Where the table of a grid begins. Calculated, not asked for: in an exported graph the size is not known."""
+        if len(self.grids) == 1:
+            return 0
+        first, second = self.grids
+        return first * first * ((grid - first) // (second - first))
+
+    def grid(self, views: Tensor) -> tuple[int, int]:
+        """Rows and columns of places of views (B, S, S, 3)."""
+        size = self.backbone.patch_embed.patch_size[0]
+        return views.shape[1] // size, views.shape[2] // size
 
 
 def _class_token_after(block: nn.Module, x: Tensor) -> Tensor:
@@ -167,12 +193,16 @@ class PlaceHead(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """Shape of the serving graph: what the heads read, sizes of their networks, blocks of the places' head."""
+    """Shape of the serving graph: what the heads read, sizes of their networks, blocks of the places' head.
+
+    sides: of the whole look and of a crop, in pixels.
+    """
 
     backbone: BackboneSpec
     whole: TokenSpec
     crops: TokenSpec
     place_blocks: tuple[int, ...]
+    sides: tuple[int, int]
     whole_hidden: int = 0
     crops_hidden: int = 0
 
@@ -189,7 +219,7 @@ class ZhentuModel(nn.Module):
 
     def __init__(self, spec: GraphSpec) -> None:
         super().__init__()
-        self.spec, self.encoder = spec, Branch(spec.backbone)
+        self.spec, self.encoder = spec, Branch(spec.backbone, spec.sides)
         width = self.encoder.backbone.embed_dim
         self.whole = Head(width * len(spec.whole.places), spec.whole_hidden)
         self.crops = Head(width * len(spec.crops.places), spec.crops_hidden)
@@ -214,7 +244,7 @@ class ZhentuModel(nn.Module):
         # One product, so that the graph keeps the fusion under its name.
         whole, crops = (torch.stack(parts, 2) * self.fusion).unbind(2)
         places = torch.cat(patches, 2)
-        maps = [head(places).unflatten(1, self.encoder.grid) for head in (self.whole_place, self.crop_place)]
+        maps = [head(places).unflatten(1, self.encoder.grid(views)) for head in (self.whole_place, self.crop_place)]
         return whole, crops, maps[0], maps[1]
 
     @property

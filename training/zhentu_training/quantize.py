@@ -30,7 +30,7 @@ from zhentu.types import CATEGORIES, Category
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_of
-from zhentu_training.features import views_of
+from zhentu_training.features import views_on
 from zhentu_training.figures import Judged, auc, recall
 from zhentu_training.fit import HELD_OUT
 from zhentu_training.integer import emulated, measured, to_integer_products, with_fused_attention
@@ -93,8 +93,8 @@ def logits_of(graph: Path, paths: list[Path], spec: TrainSpec) -> np.ndarray:
     """The graph's logits of pictures as the native road gives them to the heads, (n, 5)."""
     session, found = session_of(graph), []
     for path in track(paths, graph.stem):
-        views = views_of(path, "native", spec.views)
-        parts = ("whole_logits", views[:1]), ("crop_logits", views[1:])
+        views = views_on(path, "native", spec.views)
+        parts = ("whole_logits", views.whole), ("crop_logits", views.crops)
         found.append(sum(session.run([name], {"views": each})[0].mean(0) for name, each in parts))
     return np.stack(found)
 
@@ -174,8 +174,10 @@ class Made:
 def bounding_looks(pictures: Sequence[Path], spec: TrainSpec) -> Iterator[np.ndarray]:
     """Views of pictures, one a batch (1, side, side, 3), whose activations give an int8 graph its bounds."""
     for path in track(pictures, "bounds"):
-        for view in views_of(path, "native", spec.views):
-            yield view[np.newaxis]
+        views = views_on(path, "native", spec.views)
+        for look in (views.whole, views.crops):
+            for view in look:
+                yield view[np.newaxis]
 
 
 def bounding_pictures(run: Path, spec: TrainSpec) -> list[Path]:

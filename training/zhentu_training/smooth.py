@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zhentu.detect.views import ViewSpec, make_views
+from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
+from zhentu_training.config import load_spec
 from zhentu_training.model import BackboneSpec, Branch
 from zhentu_training.progress import track
 from zhentu_training.tuned_weights import read_encoder, write_encoder
@@ -83,13 +84,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--pictures", type=Path, required=True, help="a folder of pictures as they will come")
     parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"), help="for the sizes of both looks")
     arguments = parser.parse_args(argv)
     paths = sorted(path for path in arguments.pictures.rglob("*.jpg"))
     chosen = [paths[k] for k in np.random.default_rng(5).permutation(len(paths))[: arguments.count]]
-    spec = ViewSpec(224, 224, 1)
-    looks = [make_views(decode(path.read_bytes()).rgb, spec) for path in chosen]
-    branch = Branch(BackboneSpec(weights="tuned")).eval()
-    peaks = peaks_of(branch, [np.concatenate([each.whole, each.crops]) for each in looks])
+    spec = load_spec(arguments.config)
+    views = [make_views(decode(path.read_bytes()).rgb, spec.views) for path in chosen]
+    branch = Branch(BackboneSpec(weights="tuned"), spec.graph.sides).eval()
+    peaks = peaks_of(branch, [look for each in views for look in (each.whole, each.crops)])
     write_encoder(smoothed(read_encoder(arguments.encoder), peaks), arguments.encoder)
     print(f"{arguments.encoder}: evened out by {len(chosen)} pictures")
 

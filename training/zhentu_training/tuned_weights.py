@@ -29,11 +29,15 @@ def load_tuned(backbone: nn.Module) -> None:
     """Fill a timm transformer that keeps its first blocks. Raises UsageError if there is no such encoder."""
     named = os.environ.get("ZHENTU_TRAINING_ENCODER")
     state = read_encoder(Path(named)) if named else shipped_encoder(models_folder())
+    fill(backbone, state, named or str(models_folder()))
+
+
+def fill(backbone: nn.Module, state: Mapping[str, np.ndarray], where: str) -> None:
+    """Put an encoder into a timm transformer. where: it is from. Raises UsageError if it has another shape."""
     own = backbone.state_dict()
     wanted = {name for name in own if not name.startswith("norm.")}  # the last norm is behind what heads read
     missing = sorted(name for name in wanted if name not in state or state[name].shape != own[name].shape)
     if missing:
-        where = named or models_folder()
         raise UsageError(f"{where}: holds no encoder of this shape ({', '.join(missing[:3])}); see docs/training.md")
     backbone.load_state_dict({name: torch.from_numpy(state[name].copy()) for name in wanted}, strict=False)
 

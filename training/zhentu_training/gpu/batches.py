@@ -52,14 +52,14 @@ class Draw:
 def look_batch(data: Pictures, rows: Tensor, look: str, plan: Plan) -> Batch:
     """One look's views of drawn rows, before augmentation. Of crops every second one is the web copy's."""
     parts = []
-    views = VIEWS_OF[look]
+    views, side = VIEWS_OF[look], plan.side_of(look)
     for k, view in enumerate(views):
         part = rows[k :: len(views)]
-        planes, size, window = serving_windows(data, part, view, plan.side)
+        planes, size, window = serving_windows(data, part, view, side)
         if plan.augment:
-            window = drawn_windows(size, window, look == "whole", plan.side)
-        masks = mask_views(data, part, view, window, size, plan.side)
-        x = cut(planes, size, window, view, plan.side)
+            window = drawn_windows(size, window, look == "whole", side)
+        masks = mask_views(data, part, view, window, size, side)
+        x = cut(planes, size, window, view, side)
         known, places = _truth(data, part, masks)
         parts.append((x, data.targets[part], known, places))
     return Batch(*(torch.cat(each) for each in zip(*parts, strict=True)))

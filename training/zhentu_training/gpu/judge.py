@@ -7,7 +7,7 @@ import torch
 
 from zhentu_training.gpu.network import Model
 from zhentu_training.gpu.pictures import Columns, Pictures
-from zhentu_training.gpu.plan import MADE, VIEWS
+from zhentu_training.gpu.plan import LOOK_OF, MADE, VIEWS
 from zhentu_training.gpu.views import served
 
 _WHOLE, _CROP = 0.6, 0.4  # shares of the fused score
@@ -15,18 +15,17 @@ _FALSE_ALARMS = 0.01
 
 
 @torch.inference_mode()
-def said_of(model: Model, data: Pictures, rows: Columns, batch: int = 256) -> tuple[Columns, Columns]:
-    """Logits (n, 3 views, 5) and log-odds of places float16 (n, 3 views, places) of serving's views of rows (n,)."""
-    logits, places = [], []
+def said_of(model: Model, data: Pictures, rows: Columns, batch: int = 256) -> Columns:
+    """Logits (n, 3 views, 5) of serving's views of rows (n,)."""
+    logits = []
     for part in torch.from_numpy(rows).to(data.device).split(batch):
         found = []
         for view in VIEWS:
             with torch.autocast(data.device, torch.bfloat16, enabled=data.device == "cuda"):
-                told, patches = model.tokens(served(data, part, view, model.plan.side))
-            found.append(model.said("whole" if view == "whole" else "crops", told.float(), patches.float()))
-        logits.append(torch.stack([each[0] for each in found], 1).float().cpu().numpy())
-        places.append(torch.stack([each[1] for each in found], 1).half().cpu().numpy())
-    return np.concatenate(logits), np.concatenate(places)
+                told, _ = model.tokens(served(data, part, view, model.plan.side_of(LOOK_OF[view])))
+            found.append(model.logits(LOOK_OF[view], told.float()))
+        logits.append(torch.stack(found, 1).float().cpu().numpy())
+    return np.concatenate(logits)
 
 
 def auc(score: Columns, made: Columns) -> float:

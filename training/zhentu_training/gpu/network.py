@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zhentu_training.gpu.arrays import floating
-from zhentu_training.gpu.plan import LEVELS, LOOKS, OUTPUTS, Plan
+from zhentu_training.gpu.grids import resampling
+from zhentu_training.gpu.plan import LEVELS, LOOKS, OUTPUTS, PATCH, Plan
 
 
 class Rounded(torch.autograd.Function):
@@ -75,6 +76,8 @@ class Model(nn.Module):
             nn.init.zeros_(place.bias)
             self.register_buffer(f"{look}_mean", torch.zeros(told))
             self.register_buffer(f"{look}_std", torch.ones(told))
+            own, grid = self.vit.patch_embed.grid_size[0], plan.side_of(look) // PATCH
+            self.register_buffer(f"places_{grid}", resampling(own, grid), persistent=False)
         for name in ("mean", "std"):
             figures = torch.tensor(self.vit.default_cfg[name]).view(3, 1, 1)
             self.register_buffer(f"pixel_{name}", figures, persistent=False)
@@ -92,7 +95,11 @@ class Model(nn.Module):
     def tokens(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """Views (B, 3, side, side) in [0, 255] -> what heads read (B, D * pieces), places' heads (B, places, D * n)."""
         vit, plan = self.vit, self.plan
-        x = vit.norm_pre(vit._pos_embed(vit.patch_embed((views / 255 - self.pixel_mean) / self.pixel_std)))
+        patches = vit.patch_embed.proj((views / 255 - self.pixel_mean) / self.pixel_std)
+        with torch.autocast(views.device.type, enabled=False):  # positions are added up in 32 bits
+            table = (getattr(self, f"places_{patches.shape[2]}") @ vit.pos_embed[0, 1:])[None]
+            summary = (vit.cls_token + vit.pos_embed[:, :1]).expand(len(views), -1, -1)
+            x = vit.norm_pre(torch.cat([summary, patches.flatten(2).transpose(1, 2).float() + table], 1))
         summaries, means, places = [], [], []
         for k, block in enumerate(vit.blocks):
             x = block(x)
@@ -106,13 +113,17 @@ class Model(nn.Module):
 
     def said(self, look: str, features: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """What `tokens` gave -> logits (B, 5) and log-odds of places (B, places)."""
+        return self.logits(look, features), self.places[look](places)[..., 0]
+
+    def logits(self, look: str, features: Tensor) -> Tensor:
+        """Of the five outputs (B, 5)."""
         x = (features - getattr(self, f"{look}_mean")) / getattr(self, f"{look}_std")
-        return self.heads[look](x), self.places[look](places)[..., 0]
+        return cast(Tensor, self.heads[look](x))
 
 
 def _encoder(plan: Plan, weights: Path | None) -> Any:
     """The plan's transformer without classifier and last norm, its big products made `IntegerLinear`."""
-    vit = timm.create_model(plan.backbone, pretrained=False, num_classes=0, img_size=plan.side)
+    vit = timm.create_model(plan.backbone, pretrained=False, num_classes=0)
     vit.reset_classifier(0, "")
     del vit.blocks[plan.depth :]
     vit.norm = nn.Identity()

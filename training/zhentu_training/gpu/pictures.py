@@ -35,9 +35,11 @@ class Pictures:
     width that are there; web_box, crop_box (N, 2) left and top of the serving crop; native (N, 4) left, top, width,
     height of the crop's window as shares of the picture; targets, known float32 (N, 5); masks uint8 (M, 64, 64), the
     first one empty; mask_at (N,): which of them is a picture's.
+    cropped: pixels a side of the crops that the boxes are of.
     """
 
     device: str
+    cropped: int
     name: Columns
     source: Columns
     origin: Columns
@@ -75,20 +77,26 @@ def load(folder: Path, device: str) -> Pictures:
     with np.load(folder / "pictures.npz") as packed:
         words = {name: packed[name] for name in _WORDS}
         numbers = {name: packed[name] for name in (*_NUMBERS, "web_size", "crop_size", "masks", "mask_at")}
+        cropped = int(packed["cropped"])
     numbers |= {name: np.load(folder / f"{name}.npy") for name in _PLANES}
-    return Pictures(device, **words, **{name: torch.from_numpy(value).to(device) for name, value in numbers.items()})
+    there = {name: torch.from_numpy(value).to(device) for name, value in numbers.items()}
+    return Pictures(device, cropped, **words, **there)
 
 
 def unpack(shards: Path, work: Path) -> int:
-    """Decode every shard's JPEGs into arrays that a run loads in seconds; returns how many pictures there are."""
+    """Decode every shard's JPEGs into arrays that a run loads in seconds; returns how many pictures there are.
+
+    Raises ValueError if there are none, or if they are of different calls of `carry`.
+    """
     cv2.setNumThreads(1)
     work.mkdir(parents=True, exist_ok=True)
     parts: dict[str, list[Columns]] = defaultdict(list)
     parts["masks"].append(np.zeros((1, MASK, MASK), np.uint8))
-    masks = 1
+    masks, sides = 1, set()
     for path in sorted(shards.glob("shard-*.npz")):
         with np.load(path) as kept:
             shard = dict(kept)
+        sides.add(int(shard["cropped"]))
         for name, side in _PLANES.items():
             planes, sizes = _decoded(shard[f"{name}_bytes"], shard[f"{name}_ends"], side)
             parts[name].append(planes)
@@ -97,7 +105,10 @@ def unpack(shards: Path, work: Path) -> int:
             parts[name].append(shard[name])
         parts["mask_at"].append(_mask_places(shard, masks))
         masks += len(shard["masks"])
+    if len(sides) != 1:
+        raise ValueError(f"{shards}: shards for crops of {sorted(sides)} px; one size is needed, carry packs for it")
     whole = {name: np.concatenate(each) for name, each in parts.items()}
+    whole["cropped"] = np.array(sides.pop())
     for name in _PLANES:
         np.save(work / f"{name}.npy", whole.pop(name))
     np.savez(work / "pictures.npz", allow_pickle=False, **whole)

@@ -12,11 +12,11 @@ from torch.nn import functional
 
 from zhentu_training.gpu.network import Model
 from zhentu_training.gpu.pictures import Columns, Pictures
-from zhentu_training.gpu.plan import ENCODER, OUTPUTS, VIEWS, Plan
+from zhentu_training.gpu.plan import ENCODER, LOOK_OF, LOOKS, OUTPUTS, VIEWS, Plan
 from zhentu_training.gpu.views import served
 
 RIDGE = {"whole": 0.01, "crops": 0.03}
-VIEWS_OF = {"whole": ("whole",), "crops": ("crop_native", "crop_web")}  # a look's
+VIEWS_OF = {look: tuple(view for view in VIEWS if LOOK_OF[view] == look) for look in LOOKS}
 
 
 def fit_ridge(x: Tensor, targets: Tensor, weights: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
@@ -56,16 +56,16 @@ def row_weights(data: Pictures, use: Columns) -> Columns:
 @torch.inference_mode()
 def features(model: Model, data: Pictures, view: str, batch: int = 256) -> Tensor:
     """What heads read of serving's views of all pictures, float32 (N, D)."""
-    found = []
+    found, side = [], model.plan.side_of(LOOK_OF[view])
     for part in torch.arange(data.count, device=data.device).split(batch):
         with torch.autocast(data.device, torch.bfloat16, enabled=data.device == "cuda"):
-            found.append(model.tokens(served(data, part, view, model.plan.side))[0].float())
+            found.append(model.tokens(served(data, part, view, side))[0].float())
     return torch.cat(found)
 
 
 def frozen_features(work: Path, data: Pictures, plan: Plan) -> dict[str, Tensor]:
-    """Features of the frozen encoder by view, kept for runs of the same depth."""
-    path = work / f"frozen-{plan.backbone}-{plan.depth}.pt"
+    """Features of the frozen encoder by view, kept for runs of the same depth and sizes."""
+    path = work / f"frozen-{plan.backbone}-{plan.depth}-{plan.whole}-{plan.crop}.pt"
     if path.is_file():
         return cast(dict[str, Tensor], torch.load(path, map_location=data.device))
     model = Model(plan, work / ENCODER).to(data.device)

@@ -97,11 +97,10 @@ def loss_of(model: Model, batches: Sequence[Batch]) -> Tensor:
     """Cross entropy of the known outputs and of the places, over one batch per look."""
     device = batches[0].views.device
     weight = torch.tensor(_OUTPUTS, device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        told, patches = model.tokens(torch.cat([batch.views for batch in batches]))
-    loss, sizes = torch.zeros((), device=device), [len(batch.views) for batch in batches]
-    parts = zip(LOOKS, batches, told.split(sizes), patches.split(sizes), strict=True)
-    for look, batch, features, places in parts:
+    loss = torch.zeros((), device=device)
+    for look, batch in zip(LOOKS, batches, strict=True):
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            features, places = model.tokens(batch.views)
         logits, log_odds = model.said(look, features, places.float())
         each = functional.binary_cross_entropy_with_logits(logits, batch.targets * 0.98 + 0.01, reduction="none")
         loss = loss + (each * batch.known * weight).sum() / (batch.known * weight).sum()
@@ -114,11 +113,3 @@ def place_loss(said: Tensor, truth: Tensor) -> Tensor:
     forged, clean = truth >= _FORGED, (truth >= 0) & (truth <= _CLEAN)
     loss = functional.binary_cross_entropy_with_logits(said.float(), forged.float(), reduction="none")
     return (loss * forged).sum() / forged.sum().clamp(min=1) + (loss * clean).sum() / clean.sum().clamp(min=1)
-
-
-def half_way(begun: Model, tuned: Model) -> Model:
-    """Half way back to the frozen encoder and its heads (WiSE-FT, Wortsman et al. 2022)."""
-    blend = copy.deepcopy(begun)
-    far = tuned.state_dict()
-    blend.load_state_dict({name: value.lerp(far[name], 0.5) for name, value in begun.state_dict().items()})
-    return blend

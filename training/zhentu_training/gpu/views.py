@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zhentu_training.gpu.pictures import Pictures
-
-PATCH = 16  # pixels a side of a place
+from zhentu_training.gpu.plan import PATCH
 
 
 def filters(start: Tensor, length: Tensor, size: Tensor, side: int, most: int, area: Tensor) -> Tensor:
