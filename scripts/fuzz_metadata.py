@@ -187,7 +187,7 @@ def run(inputs: int, seed: int) -> Tally:
     @given(files())
     def check(drawn: tuple[str, bytes]) -> None:
         form, payload = drawn
-        faulthandler.dump_traceback_later(60, exit=True)
+        faulthandler.dump_traceback_later(300, exit=True)
         gc.disable()  # collecting Hypothesis' many small objects would count as the readers' time
         began = time.process_time()
         read_everything(payload, form, tally)

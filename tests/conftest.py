@@ -13,7 +13,7 @@ from fakes import tiny_model
 from hypothesis import HealthCheck
 from hypothesis import settings as examples
 from PIL import Image
-from postgres import Postgres, binaries
+from postgres import Postgres, binaries, patient_connections
 
 from zhentu.banks.bank import Banks
 from zhentu.decide.policy_file import default_policy_path, load_policy
@@ -100,7 +100,8 @@ def postgres() -> Iterator[Postgres]:
     if binaries() is None:
         pytest.skip("PostgreSQL 15+ is not installed: apt-get install postgresql (.ci/run does so as root)")
     server = Postgres()
-    yield server
+    with patient_connections():
+        yield server
     server.close()
 
 

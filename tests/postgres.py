@@ -11,10 +11,13 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 from loadgen import free_port
+
+from zhentu.record import database
 
 _PATIENT_S = "240"  # to start and to stop, on a machine that stalls
 
@@ -26,6 +29,16 @@ def binaries() -> Path | None:
         return found[-1].parent if int(found[-1].parts[-3]) >= 15 else None
     on_path = shutil.which("initdb")
     return Path(on_path).resolve().parent if on_path else None
+
+
+@contextlib.contextmanager
+def patient_connections() -> Iterator[None]:
+    """Time to connect for a machine that stalls; what is down refuses at once, and the gate's own 3 s are for hangs."""
+    before, database._CONNECT_S = database._CONNECT_S, 60
+    try:
+        yield
+    finally:
+        database._CONNECT_S = before
 
 
 class Postgres:

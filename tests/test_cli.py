@@ -43,7 +43,7 @@ def commands(command: click.Command, name: str = "zhentu") -> list[tuple[str, cl
 
 def process(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from zhentu.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_every_command_has_help_and_an_example() -> None:

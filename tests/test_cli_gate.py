@@ -211,7 +211,7 @@ def test_a_gate_that_cannot_start_says_why_in_one_message(
     if code == 3:
         monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "nowhere"))
     command = [sys.executable, "-c", "from zhentu.cli import main; main()", "serve", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, named in done.stderr) == (code, True), done.stderr
     assert "Traceback" not in done.stderr
 
@@ -228,7 +228,7 @@ def test_a_port_in_use_is_named_before_anything_is_printed() -> None:
             "--on-error",
             "block",
         ]
-        done = subprocess.run([*command, "--port", port], capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run([*command, "--port", port], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, "Errno" in done.stderr, "token" in done.stderr) == (2, False, False), done.stderr
     assert f"{port} on 127.0.0.1 is used by another program" in done.stderr
     assert "--port" in done.stderr

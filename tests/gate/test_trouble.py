@@ -10,7 +10,7 @@ import httpx
 import pytest
 from conftest import encoded, photo
 from fastapi.testclient import TestClient
-from postgres import Postgres, binaries
+from postgres import Postgres, binaries, patient_connections
 from served import listening, picture, slow_app, until
 from sqlalchemy import select, update
 from stored import latest_for
@@ -163,7 +163,8 @@ def durable() -> Iterator[Postgres]:
     if binaries() is None:
         pytest.skip("PostgreSQL 15+ is not installed: apt-get install postgresql (.ci/run does so as root)")
     server = Postgres(durable=True)
-    yield server
+    with patient_connections():
+        yield server
     server.close()
 
 

@@ -25,11 +25,13 @@ NO_SECOND = FillSettings(second_ratio=0)
 
 
 class Clock:
+    """Stands still until it is set: on a machine that stalls, a lease would end meanwhile."""
+
     def __init__(self) -> None:
-        self.ahead = timedelta()
+        self.start, self.ahead = now(), timedelta()
 
     def __call__(self):
-        return now() + self.ahead
+        return self.start + self.ahead
 
 
 @pytest.fixture
