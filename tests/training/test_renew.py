@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from zhentu.detect.models import Manifest, models_folder
 from zhentu.errors import UsageError
 from zhentu_training import renew
 from zhentu_training.config import load_spec
+from zhentu_training.export import add_to_manifest
 from zhentu_training.fit import load_heads
 from zhentu_training.start import head_of, shipped_places
 
@@ -67,3 +69,28 @@ def test_an_8_bit_graph_that_is_too_far_off_is_not_written(
     error["a"] = 0.04
     assert renew.in_integers(tmp_path, entry, SPEC, chosen)[1].shape == (2, 5)
     assert written == [entry]
+
+
+def test_models_beside_the_renewed_one_stay(entry: ModelEntry, tmp_path: Path) -> None:
+    def add(name: str, version: str) -> None:
+        (tmp_path / f"{name}-{version}.onnx").write_bytes(version.encode())
+        add_to_manifest(tmp_path, replace(entry, name=name, version=version, file=f"{name}-{version}.onnx"))
+
+    for name, version in (("mine", "0.1"), ("zhentu", "1"), ("zhentu-int8", "1")):
+        add(name, version)
+    before = Manifest.load(tmp_path)
+    for name in ("zhentu", "zhentu-int8"):
+        add(name, "2")
+    assert renew.without_replaced(tmp_path, before) == ["zhentu-1.onnx", "zhentu-int8-1.onnx"]
+    kept = Manifest.load(tmp_path)
+    assert [each.file for each in kept.models] == ["mine-0.1.onnx", "zhentu-2.onnx", "zhentu-int8-2.onnx"]
+    assert all((tmp_path / each.file).is_file() for each in kept.models)
+    assert not (tmp_path / "zhentu-1.onnx").exists()
+    assert kept.active == before.active.replace("@1", "@2")
+
+
+def test_only_the_line_of_the_version_changes() -> None:
+    text = "name: a\nversion: 1 # of the model\nseed: 1\nlocate: {version: 1}\n"
+    assert renew.with_version(text, "1.1") == text.replace("version: 1 #", 'version: "1.1" #')
+    with pytest.raises(UsageError, match="no line that begins"):
+        renew.with_version("name: a\n", "2")

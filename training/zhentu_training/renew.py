@@ -4,18 +4,19 @@
 
 For a change of the graph that leaves what it computes as it is: encoder, heads, places, calibration and thresholds are
 read out of models/, the fp32 graph must agree with torch, and the int8 graph with the fp32 one, on pictures of the
-folders. Both replace the model that was active.
+folders. Both replace the model that was active; other models of the folder stay.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +79,40 @@ def in_integers(
         return made.put_into(models, entry, moved.mean(0)), moved
 
 
+def with_version(text: str, version: str) -> str:
+    """A config with another version of the model; a number that stands elsewhere too is left alone."""
+    line = re.compile(r"^version:[^#\n]*?(?=\s*(?:#|$))", re.MULTILINE)
+    found, count = line.subn(f"version: {json.dumps(version)}", text, count=1)
+    if not count:
+        raise UsageError("the config has no line that begins with `version:`")
+    return found
+
+
+def without_replaced(models: Path, before: Manifest) -> list[str]:
+    """Take the model that was active, and its int8 graph, out of a renewed folder; names of the files that went.
+
+    Other models of the folder, which were trained or promoted beside it, stay.
+    """
+    manifest = Manifest.load(models)
+    replaced, renewed = (_pair(each.active_entry) for each in (before, manifest))
+    gone_now = replaced - renewed
+    manifest = replace(manifest, models=tuple(e for e in manifest.models if (e.name, e.version) not in gone_now))
+    manifest.save(models)
+    gone = sorted({each.file for each in before.models} - set(manifest.files))
+    for name in gone:
+        (models / name).unlink(missing_ok=True)
+    return gone
+
+
+def _pair(entry: ModelEntry) -> set[tuple[str, str]]:
+    """Name and version of a model in both precisions."""
+    name = entry.name.removesuffix("-int8")
+    return {(name, entry.version), (f"{name}-int8", entry.version)}
+
+
 def renew(models: Path, config: Path, version: str, folders: Sequence[Path], count: int) -> str:
     """Rewrite the active model and its int8 graph under a new version; what was measured. Raises UsageError."""
-    text = config.read_text(encoding="utf-8").replace(load_spec(config).version, version, 1)
+    text = with_version(config.read_text(encoding="utf-8"), version)
     with tempfile.TemporaryDirectory() as scratch:
         run, part = Path(scratch) / "run", Path(scratch) / "models"
         run.mkdir()
@@ -89,11 +121,13 @@ def renew(models: Path, config: Path, version: str, folders: Sequence[Path], cou
         spec = load_spec(run / "train.yaml")
         run_of(models, spec, text, run)
         pictures = pictures_in(folders, count, spec.seed)
-        export.main(["--run", str(run), "--models", str(part), "--alone"])
+        before = Manifest.load(part)
+        export.main(["--run", str(run), "--models", str(part)])
         small, moved = in_integers(part, Manifest.load(part).active_entry, spec, pictures)
-        for old in Manifest.load(models).models:
-            (models / old.file).unlink()
+        gone = without_replaced(part, before)
         shutil.copytree(part, models, dirs_exist_ok=True)
+        for name in gone:  # last: were the disk full before, the old model would still be whole
+            (models / name).unlink(missing_ok=True)
     errors = ", ".join(
         f"{category} {np.sqrt((column**2).mean()):.4f} (largest {np.abs(column).max():.3f})"
         for category, column in zip(CATEGORIES, moved.T, strict=True)
