@@ -75,8 +75,8 @@ def _stands_on(honest: int, forged: int) -> str:
         return words
     return (
         f"{words}. With fewer than {needed} honest ones a rate of false alarms of {_RATE:.0%} cannot be confirmed: had "
-        f"none of {honest} been flagged, it might still be anything from 0 to {most_alarms(honest):.1%} (95 %, rule of three); "
-        "figures and thresholds from these alone mean little"
+        f"none of {honest} been flagged, it might still be anything from 0 to {most_alarms(honest):.1%} (95 %, rule of "
+        "three); figures and thresholds from these alone mean little"
     )
 
 
