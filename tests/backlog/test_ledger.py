@@ -10,6 +10,7 @@ import pytest
 from zhentu.backlog import ledger as books
 from zhentu.backlog.items import Item
 from zhentu.backlog.ledger import Ledger, Shard
+from zhentu.backlog.parquet import write_part
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.sources import Found
 from zhentu.errors import StoreError
@@ -50,7 +51,7 @@ def test_a_row_that_comes_twice_counts_once(opened: Ledger) -> None:
 
 def test_a_part_that_was_written_but_not_noted_is_written_again(tmp_path: Path, opened: Ledger) -> None:
     opened.add([row(seq) for seq in range(1, 6)])
-    books.write_part([row(seq) for seq in range(1, 6)], tmp_path / "parts" / "part-000001.parquet")
+    write_part([row(seq) for seq in range(1, 6)], tmp_path / "parts" / "part-000001.parquet")
     with closing(Ledger(tmp_path, tmp_path / "parts")) as again:  # as after kill -9
         assert list((tmp_path / "parts").iterdir()) == []
         again.close_part()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zhentu.backlog.items import Item, Numbered, shard_of
-from zhentu.backlog.outputs import PART_NAME, read_part, write_part
+from zhentu.backlog.outputs import PART_NAME
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.sources import Found
 from zhentu.errors import StoreError
@@ -202,6 +202,8 @@ class Ledger:
         waiting = self._waiting()
         if not waiting:
             return
+        from zhentu.backlog.parquet import write_part
+
         number = self._count("SELECT coalesce(max(number), 0) + 1 FROM parts")
         write_part(waiting, self._part(number))
         self._sql.execute("BEGIN IMMEDIATE")
@@ -225,7 +227,7 @@ class Ledger:
                 if follows := next(rest, None):
                     heapq.heappush(open_rows, (follows[0], tie, follows[1], rest))
             if first is not None:
-                rest = read_part(self._part(number)) if number else iter(waiting)
+                rest = self._read_part(number) if number else iter(waiting)
                 seq, row = next(rest)
                 heapq.heappush(open_rows, (seq, number, row, rest))
 
@@ -257,6 +259,11 @@ class Ledger:
 
     def _count(self, query: str) -> int:
         return int(self._sql.execute(query).fetchone()[0])
+
+    def _read_part(self, number: int) -> Iterator[tuple[int, ScanRow]]:
+        from zhentu.backlog.parquet import read_part
+
+        return read_part(self._part(number))
 
     def _part(self, number: int) -> Path:
         return self._parts / f"{PART_NAME}{number:06d}.parquet"

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-
-import fsspec
+from typing import TYPE_CHECKING
 
 from zhentu.intake.find import Entry, Sniffer, Taking, by_content, named_like_a_picture
 from zhentu.intake.skipped import Skipped, SkipReason
+
+if TYPE_CHECKING:
+    import fsspec
 
 _HADOOP_MARKER = "_$folder$"
 _PAGE = 1_000  # entries looked into at a time; as many as an object store lists at once

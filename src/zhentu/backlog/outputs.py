@@ -6,14 +6,11 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from zhentu.atomic import whole_file
 from zhentu.backlog.reading import filesystem_of, is_url, scheme_of
@@ -26,18 +23,8 @@ from zhentu.filenames import name_to_text
 from zhentu.intake.skipped import Skipped
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-_ROW_GROUP = 10_000
 PART_NAME = "part-"
 _LONGEST_HEAD = 1 << 16  # of the first line of an output
-_ARROW = {
-    "str": pa.string(),
-    "int": pa.int64(),
-    "bool": pa.bool_(),
-    "int | None": pa.int64(),
-    "float | None": pa.float64(),
-}
-SCHEMA = pa.schema([(field.name, _ARROW[str(field.type)]) for field in fields(ScanRow)])
-PART_SCHEMA = SCHEMA.append(pa.field("seq", pa.int64()))
 
 
 def check_output(path: Path, sources: Sequence[str] = (), overwrite: bool = False) -> None:
@@ -70,10 +57,12 @@ def _written_by_a_scan(path: Path) -> bool:
         return True
     try:
         if path.suffix == ".parquet":
-            return tuple(pq.read_schema(path).names[:3]) == COLUMNS[:3]
+            from zhentu.backlog.parquet import column_names
+
+            return column_names(path)[:3] == COLUMNS[:3]
         with path.open(encoding="utf-8-sig", errors="replace") as stream:
             first = stream.readline(_LONGEST_HEAD)
-    except (OSError, pa.ArrowException):
+    except (OSError, ValueError):
         return False
     if path.suffix == ".jsonl":
         return first.startswith('{"path":') and '"sha256":' in first
@@ -135,32 +124,15 @@ def write_rows(rows: Iterable[ScanRow], path: Path) -> None:
     """Write all rows; the file appears complete or not at all."""
     with whole_file(path) as beside:
         if path.suffix == ".parquet":
-            with pq.ParquetWriter(beside, SCHEMA) as writer:
-                pending = iter(rows)
-                while group := list(islice(pending, _ROW_GROUP)):
-                    columns = zip(*(astuple(row) for row in group), strict=True)
-                    writer.write_table(pa.table([list(column) for column in columns], schema=SCHEMA))
+            from zhentu.backlog.parquet import write_table
+
+            write_table(rows, beside)
             return
         encoding = CSV_ENCODING if path.suffix == ".csv" else "utf-8"
         with beside.open("w", encoding=encoding, newline="") as stream:
             lines = RowWriter(stream, path.suffix.lstrip("."))
             for row in rows:
                 lines.write(row)
-
-
-def write_part(rows: Sequence[tuple[int, ScanRow]], path: Path) -> None:
-    """Write numbered rows as one Parquet file, which appears complete or not at all."""
-    columns = [list(column) for column in zip(*((*astuple(row), seq) for seq, row in rows), strict=True)]
-    with whole_file(path) as beside:
-        pq.write_table(pa.table(columns, schema=PART_SCHEMA), beside)
-
-
-def read_part(path: Path, batch: int = 256) -> Iterator[tuple[int, ScanRow]]:
-    """The numbered rows of a part, in its order, a batch in memory at once."""
-    with pq.ParquetFile(path) as file:
-        for each in file.iter_batches(batch):
-            for values in each.to_pylist():
-                yield values.pop("seq"), ScanRow(**values)
 
 
 def write_skipped(skipped: Iterable[Skipped], sources: Sequence[str], path: Path) -> None:
@@ -182,7 +154,9 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     """
     try:
         if path.suffix == ".parquet":
-            found = pq.read_table(path, columns=list(columns)).to_pylist()
+            from zhentu.backlog.parquet import read_table
+
+            found = read_table(path, columns)
         elif path.suffix == ".jsonl":
             with path.open(encoding="utf-8") as stream:
                 found = list(map(json.loads, stream))
@@ -190,7 +164,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
             with path.open("rb") as stream:
                 found = [_came_back(row) for row in open_sheet(stream, str(path)).rows]
         return [{name: row[name] for name in columns} for row in found]
-    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{path}: is not an output of a scan ({error}); make one: zhentu scan -o rows.csv") from error
 
 

@@ -76,6 +76,15 @@ def build_work(
     return PictureWork(screener, reader, known, spec.accepted)
 
 
+def build_look_up(
+    spec: WorkSpec, screener: Screener, store: KnownStore, claims: Claims
+) -> Callable[[Sequence[Numbered]], list[PictureOutcome]]:
+    """What tells decided pictures from others, without a model and without decoding anything; others have no row."""
+    reader = Reader(screener.limits, spec.reads_per_second, spec.attempts, access=spec.access)
+    known = known_to(spec, screener, store, claims)
+    return PictureWork(screener, reader, known, spec.accepted, only_known=True)
+
+
 def build_scan_screener(spec: WorkSpec, bank: BankPort | None = None) -> Screener:
     """The screener of a worker, with the store's banks if there are any. Raises StoreError."""
     screener = build_screener(spec.settings)
@@ -87,12 +96,20 @@ def build_scan_screener(spec: WorkSpec, bank: BankPort | None = None) -> Screene
 def build_known(spec: WorkSpec, screener: Screener) -> KnownPictures:
     """What is known from the store and the claims of this run. Raises StoreError."""
     store = KnownStore(build_store(spec.settings, patient=True).database)
+    return known_to(spec, screener, store, Claims(spec.claims))
+
+
+def known_to(spec: WorkSpec, screener: Screener, store: KnownStore, claims: Claims) -> KnownPictures:
+    """What a store and the claims of this run know."""
     rules = {sha256: screener.digest(entry) for sha256, entry in spec.accepted.items()}
-    return KnownPictures(store, Claims(spec.claims), rules, screener.digest() if spec.banks else "")
+    return KnownPictures(store, claims, rules, screener.digest() if spec.banks else "")
 
 
 class PictureWork:
-    """Reads, looks up and screens one picture after another, reading the next ones meanwhile."""
+    """Reads, looks up and screens one picture after another, reading the next ones meanwhile.
+
+    only_known: what is not decided, or cannot be without its pixels, is left for another.
+    """
 
     def __init__(
         self,
@@ -100,7 +117,9 @@ class PictureWork:
         reader: Reader,
         known: KnownPicturesPort | None,
         accepted: Mapping[str, ModelEntry],
+        only_known: bool = False,
     ) -> None:
+        self._only_known = only_known
         self._screener, self._reader, self._known, self._accepted = screener, reader, known, accepted
         self._threads = ThreadPoolExecutor(_READS_AHEAD, "read")
 
@@ -131,6 +150,8 @@ class PictureWork:
             answer = self._known.ask(question) if self._known else Answer(Standing.NEW)
             if answer.standing is Standing.UNDER_WAY:
                 return PictureOutcome(numbered.seq, None, None, size)
+            if self._only_known and not self._needs_no_pixels(answer, question):
+                return PictureOutcome(numbered.seq, None)
             if answer.standing is Standing.NEW:
                 return self._screen(question, file)
             return self._take_over(question, answer, file)
@@ -140,6 +161,11 @@ class PictureWork:
             return PictureOutcome(numbered.seq, row_of_error(item, error, sha256), None, size)
         except Exception as error:  # one picture must never end a night's scan; the row says what happened
             return PictureOutcome(numbered.seq, row_of_error(item, error, sha256), None, size)
+
+    def _needs_no_pixels(self, answer: Answer, question: Question) -> bool:
+        """Whether the decision is on record, or follows from known scores alone."""
+        alone = not (self._screener.bank or question.references)
+        return answer.standing is Standing.DECIDED or (answer.standing is Standing.SCORED and alone)
 
     def _screen(self, question: Question, file: PictureFile, earlier: EarlierVerdict | None = None) -> PictureOutcome:
         """Screen the picture; the model is not run if there is an earlier verdict."""

@@ -11,13 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from zhentu.backlog.s3 import is_s3, read_s3
 from zhentu.errors import (
     DependencyError,
     FetchError,
@@ -31,6 +28,9 @@ from zhentu.errors import (
 from zhentu.intake.decode import DecodeLimits, read_file
 from zhentu.intake.pull import Puller, PullLimits
 from zhentu.intake.sniff import SNIFF_BYTES
+
+if TYPE_CHECKING:
+    import fsspec
 
 _LONGEST_WAIT_S = 30.0
 _LOCAL_TRANSIENT = frozenset(  # network file systems and machines under pressure
@@ -95,6 +95,8 @@ def filesystem_of(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     Credentials and endpoints come from wherever each file system looks, or from fsspec's own settings, e.g.
     FSSPEC_S3_ENDPOINT_URL.
     """
+    import fsspec  # half of what a scan of a local file would import
+
     try:
         system, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
@@ -215,6 +217,8 @@ class Reader:
         self._pace.wait()
         if scheme in _WEB:
             return self._web.get(url, most)
+        from zhentu.backlog.s3 import is_s3, read_s3
+
         system, path = filesystem_of(url)
         try:
             return read_s3(system, url, most) if is_s3(system) else _read_store(system, path, most)
@@ -229,6 +233,8 @@ class Reader:
 
 
 def _read_store(system: fsspec.AbstractFileSystem, path: str, most: int) -> bytes:
+    from fsspec.implementations.local import LocalFileSystem
+
     if isinstance(system, LocalFileSystem):
         with system.open(path, "rb") as stream:
             return bytes(stream.read(most))

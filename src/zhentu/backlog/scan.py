@@ -17,12 +17,14 @@ from zhentu.backlog.batch_writer import BatchWriter
 from zhentu.backlog.engine_local import ProcessPool, prepare_workers, release_workers
 from zhentu.backlog.finding import access_of, finding_of
 from zhentu.backlog.groups import Grouper
+from zhentu.backlog.handful import FEW, is_handful
 from zhentu.backlog.items import Numbered
 from zhentu.backlog.known import Claims
 from zhentu.backlog.ledger import Ledger, OnEntry, Shard
 from zhentu.backlog.manifests import OnSheet
 from zhentu.backlog.outputs import check_output, is_folder, skipped_path, write_rows, write_skipped
-from zhentu.backlog.picture import PictureOutcome, WorkSpec, build_work, crashed
+from zhentu.backlog.picture import PictureOutcome, WorkSpec, build_look_up, build_work, crashed
+from zhentu.backlog.reading import is_url
 from zhentu.backlog.rows import ScanRow
 from zhentu.backlog.scan_job import JobLock, JobPlace, OutputClaim, ScanJob, new_place
 from zhentu.backlog.sources import find_items
@@ -129,7 +131,7 @@ def _place(job: ScanJob, settings: Settings, versions: str, stack: ExitStack) ->
 
 def _checked(settings: Settings, job: ScanJob) -> ScanRules:
     """What decides, checked once here and not in every worker. Raises ModelError, ConfigError, StoreError."""
-    if job.engine == "local":
+    if job.engine == "local" and not (job.store and is_handful(job.sources)):
         prepare_workers()
     screener = check_rules(settings)
     if job.store:
@@ -138,7 +140,7 @@ def _checked(settings: Settings, job: ScanJob) -> ScanRules:
         screener = replace(screener, bank=banks)
     limits = {each.value: screener.lowest_limit(each, job.goods) for each in CATEGORIES}
     asked = {name: limit for name, limit in limits.items() if limit is not None}
-    return ScanRules(screener.detector.entry.ref, screener.policy, screener.digest(), asked)
+    return ScanRules(screener.detector.entry.ref, screener.policy, screener.digest(), asked, screener)
 
 
 def _banks_with_entries(store: RecordStore) -> Banks | None:
@@ -194,7 +196,8 @@ class _Run:
             for _, row in self._ledger.rows():
                 self._count(row, resumed=True)
             self._work()
-            self._ledger.close_part()
+            if self._job.output and is_folder(self._job.output):
+                self._ledger.close_part()
             summary = self._summary()
             self._write_views()
             self._report(JobState.DONE)
@@ -236,6 +239,7 @@ class _Run:
         known = KnownStore(self._store.database) if self._store else None
         writer = self._stack.enter_context(BatchWriter(known, self._ledger))
         engine = self._engine(spec)
+        self._look_up(spec, claims, writer)
         while left := self._ledger.left:
             claims.clear()
             with closing(engine(left)) as outcomes:
@@ -247,6 +251,22 @@ class _Run:
             writer.flush()
             if self._ledger.left == left:
                 raise DependencyError("no worker finished anything; check the cluster, then resume the job")
+
+    def _look_up(self, spec: WorkSpec, claims: Claims, writer: BatchWriter) -> None:
+        """Do in this process what of a handful of files is decided already; workers take longer to start than that."""
+        screener = self._rules.screener
+        if screener is None or self._job.engine != "local" or self._store is None or self._ledger.left > FEW:
+            return
+        few = list(self._ledger.to_do())
+        if any(is_url(each.item.path) for each in few):
+            return  # what is not known would be fetched twice
+        work = build_look_up(spec, screener, KnownStore(self._store.database), claims)
+        for outcome in work(few):
+            self._tally.byte_count += outcome.byte_count
+            writer.keep(outcome)
+            if outcome.row:
+                self._count(outcome.row)
+        writer.flush()
 
     def _spec(self) -> WorkSpec:
         job = self._job

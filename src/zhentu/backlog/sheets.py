@@ -15,12 +15,12 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from zhentu.errors import UsageError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 SUFFIXES = frozenset([".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"])
 _DELIMITERS = ",;\t|"
@@ -239,6 +239,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parquet(stream: BinaryIO, name: str) -> Sheet:
+    import pyarrow.parquet as pq
+
     try:
         file = pq.ParquetFile(stream)
     except (OSError, ValueError) as error:  # pyarrow's own errors are of these two kinds
@@ -246,7 +248,9 @@ def _parquet(stream: BinaryIO, name: str) -> Sheet:
     return Sheet("Parquet", SheetForm(), tuple(file.schema_arrow.names), _parquet_rows(file, name), typed=True)
 
 
-def _parquet_rows(file: pq.ParquetFile, name: str) -> Iterator[SheetRow]:
+def _parquet_rows(file: ParquetFile, name: str) -> Iterator[SheetRow]:
+    import pyarrow as pa
+
     number = 0
     try:
         for batch in file.iter_batches(_BATCH):

@@ -15,7 +15,6 @@ from zhentu.backlog.items import Item
 from zhentu.backlog.listing import StoredObject, list_store, take_objects
 from zhentu.backlog.manifests import OnSheet, SheetForm, is_manifest, read_manifest, read_query
 from zhentu.backlog.reading import Reader, filesystem_of, is_url
-from zhentu.backlog.s3 import glob_s3, is_s3, list_s3, object_there
 from zhentu.errors import UsageError
 from zhentu.intake.find import Entry, Taking, local_entries, named_like_a_picture, nothing_found
 from zhentu.intake.skipped import Skipped, SkipReason
@@ -96,6 +95,8 @@ def _expand_local(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]
 
 
 def _expand_url(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
+    from zhentu.backlog.s3 import is_s3  # with fsspec, which only addresses need
+
     try:
         if is_manifest(source):
             with finding.reader.open_sheet(source) as stream:
@@ -120,6 +121,8 @@ def _expand_url(source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
 
 
 def _expand_s3(system: object, source: str, finding: Finding) -> Iterator[tuple[str, Listed]]:
+    from zhentu.backlog.s3 import glob_s3, list_s3, object_there
+
     if any(mark in source for mark in "*[") and not object_there(system, source):
         for stored in glob_s3(system, source):
             yield _entry(finding.taking.excluded(stored.url) or stored.url)

@@ -14,6 +14,7 @@ from zhentu.backlog.ledger import Breakdown
 from zhentu.backlog.rows import ScanRow
 from zhentu.decide.policy import Policy
 from zhentu.intake.skipped import SkipReason
+from zhentu.screen import Screener
 from zhentu.types import CATEGORIES, OUTPUTS, Action, ModelRef
 
 WORST_KEPT = 60  # pictures a report may show
@@ -74,12 +75,14 @@ class ScanRules:
     """What the rows of a scan depend on besides the pictures. digest: `Screener.digest`, of all that decides.
 
     limits: per category, the lowest score that asks for an action; a category without one is not in it.
+    screener: what all this was read from; its model is not open.
     """
 
     model: ModelRef
     policy: Policy
     digest: str
     limits: Mapping[str, float] = field(default_factory=dict)
+    screener: Screener | None = None
 
 
 class Tally:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zhentu.backlog.handful import is_handful
 from zhentu.cli.terminal import console
 from zhentu.errors import UsageError
 from zhentu.filenames import text_to_name
@@ -203,7 +204,7 @@ class _Shown:
 
 def _scan_and_show(job: ScanJob, shown: _Shown, settings: Settings, place: JobPlace | None = None) -> int:
     """The exit code."""
-    if job.engine == "local":
+    if job.engine == "local" and not (job.store and is_handful(job.sources)):
         from zhentu.backlog.engine_local import prepare_workers
 
         prepare_workers()  # first of all: what they need is imported while this process does the same

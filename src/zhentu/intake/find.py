@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from fsspec.utils import glob_translate
-
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.intake.skipped import Skipped, SkipReason
 from zhentu.intake.sniff import PICTURES, SNIFF_BYTES, kind_of
@@ -140,6 +138,8 @@ def glob_folders(pattern: str, taking: Taking) -> Iterator[Entry]:
 
     Python's own glob follows them, endlessly if they form a loop.
     """
+    from fsspec.utils import glob_translate  # its import costs more than a folder is searched in
+
     fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0]
     root = fixed or ("/" if pattern.startswith("/") else ".")
     matches = re.compile(glob_translate(str(Path(pattern)))).match
