@@ -85,12 +85,12 @@ def read_manifest(
     known: dict[tuple[str, ...], _Columns | Skipped] = {}  # JSON lines: each row has its own, mostly the same
     for row in sheet.rows:
         names = tuple(row.cells)
-        columns = known.get(names) or _columns_of_row(names, name)
+        found = known.get(names) or _columns_of_row(names, name)
         if names not in known and len(known) < _KINDS_OF_ROWS:
-            known[names] = columns
-            if on_sheet and isinstance(columns, _Columns) and columns.doubles:
-                on_sheet(name, replace(sheet, doubles=columns.doubles))
-        yield replace(columns, line=row.line) if isinstance(columns, Skipped) else _entry(row, columns, name)
+            known[names] = found
+            if on_sheet and isinstance(found, _Columns) and found.doubles:
+                on_sheet(name, replace(sheet, doubles=found.doubles))
+        yield replace(found, line=row.line) if isinstance(found, Skipped) else _entry(row, found, name)
 
 
 def _columns_of_row(names: tuple[str, ...], sheet: str) -> _Columns | Skipped:

@@ -93,7 +93,8 @@ def fit_policy(
     if write and not write.parent.is_dir():
         raise UsageError(f"{write}: there is no folder {write.parent}; create it first")
     policy, base = in_force(settings, write if write and write.exists() else None)
-    paths = find_pictures(pictures, Taking(own=lambda path: WrittenFiles(settings.data_dir).what(Path(path))))
+    written = WrittenFiles(settings.data_dir)
+    paths = find_pictures(pictures, Taking(own=lambda path: written.what(Path(path))))
     entry, folder = find_model(settings)
     scored = _score(paths, entry, folder, policy, settings)
     for name, why in scored.left_out.items():
