@@ -81,6 +81,11 @@ def test_what_is_not_all_text_is_not_read(body: bytes) -> None:
     assert all(" chunk " not in block.key for block in walk(in_png(b"prVt", body), "PNG"))
 
 
+def test_a_type_that_no_terminal_should_print_is_not_read() -> None:
+    assert read_provenance(in_png(b"\x1b[3m", LABEL.encode()), "PNG") == ()
+    assert read_provenance(in_webp(b"\x1b[3m", LABEL.encode()), "WEBP") == ()
+
+
 def test_known_chunks_and_denials_stay_silent() -> None:
     assert read_provenance(in_png(b"iDOT", LABEL.encode()), "PNG") == ()
     assert read_provenance(in_png(b"prVt", "未使用AI生成".encode()), "PNG") == ()

@@ -181,17 +181,6 @@ def test_an_appeal_as_json_is_told_to_send_a_form(client: TestClient, record_id:
     assert plain.status_code == 201
 
 
-def test_a_broken_photo_is_a_named_error_and_no_appeal(client: TestClient, record_id: str):
-    answer = client.post(
-        "/v1/appeals",
-        data={"record_id": record_id, "reason": "x"},
-        files=[("references", ("a.jpg", b"no picture"))],
-        headers=auth(client, "screen"),
-    )
-    assert answer.json()["code"] == "unsupported_format"
-    assert client.get("/v1/appeals/counts", headers=auth(client, "screen")).json()["open"] == 0
-
-
 def test_the_statement_of_reasons_names_grounds_and_redress_but_no_reviewer(client: TestClient, record_id: str):
     desk = client.app.state.desk
     desk.filler.fill()

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-_SIDE, _CELLS = 16, 8  # a frame is compared by 16 x 16 pixels, over 8 x 8 cells of them
-_SAME_SCENE = 10.0  # of 255: the mean difference within the cell that differs most
+CELL_PIXELS, _CELLS = 16, 8  # a frame is compared by 16 x 16 pixels, over 8 x 8 cells of them
+SAME_SCENE = 10.0  # of 255: the mean difference within the cell that differs most
 _MOST_SCENES = 256
 _UNTIMED_S = 0.1  # what players give a frame of 0 or 10 ms
 _SHORTEST_S = 0.011
@@ -32,7 +32,7 @@ class Scenes:
 
     def __init__(self) -> None:
         self._scenes: list[_Scene] = []
-        self._looks = np.empty((_MOST_SCENES, _CELLS * _CELLS, 3 * _SIDE * _SIDE // _CELLS**2), np.float32)
+        self._looks = np.empty((_MOST_SCENES, _CELLS * _CELLS, 3 * CELL_PIXELS * CELL_PIXELS // _CELLS**2), np.float32)
         self._always: list[int] = []
 
     def add(self, index: int, image: Image.Image, shown_s: float, always: bool = False) -> None:
@@ -40,10 +40,10 @@ class Scenes:
         if always:
             self._always.append(index)
             return
-        look, known = _by_cells(_thumbnail(image)), len(self._scenes)
-        differences = _differences(self._looks[:known], look)
-        nearest = int(differences.argmin()) if known else -1
-        if not known or (differences[nearest] > _SAME_SCENE and known < _MOST_SCENES):
+        look, known = by_cells(_thumbnail(image)), len(self._scenes)
+        found = differences(self._looks[:known], look)
+        nearest = int(found.argmin()) if known else -1
+        if not known or (found[nearest] > SAME_SCENE and known < _MOST_SCENES):
             self._looks[known] = look
             self._scenes.append(_Scene(shown_s, index, shown_s))
             return
@@ -64,12 +64,12 @@ class Scenes:
         taken, left = places[: (room + 1) // 2], places[(room + 1) // 2 :]
         nearest = np.full(len(self._scenes), np.inf)
         for place in taken:
-            nearest = np.minimum(nearest, _differences(self._looks[: len(places)], self._looks[place]))
+            nearest = np.minimum(nearest, differences(self._looks[: len(places)], self._looks[place]))
         while left and len(taken) < room:
             other = max(left, key=lambda place: nearest[place])
             left.remove(other)
             taken.append(other)
-            nearest = np.minimum(nearest, _differences(self._looks[: len(places)], self._looks[other]))
+            nearest = np.minimum(nearest, differences(self._looks[: len(places)], self._looks[other]))
         return sorted({*self._always, *(self._scenes[place].longest for place in taken)})
 
 
@@ -87,19 +87,19 @@ def _thumbnail(image: Image.Image) -> Thumbnail:
     elif image.mode in ("P", "PA", "LA") or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode == "RGBA":
-        small = image.resize((_SIDE, _SIDE), Image.Resampling.BOX)
+        small = image.resize((CELL_PIXELS, CELL_PIXELS), Image.Resampling.BOX)
         white = Image.new("RGBA", small.size, (255, 255, 255, 255))
         return np.asarray(Image.alpha_composite(white, small).convert("RGB"), dtype=np.float32)
-    return np.asarray(image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float32)
+    return np.asarray(image.convert("RGB").resize((CELL_PIXELS, CELL_PIXELS), Image.Resampling.BOX), dtype=np.float32)
 
 
-def _by_cells(small: Thumbnail) -> Thumbnail:
+def by_cells(small: Thumbnail) -> Thumbnail:
     """(cells, values of a cell), so that compared values are contiguous."""
-    size = _SIDE // _CELLS
+    size = CELL_PIXELS // _CELLS
     return small.reshape(_CELLS, size, _CELLS, size, 3).swapaxes(1, 2).reshape(_CELLS * _CELLS, -1)
 
 
-def _differences(looks: Thumbnail, look: Thumbnail) -> npt.NDArray[np.float32]:
+def differences(looks: Thumbnail, look: Thumbnail) -> npt.NDArray[np.float32]:
     """Distance of each of several looks to one: the largest mean difference of a cell, in grey levels."""
     cells = np.abs(looks - look).mean(axis=2)
     return np.asarray(cells.max(axis=1, initial=0.0), dtype=np.float32)

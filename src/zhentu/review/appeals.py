@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from zhentu.errors import NotFound, PictureNotFound, ReviewConflict, UsageError
+from zhentu.banks.copies import copied_bits, same_look
+from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of
+from zhentu.banks.store import BankStore
+from zhentu.errors import NotFound, PictureError, PictureNotFound, ReviewConflict, UsageError
 from zhentu.ids import new_id
 from zhentu.ports import ComparerPort
 from zhentu.record import audit
@@ -25,7 +28,7 @@ from zhentu.review.items import ItemKind, ReviewDecision, ReviewItem, ReviewOutc
 from zhentu.review.pictures import ReviewPictures
 from zhentu.review.rows import item_of
 from zhentu.review.schema import appeals, review_decisions, review_items
-from zhentu.types import Action, Record, seller_of
+from zhentu.types import Action, Picture, Record, seller_of
 
 MOST_REFERENCES = 6
 OPEN = "open"
@@ -98,10 +101,13 @@ class Appeals:
         _check(reason, references, callback_url)
         record = self._store.get(record_id, tenant)
         if seller_id and record.listing.seller_id and seller_id != record.listing.seller_id:
-            raise UsageError(f"seller_id {seller_id!r}: the picture belongs to another seller")
-        self._check_against(record, references)
-        kept = [self._pictures.keep_reference(payload) for payload in references]
-        comparison = self._compare(record_id, [picture for _, picture in kept])
+            told = f"seller_id {seller_id!r}: the picture belongs to another seller"
+            raise UsageError(told).in_chinese("该图片属于其他商家，不能由您申诉。")
+        self._check_stands(record)
+        photos = self._photos(record, references)
+        for photo in photos:
+            self._pictures.keep_reference(photo)
+        comparison = self._compare(record_id, photos)
         moment = self._clock()
         appeal = Appeal(
             new_id(),
@@ -109,7 +115,7 @@ class Appeals:
             "",
             seller_id or record.listing.seller_id,
             reason,
-            tuple(sha256 for sha256, _ in kept),
+            tuple(photo.sha256 for photo in photos),
             comparison,
             callback_url,
             OPEN,
@@ -123,22 +129,50 @@ class Appeals:
             with self._database.begin() as connection:
                 return self._insert(connection, record_id, appeal)
         except IntegrityError as error:
-            raise ReviewConflict("this decision was appealed already; an appeal is decided once") from error
+            told = "this decision was appealed already; an appeal is decided once"
+            raise ReviewConflict(told).in_chinese("该决定已申诉过，每个决定只能申诉一次。") from error
 
-    def _check_against(self, record: Record, references: Sequence[bytes]) -> None:
-        """Raises UsageError where there is nothing to appeal, or a photo proves nothing."""
+    def _check_stands(self, record: Record) -> None:
+        """Raises UsageError where there is nothing to appeal."""
         if record.decision.action is Action.ALLOW:  # an overturned appeal would allow the bytes before any suspicion
             standing = (review_decisions.c.record_id == record.record_id, review_decisions.c.undone_at.is_(None))
             with self._database.begin() as connection:
                 reviewed = connection.execute(select(review_decisions.c.record_id).where(*standing).limit(1)).first()
             if reviewed is None:
-                raise UsageError(f"record {record.record_id}: the picture was allowed; there is nothing to appeal")
+                told = f"record {record.record_id}: the picture was allowed; there is nothing to appeal"
+                raise UsageError(told).in_chinese("该图片已放行，无需申诉。")
+
+    def _photos(self, record: Record, references: Sequence[bytes]) -> list[Picture]:
+        """The seller's photos, decoded. Raises PictureError, and UsageError for one that proves nothing."""
         for place, payload in enumerate(references, 1):
             if hashlib.sha256(payload).hexdigest() == record.picture_sha256:
                 raise UsageError(
                     f"references: photo {place} is the picture itself, which proves nothing; "
                     "send photos of the real goods"
+                ).in_chinese(f"第 {place} 张照片就是被申诉的图片本身，不能作为凭证。请提供商品实拍图。")
+        photos = [self._pictures.decoder.decode(payload, self._pictures.limits) for payload in references]
+        bits_of = self._copied_bits(record) if photos else None
+        for place, photo in enumerate(photos, 1):
+            bits = bits_of(photo) if bits_of else None
+            if bits is not None:
+                raise UsageError(
+                    f"references: photo {place} is a copy of the picture ({bits} of 256 bits of its look differ, up to "
+                    f"{MATCH_DISTANCE} count as the same picture), which proves nothing; send another photo of the "
+                    "real goods, such as one from another side"
+                ).in_chinese(
+                    f"第 {place} 张照片与被申诉的图片相同（256 位图像指纹中仅 {bits} 位不同，不超过 {MATCH_DISTANCE} "
+                    "位视为同一图片），不能作为凭证。请另行提供商品实拍图，例如换一个角度拍摄。"
                 )
+        return photos
+
+    def _copied_bits(self, record: Record) -> Callable[[Picture], int | None] | None:
+        """How near a photo is to a record's picture if it is a copy: by pixels, else by the fingerprint of it."""
+        try:
+            picture = self._pictures.picture(record)
+        except (PictureNotFound, PictureError):
+            known = BankStore(self._database).fingerprint_of(record.picture_sha256)
+            return None if known is None else lambda photo: same_look(known, fingerprint_of(photo))
+        return lambda photo: copied_bits(picture, photo)
 
     def get(self, appeal_id: str, tenant: str | None = None) -> Appeal:
         """One appeal, limited to a tenant if one is given. Raises NotFound."""
@@ -219,7 +253,7 @@ class Appeals:
         made = connection.execute(select(appeals).where(appeals.c.appeal_id == appeal.appeal_id)).one()
         return _appeal(made)
 
-    def _compare(self, record_id: str, references: Sequence[Any]) -> str:
+    def _compare(self, record_id: str, references: Sequence[Picture]) -> str:
         comparer = self._comparer()
         if comparer is None or not references:
             return ""

@@ -135,9 +135,8 @@ class ReviewPictures:
                 return as_jpeg(overlay(picture, heatmap, PREVIEW_SIDE), QUALITY)
         raise NotFound(f"the model makes no heatmap for {category.value}")
 
-    def keep_reference(self, payload: bytes) -> tuple[str, Picture]:
-        """Keep an appeal's photo, re-encoded; returns the sha256 of what was sent. Raises PictureError."""
-        picture = self.decoder.decode(payload, self.limits)
+    def keep_reference(self, picture: Picture) -> None:
+        """Keep an appeal's photo, re-encoded, under the sha256 of what was sent."""
         jpeg = as_jpeg(within(picture.rgb, REFERENCE_SIDE), QUALITY)
         with self._database.begin() as connection:
             held = select(reference_pictures.c.sha256).where(reference_pictures.c.sha256 == picture.sha256)
@@ -145,7 +144,6 @@ class ReviewPictures:
                 connection.execute(
                     insert(reference_pictures).values(sha256=picture.sha256, jpeg=jpeg, created_at=now())
                 )
-        return picture.sha256, picture
 
     def reference(self, sha256: str) -> bytes:
         """The JPEG of a reference. Raises PictureNotFound."""

@@ -36,7 +36,7 @@ def blocks(payload: bytes) -> Iterator[Block]:
             yield Block(BlockKind.EXIF, start, end, payload[start + 8 : end - 4][:MAX_BODY])
         elif kind == b"caBX":
             yield Block(BlockKind.C2PA, start, end, b"")
-        elif kind not in _KNOWN:
+        elif kind not in _KNOWN and kind.isalpha():  # its type is shown
             body = foreign_text(payload[start + 8 : end - 4][:MAX_BODY])
             if body:
                 yield Block(BlockKind.OTHER, start, end, body, f"PNG chunk {kind.decode('latin-1')}")

@@ -19,7 +19,9 @@ def blocks(payload: bytes) -> Iterator[Block]:
             (length,) = struct.unpack_from("<I", payload, start + 4)
             body = payload[start + 8 : start + 8 + min(length, MAX_BODY)]
             yield Block(_KINDS[kind], start, end, body.removeprefix(b"Exif\x00\x00"))
-        elif kind not in _PIXELS:  # private ones are read if they hold text
+        elif (
+            kind not in _PIXELS and kind.isascii() and kind.decode().isprintable()
+        ):  # private ones hold text, or nothing
             (length,) = struct.unpack_from("<I", payload, start + 4)
             body = foreign_text(payload[start + 8 : start + 8 + min(length, MAX_BODY)])
             if body:
