@@ -121,14 +121,30 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Postgres) -> str:
+    """The same for PostgreSQL, where a copy takes a tenth of the time."""
+    url = postgres.new_database()
+    Database(url, auto_migrate=True).close()
+    return url
+
+
 @pytest.fixture
-def database(database_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
-    """An open, migrated store of each kind."""
+def migrated_url(database_url: str, request: pytest.FixtureRequest) -> str:
+    """A migrated, empty database of each kind."""
     if database_url.startswith("sqlite"):
         path = Path(database_url.removeprefix("sqlite:///"))
         path.parent.mkdir()
         shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
-    opened = Database(database_url, auto_migrate=True)
+    else:
+        request.getfixturevalue("postgres").fill(database_url, request.getfixturevalue("migrated_postgres"))
+    return database_url
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    """An open, migrated store of each kind."""
+    opened = Database(migrated_url)
     yield opened
     opened.close()
 

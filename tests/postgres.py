@@ -84,10 +84,19 @@ class Postgres:
     def new_database(self) -> str:
         """The URL of a fresh, empty database."""
         name = f"t{uuid.uuid4().hex[:12]}"
+        self._execute(f"CREATE DATABASE {name}")
+        return f"postgresql+psycopg://zhentu@127.0.0.1:{self.port}/{name}"
+
+    def fill(self, url: str, like: str) -> None:
+        """Make a database a copy of another; nobody may have either of them open."""
+        name, template = (each.rpartition("/")[2] for each in (url, like))
+        self._execute(f"DROP DATABASE {name}", f"CREATE DATABASE {name} TEMPLATE {template}")
+
+    def _execute(self, *statements: str) -> None:
         address = f"host=127.0.0.1 port={self.port} user=zhentu dbname=postgres"
         with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return f"postgresql+psycopg://zhentu@127.0.0.1:{self.port}/{name}"
+            for statement in statements:
+                connection.execute(statement.encode())
 
     def _as_user(self, program: str, *arguments: str) -> None:
         command = [f"{self._bin}/{program}", *arguments]

@@ -65,7 +65,7 @@ def test_messages_are_shared_out_among_deliverers(database: Database) -> None:
     def run() -> None:
         misses = 0
         while misses < 5:
-            message = box.take()
+            message = box.take(lease_s=3600)
             with lock:
                 taken.extend([message.message_id] if message else [])
             misses += message is None

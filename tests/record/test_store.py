@@ -16,16 +16,14 @@ from zhentu.errors import RecordNotFound, StoreError
 from zhentu.ids import new_id
 from zhentu.intake.decode import DecodeLimits
 from zhentu.record.codec import decode_record, encode_record
-from zhentu.record.database import Database
 from zhentu.record.store import RecordStore
 from zhentu.screen import Screener
 from zhentu.types import Action, Inquiry, Listing, Record
 
 
 @pytest.fixture
-def url(database_url: str) -> str:
-    Database(database_url, auto_migrate=True).close()
-    return database_url
+def url(migrated_url: str) -> str:
+    return migrated_url
 
 
 @pytest.fixture
