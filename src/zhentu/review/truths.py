@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from zhentu.atomic import unwritable
 from zhentu.cells import from_cell, to_cell
@@ -220,15 +220,25 @@ def _row(truth: Truth, path: Path, split: str) -> dict[str, object]:
     }
 
 
+def _whole_rows(stream: TextIO, base: Path) -> Iterator[dict[str, str]]:
+    """Rows of a CSV. Raises UsageError at one that is cut short: an empty cell among labels would mean genuine."""
+    lines = csv.DictReader(stream)
+    for row in lines:
+        if None in row.values() or None in row:
+            columns = len(lines.fieldnames or ())
+            raise UsageError(f"{base}: line {lines.line_num} has fewer or more than {columns} cells; complete it")
+        yield row
+
+
 def _base_rows(base: Path) -> list[dict[str, object]]:
     """Rows of another manifest, their paths made absolute."""
     try:
-        with base.open(encoding="utf-8", newline="") as stream:
-            rows = [{k: from_cell(v or "") for k, v in row.items() if k} for row in csv.DictReader(stream)]
+        with base.open(encoding="utf-8-sig", newline="") as stream:  # Excel begins with a mark
+            rows = [{k: from_cell(v) for k, v in row.items() if k} for row in _whole_rows(stream, base)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{base}: cannot be read as a CSV manifest: {error}") from error
     if not all("path" in row and "labels" in row for row in rows):
-        raise UsageError(f"{base}: is not a training manifest; it has no columns path and labels")
+        raise UsageError(f"{base}: is not a training manifest; it has no columns path and labels between commas")
     known = " ".join(CATEGORIES)
     absolute: list[dict[str, object]] = [
         {"known": known}  # a manifest without that column knows every category
