@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,6 +250,19 @@ def test_shards_for_crops_of_another_size_are_refused(tmp_path: Path) -> None:
     spec = load_spec(Path("configs/train.yaml"))
     with pytest.raises(UsageError, match="224 pixels at most"):
         list(carry.write_shards([], np.zeros(0), replace(spec, views=ViewSpec(224, 256, 1)), tmp_path, 1))
+
+
+def test_the_config_of_the_document_is_what_the_design_sees(tmp_path: Path) -> None:
+    """Sizes of both looks and what heads read; the `sed` line is the document's own."""
+    (line,) = (each for each in Path("docs/training.md").read_text().splitlines() if each.startswith("sed "))
+    assert line.endswith(" > runs/next.yaml")
+    made = subprocess.run(shlex.split(line.split(" > ")[0]), capture_output=True, text=True, check=True).stdout
+    (tmp_path / "next.yaml").write_text(made)
+    spec, plan = load_spec(tmp_path / "next.yaml"), PLANS["full"]
+    assert spec.graph.sides == (plan.whole, plan.crop)
+    assert spec.version != load_spec(Path("configs/train.yaml")).version
+    for look in (spec.fit.whole, spec.fit.crops):
+        assert (look.tokens.class_tokens, look.tokens.patch_mean) == (plan.class_tokens, plan.patch_means)
 
 
 def test_a_smaller_look_reads_the_position_embedding_resampled() -> None:

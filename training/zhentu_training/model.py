@@ -77,10 +77,11 @@ class Branch(nn.Module):
         super().__init__()
         self.backbone = build_backbone(spec)
         embed = self.backbone.patch_embed
-        self.grids = [side // embed.patch_size[0] for side in dict.fromkeys(sides)] or [embed.grid_size[0]]
+        own = int(embed.grid_size[0])
+        self.grids: list[int] = [side // int(embed.patch_size[0]) for side in dict.fromkeys(sides)] or [own]
         # Tables of both sizes one below the other; the transformer's own size alone needs none.
-        mixed = torch.cat([resampling(embed.grid_size[0], each) for each in self.grids])
-        self.register_buffer("resampling", None if self.grids == [embed.grid_size[0]] else mixed, persistent=False)
+        mixed = torch.cat([resampling(own, each) for each in self.grids])
+        self.register_buffer("resampling", None if self.grids == [own] else mixed, persistent=False)
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(self.backbone.default_cfg[name]).view(3, 1, 1), persistent=False)
 
@@ -119,7 +120,7 @@ class Branch(nn.Module):
 
     def grid(self, views: Tensor) -> tuple[int, int]:
         """Rows and columns of places of views (B, S, S, 3)."""
-        size = self.backbone.patch_embed.patch_size[0]
+        size = int(self.backbone.patch_embed.patch_size[0])
         return views.shape[1] // size, views.shape[2] // size
 
 

@@ -51,7 +51,7 @@ class Home:
         """Put into `out` what all parts said and, in the order made, weights not sent yet; returns what must wait."""
         self.out.mkdir(parents=True, exist_ok=True)
         made = sorted(self.kept.glob("*.npz"), key=lambda path: (path.stat().st_mtime, path.name))
-        arrays = {}
+        arrays: dict[str, npt.NDArray[Any]] = {}
         for path in (each for each in made if _WEIGHTS not in each.stem):
             with np.load(path) as part:
                 arrays |= {f"{path.stem}/{name}": value for name, value in part.items()}
