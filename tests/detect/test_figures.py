@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from skimage import data
 
-from zhentu.detect.canvas import PLACES, VIEW, canvas_of, linear, neutral_light, view_of
+from zhentu.detect.canvas import PLACES, VIEW, canvas_of, lab_of, linear, neutral_light, view_of
 from zhentu.detect.compare import over_picture
 from zhentu.detect.figures import IDENTITY_NAMES, NAMES, measure
 from zhentu.detect.goods import judged
 from zhentu.detect.look import Look
-from zhentu.detect.surface import surface_of
+from zhentu.detect.surface import _RANKS, _UNIFORM, _blurred, _quantiles, surface_of
 from zhentu.types import Picture
 
 RGB = np.ndarray
@@ -193,3 +193,24 @@ def test_the_same_surface_under_flatter_light_is_as_peaked() -> None:
 def test_srgb_becomes_linear_light() -> None:
     levels = np.array([[[0, 10, 11]], [[12, 128, 255]]], np.uint8)
     assert linear(levels).ravel().tolist() == pytest.approx([0, 0.003035, 0.003347, 0.003677, 0.215861, 1], abs=1e-6)
+
+
+def test_quantiles_are_those_of_numpy() -> None:
+    values = np.random.default_rng(3).normal(size=(4, 501)).astype(np.float32)
+    assert _quantiles(values) == pytest.approx(np.quantile(values, _RANKS, axis=1).T, abs=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [6.4, 24.0])
+def test_a_wide_blur_at_half_the_size_is_the_blur(sigma: float) -> None:
+    light = np.ascontiguousarray(lab_of(data.coffee())[..., 0])
+    assert np.abs(_blurred(light, sigma) - cv2.GaussianBlur(light, (0, 0), sigma)).max() < 0.1
+
+
+def test_a_code_of_a_ring_is_uniform_up_to_two_changes() -> None:
+    assert [int(_UNIFORM[code]) for code in (0b0, 0b1, 0b111, 0b10000001, 0b11111111, 0b101, 0b1101)] == [
+        *(0, 1, 3, 2, 8, 9, 9)
+    ]
+
+
+def test_a_light_that_is_neutral_changes_no_colour(cup: RGB) -> None:
+    assert lab_of(cup, np.ones(3, np.float32)) == pytest.approx(lab_of(cup), abs=0.05)

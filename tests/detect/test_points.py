@@ -70,3 +70,11 @@ def test_neither_way_aligns_what_has_nothing_in_common() -> None:
     motion = motion_of(canvas(GRID), other)
     assert motion.warp is None
     assert motion.figures["points.mirrored"] == 0
+
+
+def test_details_that_stand_elsewhere_once_more_are_counted_with_the_points() -> None:
+    described = np.eye(128, dtype=np.float32)[[0, 0, 1, 2]]
+    apart = np.array([[10, 10], [200, 10], [10, 200], [200, 200]], np.float32)
+    assert Points(apart, described).repeated == 0.5
+    assert Points(apart / 100, described).repeated == 0  # so near, a twin is the same detail at another scale
+    assert Points(apart[:1], described[:1]).repeated == 0

@@ -6,6 +6,8 @@ was altered. What then differs is measured in `residual.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +23,11 @@ _SMOOTH_FLOW = 4.0  # of these pixels
 _FARTHEST_FLOW = 16.0  # canvas pixels
 
 
-def aligned(first: Look, second: Look) -> dict[str, float]:
-    """All figures of ALIGNED_NAMES; zero where the two cannot be laid over each other."""
+def aligned(first: Look, second: Look, likeness: Sequence[FloatArray]) -> dict[str, float]:
+    """All figures of ALIGNED_NAMES; zero where the two cannot be laid over each other.
+
+    likeness: cosines of all places of the first with all of the second, by block.
+    """
     motion = motion_of(first.canvas, second.canvas)
     figures = dict.fromkeys(ALIGNED_NAMES, 0.0) | motion.figures
     if motion.warp is None:
@@ -34,7 +39,7 @@ def aligned(first: Look, second: Look) -> dict[str, float]:
     return figures | {
         "aligned": 1.0,
         **shape,
-        **_tokens(first, second, motion.warp),
+        **_tokens(first.weight, likeness, motion.warp),
         **bends,
         **residual(overlay),
     }
@@ -106,23 +111,21 @@ def _bends(smooth: FloatArray, rest: FloatArray, both: npt.NDArray[np.bool_]) ->
     }
 
 
-def _tokens(first: Look, second: Look, warp: FloatArray) -> dict[str, float]:
+def _tokens(weight: FloatArray, likeness: Sequence[FloatArray], warp: FloatArray) -> dict[str, float]:
     """Likeness of each place to the place it lies over, or the most alike of that one's neighbours."""
     step = SIDE / PLACES
     columns, rows = np.meshgrid(np.arange(PLACES), np.arange(PLACES))
     middles = (np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float32) + 0.5) * step
     there = np.floor(moved(middles, np.linalg.inv(warp).astype(np.float32)) / step).astype(int)
     on_canvas = ((there >= 0) & (there < PLACES)).all(1)
-    weight = first.weight
     used = np.flatnonzero(on_canvas & (weight > 0.25 * weight.max()))
     if len(used) < 4:
         return {}
     around = np.array([(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)])
     near = (there[used, None] + around).clip(0, PLACES - 1)
     figures: dict[str, float] = {}
-    for block in range(len(first.tokens)):
-        own, others = first.tokens[block][used].astype(np.float32), second.tokens[block].astype(np.float32)
-        alike = np.einsum("pd,pnd->pn", own, others[near[..., 1] * PLACES + near[..., 0]]).max(1)
+    for block, cosines in enumerate(likeness):
+        alike = cosines[used[:, None], near[..., 1] * PLACES + near[..., 0]].max(1)
         figures |= {
             f"aligned.place{block}": float(alike.mean()),
             f"aligned.place{block}_worst": float(np.quantile(alike, 0.05)),

@@ -6,7 +6,7 @@ framing enters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -21,16 +21,36 @@ SIDE = 448  # pixels of the canvas: twice the encoder's view
 VIEW = 224
 PLACES = 14  # a side, of the encoder's view
 _MOST_POINTS = 500
+ALIKE = 0.9  # cosine of two RootSIFT descriptors of one detail
+_APART = 24.0  # canvas pixels from which on a twin is another detail, not the same one at another scale
 _LARGEST_GAIN = 2.5  # smaller goods are not blown up further: there is nothing to see
 _WHITE_LIGHTNESS, _WHITE_CHROMA = 62.0, 16.0  # CIE Lab; ground, paper and walls that tell the light's colour
+_LEVELS = np.arange(256, dtype=np.float32) / 255
+_LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Points:
-    """Key points of the goods on the canvas: positions float32 (N, 2) as x, y; RootSIFT descriptors (N, 128)."""
+    """Key points of the goods on the canvas: positions float32 (N, 2) as x, y; RootSIFT descriptors (N, 128).
+
+    repeated: share of details that stand elsewhere on the same goods once more.
+    """
 
     at: FloatArray
     described: FloatArray
+    repeated: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look for twins once, not with every picture that is compared."""
+        object.__setattr__(self, "repeated", _repeated(self.at, self.described))
+
+
+def _repeated(at: FloatArray, described: FloatArray) -> float:
+    if len(at) < 2:
+        return 0.0
+    squares = (at**2).sum(1)
+    apart = squares[:, None] + squares[None] - 2 * at @ at.T > _APART**2
+    return float((np.where(apart, described @ described.T, 0).max(1) > ALIKE).mean())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,23 +112,23 @@ def neutral_light(rgb: RgbArray) -> tuple[FloatArray, bool]:
 
 def linear(rgb: RgbArray) -> FloatArray:
     """uint8 sRGB as linear light (IEC 61966-2-1): float32 in [0, 1], of the same shape."""
-    levels = np.arange(256, dtype=np.float32) / 255
-    table = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-    return np.asarray(table[rgb], dtype=np.float32)
+    return np.asarray(cv2.LUT(rgb, _LINEAR))
 
 
 def lab_of(rgb: RgbArray, light: FloatArray | None = None) -> FloatArray:
     """CIE Lab (lightness 0 to 100), after the gains of `light` where given."""
     if light is None:
         return np.asarray(cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
-    lit = (linear(rgb) * light).clip(0, 1)
-    return np.asarray(cv2.cvtColor(lit, cv2.COLOR_LRGB2LAB))
+    gained = (_LINEAR[:, np.newaxis] * light).clip(0, 1)[np.newaxis]  # a table for each channel
+    return np.asarray(cv2.cvtColor(cv2.LUT(rgb, gained), cv2.COLOR_LRGB2LAB))
 
 
 def _points(rgb: RgbArray, mask: FloatArray) -> Points:
     inside = cv2.dilate((mask > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8))
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    found, described = cv2.SIFT.create(_MOST_POINTS, contrastThreshold=0.02).detectAndCompute(grey, inside)
+    # A negative has the same details. Its ground is 0 and stays 0 when blurred; white rounds to what looks like points,
+    # and each costs time before it is refused.
+    negative = 255 - cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    found, described = cv2.SIFT.create(_MOST_POINTS, contrastThreshold=0.02).detectAndCompute(negative, inside)
     if not found:
         return Points(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
     root = np.sqrt(described / np.maximum(described.sum(1, keepdims=True), 1e-6))

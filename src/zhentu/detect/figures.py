@@ -37,11 +37,15 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Matches:
-    """For each place of either look the most similar place of the other's goods, and how similar, by deeper blocks."""
+    """For each place of either look the most similar place of the other's goods, and how similar, by deeper blocks.
+
+    likeness: cosines of all places of the first with all of the second, by block.
+    """
 
     towards: Places
     backwards: Places
     seen: tuple[FloatArray, FloatArray]
+    likeness: tuple[FloatArray, ...]
 
 
 def measure(first: Look, second: Look) -> Measured:
@@ -57,7 +61,7 @@ def measure(first: Look, second: Look) -> Measured:
         **_matched(first.surface, second.surface, weights, matches),
         **_octaves(first.surface, second.surface, weights, matches),
         **_shape(first.canvas.mask, second.canvas.mask),
-        **aligned(first, second),
+        **aligned(first, second, matches.likeness),
         "found.both": float(first.found and second.found),
         "found.none": float(not (first.found or second.found)),
     }
@@ -76,10 +80,10 @@ def _places(
 ) -> tuple[dict[str, float], _Matches]:
     """Patch tokens: how well each place of the goods is found again, and whether the matches keep their order."""
     figures: dict[str, float] = {}
-    total = np.zeros((PLACES * PLACES, PLACES * PLACES), np.float32)
+    by_block: list[FloatArray] = []
     for block in range(_BLOCKS):
         a, b = first.tokens[block].astype(np.float32), second.tokens[block].astype(np.float32)
-        likeness = a @ b.T
+        by_block.append(likeness := a @ b.T)
         there, back = _best(likeness, inside)
         means = float(there @ weights[0]), float(back @ weights[1])
         worst = _quantile(there, weights[0], 0.1), _quantile(back, weights[1], 0.1)
@@ -94,14 +98,13 @@ def _places(
             f"class{block}": float(first.classes[block] @ second.classes[block]),
             f"sum{block}": float(sums[0] @ sums[1] / max(np.linalg.norm(sums[0]) * np.linalg.norm(sums[1]), 1e-6)),
         }
-        if block:
-            total += likeness / (_BLOCKS - 1)
+    total = np.mean(by_block[1:], 0)
     masked = np.where(inside[0][:, None] & inside[1][None], total, -np.inf)
     towards, backwards = masked.argmax(1), masked.argmax(0)
     mutual = np.flatnonzero(inside[0] & (backwards[towards] == np.arange(len(towards))))
     figures["mutual"] = float(len(mutual) / max(min(int(inside[0].sum()), int(inside[1].sum())), 1))
     figures["mutual.geometry"] = _geometry(mutual, towards[mutual])
-    return figures, _Matches(towards, backwards, _best(total, inside))
+    return figures, _Matches(towards, backwards, _best(total, inside), tuple(by_block))
 
 
 def _identity(first: FloatArray, second: FloatArray) -> dict[str, float]:

@@ -8,12 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from zhentu.detect.canvas import SIDE, Canvas, FloatArray, Points
+from zhentu.detect.canvas import ALIKE, SIDE, Canvas, FloatArray, Points
 
 LEAST_INLIERS = 12
 _RATIO = 0.85  # of best to second-best distance (Lowe 2004)
-_ALIKE = 0.9  # cosine of two RootSIFT descriptors of one detail
-_APART = 24.0  # canvas pixels beyond which a twin is another detail, not the same one at another scale
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][..., -np.arange(8) % 8].ravel()  # of a SIFT descriptor
 _NEAR = 24.0  # canvas pixels from the affine motion within which a perspective one looks for its pairs
 
@@ -41,18 +39,18 @@ def motion_of(first: Canvas, second: Canvas) -> Motion:
     fewest = min(len(first.points.at), len(second.points.at))
     if fewest < LEAST_INLIERS:
         return Motion(none, None)
-    repeated = abs(_repeated(first.points) - _repeated(second.points))
-    plain = _motion(first.points, second.points)
+    plain = _motion(first.points, second.points, first.points.described @ second.points.described.T)
     found = plain
     if plain.warp is None or np.linalg.det(plain.warp[:2, :2]) < 0:
-        mirrored = _motion(first.points, _mirrored(second.points))
+        mirrored = _motion(first.points, second.points, first.points.described @ _mirrored(second.points.described).T)
         found = plain if mirrored.warp is None else mirrored
+    repeated = abs(first.points.repeated - second.points.repeated)
     figures = {"points.repeated": repeated, "points.mirrored": float(found is not plain)}
     return Motion(none | found.figures | figures, found.warp)
 
 
-def _motion(first: Points, second: Points) -> Motion:
-    likeness = first.described @ second.described.T
+def _motion(first: Points, second: Points, likeness: FloatArray) -> Motion:
+    """likeness: cosines of the first one's details with those of the second, as it is or mirrored."""
     figures = _alone(likeness)
     kept, top = _choosing_each_other(likeness)
     a, b = first.at[kept], second.at[top[kept]]
@@ -71,9 +69,9 @@ def _motion(first: Points, second: Points) -> Motion:
     return Motion(figures, _in_perspective(a, b, np.vstack([affine, [0, 0, 1]]), count))
 
 
-def _mirrored(points: Points) -> Points:
-    """The same places, described as their mirror images: rows across the direction turn over, directions turn round."""
-    return Points(points.at, np.ascontiguousarray(points.described[:, _MIRROR]))
+def _mirrored(described: FloatArray) -> FloatArray:
+    """Details as their mirror images: rows across the direction turn over, directions turn round."""
+    return np.ascontiguousarray(described[:, _MIRROR])
 
 
 def moved(points: FloatArray, warp: FloatArray) -> FloatArray:
@@ -84,31 +82,23 @@ def moved(points: FloatArray, warp: FloatArray) -> FloatArray:
 
 def _choosing_each_other(likeness: FloatArray) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
     """Which points of the first choose a point of the second clearly before all others, and are chosen by it."""
-    order = np.argpartition(-likeness, 1, axis=1)[:, :2]
-    best = np.take_along_axis(likeness, order, 1)
-    top = order[np.arange(len(order)), best.argmax(1)]
-    distances = np.sqrt(np.maximum(2 - 2 * np.sort(best, axis=1), 0))  # the second best, the best
-    kept = (distances[:, 1] < _RATIO * distances[:, 0]) & (likeness[:, top].argmax(0) == np.arange(len(top)))
+    rows, top = np.arange(len(likeness)), likeness.argmax(1)
+    others = likeness.copy()
+    others[rows, top] = -np.inf
+    nearest, next_nearest = (np.sqrt(np.maximum(2 - 2 * each, 0)) for each in (likeness[rows, top], others.max(1)))
+    kept = (nearest < _RATIO * next_nearest) & (likeness.argmax(0)[top] == rows)
     return kept, top
 
 
 def _alone(likeness: FloatArray) -> dict[str, float]:
     """Details of one picture that have no counterpart in the other: an added print or button leaves some."""
     best = likeness.max(1), likeness.max(0)
-    alone = [float((each < _ALIKE).mean()) for each in best]
+    alone = [float((each < ALIKE).mean()) for each in best]
     return {
         "points.alone": max(alone),
         "points.alone_gap": abs(alone[0] - alone[1]),
         "points.best": float(min(each.mean() for each in best)),
     }
-
-
-def _repeated(points: Points) -> float:
-    """Share of details that occur a second time elsewhere on the same goods."""
-    likeness = points.described @ points.described.T
-    squares = (points.at**2).sum(1)
-    apart = squares[:, None] + squares[None] - 2 * points.at @ points.at.T > _APART**2
-    return float((np.where(apart, likeness, 0).max(1) > _ALIKE).mean())
 
 
 def _second(a: FloatArray, b: FloatArray, size: float, count: int) -> dict[str, float]:

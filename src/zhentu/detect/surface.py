@@ -15,6 +15,18 @@ PATTERN_SCALES = (1, 2, 4)  # pixels
 _COLOUR_SIDE = 112  # pixels; colour needs no more
 _RANKS = np.linspace(0.02, 0.98, 33)
 _SLICES = np.array([[np.cos(t), np.sin(t)] for t in np.arange(4) * np.pi / 4], np.float32)
+_RING = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))  # of a pixel, one after the other
+_WIDE = 16.0  # pixels; from there on a blur is made at half the size, at an eighth of the cost
+
+
+def _uniform_patterns() -> npt.NDArray[np.intp]:
+    """Of each code of a ring, a bit for each neighbour that is lighter: how many are, or 9 if they are scattered."""
+    codes = np.arange(256, dtype=np.uint8)
+    bits = (codes[:, np.newaxis] >> np.arange(8, dtype=np.uint8)) & 1
+    return np.where((bits != np.roll(bits, 1, 1)).sum(1) <= 2, bits.sum(1, dtype=np.intp), 9)
+
+
+_UNIFORM = _uniform_patterns()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,13 +70,15 @@ class Surface:
 
 def surface_of(canvas: Canvas) -> Surface:
     """Sum up a canvas."""
-    light = lab_of(canvas.rgb)[..., 0]
+    light = np.asarray(cv2.extractChannel(lab_of(canvas.rgb), 0))
     inside = _inside(canvas.mask)
+    small = np.asarray(cv2.resize(canvas.rgb, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA))
+    goods = cv2.erode(cv2.resize(canvas.mask, (_COLOUR_SIDE, _COLOUR_SIDE)), np.ones((3, 3), np.uint8)) > 0.8
     bands = _bands(light)
     own = [band[inside] for band in bands]
     return Surface(
-        raw=_palette(canvas, None),
-        lit=_palette(canvas, canvas.light),
+        raw=_palette(lab_of(small), goods),
+        lit=_palette(lab_of(small, canvas.light), goods),
         energy=np.array([np.log(band.std() + 2e-3) for band in own], np.float32),
         peaked=np.array([_peakedness(band) for band in own], np.float32),
         patterns=np.stack([_binary_patterns(light, inside, scale) for scale in PATTERN_SCALES]),
@@ -86,29 +100,47 @@ def _inside(mask: FloatArray) -> npt.NDArray[np.bool_]:
 
 def _bands(light: FloatArray) -> list[FloatArray]:
     """Octaves of lightness, relative to the surrounding lightness."""
-    around = cv2.GaussianBlur(light, (0, 0), 24) + 12
+    around = _blurred(light, 24) + 12
     bands, smooth = [], light
     for octave in range(BANDS):
-        smoother = cv2.GaussianBlur(light, (0, 0), 0.8 * 2**octave)
+        smoother = _blurred(light, 0.8 * 2**octave)
         bands.append(np.asarray((smooth - smoother) / around, np.float32))
         smooth = np.asarray(smoother, np.float32)
     return bands
 
 
-def _palette(canvas: Canvas, light: FloatArray | None) -> Palette:
-    rgb = cv2.resize(canvas.rgb, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA)
-    mask = cv2.erode(cv2.resize(canvas.mask, (_COLOUR_SIDE, _COLOUR_SIDE)), np.ones((3, 3), np.uint8)) > 0.8
-    lab = lab_of(np.asarray(rgb, np.uint8), light)
-    own = lab[mask] if mask.sum() >= 40 else lab.reshape(-1, 3)
+def _blurred(values: FloatArray, sigma: float) -> FloatArray:
+    """A Gaussian blur; a wide one at half the size.
+
+    Taking means of two by two pixels, and lines between these, blurs by a pixel's variance of its own.
+    """
+    if sigma < _WIDE:
+        return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma))
+    height, width = values.shape
+    half = cv2.resize(values, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(cv2.GaussianBlur(half, (0, 0), np.sqrt(sigma**2 - 1) / 2), (width, height)))
+
+
+def _palette(lab: FloatArray, goods: npt.NDArray[np.bool_]) -> Palette:
+    own = lab[goods] if goods.sum() >= 40 else lab.reshape(-1, 3)
     return Palette(
-        slices=np.quantile(own[:, 1:] @ _SLICES.T, _RANKS, axis=0).T.astype(np.float32),
-        light=np.quantile(own[:, 0], _RANKS).astype(np.float32),
+        slices=_quantiles(_SLICES @ own[:, 1:].T),
+        light=_quantiles(own[:, 0]),
         mean=own[:, 1:].mean(0),
         chroma=float(np.hypot(own[:, 1], own[:, 2]).mean()),
         contrast=float(own[:, 0].std()),
         spread=float(own[:, 1:].std(0).sum()),
         shares=_shares(own),
     )
+
+
+def _quantiles(values: FloatArray) -> FloatArray:
+    """Of the last axis, at _RANKS. As np.quantile, which looks for each rank on its own."""
+    ordered = np.sort(values)
+    place = _RANKS * (values.shape[-1] - 1)
+    low = np.floor(place).astype(int)
+    high = np.minimum(low + 1, values.shape[-1] - 1)
+    return np.asarray(ordered[..., low] + (ordered[..., high] - ordered[..., low]) * (place - low), np.float32)
 
 
 def _shares(lab: FloatArray) -> FloatArray:
@@ -129,16 +161,15 @@ def _peakedness(values: FloatArray) -> float:
 def _binary_patterns(light: FloatArray, inside: npt.NDArray[np.bool_], scale: int) -> FloatArray:
     """Histogram (10,) of rotation-invariant uniform local binary patterns (Ojala et al. 2002), the others one bin."""
     smooth = cv2.GaussianBlur(light, (0, 0), 0.5 * scale)
-    ring = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
-    around, least = np.pad(smooth, scale, mode="wrap"), smooth + 0.6
+    around = cv2.copyMakeBorder(smooth, scale, scale, scale, scale, cv2.BORDER_WRAP)
+    least, codes = smooth + 0.6, np.zeros(light.shape, np.uint8)
     height, width = light.shape
-    above = [around[scale * (1 - y) :, scale * (1 - x) :][:height, :width] > least for y, x in ring]
-    ones, changes = np.zeros(light.shape, np.uint8), np.zeros(light.shape, np.uint8)
-    for here, following in zip(above, above[1:] + above[:1], strict=True):
-        ones += here
-        changes += here != following
-    kinds = np.where(changes <= 2, ones, 9)[inside]
-    return np.asarray(np.bincount(kinds, minlength=10) / max(len(kinds), 1), dtype=np.float32)
+    for bit, (y, x) in enumerate(_RING):
+        neighbours = around[scale * (1 - y) :, scale * (1 - x) :][:height, :width]
+        codes |= cv2.compare(neighbours, least, cv2.CMP_GT) & np.uint8(1 << bit)
+    counts = cv2.calcHist([codes], [0], inside.view(np.uint8), [256], [0, 256]).ravel()
+    kinds = np.bincount(_UNIFORM, weights=counts, minlength=10)
+    return np.asarray(kinds / max(float(counts.sum()), 1), dtype=np.float32)
 
 
 def _one_way(band: FloatArray, inside: npt.NDArray[np.bool_]) -> float:
@@ -181,7 +212,6 @@ def _cells(canvas: Canvas, bands: list[FloatArray]) -> FloatArray:
         return np.asarray(cv2.resize(values * canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA))
 
     weight = cv2.resize(canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA) + 1e-3
-    lab = lab_of(canvas.rgb, canvas.light)
-    mean = [by_place(lab[..., k]) / weight for k in range(3)]
+    mean = [by_place(channel) / weight for channel in cv2.split(lab_of(canvas.rgb, canvas.light))]
     energy = [np.log(by_place(band**2) / weight + 4e-6) / 2 for band in bands]
     return np.stack([*mean, *energy], 2).reshape(-1, 3 + BANDS).astype(np.float32)
