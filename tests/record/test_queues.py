@@ -101,6 +101,17 @@ def test_a_job_is_closed_once_when_all_its_pictures_are_settled(database: Databa
     assert Outbox(database).waiting() == 1
 
 
+def test_a_job_that_is_closed_leaves_the_others_open(database: Database) -> None:
+    jobs, request = JobStore(database), JobRequest("a.jpg", Listing(), b"\xff")
+    first, other = (new_job(JobKind.JOB, [request]) for _ in range(2))
+    jobs.put(first)
+    jobs.done(jobs.take(60), "r1")
+    jobs.put(other)
+    assert jobs.finish(first.job_id, None)
+    assert jobs.status(other.job_id).finished_at is None
+    assert not jobs.finish(other.job_id, None), "its picture waits"
+
+
 def test_a_picture_that_must_wait_comes_back(database: Database) -> None:
     jobs = JobStore(database)
     jobs.put(new_job(JobKind.DEFERRED, [JobRequest("a.jpg", Listing(), b"x")]))

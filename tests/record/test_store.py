@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -83,3 +84,10 @@ def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
         RecordStore(f"sqlite:///{tmp_path}/x.db")
     with pytest.raises(StoreError, match="not a database URL"):
         RecordStore("records.db")
+
+
+def test_a_driver_that_is_missing_is_named_and_the_password_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreError) as caught:
+        RecordStore("postgresql+psycopg://zhentu:hunter2@db/zhentu")
+    assert str(caught.value) == ("the driver of postgresql+psycopg is not installed: pip install zhentu[postgres]")
