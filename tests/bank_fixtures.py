@@ -17,8 +17,3 @@ def three_banks(database: Database) -> Banks:
     for bank in (BAD, BRAND, Bank("fine", BankKind.ALLOWED)):
         made.put_bank(bank, "ann")
     return made
-
-
-def hamming(one: bytes, other: bytes) -> int:
-    """Bits that differ between two hashes of the same length."""
-    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()

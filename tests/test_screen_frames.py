@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from bank_fixtures import hamming
 from conftest import photo
 from fakes import FakeComparer, verdict
 from PIL import Image
 
-from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of
+from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of, hamming
 from zhentu.decide.policy import Policy
 from zhentu.detect.entries import ModelEntry
 from zhentu.intake.decode import DecodeLimits, decode, decode_frame

@@ -10,8 +10,8 @@ import pytest
 from conftest import encoded
 from PIL import Image
 
-from zhentu.banks.copies import copied_bits, same_look
-from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of
+from zhentu.banks.copies import copied_bits
+from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of, hamming
 from zhentu.intake.decode import decode
 from zhentu.samples import read_sample, samples
 from zhentu.types import Picture
@@ -66,7 +66,6 @@ def test_a_copy_of_a_photograph_is_found(name: str, change: Change) -> None:
 def test_another_shot_in_the_same_pose_is_no_copy(name: str) -> None:
     shot = changed(PICTURES[name], another_shot, 90)
     assert copied_bits(PICTURES[name], shot) is None
-    assert same_look(fingerprint_of(PICTURES[name]), fingerprint_of(shot)) is None
 
 
 def behind(forged: str) -> list[str]:
@@ -90,14 +89,12 @@ def test_a_local_edit_leaves_the_photograph_a_proof() -> None:
     place = edited[height // 2 : height // 2 + height // 8, width // 2 : width // 2 + width // 8]
     place[:] = 255 - place
     disputed = Picture(edited, "e" * 64, "JPEG", 1)
-    assert same_look(fingerprint_of(disputed), fingerprint_of(cup)) is not None
+    assert hamming(fingerprint_of(disputed).pdq, fingerprint_of(cup).pdq) <= MATCH_DISTANCE
     assert copied_bits(disputed, cup) is None
 
 
-def test_fingerprints_alone_find_whole_copies_in_the_same_colours() -> None:
+def test_a_plain_ground_and_other_colours_are_no_copies() -> None:
     cup = PICTURES["genuine_cup.jpg"]
-    assert same_look(fingerprint_of(cup), fingerprint_of(changed(cup, smaller))) is not None
-    assert same_look(fingerprint_of(cup), fingerprint_of(changed(cup, lambda rgb: rgb[..., ::-1]))) is None
+    assert copied_bits(cup, changed(cup, lambda rgb: rgb[..., ::-1])) is None
     flat = Picture(np.full((90, 90, 3), 200, np.uint8), "f" * 64, "PNG", 1)
-    assert same_look(fingerprint_of(flat), fingerprint_of(flat)) is None, "a plain ground proves nothing"
-    assert copied_bits(flat, flat) is None
+    assert copied_bits(flat, flat) is None, "a plain ground proves nothing"

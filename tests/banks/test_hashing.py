@@ -5,10 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from bank_fixtures import hamming
 from pictures import waves
 
-from zhentu.banks.hashing import MATCH_DISTANCE, colour_distance, colour_signature, pdq_hash
+from zhentu.banks.hashing import MATCH_DISTANCE, colour_distance, colour_signature, hamming, pdq_hash
 
 # Made once by pdqhash 0.2.8 (Meta's C++); the pictures are formulas, so that no decoder stands between.
 REFERENCE = {

@@ -45,8 +45,8 @@ def check_output(path: Path, sources: Sequence[str] = (), overwrite: bool = Fals
     check_folder(path if is_folder(path) else path.parent)
     if overwrite:
         return
-    parts = (path / "parts").glob(f"{PART_NAME}*.parquet") if is_folder(path) else ()
-    for each in (*output_files(path), *islice(parts, 1)):
+    earlier = (path / "parts").glob(f"{PART_NAME}*.parquet") if is_folder(path) else ()
+    for each in (*output_files(path), *islice(earlier, 1)):
         if not _written_by_a_scan(each):
             raise UsageError(f"{each}: is no output of a scan; name another place, or replace it with --overwrite")
 

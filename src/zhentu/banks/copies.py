@@ -14,7 +14,7 @@ import numpy.typing as npt
 from zhentu.banks.entries import COLOUR_LIMIT
 from zhentu.banks.hashing import MATCH_DISTANCE, colour_distance, colour_signature, hamming, pdq_hash
 from zhentu.intake.frames import CELL_PIXELS, SAME_SCENE, by_cells, differences
-from zhentu.types import LEAST_QUALITY, Fingerprint, Picture
+from zhentu.types import LEAST_QUALITY, Picture
 
 _SEEN, _SOUGHT = 512, 256  # longer side in pixels: of what is compared, and of what the part is sought in
 _SHARES = np.linspace(1.0, 0.8, 21)  # of the side that was cropped less
@@ -27,13 +27,6 @@ def copied_bits(original: Picture, copy: Picture) -> int | None:
     whole, seen = _fitted(original.rgb, _SEEN), _fitted(copy.rgb, _SEEN)
     found = (_bits(whole, each) for each in (seen, np.ascontiguousarray(seen[:, ::-1])))
     return min((each for each in found if each is not None), default=None)
-
-
-def same_look(one: Fingerprint, other: Fingerprint) -> int | None:
-    """The same by fingerprints alone, where no pixels are at hand: whole copies, in the same colours."""
-    bits = hamming(one.pdq, other.pdq)
-    near = bits <= MATCH_DISTANCE and colour_distance(one.colour, other.colour) <= COLOUR_LIMIT
-    return bits if one.usable and other.usable and near else None
 
 
 def _bits(original: Rgb, copy: Rgb) -> int | None:

@@ -47,6 +47,11 @@ def pdq_hash(rgb: npt.NDArray[np.uint8]) -> tuple[bytes, int]:
     return np.packbits(bits).tobytes(), _quality(small)
 
 
+def hamming(one: bytes, other: bytes) -> int:
+    """Bits that differ between two hashes of the same length."""
+    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
+
+
 def colour_signature(rgb: npt.NDArray[np.uint8]) -> bytes:
     """Mean colour of 4 x 4 cells, as 48 bytes: the second signal beside PDQ, which is blind to colour."""
     size = (_COLOUR_SIDE, _COLOUR_SIDE)

@@ -70,9 +70,9 @@ class Surface:
 
 def surface_of(canvas: Canvas) -> Surface:
     """Sum up a canvas."""
-    light = np.asarray(cv2.extractChannel(lab_of(canvas.rgb), 0))
+    light = np.asarray(cv2.extractChannel(lab_of(canvas.rgb), 0), dtype=np.float32)
     inside = _inside(canvas.mask)
-    small = np.asarray(cv2.resize(canvas.rgb, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA))
+    small = np.asarray(cv2.resize(canvas.rgb, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     goods = cv2.erode(cv2.resize(canvas.mask, (_COLOUR_SIDE, _COLOUR_SIDE)), np.ones((3, 3), np.uint8)) > 0.8
     bands = _bands(light)
     own = [band[inside] for band in bands]
@@ -166,7 +166,7 @@ def _binary_patterns(light: FloatArray, inside: npt.NDArray[np.bool_], scale: in
     height, width = light.shape
     for bit, (y, x) in enumerate(_RING):
         neighbours = around[scale * (1 - y) :, scale * (1 - x) :][:height, :width]
-        codes |= cv2.compare(neighbours, least, cv2.CMP_GT) & np.uint8(1 << bit)
+        codes |= np.asarray(cv2.compare(neighbours, least, cv2.CMP_GT), np.uint8) & np.uint8(1 << bit)
     counts = cv2.calcHist([codes], [0], inside.view(np.uint8), [256], [0, 256]).ravel()
     kinds = np.bincount(_UNIFORM, weights=counts, minlength=10)
     return np.asarray(kinds / max(float(counts.sum()), 1), dtype=np.float32)
@@ -212,6 +212,6 @@ def _cells(canvas: Canvas, bands: list[FloatArray]) -> FloatArray:
         return np.asarray(cv2.resize(values * canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA))
 
     weight = cv2.resize(canvas.mask, (PLACES, PLACES), interpolation=cv2.INTER_AREA) + 1e-3
-    mean = [by_place(channel) / weight for channel in cv2.split(lab_of(canvas.rgb, canvas.light))]
+    mean = [by_place(np.asarray(lab, np.float32)) / weight for lab in cv2.split(lab_of(canvas.rgb, canvas.light))]
     energy = [np.log(by_place(band**2) / weight + 4e-6) / 2 for band in bands]
     return np.stack([*mean, *energy], 2).reshape(-1, 3 + BANDS).astype(np.float32)

@@ -39,8 +39,8 @@ def xmp_evidence(metadata: Metadata) -> Iterator[Evidence]:
             yield _credit(credit, "IPTC Credit")
     for remote in _remote_manifests(metadata):
         detail = f"a C2PA manifest is stored elsewhere and is not fetched: {remote}"[:300]
-        place, facts = "XMP dcterms:provenance", ((Fact.QUOTE, remote),)
-        yield Evidence(EvidenceKind.PROVENANCE, "c2pa_remote", detail, Trust.FORGEABLE, place, facts=facts)
+        place, quoted = "XMP dcterms:provenance", ((Fact.QUOTE, remote),)
+        yield Evidence(EvidenceKind.PROVENANCE, "c2pa_remote", detail, Trust.FORGEABLE, place, facts=quoted)
 
 
 def _remote_manifests(metadata: Metadata) -> Iterator[str]:

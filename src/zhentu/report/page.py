@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from zhentu import __version__
 from zhentu.atomic import unwritable
+from zhentu.decide import error_words
 from zhentu.decide.notices import ACTION_NAMES, CATEGORY_NAMES, reason_name
 from zhentu.decide.words import Words
 from zhentu.detect.heatmap import overlay
@@ -38,7 +39,6 @@ from zhentu.report.words import (
     ERROR_WORDS,
     MODE_WORDS,
     NOT_READABLE,
-    SENTENCES,
     SKIP_WORDS,
     UNNAMED,
 )
@@ -132,7 +132,7 @@ def write_report(
             unnamed=UNNAMED,
             actions=ACTION_NAMES,
             errors=ERROR_WORDS,
-            errors_told=SENTENCES,
+            errors_told=error_words.ERROR_WORDS,
             reason_name=reason_name,
             skips=SKIP_WORDS,
             modes=MODE_WORDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zhentu.decide.error_words import ERROR_WORDS as SENTENCES
+from zhentu.decide import error_words
 from zhentu.decide.words import Words
 
 ANY_CATEGORY = Words("Any of the five", "任意一类")
@@ -16,7 +16,7 @@ MODE_WORDS = {
     "off": Words("screening is off", "检测已关闭"),
 }
 
-ERROR_WORDS = SENTENCES | {
+ERROR_WORDS = error_words.ERROR_WORDS | {
     "picture_empty": Words("Empty file", "空文件"),
     "picture_too_large": Words("Too large", "图片过大"),
     "picture_too_small": Words("Too small", "图片过小"),

@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from zhentu.banks.copies import copied_bits, same_look
-from zhentu.banks.hashing import MATCH_DISTANCE, fingerprint_of
-from zhentu.banks.store import BankStore
+from zhentu.banks.copies import copied_bits
+from zhentu.banks.hashing import MATCH_DISTANCE
 from zhentu.errors import NotFound, PictureError, PictureNotFound, ReviewConflict, UsageError
 from zhentu.ids import new_id
 from zhentu.ports import ComparerPort
@@ -166,12 +165,15 @@ class Appeals:
         return photos
 
     def _copied_bits(self, record: Record) -> Callable[[Picture], int | None] | None:
-        """How near a photo is to a record's picture if it is a copy: by pixels, else by the fingerprint of it."""
+        """How near a photo is to a record's picture if it is a copy; None where the picture's bytes are not kept.
+
+        Fingerprints alone are not asked: by them 9 of 65 photographs behind real AI edits were copies of their edit,
+        and such a photograph is the proof that a seller should send.
+        """
         try:
             picture = self._pictures.picture(record)
         except (PictureNotFound, PictureError):
-            known = BankStore(self._database).fingerprint_of(record.picture_sha256)
-            return None if known is None else lambda photo: same_look(known, fingerprint_of(photo))
+            return None
         return lambda photo: copied_bits(picture, photo)
 
     def get(self, appeal_id: str, tenant: str | None = None) -> Appeal:

@@ -240,10 +240,9 @@ def _base_rows(base: Path) -> list[dict[str, object]]:
     if not all("path" in row and "labels" in row for row in rows):
         raise UsageError(f"{base}: is not a training manifest; it has no columns path and labels between commas")
     known = " ".join(CATEGORIES)
-    absolute: list[dict[str, object]] = [
-        {"known": known}  # a manifest without that column knows every category
+    return [
+        dict[str, object](known=known)  # a manifest without that column knows every category
         | row
         | {name: str((base.parent / row[name]).resolve()) for name in ("path", "mask", "pair") if row.get(name)}
         for row in rows
     ]
-    return absolute
