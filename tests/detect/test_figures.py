@@ -213,4 +213,5 @@ def test_a_code_of_a_ring_is_uniform_up_to_two_changes() -> None:
 
 
 def test_a_light_that_is_neutral_changes_no_colour(cup: RGB) -> None:
-    assert lab_of(cup, np.ones(3, np.float32)) == pytest.approx(lab_of(cup), abs=0.05)
+    # OpenCV interpolates the way from sRGB in a coarse table; a just noticeable difference is 2.
+    assert lab_of(cup, np.ones(3, np.float32)) == pytest.approx(lab_of(cup), abs=0.5)

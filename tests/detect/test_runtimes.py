@@ -31,7 +31,7 @@ def folder(entry: ModelEntry, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(folder: Path) -> Settings:
-    return load_settings(None, {"ZHENTU_MODELS_DIR": str(folder)})
+    return load_settings(None, {"ZHENTU_MODELS_DIR": str(folder), "ZHENTU_DATA_DIR": str(folder / "data")})
 
 
 def by_openvino(entry: ModelEntry) -> ModelEntry:
