@@ -183,7 +183,7 @@ def _row(truth: Truth, path: Path, split: str) -> dict[str, object]:
     }
 
 
-def _whole_rows(stream: TextIO, base: Path) -> Iterator[dict[str, str]]:
+def _whole_rows(stream: TextIO, base: Path) -> Iterator[dict[str, Any]]:
     """Rows of a CSV. Raises UsageError at one that is cut short: an empty cell among labels would mean genuine."""
     lines = csv.DictReader(stream)
     for row in lines:
