@@ -220,7 +220,7 @@ def _row(truth: Truth, path: Path, split: str) -> dict[str, object]:
     }
 
 
-def _whole_rows(stream: TextIO, base: Path) -> Iterator[dict[str, str]]:
+def _whole_rows(stream: TextIO, base: Path) -> Iterator[dict[str, Any]]:
     """Rows of a CSV. Raises UsageError at one that is cut short: an empty cell among labels would mean genuine."""
     lines = csv.DictReader(stream)
     for row in lines:
@@ -234,7 +234,9 @@ def _base_rows(base: Path) -> list[dict[str, object]]:
     """Rows of another manifest, their paths made absolute."""
     try:
         with base.open(encoding="utf-8-sig", newline="") as stream:  # Excel begins with a mark
-            rows = [{k: from_cell(v) for k, v in row.items() if k} for row in _whole_rows(stream, base)]
+            rows: list[dict[str, Any]] = [
+                {k: from_cell(v) for k, v in row.items() if k} for row in _whole_rows(stream, base)
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{base}: cannot be read as a CSV manifest: {error}") from error
     if not all("path" in row and "labels" in row for row in rows):
