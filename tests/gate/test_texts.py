@@ -60,7 +60,7 @@ def test_names_and_values_of_forms(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "word"),
+    ("said", "word"),
     [
         (f'"note": {LONE}', "note"),
         (f'"owners": [{LONE}]', "owners"),
@@ -68,8 +68,8 @@ def test_names_and_values_of_forms(client: TestClient) -> None:
         ('"note": "\\u0000"', "NUL"),
     ],
 )
-def test_settings_of_a_bank(client: TestClient, settings: str, word: str) -> None:
-    answer = client.put("/v1/banks/acme", content=f'{{"kind": "allowed", {settings}}}', headers=JSON)
+def test_settings_of_a_bank(client: TestClient, said: str, word: str) -> None:
+    answer = client.put("/v1/banks/acme", content=f'{{"kind": "allowed", {said}}}', headers=JSON)
     told(answer, word)
 
 

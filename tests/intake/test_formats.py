@@ -169,7 +169,8 @@ else:
 
 @pytest.mark.parametrize("kind", ["deep", "floating", "turned"])
 def test_a_picture_costs_a_few_bytes_a_pixel_whatever_its_depth(kind: str, tmp_path: Path) -> None:
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    tests = Path(__file__).parents[1]
+    paths = [str(tests), str(tests.with_name("scripts")), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-c", _PEAK, kind]
     subprocess.run([*command, str(tmp_path / "big")], env=environment, check=True)
