@@ -200,6 +200,9 @@ def write(folder: Path, name: str, seed: int, size: tuple[int, int] = (40, 40)) 
     cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 255, (*size, 3), dtype=np.uint8))
 
 
+COLLECTED = ["file", "label", "split", "source", "generator", "kind", "goods", "origin"]
+
+
 def table_of(path: Path, head: list[str], rows: list[list[str]]) -> None:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([head, *rows])
@@ -223,8 +226,10 @@ def test_an_edit_s_kind_says_its_category_and_nothing_of_the_others(tmp_path: Pa
 
 def test_cases_pair_the_first_input_with_every_output_and_skip_those_without_either(tmp_path: Path) -> None:
     origins = ["l/r:cases/7/input.png", "l/r:cases/7/output1.png", "l/r:cases/7/output2.png", "l/r:cases/8/output.png"]
-    rows = [[f"{k}.png", "pair", "l/r", "net", "", where] for k, where in enumerate(origins)]
-    table_of(tmp_path / "manifest.csv", ["file", "label", "source", "generator", "goods", "origin"], rows)
+    rows = [[f"{k}.png", "pair", "train", "l/r", "net", "", "", where] for k, where in enumerate(origins)]
+    for k in range(len(origins)):
+        write(tmp_path, f"{k}.png", k, (40, 40))
+    table_of(tmp_path / "manifest.csv", COLLECTED, rows)
     samples = cases_of(tmp_path)
     assert [sample.path.name for sample in samples] == ["0.png", "1.png", "2.png"]
     assert {sample.pair for sample in samples[1:]} == {samples[0].path}
@@ -233,8 +238,8 @@ def test_cases_pair_the_first_input_with_every_output_and_skip_those_without_eit
 def test_strips_are_cut_into_picture_mask_and_edit_and_other_shapes_are_left(tmp_path: Path) -> None:
     write(tmp_path, "strip.png", 1, (40, 120))
     write(tmp_path, "tall.png", 2, (90, 120))
-    rows = [[f"{name}.png", "pair", "l/r", "net", "three panes", "l/r:x"] for name in ("strip", "tall")]
-    table_of(tmp_path / "manifest.csv", ["file", "label", "source", "generator", "goods", "origin"], rows)
+    rows = [[f"{name}.png", "pair", "train", "l/r", "net", "", "three panes", "l/r:x"] for name in ("strip", "tall")]
+    table_of(tmp_path / "manifest.csv", COLLECTED, rows)
     before, after = strips_of(tmp_path, tmp_path / "out")
     whole = cv2.imread(str(tmp_path / "strip.png"))
     np.testing.assert_array_equal(cv2.imread(str(before.path)), whole[:, :40])
