@@ -136,11 +136,11 @@ def test_rows_of_another_manifest_come_first_with_paths_that_still_lead_there(sh
 def test_a_base_with_a_mark_is_read_and_one_with_a_row_cut_short_is_refused(shop: Shop, tmp_path: Path):
     base = tmp_path / "base.csv"
     base.write_text("path,labels,source,split\na.jpg,ai_generated,web,train\n", encoding="utf-8-sig")
-    export_manifest(shop.store, shop.pictures, tmp_path / "out", base=base)
+    export_manifest(shop.store, shop.pictures, ExportSpec(tmp_path / "out"), base=base)
     assert "a.jpg" in (tmp_path / "out" / "manifest.csv").read_text(encoding="utf-8")
     base.write_text("path,labels,source,split\na.jpg\n", encoding="utf-8")
     with pytest.raises(UsageError, match="line 2 has fewer or more than 4 cells"):
-        export_manifest(shop.store, shop.pictures, tmp_path / "out", base=base)
+        export_manifest(shop.store, shop.pictures, ExportSpec(tmp_path / "out"), base=base)
 
 
 def test_near_duplicates_are_never_split_between_training_and_development(shop: Shop, tmp_path: Path):

@@ -41,13 +41,12 @@ def command(pictures: Path, out: Path, *options: object) -> list[str]:
 _KILLED = """
 import os, signal, sys
 from zhentu_training import run, steps
-written = steps.write_whole
+step, written = sys.argv.pop(1), steps.write_whole
 def write(path, content):
     written(path, content)
-    if path.name == sys.argv[1] + ".json":
+    if path.name == step + ".json":
         os.kill(os.getpid(), signal.SIGKILL)
 steps.write_whole = write
-del sys.argv[1]
 run.main()
 """
 
