@@ -93,7 +93,7 @@ def test_a_chosen_model_is_in_force_for_scans_lists_and_checks_too(
     assert "tiny@1" not in doctor
     assert json.loads(run(app, ["scan", str(tmp_path / "a.jpg"), "--format", "jsonl"]).stdout)["model"] == "tiny@2"
     alone = run(app, ["scan", str(tmp_path / "a.jpg"), "--format", "jsonl", "--no-store"]).stdout
-    assert json.loads(alone)["model"] == "tiny@1"
+    assert json.loads(alone)["model"] == "tiny@2", "one rule for every command, whether it keeps records or not"
 
 
 def test_a_model_is_used_and_rolled_back(tmp_path: Path) -> None:

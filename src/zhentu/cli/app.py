@@ -100,9 +100,9 @@ def main() -> None:
             traceback.print_exc()
         print(f"zhentu: {error.code}: {printable(str(error), lines=True)}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except UnicodeEncodeError:
+    except ValueError as error:  # UnicodeEncodeError, and pydantic's error of writing JSON, which wraps it
         given = [each for each in sys.argv[1:] if any("\ud800" <= letter <= "\udfff" for letter in each)]
-        if not given:
+        if not given or "surrogates not allowed" not in str(error):
             raise
         told = f"{', '.join(map(printable, given))}: is not UTF-8, and a text that is kept must be"
         print(f"zhentu: {UsageError.code}: {told}", file=sys.stderr)
