@@ -92,7 +92,7 @@ def test_in_shadow_nothing_happens_but_a_plan(platform: Platform) -> None:
 
 
 def test_enforcing_needs_a_plan_that_was_looked_at(platform: Platform) -> None:
-    with pytest.raises(UsageError, match="in shadow first"):
+    with pytest.raises(UsageError, match="see first what it would do"):
         platform.apply("enforce")
 
 

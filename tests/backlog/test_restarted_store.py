@@ -25,7 +25,7 @@ from zhentu.record.schema import records
 from zhentu.settings import Settings
 
 PICTURES = 160
-AT = 70  # rows counted when the server goes: the first batch is kept, most is to come
+AT = 70  # rows counted when the server goes: more than a batch, most is to come
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_server_that_stays_away_stops_the_scan_and_the_next_one_finishes(
     assert time.monotonic() - began < 60
     server.start()
     resumed = run_scan(job, stored).resumed
-    assert resumed >= 64
+    assert resumed > AT - 64, "at most a batch is repeated"
     check_complete(folder, tmp_path / "rows.csv", stored)
 
 
