@@ -11,14 +11,12 @@ from zhentu.intake.containers.jpeg import scans_of
 from zhentu.types import Evidence, EvidenceKind, Fact, Trust
 
 _MOST = 16  # files that are counted
-_JPEG, _BOX = b"\xff\xd8\xff", b"ftyp"
+BEGINNINGS = _JPEG, _BOX = b"\xff\xd8\xff", b"ftyp"  # without any of them nothing follows
 _NEAR = 4  # bytes of a box's length before its type
 
 
 def further_files(payload: bytes) -> Iterator[Evidence]:
     """One piece of evidence if JPEGs or a video follow the end of a JPEG's picture. It has no say in a decision."""
-    if payload.find(_JPEG, 2) < 0 and payload.find(_BOX) < 0:
-        return
     end = scans_of(payload).end
     found = sorted(_behind(payload, end)) if end >= 0 else []
     if not found:

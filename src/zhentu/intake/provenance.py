@@ -12,7 +12,7 @@ from functools import partial
 
 from zhentu.intake.aigc import find_aigc_label
 from zhentu.intake.credentials import ANY_SIGNER, TrustLists, credential_evidence, read_credential
-from zhentu.intake.further import further_files
+from zhentu.intake.further import BEGINNINGS, further_files
 from zhentu.intake.generators import GeneratorTable, shipped_table
 from zhentu.intake.metadata import Metadata, read_metadata
 from zhentu.intake.stealth import stealth_parameters
@@ -45,7 +45,7 @@ def read_provenance(
     }
     if picture_format == "PNG":
         readers["stealth_parameters"] = lambda _: stealth_parameters(payload)
-    if picture_format in ("JPEG", "MPO"):
+    if picture_format in ("JPEG", "MPO") and any(payload.find(each, 2) > 0 for each in BEGINNINGS):  # most have none
         readers["further_files"] = lambda _: further_files(payload)
     readers["camera"] = camera
     if metadata.has_c2pa:
