@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
@@ -29,6 +29,7 @@ from zhentu.errors import DependencyError
 Task = TypeVar("Task")
 Done = TypeVar("Done")
 
+_SAFE_PATH = "PYTHONSAFEPATH"
 _AHEAD = 3  # chunks per worker that may wait: enough to keep cores busy, few enough to bound memory
 _IMPORTED = ("zhentu.backlog.picture",)  # before workers are forked; loads nothing that starts threads
 _work: Callable[[Any], Any] | None = None  # of a worker process; None in every other
@@ -37,7 +38,6 @@ _work: Callable[[Any], Any] | None = None  # of a worker process; None in every 
 def prepare_workers() -> None:
     """Start the process that workers are forked from; it imports while the caller does other things. Idempotent."""
     _context()
-    forkserver.ensure_running()
 
 
 def release_workers() -> None:
@@ -52,7 +52,23 @@ def release_workers() -> None:
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_IMPORTED))
+    with _no_modules_from_here():
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _no_modules_from_here() -> Iterator[None]:
+    """Python's fork server would import from the working directory, and that may be a folder of sellers' files."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 class ProcessPool(Generic[Task, Done]):

@@ -178,7 +178,7 @@ class _Cell:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "zhentu.intake.cell_child"],
+                [sys.executable, "-P", "-m", "zhentu.intake.cell_child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
