@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import encoded, photo
@@ -46,6 +47,17 @@ def test_only_common_still_pictures_of_few_passes_are_plain() -> None:
 @pytest.mark.parametrize("payload", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0", b"RIFF", b"GIF8", b"II*\0\xff\xff\xff\xff"])
 def test_what_does_not_say_how_large_it_is_is_not_plain(payload: bytes) -> None:
     assert not is_plain(payload)
+
+
+def test_a_cell_imports_nothing_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("zhentu", "numpy", "struct"):  # what a child process imports first
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    cells = DecodeCells(1, 120.0, 2**30)
+    try:
+        assert cells.decode(encoded(photo((120, 80)), "TIFF")).width == 120
+    finally:
+        cells.close()
 
 
 def test_a_cell_gives_what_the_decoder_gives(cells: DecodeCells) -> None:
