@@ -50,6 +50,11 @@ def photo(size: tuple[int, int] = (96, 64), seed: int = 1) -> Image.Image:
     return small.resize(size, Image.Resampling.BICUBIC)
 
 
+def bright(image: Image.Image) -> Image.Image:
+    """A picture that the tiny model suspects."""
+    return image.point(lambda value: 200 + value // 5)
+
+
 def encoded(image: Image.Image, form: str, **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, form, **options)
@@ -87,6 +92,15 @@ def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entr
     """Commands find the tiny model, and write where nothing else lies."""
     monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def where_bright_is_labelled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_a_folder_of_its_own: None) -> None:
+    """Commands label what the tiny model suspects, see `bright`, and send nothing to review."""
+    monkeypatch.setenv("ZHENTU_LABEL_PROPAGATOR", "P")
+    text = default_policy_path().read_text(encoding="utf-8").replace("review: model, block", "review: off, block")
+    (tmp_path / "policy.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("ZHENTU_POLICY_PATH", str(tmp_path / "policy.yaml"))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 from click.testing import Result
-from conftest import encoded, photo
+from conftest import bright, encoded, photo
 from sqlalchemy import select
 from typer.testing import CliRunner
 
@@ -41,8 +41,7 @@ class Platform:
         self.pictures = folder / "pictures"
         self.pictures.mkdir()
         for seed in range(4):
-            bright = photo(seed=seed).point(lambda value: 200 + value // 5)
-            (self.pictures / f"{seed}.jpg").write_bytes(encoded(bright, "JPEG"))
+            (self.pictures / f"{seed}.jpg").write_bytes(encoded(bright(photo(seed=seed)), "JPEG"))
         (self.pictures / "dark.jpg").write_bytes(encoded(photo().point(lambda value: value // 5), "JPEG"))
         policy = default_policy_path().read_text(encoding="utf-8")
         for old, new in {

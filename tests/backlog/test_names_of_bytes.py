@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import encoded, photo
+from conftest import bright, encoded, photo
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from zhentu.cli.app import app
-from zhentu.decide.policy_file import default_policy_path
-from zhentu.detect.entries import ModelEntry
 from zhentu.filenames import name_to_text, text_to_name
 
 run = CliRunner().invoke
@@ -25,19 +23,12 @@ BROKEN = b"bad\xe9.jpg"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: ModelEntry) -> Path:
+def folder(where_bright_is_labelled: None) -> Path:
     """Pictures of odd names in a folder of an odd name, seen from the folder above it."""
-    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
-    monkeypatch.setenv("ZHENTU_LABEL_PROPAGATOR", "P")
-    policy = default_policy_path().read_text(encoding="utf-8").replace("review: model, block", "review: off, block")
-    (tmp_path / "policy.yaml").write_text(policy, encoding="utf-8")
-    monkeypatch.setenv("ZHENTU_POLICY_PATH", "policy.yaml")
-    monkeypatch.chdir(tmp_path)
     folder = Path(os.fsdecode(b"d\xe9p"))
     folder.mkdir()
     for seed, name in enumerate(NAMES):
-        bright = photo((300, 200), seed).point(lambda value: 200 + value // 5)  # the tiny model wants them labelled
-        (folder / os.fsdecode(name)).write_bytes(encoded(bright, "JPEG"))
+        (folder / os.fsdecode(name)).write_bytes(encoded(bright(photo((300, 200), seed)), "JPEG"))
     (folder / os.fsdecode(BROKEN)).write_bytes(b"\xff\xd8\xff")
     (folder / os.fsdecode(b"note\xe9")).write_bytes(b"no picture")
     return folder

@@ -7,12 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import encoded, photo
+from conftest import bright, encoded, photo
 from typer.testing import CliRunner
 
 from zhentu.cli.app import app
-from zhentu.decide.policy_file import default_policy_path
-from zhentu.detect.entries import ModelEntry
 from zhentu.errors import UsageError
 from zhentu.record.written import Written, WrittenFiles
 from zhentu.settings import load_settings
@@ -21,19 +19,12 @@ run = CliRunner().invoke
 
 
 @pytest.fixture
-def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: ModelEntry) -> Path:
+def night(tmp_path: Path, where_bright_is_labelled: None) -> Path:
     """A folder of two pictures, both to be labelled; the command is called from the folder above it."""
-    monkeypatch.setenv("ZHENTU_MODELS_DIR", str(tmp_path / "models"))
-    monkeypatch.setenv("ZHENTU_LABEL_PROPAGATOR", "P")
-    policy = default_policy_path().read_text(encoding="utf-8").replace("review: model, block", "review: off, block")
-    (tmp_path / "policy.yaml").write_text(policy, encoding="utf-8")
-    monkeypatch.setenv("ZHENTU_POLICY_PATH", str(tmp_path / "policy.yaml"))
-    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "pictures"
     folder.mkdir()
     for seed in range(2):
-        bright = photo((300, 200), seed).point(lambda value: 200 + value // 5)
-        (folder / f"{seed}.jpg").write_bytes(encoded(bright, "JPEG"))
+        (folder / f"{seed}.jpg").write_bytes(encoded(bright(photo((300, 200), seed)), "JPEG"))
     return folder
 
 

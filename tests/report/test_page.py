@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import encoded, photo
+from conftest import bright, encoded, photo
 from fakes import change_manifest, tiny_model
 from PIL import Image
 
@@ -38,9 +38,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     tiny_model(folder / "models")
     with Image.open(samples_folder() / "genuine_cup.jpg") as cup:
-        bright = cup.convert("RGB").point(lambda value: 200 + value // 5)
-    (folder / "1.jpg").write_bytes(encoded(bright, "JPEG"))
-    (folder / "2.jpg").write_bytes(encoded(bright, "JPEG", quality=50))
+        shown = bright(cup.convert("RGB"))
+    (folder / "1.jpg").write_bytes(encoded(shown, "JPEG"))
+    (folder / "2.jpg").write_bytes(encoded(shown, "JPEG", quality=50))
     (folder / "m.csv").write_text(SHOP, encoding="utf-8")
     settings = Settings().changed({"data_dir": folder, "models.dir": folder / "models"})
     summary = run_scan(ScanJob((str(folder / "m.csv"),), store=False, workers=1), settings)
