@@ -21,7 +21,6 @@ single picture, the least of three; `net` rates exclude that time.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import multiprocessing
 import os
@@ -46,6 +45,7 @@ from zhentu.bootstrap.screener import build_screener
 from zhentu.detect.detector import Detector
 from zhentu.detect.models import samples_folder
 from zhentu.detect.views import Views, choose_boxes, make_views
+from zhentu.intake.decode import decode
 from zhentu.settings import load_settings
 from zhentu.types import Inquiry
 
@@ -226,7 +226,7 @@ def _alone(paths: list[Path]) -> tuple[list[float], list[float]]:
     views: list[Views] = []
 
     def decode_all() -> None:
-        pictures.extend(np.asarray(Image.open(io.BytesIO(payload)).convert("RGB")) for payload in payloads)
+        pictures.extend(decode(payload).rgb for payload in payloads)
 
     def view_all() -> None:
         views.extend(make_views(picture, detector.entry.views) for picture in pictures)
