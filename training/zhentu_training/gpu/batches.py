@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zhentu_training.forge.taef2 import Taef2
+from zhentu_training.gpu.arithmetic import mixed
 from zhentu_training.gpu.pictures import Columns, Pictures
 from zhentu_training.gpu.plain import VIEWS_OF
 from zhentu_training.gpu.plan import MADE, Plan
@@ -98,11 +99,11 @@ class Reconstruction:
         if count == 0:
             return batch
         own, at = clean[:count], made[torch.randperm(len(made), device=x.device)[:count]]
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.device.type == "cuda"):
+        with mixed(x.device.type):
             back = self.net.decoder(self.net.encoder(x[own] / 255)).float().clamp(0, 1) * 255
-        mixed = torch.rand(count, 1, 1, 1, device=x.device) * 0.5 + 0.5
+        part = torch.rand(count, 1, 1, 1, device=x.device) * 0.5 + 0.5
         x, targets, known, places = x.clone(), targets.clone(), known.clone(), places.clone()
-        x[at] = (x[own] * (1 - mixed) + back * mixed).round()
+        x[at] = (x[own] * (1 - part) + back * part).round()
         targets[at], known[at] = 0.0, 0.0
         targets[at, MADE], known[at, MADE] = 1.0, 1.0
         places[at] = 1.0

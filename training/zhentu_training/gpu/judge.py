@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
+from torch import Tensor
 
+from zhentu_training.gpu.arithmetic import mixed, views_at_once
 from zhentu_training.gpu.network import Model
 from zhentu_training.gpu.pictures import Columns, Pictures
 from zhentu_training.gpu.plan import LOOK_OF, MADE, VIEWS
@@ -15,17 +19,24 @@ _FALSE_ALARMS = 0.01
 
 
 @torch.inference_mode()
-def said_of(model: Model, data: Pictures, rows: Columns, batch: int = 256) -> Columns:
+def said_of(model: Model, data: Pictures, rows: Columns) -> Columns:
     """Logits (n, 3 views, 5) of serving's views of rows (n,)."""
     logits = []
-    for part in torch.from_numpy(rows).to(data.device).split(batch):
+    for part in torch.from_numpy(rows).to(data.device).split(views_at_once(data.device)):
         found = []
         for view in VIEWS:
-            with torch.autocast(data.device, torch.bfloat16, enabled=data.device == "cuda"):
+            with mixed(data.device):
                 told, _ = model.tokens(served(data, part, view, model.plan.side_of(LOOK_OF[view])))
             found.append(model.logits(LOOK_OF[view], told.float()))
         logits.append(torch.stack(found, 1).float().cpu().numpy())
     return np.concatenate(logits)
+
+
+@torch.inference_mode()
+def said_of_frozen(model: Model, frozen: Mapping[str, Tensor], rows: Columns) -> Columns:
+    """Logits (n, 3 views, 5) of rows (n,), of a model whose encoder is the one that gave these features by view."""
+    logits = [model.logits(LOOK_OF[view], frozen[view][torch.from_numpy(rows)].float()) for view in VIEWS]
+    return torch.stack(logits, 1).float().cpu().numpy()
 
 
 def auc(score: Columns, made: Columns) -> float:

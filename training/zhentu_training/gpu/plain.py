@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zhentu_training.gpu.arithmetic import fuse_blocks, mixed, views_at_once
 from zhentu_training.gpu.network import Model
 from zhentu_training.gpu.pictures import Columns, Pictures
 from zhentu_training.gpu.plan import ENCODER, LOOK_OF, LOOKS, OUTPUTS, VIEWS, Plan
@@ -54,21 +55,23 @@ def row_weights(data: Pictures, use: Columns) -> Columns:
 
 
 @torch.inference_mode()
-def features(model: Model, data: Pictures, view: str, batch: int = 256) -> Tensor:
+def features(model: Model, data: Pictures, view: str) -> Tensor:
     """What heads read of serving's views of all pictures, float32 (N, D)."""
     found, side = [], model.plan.side_of(LOOK_OF[view])
-    for part in torch.arange(data.count, device=data.device).split(batch):
-        with torch.autocast(data.device, torch.bfloat16, enabled=data.device == "cuda"):
+    for part in torch.arange(data.count, device=data.device).split(views_at_once(data.device)):
+        with mixed(data.device):
             found.append(model.tokens(served(data, part, view, side))[0].float())
     return torch.cat(found)
 
 
-def frozen_features(work: Path, data: Pictures, plan: Plan) -> dict[str, Tensor]:
-    """Features of the frozen encoder by view, kept for runs of the same depth and sizes."""
+def frozen_features(work: Path, data: Pictures, plan: Plan, fused: bool = False) -> dict[str, Tensor]:
+    """Features of the frozen encoder by view, kept for runs of the same depth and sizes. fused: see `fuse_blocks`."""
     path = work / f"frozen-{plan.backbone}-{plan.depth}-{plan.whole}-{plan.crop}.pt"
     if path.is_file():
         return cast(dict[str, Tensor], torch.load(path, map_location=data.device))
     model = Model(plan, work / ENCODER).to(data.device)
+    if fused:
+        fuse_blocks(model)
     found = {view: features(model, data, view) for view in VIEWS}
     torch.save(found, path)
     return found

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zhentu_training.gpu.arithmetic import fuse_blocks, mixed
 from zhentu_training.gpu.augment import augmented
 from zhentu_training.gpu.batches import Batch, Draw, Reconstruction, look_batch
 from zhentu_training.gpu.network import Model
@@ -27,18 +28,27 @@ _OUTPUTS = (0.35, 0.35, 0.35, 0.35, 1.0)  # weight of each output's loss
 _WARM = 0.06  # first share of the steps, while the rate rises
 
 
-def tuned(
-    data: Pictures, frozen: dict[str, Tensor], use: Columns, plan: Plan, work: Path, taef2: Path | None = None
+def tuned(  # noqa: PLR0913 - what it learns from, how, and on what
+    data: Pictures,
+    frozen: dict[str, Tensor],
+    use: Columns,
+    plan: Plan,
+    work: Path,
+    taef2: Path | None = None,
+    fused: bool = False,
 ) -> tuple[Model, Model]:
     """Train on some rows, bool (N,): the model with averaged weights, the one with plain heads on the frozen encoder.
 
     frozen: see `frozen_features`.  taef2: the folder of the tiny autoencoder's weights, for plans that reconstruct.
+    fused: see `fuse_blocks`.
     """
     torch.manual_seed(plan.seed)
     model = Model(plan, work / ENCODER).to(data.device)
     plain_heads(model, data, frozen, use)
     begun, mean = copy.deepcopy(model), copy.deepcopy(model)
-    optimiser = torch.optim.AdamW(parameter_groups(model, plan), betas=(0.9, 0.98), fused=data.device == "cuda")
+    if fused:
+        fuse_blocks(model)
+    optimiser = torch.optim.AdamW(parameter_groups(model, plan), betas=(0.9, 0.98), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, plan.steps))
     draw = Draw(data, use, plan.seed)
     reconstruct = Reconstruction(taef2, data.device) if taef2 and plan.reconstructed else None
@@ -99,7 +109,7 @@ def loss_of(model: Model, batches: Sequence[Batch]) -> Tensor:
     weight = torch.tensor(_OUTPUTS, device=device)
     loss = torch.zeros((), device=device)
     for look, batch in zip(LOOKS, batches, strict=True):
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with mixed(device.type):
             features, places = model.tokens(batch.views)
         logits, log_odds = model.said(look, features, places.float())
         each = functional.binary_cross_entropy_with_logits(logits, batch.targets * 0.98 + 0.01, reduction="none")

@@ -26,10 +26,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from zhentu_training.gpu.arithmetic import fuse_blocks
 from zhentu_training.gpu.changes import FINAL_BITS, FOLD_BITS, kept_of, model_at
 from zhentu_training.gpu.home import Home
-from zhentu_training.gpu.judge import figures, said_of
-from zhentu_training.gpu.pictures import Pictures, load, unpack
+from zhentu_training.gpu.judge import figures, said_of, said_of_frozen
+from zhentu_training.gpu.pictures import Columns, Pictures, load, unpack
 from zhentu_training.gpu.plain import frozen_features
 from zhentu_training.gpu.plan import ENCODER, FINAL, PLANS, Plan, changed
 from zhentu_training.gpu.train import tuned
@@ -37,6 +38,9 @@ from zhentu_training.gpu.train import tuned
 _FIRST = 60.0  # seconds that are left to a part before any has been timed
 _SLOWER = 1.15  # than the slowest one timed; a part is not begun in less
 _TIMES = "seconds.json"
+_WAYS = {"blend": 0.5, "tuned": 1.0}  # how far a fold's models lie from the plain heads on the frozen encoder
+_ROUNDED = 400  # pictures that say what rounding does
+_OF_FINAL = 400  # pictures of which the model of everything says what it says, to compare with what comes home
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,11 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """work: what `ready` wrote.  taef2: the tiny autoencoder's weights."""
+    """work: what `ready` wrote.  taef2: the tiny autoencoder's weights.  fused: see `arithmetic.fuse_blocks`."""
 
     work: Path
     taef2: Path | None = None
+    fused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +115,31 @@ def run_unit(data: Pictures, folders: Folders, unit: Unit, home: Home) -> None:
     """Train, round the change, and keep what the rounded encoder says.
 
     Without a fold: of the fold, with plain heads on the frozen encoder, tuned, and half way between. Of everything:
-    only half way, of what it saw.
+    only half way, of some of what it saw.
     """
     use = data.fold != (-1 if unit.fold is None else unit.fold)
-    rows = np.arange(data.count) if unit.fold is None else np.flatnonzero(~use)
-    frozen = frozen_features(folders.work, data, unit.plan)
-    model, plain = tuned(data, frozen, use, unit.plan, folders.work, folders.taef2)
+    rows = np.arange(min(data.count, _OF_FINAL)) if unit.fold is None else np.flatnonzero(~use)
+    frozen = frozen_features(folders.work, data, unit.plan, folders.fused)
+    model, plain = tuned(data, frozen, use, unit.plan, folders.work, folders.taef2, folders.fused)
     kept = kept_of(plain, model, FINAL_BITS if unit.fold is None else FOLD_BITS)
     said = {"names": data.name[rows], "plan": np.array(json.dumps(asdict(unit.plan)))}
-    exact = said_of(model, data, rows)
-    print(f"{unit.name} tuned, not rounded: {figures(data, rows, exact)}", flush=True)
-    shares = {"blend": 0.5} if unit.fold is None else {"plain": 0.0, "blend": 0.5, "tuned": 1.0}
-    for label, share in shares.items():
-        logits = said_of(model_at(plain, kept, share), data, rows)
-        said[f"{label}_logits"] = logits
-        print(f"{unit.name} {label}: {figures(data, rows, logits)}", flush=True)
-        if share == 1:
-            print(f"{unit.name} rounding moves logits by {np.sqrt(((logits - exact) ** 2).mean()):.3f}", flush=True)
+
+    def at(share: float) -> Columns:
+        between = model_at(plain, kept, share)
+        if folders.fused:
+            fuse_blocks(between)
+        return said_of(between, data, rows)
+
+    if unit.fold is None:
+        said["blend_logits"] = at(0.5)
+    else:
+        said["plain_logits"] = said_of_frozen(plain, frozen, rows)
+        said |= {f"{label}_logits": at(share) for label, share in _WAYS.items()}
+        some = np.sort(np.random.default_rng(0).permutation(len(rows))[:_ROUNDED])
+        moved = said["tuned_logits"][some] - said_of(model, data, rows[some])
+        print(f"{unit.name} rounding moves logits by {np.sqrt((moved**2).mean()):.3f}", flush=True)
+    for label in (each for each in said if each.endswith("_logits")):
+        print(f"{unit.name} {label.removesuffix('_logits')}: {figures(data, rows, said[label])}", flush=True)
     home.keep(unit.name, said, kept)
 
 
@@ -189,6 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     second.add_argument("--set", action="append", default=[], help="name=value, for every plan; may be repeated")
     second.add_argument("--taef2", type=Path, help="folder of taef2_encoder.pth and taef2_decoder.pth, for pairs")
     second.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    second.add_argument("--compile", action="store_true", help="on a processor, with a C++ compiler: 1.5 times as fast")
     for each in (first, second):
         each.add_argument("--work", type=Path, required=True, help="between calls, on the machine")
     arguments = parser.parse_args(argv)
@@ -204,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if problem := problem_of(units, data, arguments.taef2):
         parser.error(problem)
     home, clock = Home(arguments.work, arguments.out), Clock(arguments.work, begin)
-    run(units, data, Folders(arguments.work, arguments.taef2), home, clock, arguments.seconds)
+    run(units, data, Folders(arguments.work, arguments.taef2, arguments.compile), home, clock, arguments.seconds)
 
 
 if __name__ == "__main__":
