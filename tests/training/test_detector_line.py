@@ -27,7 +27,7 @@ from zhentu_training.features import pictures_of, read_features
 from zhentu_training.fit import load_heads
 from zhentu_training.model import FeatureEncoder
 from zhentu_training.placing import train
-from zhentu_training.start import head_of
+from zhentu_training.start import head_of, shipped_calibration
 
 CONFIG = Path("configs/train-smoke.yaml")
 SPEC = load_spec(CONFIG)
@@ -165,6 +165,17 @@ def test_heads_read_back_from_the_graph_are_those_that_were_fitted(line: Path) -
         assert (read.deep is None) == (fitted[look].deep is None)
         for ours, theirs in zip(read.deep or (), fitted[look].deep or (), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_exit_read_back_from_the_graph_is_the_one_that_was_fitted(line: Path) -> None:
+    """The graph holds the early head as a part of the logits; read back it says the log-odds that it was fitted to."""
+    fitted, kept = load_heads(line / "run")["early"], json.loads((line / "run" / "calibration.json").read_text())
+    slope, intercept = (np.array(kept["exit"][name]) for name in ("slope", "intercept"))
+    read, x = head_of(line / "models", "early", SPEC), np.random.default_rng(1).normal(size=(9, fitted.weight.shape[1]))
+    np.testing.assert_allclose(read.logits(x), fitted.logits(x) * slope + intercept, atol=1e-4)
+    shipped = shipped_calibration(line / "models")["exit"]
+    np.testing.assert_allclose(shipped["below"], kept["exit"]["below"], rtol=1e-5)
+    assert [row["pictures"] for row in kept["exit"]["figures"]] == ["genuine", "AI-made"]
 
 
 def test_a_model_of_other_tokens_cannot_be_tuned_on(line: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from zhentu_training.dataset import EDIT, Origin, Sample
 from zhentu_training.edits import cases_of, kind_of, pairs_of, strips_of
 from zhentu_training.figures import Judged
 from zhentu_training.fit import CALIBRATION, HELD_OUT, load_heads
+from zhentu_training.precision import Compared
 from zhentu_training.tables import Scored, category_table, confusion_table, real_table, source_table, training_table
 from zhentu_training.versus import some_of, versus_table
 
@@ -54,7 +55,8 @@ def test_int8_shares_the_weights_and_its_golden_scores_are_the_emulation_s(
     monkeypatch.setattr(quantize, "LARGEST_AUC_LOSS", 1.0)
     monkeypatch.setattr(quantize, "LARGEST_RECALL_LOSS", 1.0)
     quantized(line, "--model", "zhentu-smoke@0.0.1")
-    assert "int8 loses" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert all(f"{category.value}: int8 loses" in said for category in CATEGORIES)
     manifest = Manifest.load(line / "models")
     small, exact = manifest.active_entry, manifest.entry("zhentu-smoke@0.0.1")
     assert (small.name, small.precision) == ("zhentu-smoke-int8", "int8")
@@ -77,12 +79,14 @@ def test_two_pictures_of_a_hundred_are_no_more_than_two_in_a_hundred() -> None:
     def found(count: int) -> Judged:
         return Judged(np.where(np.arange(200) >= 200 - count, 0.9, 0.1 + np.arange(200) % 100 * 1e-3), made, sources)
 
-    compared = quantize.Compared(found(50), found(48), np.zeros(5))
+    compared = Compared(found(50), found(48))
     assert compared.losses[1] > 0.02
+    area, _ = compared.intervals
+    assert area.low <= area.value <= area.high
     assert compared.within(1.0, 0.02)
     assert not compared.within(1.0, 0.019)
     nothing = Judged(np.array([0.1]), np.array([False]), np.array(["one"]))
-    assert not quantize.Compared(nothing, nothing, np.zeros(5)).within(1.0, 1.0)
+    assert not Compared(nothing, nothing).within(1.0, 1.0)
 
 
 def test_int8_that_loses_too_much_is_refused_and_nothing_is_written(
@@ -97,7 +101,7 @@ def test_int8_that_loses_too_much_is_refused_and_nothing_is_written(
 
 def test_a_loss_that_cannot_be_told_is_no_small_loss() -> None:
     nobody = Judged(np.array([0.1, 0.2]), np.zeros(2, bool), np.array(["a", "b"]))
-    losses = quantize.Compared(nobody, nobody, np.zeros(5)).losses
+    losses = Compared(nobody, nobody).losses
     assert not losses[0] <= quantize.LARGEST_AUC_LOSS
 
 

@@ -131,11 +131,7 @@ def first_look(
     """
     whole, crops = (looks * fusion.weights.T).transpose(1, 0, 2)
     lift = np.array([quantile(column, alike(source[genuine]), 1 - _LIFTED_FURTHER) for column in crops[genuine].T])
-    lowest = {
-        each.category: min(p.value for one in profiles.values() for p in one.thresholds if p.category == each.category)
-        for each in profiles[Profile.STRICT].thresholds
-    }
-    odds = np.array([np.log(lowest[each] / (1 - lowest[each])) for each in CATEGORIES])
+    odds = lowest_odds(profiles)
     margin = np.array([_MARGIN if each is Category.AI_GENERATED else 0.0 for each in CATEGORIES])
     below = (odds - fusion.intercepts - margin) / fusion.slopes - lift
     settled = genuine & (whole < below).all(1)
@@ -145,6 +141,13 @@ def first_look(
         for category, slope, intercept, mean in zip(CATEGORIES, fusion.slopes, fusion.intercepts, usual, strict=True)
     }
     return FirstLook(dict(zip(CATEGORIES, map(float, below), strict=True)), lines)
+
+
+def lowest_odds(profiles: Mapping[Profile, ProfilePoints]) -> np.ndarray:
+    """Log-odds (5,) of each output's lowest threshold of any profile."""
+    points = [point for one in profiles.values() for point in one.thresholds]
+    lowest = np.array([min(point.value for point in points if point.category == each) for each in CATEGORIES])
+    return np.asarray(np.log(lowest / (1 - lowest)))
 
 
 def settled_by(first: FirstLook, looks: np.ndarray, fusion: Fusion) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from zhentu.detect.entries import ModelEntry
-from zhentu_training.config import LookSpec, load_spec
+from zhentu_training.config import LookSpec, TrainSpec, load_spec
 
 if TYPE_CHECKING:
     from zhentu_training.pointing import Pointing
@@ -63,6 +63,13 @@ class Figures:
     trained_on: pd.DataFrame
 
 
+def _exit_of(spec: TrainSpec) -> str:
+    if spec.exit is None:
+        return ""
+    last = max(block for block, _ in spec.exit.tokens.places)
+    return f"; the whole look ends after block {last} where a linear head on blocks up to it is sure that no more comes"
+
+
 def write_card(path: Path, entry: ModelEntry, figures: Figures, run: Path) -> None:
     """Write the card from the manifest entry, the run's config and the evaluation's figures."""
     spec = load_spec(run / "train.yaml")
@@ -80,6 +87,7 @@ def write_card(path: Path, entry: ModelEntry, figures: Figures, run: Path) -> No
         architecture=(
             f"timm `{spec.backbone.name}`, its first {spec.backbone.depth} blocks, frozen; both looks in one batch; "
             f"whole: {_read_by(spec.fit.whole)}; crops: {_read_by(spec.fit.crops)}; a linear head for places"
+            f"{_exit_of(spec)}"
         ),
         count=entry.views.crop_count,
         pictures=entry.training_data.pictures,

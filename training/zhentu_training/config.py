@@ -22,6 +22,7 @@ from zhentu_training.model import BackboneSpec, GraphSpec, TokenSpec
 from zhentu_training.tiers import TIERS
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+EARLY = "early"  # the head that may end the whole look
 _LEAST_SIDE = 64  # pixels of a view; in fewer there is too little to see
 _STRICT = ConfigDict(extra="forbid")
 T = TypeVar("T")
@@ -51,6 +52,23 @@ class FitSpec:
     source_power: float = -0.45
     real_share: float = 0.5
     crop_share: float | None = None
+
+
+@checked(frozen=True, config=_STRICT)
+class ExitSpec:
+    """When the whole look ends early: a head on tokens of the first blocks says that no more will come of it.
+
+    tokens: what it reads; the look ends after the last of these blocks.  ridge: as in `LookSpec`.
+    genuine, made: the shares of genuine and of AI-made pictures, sources weighted alike, that may get another verdict
+    by it at any profile.  margin: log-odds of `ai_generated` below its lowest threshold that are asked for besides,
+    since pictures that leave are ranked by less than all others.
+    """
+
+    tokens: TokenSpec
+    ridge: float = 0.01
+    margin: float = 1.0
+    genuine: float = 0.001
+    made: float = 0.005
 
 
 @checked(frozen=True, config=_STRICT)
@@ -88,6 +106,7 @@ class TrainSpec:
     prior: the share of AI-made pictures at which `ai_generated` is a probability.  category_prior: of each of the four
     categories, which are rarer: at an even prior a category that is hard to tell would lie near one half for every
     picture, and `forged`, that any of the five holds, near one.  cascade: whether the whole look may settle a picture.
+    exit: whether it may do so before its last block; None = never.
     """
 
     name: str
@@ -101,6 +120,7 @@ class TrainSpec:
     prior: float = 0.5
     category_prior: float = 0.1
     cascade: bool = True
+    exit: ExitSpec | None = None
     profiles: Mapping[Profile, Risk] = field(
         default_factory=lambda: {
             Profile.CAREFUL: Risk(0.002, 0.001),
@@ -110,9 +130,20 @@ class TrainSpec:
     )
 
     def __post_init__(self) -> None:
+        if self.exit is not None:
+            self._check_exit(self.exit)
         # It is fitted on the mean of a picture's crops, and the graph reads each crop by itself.
         if self.fit.crops.hidden and self.views.crop_count > 1:
             raise ValueError("fit.crops.hidden: a network reads one crop; set views.crop_count to 1, or hidden to 0")
+
+    def _check_exit(self, way_out: ExitSpec) -> None:
+        if not self.cascade:
+            raise ValueError("exit: lets the whole look settle pictures, which cascade: false rules out; leave one out")
+        if self.views.whole_size == self.views.crop_size:  # the graph tells the looks apart by the size of their views
+            raise ValueError("exit: looks of two sizes are needed; set views.crop_size to another one than whole_size")
+        blocks = self.backbone.depth - 1
+        if max(block for block, _ in way_out.tokens.places) >= blocks:
+            raise ValueError(f"exit.tokens: of the first {blocks} blocks alone, the last one ends the look anyway")
 
     @property
     def priors(self) -> np.ndarray:
@@ -122,11 +153,25 @@ class TrainSpec:
         )
 
     @property
+    def heads(self) -> Mapping[str, LookSpec]:
+        """All heads by name, in the order in which they are fitted: both looks', and with an exit the early one."""
+        early = {EARLY: LookSpec(self.exit.tokens, self.exit.ridge)} if self.exit else {}
+        return {"whole": self.fit.whole, "crops": self.fit.crops, **early}
+
+    @property
     def graph(self) -> GraphSpec:
         """Shape of the serving graph."""
         whole, crops, sides = self.fit.whole, self.fit.crops, (self.views.whole_size, self.views.crop_size)
-        blocks = self.locate.blocks
-        return GraphSpec(self.backbone, whole.tokens, crops.tokens, blocks, sides, whole.hidden, crops.hidden)
+        return GraphSpec(
+            self.backbone,
+            whole.tokens,
+            crops.tokens,
+            self.locate.blocks,
+            sides,
+            whole.hidden,
+            crops.hidden,
+            self.exit.tokens if self.exit else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +190,10 @@ def load_spec(path: Path) -> TrainSpec:
     for name, side in sides.items():
         if side < _LEAST_SIDE or side % PATCH:
             problems.append(f"views.{name}: a multiple of {PATCH} pixels, {_LEAST_SIDE} or more (got {side})")
-    looks = {"whole": spec.fit.whole.tokens, "crops": spec.fit.crops.tokens}
-    used = {f"fit.{name}.tokens": [block for block, _ in tokens.places] for name, tokens in looks.items()}
+    used = {
+        "exit.tokens" if name == EARLY else f"fit.{name}.tokens": [block for block, _ in head.tokens.places]
+        for name, head in spec.heads.items()
+    }
     for name, blocks in (used | {"locate.blocks": list(spec.locate.blocks)}).items():
         if not blocks or max(blocks) >= spec.backbone.depth or min(blocks) < 0:
             problems.append(f"{name}: blocks lie between 0 and {spec.backbone.depth - 1} (got {blocks})")

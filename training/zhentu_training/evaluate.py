@@ -10,6 +10,7 @@ would say about strangers. Those figures are in held_out.npz of the run folder (
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ from zhentu_training.config import load_spec
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.features import pictures_of
 from zhentu_training.figures import auc
-from zhentu_training.fit import HELD_OUT
+from zhentu_training.fit import CALIBRATION, HELD_OUT
 from zhentu_training.locate import LOCATED
 from zhentu_training.plots import plot_curves
 from zhentu_training.pointing import Pointing, contact_sheet, point
@@ -87,6 +88,12 @@ def tables_of(scored: Scored, entry: ModelEntry) -> dict[str, pd.DataFrame]:
         "Calibration": error_table(scored, priors_of(entry)),
     }
     return {title: table for title, table in tables.items() if len(table)}
+
+
+def exit_table(run: Path) -> dict[str, pd.DataFrame]:
+    """What leaves the whole look early, and whose verdict it changes, by title; none without an exit."""
+    way_out = json.loads((run / CALIBRATION).read_text(encoding="utf-8")).get("exit") or {}
+    return {"Ending the whole look early": pd.DataFrame(way_out["figures"])} if "figures" in way_out else {}
 
 
 def versus(scored: Scored, models: Path, count: int, run: Path) -> dict[str, pd.DataFrame]:
@@ -161,7 +168,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         _only_heatmaps(arguments, samples, served)
         return
     scored = held_out(arguments.run, samples)
-    tables = tables_of(scored, entry)
+    tables = tables_of(scored, entry) | exit_table(arguments.run)
     if arguments.against:
         compared = versus(scored, arguments.against, arguments.against_count, arguments.run)
         tables |= compared

@@ -31,10 +31,13 @@ from zhentu.detect.operating import ProfilePoints
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, OUTPUTS, Category, Profile
+from zhentu_training.branching import EARLY_LOGITS, EXITED, Exit, branched
 from zhentu_training.commands import errors_said_plainly
-from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.config import EARLY, TrainSpec, load_spec
 from zhentu_training.features import dynamic_sides
 from zhentu_training.fit import CALIBRATION, PLACES, load_heads
+from zhentu_training.gpu.plan import PATCH
+from zhentu_training.leaving import as_part, read_by
 from zhentu_training.model import ZhentuModel
 from zhentu_training.pack import pack, save_with_shared_weights
 
@@ -52,6 +55,11 @@ def assemble(run: Path, spec: TrainSpec) -> ZhentuModel:
     fitted = json.loads((run / CALIBRATION).read_text(encoding="utf-8"))
     with torch.no_grad():
         model.fusion.copy_(torch.tensor(fitted["fusion"]))
+        if fitted.get("exit"):
+            first = TypeAdapter(FirstLook).validate_python(fitted["first_look"])
+            lines = (np.array(fitted["exit"][name]) for name in ("slope", "intercept"))
+            as_part(read_by(heads[EARLY], *lines), first).put_into(model.early)
+            model.leaves_below.copy_(torch.tensor(fitted["exit"]["below"]))
         if (run / PLACES).is_file():  # where none were fitted no place stands out
             with np.load(run / PLACES) as places:
                 for look, head in (("whole", model.whole_place), ("crops", model.crop_place)):
@@ -70,7 +78,7 @@ def to_onnx(model: ZhentuModel, spec: TrainSpec, path: Path) -> None:
         (views,),
         str(path),
         input_names=["views"],
-        output_names=list(GRAPH_OUTPUTS),
+        output_names=[*GRAPH_OUTPUTS, *((EXITED, EARLY_LOGITS) if model.spec.early else ())],
         dynamic_shapes={"views": shape},
         opset_version=20,
         dynamo=True,
@@ -78,8 +86,19 @@ def to_onnx(model: ZhentuModel, spec: TrainSpec, path: Path) -> None:
         verbose=False,
     )
     # The transformer's matrices go to a file of their own that the int8 and the comparison graph share.
-    save_with_shared_weights(pack(onnx.load(str(path))), path, path.with_name(SHARED))
+    packed = pack(onnx.load(str(path)))
+    save_with_shared_weights(with_exit(packed, spec), path, path.with_name(SHARED))
     onnx.checker.check_model(str(path))
+
+
+def with_exit(graph: onnx.ModelProto, spec: TrainSpec) -> onnx.ModelProto:
+    """A serving graph whose whole look may end early, where the config says so."""
+    if spec.exit is None:
+        return graph
+    side = spec.views.whole_size
+    places = side // PATCH, side // PATCH
+    rows = zip(GRAPH_OUTPUTS[1:], ((len(CATEGORIES),), places, places), strict=True)
+    return branched(graph, Exit(side, dict(rows)))
 
 
 def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[Golden, ...] = ()) -> ModelEntry:

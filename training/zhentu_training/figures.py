@@ -126,5 +126,6 @@ def resampled(judged: Judged, seed: int = 7) -> list[np.ndarray]:
 
 def interval(value: float, drawn: Sequence[float] | np.ndarray) -> Interval:
     """A figure and what the bootstrap says of it."""
-    low, high = np.nanquantile(drawn, [0.025, 0.975]) if len(drawn) else (float("nan"),) * 2
+    told = np.isfinite(np.asarray(drawn, float)).any()
+    low, high = np.nanquantile(drawn, [0.025, 0.975]) if told else (float("nan"),) * 2
     return Interval(value, float(low), float(high))

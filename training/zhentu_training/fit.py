@@ -25,12 +25,13 @@ from zhentu.detect.entries import FirstLook
 from zhentu.errors import UsageError
 from zhentu_training.calibrate import all_profiles, few_for, first_look, fit_fusion, held_out, settled_by
 from zhentu_training.commands import errors_said_plainly
-from zhentu_training.config import TrainSpec, load_spec
-from zhentu_training.crossval import figures_of, folds_by, judged_ai, looks_of
+from zhentu_training.config import EARLY, TrainSpec, load_spec
+from zhentu_training.crossval import figures_of, folds_by, judged_ai, look_logits, looks_of
 from zhentu_training.dataset import Origin, digest
 from zhentu_training.encoder_mark import check_mark
 from zhentu_training.features import LOOKS, pictures_of
 from zhentu_training.heads import FittedHead, fit_head, read_tokens, weights_of
+from zhentu_training.leaving import exit_content, judging_of, left_early
 from zhentu_training.reading import some_of
 from zhentu_training.rows import Rows, gather
 from zhentu_training.start import head_of, shipped_calibration, shipped_fusion, shipped_places
@@ -62,7 +63,7 @@ def fit_heads(
     teach: tuple[str, ...] = (),
     only: np.ndarray | None = None,
 ) -> list[FittedHead]:
-    """Both looks' heads on all rows of the roads that teach, or on `only` some of them, bool (n,).
+    """Both looks' heads on all rows of the roads that teach, or on `only` some of them, bool (n,), and the early one.
 
     start_from: a models folder whose heads they are drawn towards.  teach: then, sources whose labels are learnt, all
     others remind the head of what it said; empty = all teach.
@@ -72,10 +73,9 @@ def fit_heads(
     weights = weights_of(samples, rows.targets[use], rows.known[use], spec.fit.source_power, spec.fit.real_share)
     reminded = np.array([bool(teach) and sample.source not in teach for sample in samples])
     heads = []
-    for look in LOOKS:
-        look_spec = getattr(spec.fit, look)
-        anchor = None if start_from is None else head_of(start_from, look, spec)
-        x = read_tokens(rows.look(look)[use], look_spec.tokens)
+    for name, look_spec in spec.heads.items():
+        anchor = None if start_from is None else head_of(start_from, name, spec)
+        x = read_tokens(rows.look("whole" if name == EARLY else name)[use], look_spec.tokens)
         told = reminded if anchor is not None else None
         heads.append(fit_head(x, rows.targets[use], weights, look_spec, spec.seed, anchor, told))
     return heads
@@ -83,11 +83,19 @@ def fit_heads(
 
 def calibrate(rows: Rows, fold: np.ndarray, spec: TrainSpec, kept: Path) -> tuple[HeldOut, dict[str, object]]:
     """`calibrated` on what linear heads say out of fold. kept: as in `crossval.look_logits`."""
-    return calibrated(rows, looks_of(rows, fold, spec.fit, spec.seed, kept), fold, spec)
+    early = None
+    if spec.exit is not None:
+        early = look_logits(rows, fold, "whole", spec.heads[EARLY], spec.fit, spec.seed, kept)
+    return calibrated(rows, looks_of(rows, fold, spec.fit, spec.seed, kept), fold, spec, early)
 
 
-def calibrated(rows: Rows, looks: np.ndarray, fold: np.ndarray, spec: TrainSpec) -> tuple[HeldOut, dict[str, object]]:
-    """Honest scores, and what the manifest entry and the card need of them. looks: logits out of fold (n, 2, 5)."""
+def calibrated(
+    rows: Rows, looks: np.ndarray, fold: np.ndarray, spec: TrainSpec, early: np.ndarray | None = None
+) -> tuple[HeldOut, dict[str, object]]:
+    """Honest scores, and what the manifest entry and the card need of them.
+
+    looks: logits out of fold (n, 2, 5).  early: of the head that may end the whole look (n, 5), None without an exit.
+    """
     weights = weights_of(rows.samples, rows.targets, rows.known, spec.fit.source_power, spec.fit.real_share)
     fusion = fit_fusion(looks, rows.targets, weights, spec.fit.crop_share, spec.priors)
     honest = held_out(looks, rows.targets, weights, fold, spec.fit.crop_share, spec.priors)
@@ -99,6 +107,12 @@ def calibrated(rows: Rows, looks: np.ndarray, fold: np.ndarray, spec: TrainSpec)
         first = first_look(looks, fusion, genuine, source, profiles)
         settled, alone = settled_by(first, looks, fusion)
         honest = np.where(settled[:, None], alone, honest)
+    way_out = None
+    if early is not None and first is not None and spec.exit is not None:
+        judging = judging_of(spec, spec.exit, honest, rows, weights, fold, profiles, first)
+        left = left_early(early, judging, spec.exit)
+        way_out = exit_content(early, judging, spec.exit, first) | {"figures": left.figures(judging)}
+        honest = np.where(left.early[:, None], left.probabilities, honest)
     native = honest[genuine & (rows.road == spec.fit.roads[0])]
     content = {
         "fusion": fusion.weights.tolist(),
@@ -106,6 +120,7 @@ def calibrated(rows: Rows, looks: np.ndarray, fold: np.ndarray, spec: TrainSpec)
         "prior": spec.prior,
         "category_prior": spec.category_prior,
         "first_look": TypeAdapter(FirstLook | None).dump_python(first, mode="json"),
+        "exit": way_out,
         "profiles": {name.value: asdict(each) for name, each in profiles.items()},
         "reference": references_of(np.c_[native, any_of(native)]),
         "figures": {road: figures_of(judged_ai(rows, honest, road)) for road in dict.fromkeys(rows.road)},
@@ -121,7 +136,7 @@ def tuned(rows: Rows, fold: np.ndarray, spec: TrainSpec, start_from: Path, teach
     looks = np.zeros((len(rows), 2, rows.targets.shape[1]), np.float32)
     for each in np.unique(fold):
         rest, inside = (fold != each) if (fold != each).any() else fold == each, fold == each
-        for k, head in enumerate(fit_heads(rows, spec, start_from, teach, rest)):
+        for k, head in enumerate(fit_heads(rows, spec, start_from, teach, rest)[: len(LOOKS)]):
             x = read_tokens(rows.look(LOOKS[k])[inside], getattr(spec.fit, LOOKS[k]).tokens)
             looks[inside, k] = head.logits(x)
     names = np.array([str(sample.path) for sample in rows.samples])
@@ -131,9 +146,9 @@ def tuned(rows: Rows, fold: np.ndarray, spec: TrainSpec, start_from: Path, teach
 
 
 def save_heads(heads: list[FittedHead], run: Path) -> Path:
-    """heads.npz: weight, bias and, where there is a network, its two layers, by look."""
+    """heads.npz: weight, bias and, where there is a network, its two layers, by look; and of the early head."""
     arrays: dict[str, np.ndarray] = {}
-    for look, head in zip(LOOKS, heads, strict=True):
+    for look, head in zip((*LOOKS, EARLY), heads, strict=False):
         arrays |= {f"{look}.weight": head.weight, f"{look}.bias": head.bias}
         arrays |= {f"{look}.deep{k}": value for k, value in enumerate(head.deep or ())}
     np.savez(run / HEADS, **{name: value.astype(np.float32) for name, value in arrays.items()})  # type: ignore[arg-type]
@@ -145,7 +160,7 @@ def load_heads(run: Path) -> dict[str, FittedHead]:
     with np.load(run / HEADS) as kept:
         arrays = dict(kept)
     heads = {}
-    for look in LOOKS:
+    for look in (each for each in (*LOOKS, EARLY) if f"{each}.weight" in arrays):
         deep = tuple(arrays[f"{look}.deep{k}"] for k in range(4) if f"{look}.deep{k}" in arrays)
         heads[look] = FittedHead(arrays[f"{look}.weight"], arrays[f"{look}.bias"], deep or None)
     return heads
@@ -194,7 +209,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     unique = list({sample.path: sample for sample in rows.samples}.values())
     record = {"pictures": len(unique), "sources": len({s.source for s in unique}), "digest": digest(unique)}
     (run / "training_data.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    print(json.dumps({name: content.get(name) for name in ("figures", "profiles")}, indent=1))
+    print(json.dumps({name: content.get(name) for name in ("figures", "profiles", "exit")}, indent=1))
     if start is None:
         genuine = {s.path for s in rows.samples if s.origin is Origin.REAL and not s.forged}
         print("".join(f"{each}\n" for each in few_for(spec, len(genuine))), end="")

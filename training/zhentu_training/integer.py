@@ -19,6 +19,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
+from zhentu_training.branching import flat
 from zhentu_training.pack import SCALE, WHOLE
 
 INTEGER_PRODUCT = "MatMulIntegerToFloat"
@@ -91,6 +92,7 @@ def bounded(model: onnx.ModelProto) -> list[str]:
 def measured(graph: Path, looks: Iterable[np.ndarray]) -> Measured:
     """How far the activations of a packed graph reach over some inputs."""
     model = onnx.load(str(graph))
+    flat(model)
     fixed = bounded(model)
     names = list(dict.fromkeys(each.x for each in products_of(model).values()))
     if not names:  # a network of small matrices, which are not packed

@@ -196,7 +196,8 @@ class PlaceHead(nn.Module):
 class GraphSpec:
     """Shape of the serving graph: what the heads read, sizes of their networks, blocks of the places' head.
 
-    sides: of the whole look and of a crop, in pixels.
+    sides: of the whole look and of a crop, in pixels.  early: what the head reads that lets a picture leave after the
+    last of these blocks; None = no picture does.
     """
 
     backbone: BackboneSpec
@@ -206,6 +207,7 @@ class GraphSpec:
     sides: tuple[int, int]
     whole_hidden: int = 0
     crops_hidden: int = 0
+    early: TokenSpec | None = None
 
 
 class ZhentuModel(nn.Module):
@@ -216,6 +218,7 @@ class ZhentuModel(nn.Module):
     of what each says.
 
     fusion: per output the weights of the whole look's logit and of the crops' mean logit; their sum is the logit.
+    leaves_below: per output, under what the early head's part must lie so that a picture leaves early: all five.
     """
 
     def __init__(self, spec: GraphSpec) -> None:
@@ -227,15 +230,20 @@ class ZhentuModel(nn.Module):
         places = width * len(spec.place_blocks)
         self.whole_place, self.crop_place = PlaceHead(places), PlaceHead(places)
         self.fusion = nn.Parameter(torch.full((len(CATEGORIES), 2), 0.5))
+        if spec.early is not None:
+            self.early = Head(width * len(spec.early.places))
+            self.leaves_below = nn.Parameter(torch.full((len(CATEGORIES),), -1e9))  # nobody does
 
-    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, views: Tensor) -> tuple[Tensor, ...]:
         """uint8 (N, S, S, 3) -> what each adds to the logits as a whole look and as a crop, (N, 5); log-odds of places.
 
-        Places: as the whole look and as crops, (N, h, w) each.
+        Places: as the whole look and as crops, (N, h, w) each. With an early head also which views leave early, bool
+        (N,), and its part of the logits (N, 5), which is then the whole look's.
         """
         told: dict[tuple[int, int], Tensor] = {}
         patches = []
-        read = {*self.spec.whole.places, *self.spec.crops.places}
+        early = self.spec.early
+        read = {*self.spec.whole.places, *self.spec.crops.places, *(early.places if early else ())}
         for block, (summary, each) in enumerate(self.encoder.blocks(views, self._reads_last_patches)):
             told |= {(block, kind): _statistic(kind, summary, each) for at, kind in sorted(read) if at == block}
             if block in self.spec.place_blocks:
@@ -246,7 +254,11 @@ class ZhentuModel(nn.Module):
         whole, crops = (torch.stack(parts, 2) * self.fusion).unbind(2)
         places = torch.cat(patches, 2)
         maps = [head(places).unflatten(1, self.encoder.grid(views)) for head in (self.whole_place, self.crop_place)]
-        return whole, crops, maps[0], maps[1]
+        if early is None:
+            return whole, crops, maps[0], maps[1]
+        part = self.early(torch.cat([told[place] for place in early.places], 1))
+        leaves = (part < self.leaves_below).all(1)
+        return torch.where(leaves[:, None], part, whole), crops, maps[0], maps[1], leaves, part
 
     @property
     def _reads_last_patches(self) -> bool:

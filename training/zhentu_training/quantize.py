@@ -27,47 +27,22 @@ from zhentu.detect.models import Manifest
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
+from zhentu_training.branching import rewritten
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_of
 from zhentu_training.features import views_on
-from zhentu_training.figures import Judged, auc, recall
+from zhentu_training.figures import Judged
 from zhentu_training.fit import HELD_OUT
 from zhentu_training.integer import emulated, measured, to_integer_products, with_fused_attention
 from zhentu_training.pack import save_with_shared_weights
+from zhentu_training.precision import Compared, Precision
 from zhentu_training.progress import track
 from zhentu_training.sessions import session_of
 
 LARGEST_AUC_LOSS, LARGEST_RECALL_LOSS = 0.003, 0.02  # of `ai_generated`, recall at 1 % false alarms
 _BOUNDING = 200  # pictures whose activations give the bounds
 _MADE = CATEGORIES.index(Category.AI_GENERATED)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Compared:
-    """Held-out pictures in both precisions. exact, integer: calibrated probabilities of `ai_generated` (n,)."""
-
-    exact: Judged
-    integer: Judged
-    shift: np.ndarray  # mean of integer - exact logits (5,)
-
-    @property
-    def losses(self) -> tuple[float, float]:
-        """What int8 loses: AUC, and recall at 1 % false alarms."""
-        before, after = ((auc(each.score, each.made), recall(each, 0.01)) for each in (self.exact, self.integer))
-        return before[0] - after[0], before[1] - after[1]
-
-    def within(self, auc_loss: float, recall_loss: float) -> bool:
-        """Whether it loses no more. Losses that are no numbers (no AI-made pictures to rank) are no small losses."""
-        most = auc_loss, recall_loss
-        # 0.50 - 0.48 is 0.02 and something: two of a hundred pictures are not more than two in a hundred.
-        return all(lost <= allowed + 1e-9 for lost, allowed in zip(self.losses, most, strict=True))
-
-    def __str__(self) -> str:
-        auc_loss, recall_loss = self.losses
-        return (
-            f"int8 loses {auc_loss:.4f} of AUC, {recall_loss:.3f} of recall at 1 % ({len(self.exact.score)} pictures)"
-        )
 
 
 def integer_graph(source: Path, target: Path, looks: Iterable[np.ndarray] | None = None) -> None:
@@ -77,16 +52,18 @@ def integer_graph(source: Path, target: Path, looks: Iterable[np.ndarray] | None
     its own, and attention stays as it was exported.
     """
     model = onnx.load(str(source))
-    if looks is None:
-        integer = to_integer_products(model)
-    else:
-        integer = to_integer_products(with_fused_attention(model), measured(source, looks))
+    known = None if looks is None else measured(source, looks)
+
+    def in_integers(graph: onnx.ModelProto) -> onnx.ModelProto:
+        return to_integer_products(graph if known is None else with_fused_attention(graph), known)
+
+    integer = rewritten(model, in_integers)
     save_with_shared_weights(integer, target, target.with_name(SHARED))
 
 
 def emulated_graph(source: Path, target: Path) -> None:
     """Write what an int8 graph computes, in floating point; weights inside."""
-    onnx.save(emulated(onnx.load(str(source))), str(target))
+    onnx.save(rewritten(onnx.load(str(source)), emulated), str(target))
 
 
 def logits_of(graph: Path, paths: list[Path], spec: TrainSpec) -> np.ndarray:
@@ -99,24 +76,33 @@ def logits_of(graph: Path, paths: list[Path], spec: TrainSpec) -> np.ndarray:
     return np.stack(found)
 
 
-def compare(entry: ModelEntry, exact: Path, integer: Path, run: Path, spec: TrainSpec, count: int) -> Compared:
-    """Both precisions on `count` held-out pictures, genuine and AI-made.
+def compare(entry: ModelEntry, exact: Path, integer: Path, run: Path, spec: TrainSpec, count: int) -> Precision:
+    """Both precisions on `count` held-out pictures that judge `ai_generated`, and half as many more of the others.
 
     What is compared is the held-out score of each, and that score moved by what 8 bits change in the shipped heads'
     logit: the shipped heads have seen these pictures, and would rank them right whatever the noise.
     """
     with np.load(run / HELD_OUT) as kept:
         held = dict(kept)
-    use = np.flatnonzero((held["road"] == "native") & held["known"][:, _MADE].astype(bool))
-    chosen = np.sort(np.random.default_rng(spec.seed).permutation(use)[:count])
+    native, tells = held["road"] == "native", held["known"][:, _MADE].astype(bool)
+    rng = np.random.default_rng(spec.seed)
+    parts = (np.flatnonzero(native & tells), count), (np.flatnonzero(native & ~tells), count // 2)
+    chosen = np.sort(np.concatenate([rng.permutation(part)[:most] for part, most in parts]))
     paths = [Path(name) for name in held["names"][chosen]]
     change = logits_of(integer, paths, spec) - logits_of(exact, paths, spec)
-    shift = change.mean(0)
-    line = entry.calibration[Category.AI_GENERATED]
-    score = held["probabilities"][chosen, _MADE].clip(1e-9, 1 - 1e-9)
-    moved = np.log(score / (1 - score)) + line.slope * (change[:, _MADE] - shift[_MADE])
-    made, source = held["targets"][chosen, _MADE] > 0, held["source"][chosen]
-    return Compared(Judged(score, made, source), Judged(1 / (1 + np.exp(-moved)), made, source), shift)
+    judges = tells[chosen]
+    shift = change[judges].mean(0) if judges.any() else change.mean(0)
+    outputs = {}
+    for k, category in enumerate(CATEGORIES):
+        score = held["probabilities"][chosen, k].clip(1e-9, 1 - 1e-9)
+        moved = np.log(score / (1 - score)) + entry.calibration[category].slope * (change[:, k] - shift[k])
+        use = held["known"][chosen, k].astype(bool)
+        both = (
+            Judged(each[use], held["targets"][chosen[use], k] > 0, held["source"][chosen[use]])
+            for each in (score, 1 / (1 + np.exp(-moved)))
+        )
+        outputs[category] = Compared(*both)
+    return Precision(outputs, shift)
 
 
 def integer_entry(entry: ModelEntry, path: Path, shift: np.ndarray) -> ModelEntry:
@@ -160,7 +146,7 @@ class Made:
         return Made(path, same)
 
     def put_into(self, models: Path, entry: ModelEntry, shift: np.ndarray) -> ModelEntry:
-        """The graph in a models folder, active, with its entry. shift: as in `Compared`."""
+        """The graph in a models folder, active, with its entry. shift: as in `Precision`."""
         small = integer_entry(entry, self.path, shift)
         own = small.weights if self.same == self.path else ()
         sha256 = hashlib.sha256(self.same.read_bytes()).hexdigest()
@@ -188,7 +174,7 @@ def bounding_pictures(run: Path, spec: TrainSpec) -> list[Path]:
         return [Path(name) for name in kept["names"][np.sort(chosen)]]
 
 
-def quantize(models: Path, name: str, run: Path, count: int) -> tuple[ModelEntry, Compared]:
+def quantize(models: Path, name: str, run: Path, count: int) -> tuple[ModelEntry, Precision]:
     """Write the int8 graph of an fp32 model into its folder, active, unless it loses too much; with what it loses.
 
     Raises UsageError if it loses more than is allowed, or when that cannot be told, and when `name` is not fp32.
@@ -200,10 +186,11 @@ def quantize(models: Path, name: str, run: Path, count: int) -> tuple[ModelEntry
     with tempfile.TemporaryDirectory() as scratch:
         made = Made.of(models, entry, Path(scratch), bounding_looks(bounding_pictures(run, spec), spec))
         found = compare(entry, models / entry.file, made.same, run, spec, count)
-        if not found.within(LARGEST_AUC_LOSS, LARGEST_RECALL_LOSS):
-            nan = " (nan: cannot be told)" if np.isnan(found.losses).any() else ""
+        if not found.made.within(LARGEST_AUC_LOSS, LARGEST_RECALL_LOSS):
+            nan = " (nan: cannot be told)" if np.isnan(found.made.losses).any() else ""
             raise UsageError(
-                f"{found}{nan}; {LARGEST_AUC_LOSS} and {LARGEST_RECALL_LOSS} are allowed: nothing was written"
+                f"{found}{nan}; of ai_generated {LARGEST_AUC_LOSS} and {LARGEST_RECALL_LOSS} are allowed: nothing "
+                "was written"
             )
         return made.put_into(models, entry, found.shift), found
 
@@ -214,7 +201,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True, help="of zhentu_training.fit")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--model", default="", help="name@version of the fp32 model; default: the active one")
-    parser.add_argument("--count", type=int, default=400, help="held-out pictures on which both are compared")
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=400,
+        help="held-out pictures, genuine or AI-made; half as many others",
+    )
     arguments = parser.parse_args(argv)
     with errors_said_plainly():
         small, found = quantize(arguments.models, arguments.model, arguments.run, arguments.count)

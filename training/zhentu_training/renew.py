@@ -29,7 +29,6 @@ from zhentu.types import CATEGORIES, Category
 from zhentu_training import export
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
-from zhentu_training.features import LOOKS
 from zhentu_training.fit import CALIBRATION, PLACES, save_heads
 from zhentu_training.quantize import Made, bounding_looks, logits_of
 from zhentu_training.start import head_of, shipped_calibration, shipped_places
@@ -42,7 +41,7 @@ _ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 def run_of(models: Path, spec: TrainSpec, config: str, run: Path) -> None:
     """Write the run folder that would give the active model."""
     (run / "train.yaml").write_text(config, encoding="utf-8")
-    save_heads([head_of(models, look, spec) for look in LOOKS], run)
+    save_heads([head_of(models, name, spec) for name in spec.heads], run)
     np.savez(run / PLACES, allow_pickle=False, **shipped_places(models))
     (run / CALIBRATION).write_text(json.dumps(shipped_calibration(models)), encoding="utf-8")
     data = asdict(Manifest.load(models).active_entry.training_data)

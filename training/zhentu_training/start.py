@@ -17,20 +17,21 @@ from zhentu.detect.models import MANIFEST, Manifest
 from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES
 from zhentu_training.calibrate import Fusion
-from zhentu_training.config import TrainSpec
+from zhentu_training.config import EARLY, TrainSpec
 from zhentu_training.heads import FittedHead
+from zhentu_training.leaving import lines_of, read_by
 
 
 def head_of(folder: Path, look: str, spec: TrainSpec) -> FittedHead:
-    """The head of a look ("whole" or "crops") of the model in a models folder.
+    """The head of a look ("whole" or "crops") of the model in a models folder, or the one that ends looks (EARLY).
 
     Raises UsageError if there is no model, or one that reads other tokens than the config's.
     """
     arrays = _initialisers(folder)
     width = int(arrays[next(name for name in arrays if name.endswith("cls_token"))].shape[-1])
-    wanted = (len(CATEGORIES), width * len(getattr(spec.fit, look).tokens.places))
+    wanted = (len(CATEGORIES), width * len(spec.heads[look].tokens.places))
     layers = [f"{look}.linear"]
-    if getattr(spec.fit, look).hidden:
+    if spec.heads[look].hidden:
         layers += [f"{look}.deep.0", f"{look}.deep.2"]
     found = [arrays.get(f"{layer}.{part}") for layer in layers for part in ("weight", "bias")]
     missing = [layer for layer, weight in zip(layers, found[::2], strict=True) if weight is None]
@@ -41,7 +42,9 @@ def head_of(folder: Path, look: str, spec: TrainSpec) -> FittedHead:
             "tune with the tokens it was trained with"
         )
     weight, bias, *deep = (np.array(each, np.float32) for each in found if each is not None)
-    return FittedHead(weight, bias, tuple(deep) or None)  # type: ignore[arg-type]
+    head = FittedHead(weight, bias, tuple(deep) or None)  # type: ignore[arg-type]
+    first = _entry(folder).first_look
+    return read_by(head, *lines_of(first)) if look == EARLY and first is not None else head
 
 
 def shipped_fusion(folder: Path) -> Fusion:
@@ -59,7 +62,11 @@ def shipped_calibration(folder: Path) -> dict[str, object]:
     kept = {
         name: plain[name] for name in ("calibration", "prior", "category_prior", "profiles", "reference", "first_look")
     }
-    return {"fusion": fusion.weights.tolist(), **kept}
+    below = _initialisers(folder).get("leaves_below")
+    way_out = None if below is None else {"slope": [1.0] * len(below), "intercept": [0.0] * len(below)}
+    if way_out is not None:  # `head_of` gives the early head's log-odds
+        way_out["below"] = np.asarray(below, np.float64).tolist()
+    return {"fusion": fusion.weights.tolist(), "exit": way_out, **kept}
 
 
 def shipped_places(folder: Path) -> dict[str, np.ndarray]:
