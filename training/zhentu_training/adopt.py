@@ -131,21 +131,16 @@ def adopt(  # noqa: PLR0913 - what came home, what it is of, and where it goes
     print(json.dumps({name: content[name] for name in ("figures", "profiles", "fusion")}, indent=1))
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What came home, of which design, and how far on the way to the tuned encoder: as `unfold` takes them too."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read what came back and write the run folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tuned", type=Path, required=True, help="what zhentu_training.gpu.tune sent back")
     parser.add_argument("--design", default="full", help="of zhentu_training.gpu.plan")
     parser.add_argument("--shards", type=Path, required=True, help="of zhentu_training.carry")
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
-    parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
-    parser.add_argument("--share", type=one_share, default=0.5, help="0, 0.5 or 1: of the way to the tuned encoder")
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read what came back and write the run folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(parser)
     parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
+    parser.add_argument("--share", type=one_share, default=0.5, help="0, 0.5 or 1: of the way to the tuned one")
     arguments = parser.parse_args(argv)
     arguments.run.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(arguments.config, arguments.run / "train.yaml")

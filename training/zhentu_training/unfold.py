@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from zhentu.errors import UsageError, ZhentuError
-from zhentu_training.adopt import add_options, check_sizes, encoder_of
+from zhentu_training.adopt import check_sizes, encoder_of, one_share
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Sample
 from zhentu_training.features import Share, encoder_graph, extract, open_encoder, pictures_of
@@ -82,8 +82,13 @@ def unfold(
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the tokens, and say what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(parser)
+    parser.add_argument("--tuned", type=Path, required=True, help="what zhentu_training.gpu.tune sent back")
+    parser.add_argument("--design", default="full", help="of zhentu_training.gpu.plan")
+    parser.add_argument("--shards", type=Path, required=True, help="of zhentu_training.carry")
+    parser.add_argument("--manifest", type=Path, nargs="+", required=True)
     parser.add_argument("--features", type=Path, default=Path("runs/held-out"))
+    parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
+    parser.add_argument("--share", type=one_share, default=0.5, help="of the way to the tuned one, as adopted")
     parser.add_argument("--roads", nargs="+", default=["native", "web"], choices=list(TIERS))
     parser.add_argument("--workers", type=int, default=1, help="pictures looked at side by side, a thread each")
     arguments = parser.parse_args(argv)
