@@ -83,7 +83,7 @@ def left_early(early: np.ndarray, judging: Judging, way_out: ExitSpec) -> Left:
         odds = _odds(_reading(early, judging, rest), early)
         limit = _limit((odds - judging.below).max(1), judging, way_out, rest)
         leaves[inside] = (odds[inside] - judging.below < limit).all(1)
-        said[inside] = 1 / (1 + np.exp(-odds[inside].clip(-60, 60)))
+        said[inside] = sigmoid(odds[inside])
     return Left(leaves, said)
 
 

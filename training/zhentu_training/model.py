@@ -232,7 +232,7 @@ class ZhentuModel(nn.Module):
         self.fusion = nn.Parameter(torch.full((len(CATEGORIES), 2), 0.5))
         if spec.early is not None:
             self.early = Head(width * len(spec.early.places))
-            self.leaves_below = nn.Parameter(torch.full((len(CATEGORIES),), -1e9))  # nobody does
+            self.leaves_below = nn.Parameter(torch.full((len(CATEGORIES),), -1e9))  # no picture
 
     def forward(self, views: Tensor) -> tuple[Tensor, ...]:
         """uint8 (N, S, S, 3) -> what each adds to the logits as a whole look and as a crop, (N, 5); log-odds of places.
