@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from zhentu.detect.calibration import Platt
+from zhentu.detect.calibration import Platt, sigmoid
 from zhentu.detect.entries import FirstLook
 from zhentu.detect.operating import OperatingPoint, ProfilePoints
 from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Action, Category, Profile, Threshold
@@ -42,7 +42,7 @@ class Fusion:
     def probabilities(self, looks: np.ndarray) -> np.ndarray:
         """Logits of both looks (n, 2, 5) -> calibrated probabilities (n, 5)."""
         odds = self.slopes * (looks.transpose(0, 2, 1) * self.weights).sum(2) + self.intercepts
-        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -60, 60))))
+        return sigmoid(odds)
 
     def calibration(self) -> dict[str, Platt]:
         """As it enters the manifest."""
@@ -91,7 +91,7 @@ def _line(values: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[n
     def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
         logits = values @ p[:count] + p[count]
         value = (even * (np.logaddexp(0, logits) - target * logits)).sum() + _RIDGE * (p[:count] ** 2).sum()
-        residual = even * (1 / (1 + np.exp(-np.clip(logits, -60, 60))) - target)
+        residual = even * (sigmoid(logits) - target)
         return value, np.append(values.T @ residual + 2 * _RIDGE * p[:count], residual.sum())
 
     first = np.append(np.full(count, 1.0 / count), 0.0)
@@ -156,7 +156,7 @@ def settled_by(first: FirstLook, looks: np.ndarray, fusion: Fusion) -> tuple[np.
     settled = (whole < np.array([first.below[each] for each in CATEGORIES])).all(1)
     lines = [first.calibration[each] for each in CATEGORIES]
     odds = whole * np.array([line.slope for line in lines]) + np.array([line.intercept for line in lines])
-    return settled, 1 / (1 + np.exp(-np.clip(odds, -60, 60)))
+    return settled, sigmoid(odds)
 
 
 def profile_points(

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from zhentu.detect.calibration import sigmoid
 from zhentu.detect.detector import Detector
 from zhentu.detect.entries import ComparerEntry, ModelEntry
 from zhentu.detect.models import Manifest
@@ -99,7 +100,7 @@ def compare(entry: ModelEntry, exact: Path, integer: Path, run: Path, spec: Trai
         use = held["known"][chosen, k].astype(bool)
         both = (
             Judged(each[use], held["targets"][chosen[use], k] > 0, held["source"][chosen[use]])
-            for each in (score, 1 / (1 + np.exp(-moved)))
+            for each in (score, sigmoid(moved))
         )
         outputs[category] = Compared(*both)
     return Precision(outputs, shift)
