@@ -39,23 +39,13 @@ WHOLE, CROP = 32, 16
 
 
 def tiny_graph() -> onnx.ModelProto:
-    """Logits grow with the mean brightness of the whole picture; maps are brightness over 2 x 2 cells."""
+    """Logits grow with the mean brightness of the whole picture."""
     nodes = [
         helper.make_node("Cast", ["views"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats", "channel_axis"], ["grey"], keepdims=0),
         helper.make_node("Div", ["grey", "half"], ["scaled"]),
         helper.make_node("Sub", ["scaled", "one"], ["centred"]),
-        helper.make_node("Split", ["centred"], ["top", "bottom"], axis=1, num_outputs=2),
-    ]
-    for row in ("top", "bottom"):
-        parts = [f"{row}_{side}" for side in ("left", "right")]
-        nodes.append(helper.make_node("Split", [row], parts, axis=2, num_outputs=2))
-        nodes += [helper.make_node("ReduceMean", [each, "space_axes"], [f"{each}_mean"], keepdims=1) for each in parts]
-        nodes.append(helper.make_node("Concat", [f"{each}_mean" for each in parts], [f"{row}_cells"], axis=2))
-    nodes += [
-        helper.make_node("Concat", ["top_cells", "bottom_cells"], ["whole_maps"], axis=1),
-        helper.make_node("Identity", ["whole_maps"], ["crop_maps"]),
-        helper.make_node("ReduceMean", ["whole_maps", "space_axes"], ["brightest"], keepdims=1),
+        helper.make_node("ReduceMean", ["centred", "space_axes"], ["brightest"], keepdims=1),
         helper.make_node("Squeeze", ["brightest", "last_axis"], ["brightness"]),
         helper.make_node("Mul", ["brightness", "five"], ["whole_logits"]),
         helper.make_node("Mul", ["brightness", "nought"], ["crop_logits"]),
@@ -76,8 +66,6 @@ def tiny_graph() -> onnx.ModelProto:
         [
             helper.make_tensor_value_info("whole_logits", TensorProto.FLOAT, ["n", 5]),
             helper.make_tensor_value_info("crop_logits", TensorProto.FLOAT, ["n", 5]),
-            helper.make_tensor_value_info("whole_maps", TensorProto.FLOAT, ["n", 2, 2]),
-            helper.make_tensor_value_info("crop_maps", TensorProto.FLOAT, ["n", 2, 2]),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

@@ -62,7 +62,7 @@ def views(count: int, seed: int, side: int = 32) -> np.ndarray:
 
 
 def ask(network: Network, shown: np.ndarray) -> Sequence[np.ndarray]:
-    return network.run(("whole_maps", "whole_logits"), {"views": shown})
+    return network.run(("crop_logits", "whole_logits"), {"views": shown})
 
 
 def test_what_comes_together_shares_one_call_and_each_gets_its_own_rows(watched: Watched) -> None:

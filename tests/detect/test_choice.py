@@ -16,10 +16,9 @@ from PIL import Image
 from zhentu.detect.calibration import Platt, at_prior, log_odds, sigmoid
 from zhentu.detect.detector import Detector
 from zhentu.detect.entries import ModelEntry
-from zhentu.detect.heatmap import heatmaps_of, overlay, place_map
+from zhentu.detect.heatmap import heatmaps_of, overlay
 from zhentu.detect.models import Manifest
 from zhentu.detect.sessions import has_8bit_products, verify_files
-from zhentu.detect.views import Box
 from zhentu.errors import ModelError, UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, Category, Heatmap, Picture, Scores
@@ -204,14 +203,6 @@ def test_each_category_has_the_map_of_its_own_score() -> None:
     assert [each.category for each in maps] == list(CATEGORIES)
     assert [int(each.grid[:, 3].argmax()) for each in maps[:4]] == [0, 1, 2, 3]
     assert [float(each.grid.max()) for each in maps] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.9])
-
-
-def test_where_two_crops_looked_their_mean_counts_half() -> None:
-    boxes = (Box(0, 0, 50, 100), Box(25, 0, 50, 100))
-    crops = np.stack([np.full((2, 2), 0.2), np.full((2, 2), 0.6)])
-    grid = place_map(np.full((4, 4), 0.5), crops, boxes, 100, 100, 100)
-    assert grid.shape == (48, 48)
-    assert (grid[20, 5], grid[20, 17], grid[20, 30], grid[20, 44]) == pytest.approx((0.35, 0.45, 0.55, 0.5))
 
 
 @pytest.mark.parametrize(("size", "drawn"), [((40, 30), (40, 30)), ((3000, 1500), (1024, 512)), ((1025, 1), (1024, 1))])

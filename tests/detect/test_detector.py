@@ -17,9 +17,8 @@ from PIL import Image
 from zhentu.detect.calibration import any_of
 from zhentu.detect.detector import Crops, Detector, Seen
 from zhentu.detect.entries import ModelEntry
-from zhentu.detect.heatmap import heatmaps_of, overlay, place_map, render
+from zhentu.detect.heatmap import heatmaps_of, overlay, render
 from zhentu.detect.models import Manifest, models_folder
-from zhentu.detect.views import Box
 from zhentu.errors import ModelError
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, Action, Category, Heatmap, Picture, Profile, Scores
@@ -55,8 +54,8 @@ def test_calibration_stretches_the_logit(folder: Path, picture: Picture) -> None
 
 @pytest.mark.parametrize("logits", [[-4, 1, 0, 2, -9], [3, -3, -3, -3, -3], [-5, -5, -5, -5, -4.9]])
 def test_forged_is_that_any_of_the_five_holds(entry: ModelEntry, folder: Path, logits: list[float]) -> None:
-    halves, places = np.array(logits, np.float32) / 2, np.zeros((2, 2), np.float32)
-    scores = Detector(entry, folder).scores_of(Seen(halves, places, Crops(halves, places[None])))
+    halves = np.array(logits, np.float32) / 2
+    scores = Detector(entry, folder).scores_of(Seen(halves, Crops(halves, 1)))
     five = [scores.of(category) for category in CATEGORIES]
     assert max(five) == pytest.approx(1 / (1 + np.exp(-max(logits))))
     assert scores.forged == pytest.approx(1 - math.prod(1 - p for p in five))
@@ -101,6 +100,8 @@ def test_a_settled_picture_has_the_same_scores_with_heatmaps(folder: Path, pictu
     assert plain.crops_seen == shown.crops_seen == 0
     assert plain.scores == shown.scores
     assert len(shown.heatmaps) == len(CATEGORIES)
+    for each in shown.heatmaps:  # there is no locator, so no place is pointed at
+        assert each.grid.min() == each.grid.max() == pytest.approx(shown.scores.of(each.category))
 
 
 def test_an_altered_file_is_refused(entry: ModelEntry, folder: Path) -> None:
@@ -181,6 +182,26 @@ def test_a_graph_of_six_logits_is_refused_in_words(entry: ModelEntry, folder: Pa
         Detector(Manifest.load(folder).active_entry, folder)
 
 
+def test_a_graph_that_says_more_is_served_and_one_that_says_less_is_refused(
+    entry: ModelEntry, folder: Path, picture: Picture
+) -> None:
+    """Graphs of earlier versions also gave places."""
+
+    def written(graph: onnx.ModelProto) -> Detector:
+        content = graph.SerializeToString()
+        (folder / entry.file).write_bytes(content)
+        change(folder, sha256=hashlib.sha256(content).hexdigest())
+        return Detector(Manifest.load(folder).active_entry, folder)
+
+    graph = onnx.load(str(folder / entry.file))
+    expected = Detector(entry, folder).detect(picture).scores
+    graph.graph.output.insert(1, onnx.helper.make_tensor_value_info("scaled", onnx.TensorProto.FLOAT, None))
+    assert written(graph).detect(picture).scores == expected
+    del graph.graph.output[2]
+    with pytest.raises(ModelError, match=r"gives \('whole_logits', 'scaled'\); expected"):
+        written(graph)
+
+
 def test_another_prior_moves_scores_by_its_odds(folder: Path, entry: ModelEntry, picture: Picture) -> None:
     stated = Detector(entry, folder).detect(picture)
     read = entry.read_at(stated, {Category.AI_GENERATED: 0.05})
@@ -233,25 +254,6 @@ def test_a_manifest_with_some_profiles_alone_is_refused(folder: Path) -> None:
 def test_an_unknown_model_lists_those_there_are(folder: Path) -> None:
     with pytest.raises(ModelError, match="tiny@1"):
         Manifest.load(folder).entry("other")
-
-
-def test_heat_is_high_where_the_crop_saw_something() -> None:
-    grid = place_map(np.zeros((4, 4)), np.ones((1, 2, 2)), (Box(0, 0, 50, 50),), 50, 100, 100)
-    assert grid[5, 5] == pytest.approx(0.5)
-    assert grid[40, 40] == 0.0
-
-
-def test_the_mirrored_part_of_a_crop_is_no_place_of_the_picture() -> None:
-    crop = np.zeros((1, 4, 4))
-    crop[0, :, 2:] = 1.0  # right of the picture's border, mirrored there
-    assert place_map(np.zeros((4, 4)), crop, (Box(0, 0, 32, 64),), 64, 64, 32).max() == pytest.approx(0.0)
-
-
-def test_every_size_of_picture_has_a_map() -> None:
-    for height, width in ((1, 1), (1, 900), (900, 1), (40, 3000)):
-        box = Box(0, 0, min(width, 64), min(height, 64))
-        grid = place_map(np.ones((4, 4)), np.ones((1, 4, 4)), (box,), 64, height, width)
-        assert grid.min() == grid.max() == 1.0
 
 
 def scores_of(value: float) -> Scores:

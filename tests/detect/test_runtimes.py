@@ -57,7 +57,7 @@ def test_several_threads_may_call_openvino_at_once(entry: ModelEntry, folder: Pa
 def test_the_shipped_model_gives_its_golden_scores_by_openvino() -> None:
     manifest = Manifest.load(models_folder())
     plain = manifest.in_floating_point(manifest.active_entry) or manifest.active_entry
-    assert Detector(by_openvino(plain), models_folder()).verify_golden(samples_folder(), 4) < 0.03
+    assert Detector(by_openvino(plain), models_folder()).verify_golden(samples_folder(), 4) < 0.05
 
 
 def test_the_version_says_which_runtime_spoke(entry: ModelEntry, folder: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_golden_picture_on_the_border_may_read_as_either_side(folder: Path) ->
     entry = Manifest.load(folder).active_entry  # its golden scores are those of both looks
     with pytest.raises(ModelError, match="the manifest says"):
         Detector(entry, folder).verify_golden(samples_folder(), 1)
-    assert Detector(by_openvino(entry), folder).verify_golden(samples_folder(), 1) < 0.03
+    assert Detector(by_openvino(entry), folder).verify_golden(samples_folder(), 1) < 0.05
 
 
 def test_bench_says_what_to_set(settings: Settings, folder: Path) -> None:

@@ -48,7 +48,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pack, "_SMALLEST", 1 << 10)  # the tiny network's matrices count as big
-        patch.setattr(export, "PARITY", 1.0)  # its weights were never 8 bits wide
+        patch.setattr(export, "LOOKS_PARITY", 1.0)  # its weights were never 8 bits wide
         export.export(fitted, "0.0.1", "2026-11-27", models, encoder)
 
     @torch.inference_mode()

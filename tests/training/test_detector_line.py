@@ -120,8 +120,7 @@ def test_serving_gives_the_logits_that_the_heads_gave_of_the_features(line: Path
     detector = Detector(entry, line / "models")
     served = detector.detect(decode(path.read_bytes())).scores.as_dict()
     parts = (np.stack(looks, 1) * np.array(fitted["fusion"])).astype(np.float32)
-    places = np.zeros((1, 1), np.float32)
-    seen = Seen(parts[:, 0], places, Crops(parts[:, 1], places[None]))
+    seen = Seen(parts[:, 0], Crops(parts[:, 1], 1))
     assert detector.scores_of(seen).as_dict() == pytest.approx(served, abs=5e-3)
 
 

@@ -14,7 +14,7 @@ from zhentu_training import renew
 from zhentu_training.config import load_spec
 from zhentu_training.export import add_to_manifest
 from zhentu_training.fit import load_heads
-from zhentu_training.start import head_of, shipped_places
+from zhentu_training.start import head_of
 
 SPEC = load_spec(Path("configs/train.yaml"))
 
@@ -36,10 +36,6 @@ def test_the_run_folder_is_the_shipped_model(tmp_path: Path) -> None:
         shipped = head_of(models_folder(), look, SPEC)
         assert np.array_equal(heads[look].weight, shipped.weight)
         assert np.array_equal(heads[look].bias, shipped.bias)
-    with np.load(tmp_path / "places.npz") as places:
-        assert {name: places[name].tolist() for name in places} == {
-            name: value.tolist() for name, value in shipped_places(models_folder()).items()
-        }
 
 
 def test_pictures_that_cannot_be_read_are_left_out(pictures: Path) -> None:

@@ -17,13 +17,13 @@ from zhentu.detect.models import Manifest, samples_folder
 from zhentu.errors import UsageError
 from zhentu_training import adopt, carry, export, fit, pack, unfold
 from zhentu_training.config import TrainSpec, load_spec
+from zhentu_training.encoder_weights import read_encoder, shipped_encoder
 from zhentu_training.features import read_features, views_on
 from zhentu_training.folds import packed_folds
 from zhentu_training.gpu.home import said_in, weights_in
 from zhentu_training.gpu.plan import PLANS
 from zhentu_training.heads import read_tokens
 from zhentu_training.model import CLASS, MEAN
-from zhentu_training.tuned_weights import read_encoder, shipped_encoder
 
 # What a lent machine lacks of the project's own dependencies.
 ABSENT = ("zhentu", "pydantic", "onnx", "onnxruntime", "sklearn", "yaml", "tqdm", "zhentu_training.config")
@@ -86,7 +86,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adopted(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, TrainSpec]:
     """The run folder of all of the tuned encoder, and its config."""
     words = ["--tuned", str(home / "out"), "--shards", str(home / "shards"), "--manifest", str(home / "manifest.csv")]
-    adopt.main([*words, "--run", str(tmp_path), "--config", str(spec_file(tmp_path, "tuned")), "--design", "tiny"])
+    adopt.main([*words, "--run", str(tmp_path), "--config", str(spec_file(tmp_path, "shipped")), "--design", "tiny"])
     monkeypatch.setenv("ZHENTU_TRAINING_ENCODER", str(tmp_path / "encoder.npz"))
     return tmp_path, load_spec(tmp_path / "train.yaml")
 

@@ -21,6 +21,7 @@ from zhentu.intake.decode import decode
 from zhentu_training import carry
 from zhentu_training.config import load_spec
 from zhentu_training.dataset import Sample
+from zhentu_training.encoder_weights import write_encoder
 from zhentu_training.features import views_on
 from zhentu_training.gpu import tune
 from zhentu_training.gpu.arrays import PART_BYTES, floating, in_steps, write_parts
@@ -35,7 +36,6 @@ from zhentu_training.gpu.tune import Clock, problem_of, units_of
 from zhentu_training.gpu.views import cut, mask_views, served, serving_windows
 from zhentu_training.model import build_backbone
 from zhentu_training.tiers import TIERS
-from zhentu_training.tuned_weights import write_encoder
 
 SPEC = ViewSpec(224, 224, 1)
 
@@ -183,8 +183,8 @@ def test_a_kept_model_is_any_way_between_the_frozen_and_the_tuned_one() -> None:
         assert (at[1.0][name] - after).abs().mean() <= (0.2 * (after - before).abs().mean() if served else 1), name
 
 
-def test_a_fold_comes_home_in_one_file() -> None:
-    """8 blocks of ViT-B at 2 bits, with all that is not a matrix, leave room in a file of 15 MiB."""
+def test_three_folds_come_home_in_one_answer(tmp_path: Path) -> None:
+    """10 blocks of ViT-B at 2 bits, with all that is not a matrix, are two files; an answer holds eight, of 62 MiB."""
     shape = {"qkv": (2304, 768), "proj": (768, 768), "fc1": (3072, 768), "fc2": (768, 3072)}
     block = sum(sum(each.nbytes for each in in_bits(torch.zeros(size), FOLD_BITS)) for size in shape.values())
     patches = sum(each.nbytes for each in in_bits(torch.zeros(768, 768), FOLD_BITS))
@@ -192,7 +192,11 @@ def test_a_fold_comes_home_in_one_file() -> None:
     told = 768 * (len(plan.class_tokens) + len(plan.patch_means))
     heads = 2 * len(LOOKS) * 4 * (OUTPUTS * (told + 1) + 2 * told)
     others = 2 * (197 * 768 + 3 * 768 + plan.depth * (2304 + 768 + 3072 + 768 + 4 * 768))
-    assert plan.depth * block + patches + heads + others < PART_BYTES
+    fold = plan.depth * block + patches + heads + others
+    answer = Home(tmp_path, tmp_path)
+    assert fold < 2 * PART_BYTES
+    assert answer.most_files >= 3 * 2 + 2
+    assert 3 * fold < answer.most_bytes
 
 
 def test_an_answer_holds_no_more_than_a_call_may_return(tmp_path: Path) -> None:
@@ -234,9 +238,9 @@ def test_a_part_is_begun_only_if_the_slowest_like_it_would_fit(tmp_path: Path) -
 
 def test_folds_are_not_tuned_from_an_encoder_that_saw_them() -> None:
     spec = load_spec(Path("configs/train.yaml")).backbone
-    assert spec.weights == "tuned"
+    assert spec.weights == "shipped"
     assert carry.begun_from(spec, None).weights == "package"
-    assert carry.begun_from(spec, "tuned").weights == "tuned"
+    assert carry.begun_from(spec, "shipped").weights == "shipped"
     assert carry.begun_from(replace(spec, weights="none"), None).weights == "none"
 
 

@@ -24,6 +24,7 @@ import torch
 from zhentu.errors import UsageError, ZhentuError
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Sample, digest
+from zhentu_training.encoder_weights import write_encoder
 from zhentu_training.features import LOOKS, pictures_of
 from zhentu_training.fit import CALIBRATION, HELD_OUT, calibrated, save_heads
 from zhentu_training.folds import packed_folds
@@ -33,7 +34,6 @@ from zhentu_training.gpu.home import SAID, said_in, weights_in
 from zhentu_training.gpu.plan import ENCODER, FINAL
 from zhentu_training.heads import FittedHead
 from zhentu_training.rows import Rows
-from zhentu_training.tuned_weights import write_encoder
 
 ENCODER_OF_RUN = "encoder.npz"
 _SAID_AT = {0.0: "plain_logits", 0.5: "blend_logits", 1.0: "tuned_logits"}  # by the share of the way

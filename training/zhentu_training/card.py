@@ -86,7 +86,7 @@ def write_card(path: Path, entry: ModelEntry, figures: Figures, run: Path) -> No
         crop=entry.views.crop_size,
         architecture=(
             f"timm `{spec.backbone.name}`, its first {spec.backbone.depth} blocks, frozen; both looks in one batch; "
-            f"whole: {_read_by(spec.fit.whole)}; crops: {_read_by(spec.fit.crops)}; a linear head for places"
+            f"whole: {_read_by(spec.fit.whole)}; crops: {_read_by(spec.fit.crops)}"
             f"{_exit_of(spec)}"
         ),
         count=entry.views.crop_count,

@@ -28,13 +28,13 @@ from zhentu.intake.decode import decode
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.crossval import folds_for
 from zhentu_training.dataset import Origin, Sample
+from zhentu_training.encoder_weights import write_encoder
 from zhentu_training.features import pictures_of, taught_native
 from zhentu_training.gpu.plan import ENCODER, MASK, WEB, WINDOW
 from zhentu_training.locate import read_mask
 from zhentu_training.model import BackboneSpec, build_backbone
 from zhentu_training.progress import track
 from zhentu_training.tiers import TIERS, shrunk
-from zhentu_training.tuned_weights import write_encoder
 
 WEB_QUALITY, CROP_QUALITY = 88, 95
 AROUND = 16  # pixels of the native picture kept around the crop, for crops that are moved while training
@@ -182,7 +182,7 @@ def begun_from(backbone: BackboneSpec, weights: str | None) -> BackboneSpec:
     That has seen the project's pictures, so folds tuned from it would be judged by what it knows of them.
     """
     if weights is None:
-        weights = "package" if backbone.weights == "tuned" else backbone.weights
+        weights = "package" if backbone.weights == "shipped" else backbone.weights
     return replace(backbone, weights=weights)
 
 
@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, nargs=2, default=[160, 220], help="genuine and AI-made ones of a source")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
-        "--begin-from", choices=["package", "tuned"], help="package: CLIP; tuned: the shipped encoder, for new pictures"
+        "--begin-from", choices=["package", "shipped"], help="package: CLIP; shipped: for pictures it never saw"
     )
     arguments = parser.parse_args(argv)
     spec = load_spec(arguments.config)

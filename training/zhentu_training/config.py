@@ -76,14 +76,13 @@ class LocateSpec:
     """The heatmaps: a network over the traces of a picture's cells, see placing.py.
 
     version: of the network.  pictures: so many forgeries with masks teach it, at most.  roads: copies of each.
-    blocks: whose tokens the detector's own graph reads for places.  stands_out: as `ModelEntry.stands_out`.
+    stands_out: as `ModelEntry.stands_out`.
     """
 
     version: str = "1.0.0"
     pictures: int = 4000
     epochs: int = 12
     roads: tuple[str, ...] = ("native", "web")
-    blocks: tuple[int, ...] = (3, 4)
     stands_out: float = 0.25
 
 
@@ -166,7 +165,6 @@ class TrainSpec:
             self.backbone,
             whole.tokens,
             crops.tokens,
-            self.locate.blocks,
             sides,
             whole.hidden,
             crops.hidden,
@@ -194,7 +192,7 @@ def load_spec(path: Path) -> TrainSpec:
         "exit.tokens" if name == EARLY else f"fit.{name}.tokens": [block for block, _ in head.tokens.places]
         for name, head in spec.heads.items()
     }
-    for name, blocks in (used | {"locate.blocks": list(spec.locate.blocks)}).items():
+    for name, blocks in used.items():
         if not blocks or max(blocks) >= spec.backbone.depth or min(blocks) < 0:
             problems.append(f"{name}: blocks lie between 0 and {spec.backbone.depth - 1} (got {blocks})")
     if problems:

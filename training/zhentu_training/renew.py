@@ -1,8 +1,8 @@
 """The shipped weights in the graphs that this version of the code writes; nothing is fitted.
 
-    python -m zhentu_training.renew --version 0.4.3 --pictures FOLDER [FOLDER ...]
+    python -m zhentu_training.renew --version 0.5.1 --pictures FOLDER [FOLDER ...]
 
-For a change of the graph that leaves what it computes as it is: encoder, heads, places, calibration and thresholds are
+For a change of the graph that leaves what it computes as it is: encoder, heads, calibration and thresholds are
 read out of models/, the fp32 graph must agree with torch, and the int8 graph with the fp32 one, on pictures of the
 folders. Both replace the model that was active; other models of the folder stay.
 """
@@ -29,9 +29,9 @@ from zhentu.types import CATEGORIES, Category
 from zhentu_training import export
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
-from zhentu_training.fit import CALIBRATION, PLACES, save_heads
+from zhentu_training.fit import CALIBRATION, save_heads
 from zhentu_training.quantize import Made, bounding_looks, logits_of
-from zhentu_training.start import head_of, shipped_calibration, shipped_places
+from zhentu_training.start import head_of, shipped_calibration
 
 LARGEST_ERROR = 0.05  # of the logit of `ai_generated`, root of the mean square, int8 against fp32
 _MADE = CATEGORIES.index(Category.AI_GENERATED)
@@ -42,7 +42,6 @@ def run_of(models: Path, spec: TrainSpec, config: str, run: Path) -> None:
     """Write the run folder that would give the active model."""
     (run / "train.yaml").write_text(config, encoding="utf-8")
     save_heads([head_of(models, name, spec) for name in spec.heads], run)
-    np.savez(run / PLACES, allow_pickle=False, **shipped_places(models))
     (run / CALIBRATION).write_text(json.dumps(shipped_calibration(models)), encoding="utf-8")
     data = asdict(Manifest.load(models).active_entry.training_data)
     (run / "training_data.json").write_text(json.dumps(data), encoding="utf-8")

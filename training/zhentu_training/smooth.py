@@ -1,6 +1,9 @@
 """Make an encoder fit for 8-bit products without changing what it computes (SmoothQuant, Xiao et al. 2023).
 
-    python -m zhentu_training.smooth --encoder runs/tuned/encoder.npz --pictures FOLDER
+    python -m zhentu_training.smooth --encoder runs/reference/encoder.npz --pictures FOLDER
+
+An encoder.npz that is there, for instance of `zhentu_training.adopt`, is written over; where there is none, it is made
+of the encoder that the config names. $ZHENTU_TRAINING_ENCODER then names it for `zhentu_training.export`.
 
 A few channels of a transformer are far larger than the others and take a token's 8 bits from them. Part of their size
 is moved from the activations into the matrix that reads them: each channel is divided where it is made (the weights of
@@ -20,11 +23,11 @@ from torch import Tensor
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
 from zhentu_training.config import load_spec
-from zhentu_training.model import BackboneSpec, Branch
+from zhentu_training.encoder_weights import fill, read_encoder, write_encoder
+from zhentu_training.model import Branch
 from zhentu_training.progress import track
-from zhentu_training.tuned_weights import read_encoder, write_encoder
 
-_STRENGTH = 0.5  # how much of a channel's size is moved; the middle that the paper found best
+_STRENGTH = 0.7  # how much of a channel's size is moved: 0.7 to 0.8 lose least of CLIP's logits, see DECISIONS.md
 _LEAST = 1e-5
 _READ_BY = {"norm1": "attn.qkv", "norm2": "mlp.fc1"}  # what makes the channels, and the matrix that reads them
 
@@ -77,22 +80,25 @@ def _scale(peak: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read, look at some pictures, write the encoder over itself."""
+    """Read, look at some pictures, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--encoder", type=Path, required=True, help="encoder.npz of zhentu_training.adopt; $ZHENTU_TRAINING_ENCODER"
-    )
+    parser.add_argument("--encoder", type=Path, required=True, help="encoder.npz of a run folder, there or not")
     parser.add_argument("--pictures", type=Path, required=True, help="a folder of pictures as they will come")
     parser.add_argument("--count", type=int, default=40)
-    parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"), help="for the sizes of both looks")
+    parser.add_argument(
+        "--config", type=Path, default=Path("configs/train.yaml"), help="for the encoder, and the sizes of both looks"
+    )
     arguments = parser.parse_args(argv)
     paths = sorted(path for path in arguments.pictures.rglob("*.jpg"))
     chosen = [paths[k] for k in np.random.default_rng(5).permutation(len(paths))[: arguments.count]]
     spec = load_spec(arguments.config)
     views = [make_views(decode(path.read_bytes()).rgb, spec.views) for path in chosen]
-    branch = Branch(BackboneSpec(weights="tuned"), spec.graph.sides).eval()
+    branch = Branch(spec.backbone, spec.graph.sides).eval()
+    if arguments.encoder.is_file():
+        fill(branch.backbone, read_encoder(arguments.encoder), str(arguments.encoder))
     peaks = peaks_of(branch, [look for each in views for look in (each.whole, each.crops)])
-    write_encoder(smoothed(read_encoder(arguments.encoder), peaks), arguments.encoder)
+    arrays = {name: value.numpy() for name, value in branch.backbone.state_dict().items()}
+    write_encoder(smoothed(arrays, peaks), arguments.encoder)
     print(f"{arguments.encoder}: evened out by {len(chosen)} pictures")
 
 

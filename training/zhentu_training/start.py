@@ -69,20 +69,6 @@ def shipped_calibration(folder: Path) -> dict[str, object]:
     return {"fusion": fusion.weights.tolist(), "exit": way_out, **kept}
 
 
-def shipped_places(folder: Path) -> dict[str, np.ndarray]:
-    """Weights and biases of the places' heads, as `zhentu_training.locate` writes them."""
-    arrays, found = _initialisers(folder), {}
-    for look, head in (("whole", "whole_place"), ("crops", "crop_place")):
-        for part in ("weight", "bias"):
-            # The exporter keeps equal tensors once: what is missing equals the other look's, noughts of no fit.
-            other = "crop_place" if head == "whole_place" else "whole_place"
-            value = arrays.get(f"{head}.{part}", arrays.get(f"{other}.{part}"))
-            if value is None:
-                raise UsageError(f"{folder}: its graph holds no head for places; it is of another version of zhentu")
-            found[f"{look}.{part}"] = np.array(value, np.float32)
-    return found
-
-
 def _entry(folder: Path) -> ModelEntry:
     if not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder}: is not a models folder (no {MANIFEST})")

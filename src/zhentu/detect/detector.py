@@ -18,7 +18,7 @@ import numpy.typing as npt
 from zhentu.detect.batching import BatchedNetwork, Batching
 from zhentu.detect.calibration import Platt, any_of, sigmoid
 from zhentu.detect.entries import FirstLook, Golden, ModelEntry
-from zhentu.detect.heatmap import heatmaps_of, place_map, spread_over
+from zhentu.detect.heatmap import heatmaps_of, spread_over
 from zhentu.detect.locator import Locator
 from zhentu.detect.models import read_golden
 from zhentu.detect.sessions import Network, open_network
@@ -28,38 +28,35 @@ from zhentu.types import CATEGORIES, Category, Heatmap, ModelRef, Picture, Score
 
 # Of a probability: processors round differently, 8-bit and 16-bit arithmetic more so; an altered model, or int8 on a
 # processor whose 8-bit sums overflow, is further off.
-GOLDEN_TOLERANCE, ROUNDED_TOLERANCE = 5e-3, 3e-2
-GRAPH_OUTPUTS = ("whole_logits", "crop_logits", "whole_maps", "crop_maps")
+GOLDEN_TOLERANCE, ROUNDED_TOLERANCE = 5e-3, 5e-2
+GRAPH_OUTPUTS = WHOLE_LOGITS, CROP_LOGITS = "whole_logits", "crop_logits"
 _INPUT = "views"
 _Floats = npt.NDArray[np.float32]
+_NOWHERE = np.zeros((len(CATEGORIES), 1, 1), np.float32)  # maps of no place
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crops:
-    """What the closer look said. logits: float32 (5,), their part, the mean over N crops.
-
-    maps: float32 (N, h, w), log-odds that a place of a crop is forged.
-    """
+    """What the closer look said. logits: float32 (5,), the crops' part, the mean over `count` of them."""
 
     logits: _Floats
-    maps: _Floats
+    count: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """What the looks said. whole: float32 (5,), the whole picture's part of the logits.
 
-    whole_map: float32 (h, w), log-odds that a place is forged.  crops: None if the first look settled the picture.
+    crops: None if the first look settled the picture.
     """
 
     whole: _Floats
-    whole_map: _Floats
     crops: Crops | None = None
 
     @property
     def crops_seen(self) -> int:
         """How many crops were looked at."""
-        return 0 if self.crops is None else len(self.crops.maps)
+        return 0 if self.crops is None else self.crops.count
 
 
 class Detector:
@@ -67,7 +64,7 @@ class Detector:
 
     threads: threads per call. One call of one thread per core gave the most pictures a second on CPUs.
     batching: put the views of threads that call at the same moment into one call of the network; None = never.
-    locator: says where, for heatmaps; None = the graph itself says it, less well.
+    locator: says where, for heatmaps; None = they point at no place, and say how surely, everywhere.
     Raises ModelError when the file is missing or altered, or is not the graph its manifest entry describes.
     """
 
@@ -104,32 +101,23 @@ class Detector:
 
         The scores are the same with heatmaps and without them.
         """
-        views = make_views(picture.rgb, self._entry.views)
-        seen = self.look(views)
+        seen = self.look(make_views(picture.rgb, self._entry.views))
         scores = self.scores_of(seen)
         heatmaps: tuple[Heatmap, ...] = ()
         if with_heatmaps:
-            places = self.locate(picture) if self._locator is not None else self._places_of(seen, views, picture)
-            heatmaps = heatmaps_of(places, scores, self._entry.stands_out)
+            heatmaps = heatmaps_of(self.locate(picture), scores, self._entry.stands_out)
         return Verdict(scores=scores, model=self.model, heatmaps=heatmaps, crops_seen=seen.crops_seen)
 
     def locate(self, picture: Picture) -> _Floats:
-        """How surely each place was forged, if the picture was: (5, rows, columns). Only with a locator."""
-        assert self._locator is not None  # noqa: S101 - callers have one
-        return spread_over(self._locator.find(picture.rgb), picture.height, picture.width)
-
-    def _places_of(self, seen: Seen, views: Views, picture: Picture) -> _Floats:
-        """The same by the graph's own maps of both looks, one map for all categories."""
-        crops = seen.crops or self._look_closer(views)
-        maps, size = (sigmoid(seen.whole_map), sigmoid(crops.maps)), self._entry.views.crop_size
-        one = place_map(*maps, views.boxes, size, picture.height, picture.width)
-        return np.stack([one] * len(CATEGORIES))
+        """How surely each place was forged, if the picture was: (5, rows, columns); noughts without a locator."""
+        maps = _NOWHERE if self._locator is None else self._locator.find(picture.rgb)
+        return spread_over(maps, picture.height, picture.width)
 
     def look(self, views: Views) -> Seen:
         """The whole picture, and its crops unless that settled it."""
-        outputs = ("whole_logits", "whole_maps")
-        whole, maps = (np.asarray(each) for each in self._session.run(outputs, {_INPUT: views.whole}))
-        return Seen(whole[0], maps[0], None if self._settles(whole[0]) else self._look_closer(views))
+        (said,) = self._session.run((WHOLE_LOGITS,), {_INPUT: views.whole})
+        whole = np.asarray(said)[0]
+        return Seen(whole, None if self._settles(whole) else self._look_closer(views))
 
     def both_looks(self, views: Views) -> Seen:
         """The whole picture and its crops, whatever the first look says."""
@@ -137,8 +125,8 @@ class Detector:
         return replace(seen, crops=seen.crops or self._look_closer(views))
 
     def _look_closer(self, views: Views) -> Crops:
-        logits, maps = self._session.run(("crop_logits", "crop_maps"), {_INPUT: views.crops})
-        return Crops(np.asarray(logits).mean(0), np.asarray(maps))
+        (said,) = self._session.run((CROP_LOGITS,), {_INPUT: views.crops})
+        return Crops(np.asarray(said).mean(0), len(views.crops))
 
     def _settles(self, whole: _Floats) -> bool:
         return self._first is not None and bool((whole < self._first.below).all())
@@ -195,14 +183,14 @@ def _open(entry: ModelEntry, folder: Path, threads: int) -> Network:
     session = open_network(folder / entry.file, entry.sha256, entry.weights, threads, entry.runtime)
     shapes = {each.name: each.shape for each in session.get_inputs()}
     given = {each.name: each.shape for each in session.get_outputs()}
-    if set(shapes) != {_INPUT} or tuple(given) != GRAPH_OUTPUTS:
+    if set(shapes) != {_INPUT} or not given.keys() >= set(GRAPH_OUTPUTS):  # more of them do no harm
         raise ModelError(
             f"{entry.file}: graph takes {sorted(shapes)} and gives {tuple(given)}; expected {_INPUT!r} and "
             f"{GRAPH_OUTPUTS}; a model of another version of zhentu? Take one that belongs to this version"
         )
-    if given["whole_logits"][1:] != [len(CATEGORIES)]:
+    if given[WHOLE_LOGITS][1:] != [len(CATEGORIES)]:
         raise ModelError(
-            f"{entry.file}: graph gives logits of shape {given['whole_logits']}, expected is one for each of the five "
+            f"{entry.file}: graph gives logits of shape {given[WHOLE_LOGITS]}, expected is one for each of the five "
             "outputs of each view; it is a model of another version of zhentu: take one that belongs to this version"
         )
     for side in (entry.views.whole_size, entry.views.crop_size):

@@ -138,7 +138,7 @@ class ModelEntry(ListedFile):
 
     @property
     def ref(self) -> ModelRef:
-        """Name, version and sha256; the version as "0.4.3+openvino" where another runtime calculates."""
+        """Name, version and sha256; the version as "0.5.0+openvino" where another runtime calculates."""
         return ModelRef(self.name, self.runtime.marks(self.version), self.sha256)
 
     @property

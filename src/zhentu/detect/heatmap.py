@@ -1,18 +1,14 @@
 """Where the picture was forged: maps over the picture, and how people see them.
 
-Maps are the locator's, one for each category. A models folder without one falls back on the one map that the detector's
-own graph gives, of the whole view and of the crops.
+Maps are the locator's, one for each category.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from zhentu.detect.views import Box
 from zhentu.thumbnails import within
 from zhentu.types import CATEGORIES, Category, Heatmap, Picture, Scores
 
@@ -23,36 +19,6 @@ _MOST_OPAQUE, _TINT = 0.75, 0.35  # at a score of 1, of a place, and of "everywh
 _UNSEEN = 0.05  # the score up to which nothing is shown
 _COOLEST, _WARMEST = 0.35, 0.9  # of the colour map: neither its black nor its white
 _MADE = 0.5  # the score of `ai_generated` from which a picture counts as made by a generator, as a whole
-
-
-def place_map(
-    whole: npt.NDArray[np.floating],
-    crops: npt.NDArray[np.floating],
-    boxes: Sequence[Box],
-    crop_size: int,
-    height: int,
-    width: int,
-) -> npt.NDArray[np.float32]:
-    """Probability that a place is forged, float32 (rows, columns) over a picture of (height, width) pixels.
-
-    whole: (h, w) of the whole view; crops: (N, h2, w2) of the crops of `crop_size` pixels at `boxes`. Where crops
-    looked, a cell is the mean of both looks; elsewhere the whole view speaks alone.
-    """
-    scale = LONG_SIDE / max(height, width)
-    rows, columns = _cells_of(height, width)
-    grid = cv2.resize(whole.astype(np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR)
-    close, seen = np.zeros((2, rows, columns), np.float32)
-    for crop, box in zip(crops, boxes, strict=True):
-        x0, y0 = min(int(box.x * scale), columns - 1), min(int(box.y * scale), rows - 1)
-        x1 = min(max(int(np.ceil((box.x + box.w) * scale)), x0 + 1), columns)
-        y1 = min(max(int(np.ceil((box.y + box.h) * scale)), y0 + 1), rows)
-        close[y0:y1, x0:x1] += cv2.resize(
-            _inside(crop, box, crop_size), (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR
-        )
-        seen[y0:y1, x0:x1] += 1
-    looked = seen > 0
-    grid[looked] = (grid[looked] + close[looked] / seen[looked]) / 2
-    return np.asarray(grid.clip(0, 1), dtype=np.float32)
 
 
 def spread_over(maps: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
@@ -103,9 +69,3 @@ def render(picture: Picture, heatmap: Heatmap) -> bytes:
 def _cells_of(height: int, width: int) -> tuple[int, int]:
     scale = LONG_SIDE / max(height, width)
     return max(round(height * scale), 1), max(round(width * scale), 1)
-
-
-def _inside(crop: npt.NDArray[np.floating], box: Box, size: int) -> npt.NDArray[np.float32]:
-    """The cells of a crop's map that lie inside the picture; a small picture was mirrored to fill the crop."""
-    rows, columns = (max(round(cells * seen / size), 1) for cells, seen in zip(crop.shape, (box.h, box.w), strict=True))
-    return np.ascontiguousarray(crop[:rows, :columns], dtype=np.float32)

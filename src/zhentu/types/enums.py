@@ -137,7 +137,7 @@ class Runtime(StrEnum):
         return self in (Runtime.CUDA, Runtime.TENSORRT)
 
     def marks(self, version: str) -> str:
-        """The version a record names: "0.4.3+openvino" where another runtime than ONNX Runtime's own calculates."""
+        """The version a record names: "0.5.0+openvino" where another runtime than ONNX Runtime's own calculates."""
         return version if self is Runtime.ONNXRUNTIME else f"{version}+{self}"
 
 

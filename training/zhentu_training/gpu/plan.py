@@ -34,7 +34,7 @@ class Plan:
     backbone: str = "vit_base_patch16_clip_quickgelu_224"
     whole: int = 224
     crop: int = 160
-    depth: int = 8
+    depth: int = 10
     steps: int = 200
     rate: float = 2e-5
     decay: float = 0.8
@@ -54,7 +54,7 @@ class Plan:
     @property
     def class_tokens(self) -> tuple[int, ...]:
         """Blocks whose class token the heads read."""
-        return tuple(range(max(self.depth - 4, 0), self.depth))
+        return tuple(range(min(4, self.depth - 1), self.depth))
 
     @property
     def patch_means(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The tuned image encoder, from the shipped model or from what `zhentu_training.adopt` wrote.
+"""The image encoder of the shipped model, or one that `zhentu_training.adopt` or `zhentu_training.smooth` wrote.
 
 A platform that retrains the heads needs no other download than `models/`: the graph holds the encoder, its large
 matrices as int8 with a step per channel.
@@ -25,7 +25,7 @@ _PREFIX = "encoder.backbone."
 _MATRICES = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")  # of a block, in the order in which they are multiplied
 
 
-def load_tuned(backbone: nn.Module) -> None:
+def load_shipped(backbone: nn.Module) -> None:
     """Fill a timm transformer that keeps its first blocks. Raises UsageError if there is no such encoder."""
     named = os.environ.get("ZHENTU_TRAINING_ENCODER")
     state = read_encoder(Path(named)) if named else shipped_encoder(models_folder())
