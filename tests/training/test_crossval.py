@@ -267,8 +267,8 @@ def test_blocks_beyond_the_depth_and_looks_of_odd_sizes_are_named(tmp_path: Path
     text = (
         Path("configs/train.yaml")
         .read_text()
-        .replace("crop_size: 224", "crop_size: 150")
-        .replace("depth: 8", "depth: 4")
+        .replace("crop_size: 160", "crop_size: 150")
+        .replace("depth: 10", "depth: 4")
     )
     path = tmp_path / "train.yaml"
     path.write_text(text)

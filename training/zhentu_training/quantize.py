@@ -35,7 +35,7 @@ from zhentu_training.export import SHARED, add_to_manifest, golden_of, weights_o
 from zhentu_training.features import views_on
 from zhentu_training.figures import Judged
 from zhentu_training.fit import HELD_OUT
-from zhentu_training.integer import emulated, measured, to_integer_products, with_fused_attention
+from zhentu_training.integer import emulated, measured, to_integer_products, with_fused_attention, without_first_block
 from zhentu_training.pack import save_with_shared_weights
 from zhentu_training.precision import Compared, Precision
 from zhentu_training.progress import track
@@ -49,11 +49,11 @@ _MADE = CATEGORIES.index(Category.AI_GENERATED)
 def integer_graph(source: Path, target: Path, looks: Iterable[np.ndarray] | None = None) -> None:
     """Write the int8 graph of a packed fp32 one; its weights are the shared ones beside `target`.
 
-    looks: views whose activations give the bounds, and attention becomes one operator; None = each row has a step of
-    its own, and attention stays as it was exported.
+    looks: views whose activations give the bounds of all blocks but the first, and attention becomes one operator;
+    None = each row has a step of its own, and attention stays as it was exported.
     """
     model = onnx.load(str(source))
-    known = None if looks is None else measured(source, looks)
+    known = None if looks is None else without_first_block(measured(source, looks))
 
     def in_integers(graph: onnx.ModelProto) -> onnx.ModelProto:
         return to_integer_products(graph if known is None else with_fused_attention(graph), known)
