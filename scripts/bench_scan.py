@@ -100,7 +100,7 @@ def plain(paths: list[Path]) -> Cost:
     views = build_screener(load_settings()).detector.entry.views
     # The network of the model in force: one encoder for both looks.
     backbone = yaml.safe_load((ROOT / "configs" / "train.yaml").read_text(encoding="utf-8"))["backbone"]
-    network = timm.create_model(backbone["name"], num_classes=6).eval()
+    network = timm.create_model(backbone["name"], num_classes=6, dynamic_img_size=True).eval()
     del network.blocks[backbone["depth"] :]
 
     def tensor(pictures: list[Image.Image]) -> torch.Tensor:
@@ -115,8 +115,8 @@ def plain(paths: list[Path]) -> Cost:
             whole = image.resize((views.whole_size, views.whole_size), Image.Resampling.BICUBIC)
             boxes = choose_boxes(np.asarray(whole), image.height, image.width, views)
             crops = [image.crop((b.x, b.y, b.x + views.crop_size, b.y + views.crop_size)) for b in boxes]
-            logits = network(tensor([whole, *crops]))
-            torch.sigmoid(logits[0] + logits[1:].mean(0)).tolist()
+            logits = network(tensor([whole]))[0] + network(tensor(crops)).mean(0)  # looks of two sizes
+            torch.sigmoid(logits).tolist()
 
     with torch.inference_mode():
         return cost_of(screen)

@@ -23,13 +23,12 @@ def scorer(precision: str, threads: int = 0) -> Callable[[np.ndarray], dict[str,
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(str(folder / entry.file), options, providers=["CPUExecutionProvider"])
-    no_map = np.zeros((0, 0), np.float32)
 
     def score(rgb: np.ndarray) -> dict[str, float]:
         views = make_views(rgb, entry.views)
         ((whole,),) = session.run(("whole_logits",), {"views": views.whole})
         (crops,) = session.run(("crop_logits",), {"views": views.crops})
-        return reader.scores_of(Seen(whole, no_map, Crops(crops.mean(0), no_map))).as_dict()
+        return reader.scores_of(Seen(whole, Crops(crops.mean(0), len(crops)))).as_dict()
 
     return score
 
