@@ -119,11 +119,6 @@ class Branch(nn.Module):
         first, second = self.grids
         return first * first * ((grid - first) // (second - first))
 
-    def grid(self, views: Tensor) -> tuple[int, int]:
-        """Rows and columns of places of views (B, S, S, 3)."""
-        size = int(self.backbone.patch_embed.patch_size[0])
-        return views.shape[1] // size, views.shape[2] // size
-
 
 def _class_token_after(block: nn.Module, x: Tensor) -> Tensor:
     """What a block of timm makes of the class token, (B, tokens, D) -> (B, 1, D).

@@ -18,9 +18,8 @@ if TYPE_CHECKING:  # it reads sights, which this encoder makes
     from zhentu_training.compare.identity import Identity
 
 BLOCKS = (2, 4, 7)  # surface, parts, objects
-BACKBONE = BackboneSpec(
-    "vit_base_patch16_clip_quickgelu_224", "shipped", depth=8
-)  # the detector's: one file serves both
+# The detector's: one file of weights serves both.
+BACKBONE = BackboneSpec("vit_base_patch16_clip_quickgelu_224", "shipped", depth=8)
 TokenEncoder = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 _BATCH = 4
 
