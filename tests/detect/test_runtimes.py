@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -52,6 +54,35 @@ def test_several_threads_may_call_openvino_at_once(entry: ModelEntry, folder: Pa
     alone = [detector.detect(each).scores for each in pictures]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda each: detector.detect(each).scores, pictures)) == alone
+
+
+FIRST_CALLS_MEET = """
+import sys, threading
+import numpy as np
+from openvino import Model, opset13 as opset
+from zhentu.detect.openvino import opened_core
+
+given = opset.parameter([-1, 4], np.float32)
+compiled = opened_core().compile_model(Model([opset.relu(given)], [given]), "CPU", {"NUM_STREAMS": 2})
+together = threading.Barrier(4)
+sys.setswitchinterval(1e-5)
+
+def call():
+    request = compiled.create_infer_request()
+    together.wait()
+    request.infer([np.zeros((3, 4), np.float32)])
+
+threads = [threading.Thread(target=call) for _ in range(4)]
+[each.start() for each in threads]
+[each.join() for each in threads]
+"""
+
+
+def test_first_calls_of_openvino_do_not_wait_for_each_other() -> None:
+    """Of eight processes that did not prepare its bindings five hung."""
+    pytest.importorskip("openvino")
+    for _ in range(6):
+        subprocess.run([sys.executable, "-c", FIRST_CALLS_MEET], timeout=120, check=True)
 
 
 def test_the_shipped_model_gives_its_golden_scores_by_openvino() -> None:

@@ -24,6 +24,7 @@ import numpy as np
 import onnx
 import torch
 
+from zhentu.detect.openvino import opened_core
 from zhentu.detect.views import Views, ViewSpec, make_views
 from zhentu.errors import PictureError, UsageError
 from zhentu.intake.decode import decode
@@ -122,7 +123,7 @@ def open_encoder(path: Path, workers: int = 1) -> Encode:
     What it returns takes one thread a call, and `workers` threads may call it at once.
     """
     try:
-        import openvino
+        core = opened_core()
     except ImportError:
         session = session_of(path)
         return lambda views: np.asarray(session.run(["features"], {"views": views})[0])
@@ -132,7 +133,7 @@ def open_encoder(path: Path, workers: int = 1) -> Encode:
         "ENABLE_CPU_PINNING": False,
         "INFERENCE_PRECISION_HINT": "f32",
     }
-    compiled = openvino.Core().compile_model(str(path), "CPU", plan)
+    compiled = core.compile_model(str(path), "CPU", plan)
     own = local()  # a request holds its inputs and outputs: one a thread
 
     def encode(views: np.ndarray) -> np.ndarray:

@@ -33,13 +33,12 @@ class OpenVinoNetwork:
 
     def __init__(self, path: Path, threads: int) -> None:
         try:
-            import openvino as ov
+            core = opened_core()
         except ImportError as error:
             raise ModelError(
                 "models.runtime is openvino, which is not installed; pip install zhentu[fast], or set models.runtime "
                 "to onnxruntime"
             ) from error
-        core = ov.Core()
         precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
         options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": precision}
         try:
@@ -68,6 +67,18 @@ class OpenVinoNetwork:
     def get_outputs(self) -> list[_Port]:
         """What the graph gives."""
         return [port for each in self._model.outputs for port in _ports(each)]
+
+
+def opened_core() -> Any:
+    """OpenVINO, ready for many threads. Raises ImportError where it is not installed.
+
+    Its bindings prepare themselves when a tensor's data are first asked for, and give up Python's lock meanwhile: two
+    threads whose first calls meet there wait for each other for ever. So the first time is here.
+    """
+    import openvino as ov
+
+    ov.Tensor(np.zeros(1, np.float32)).data[:] = 0
+    return ov.Core()
 
 
 def _ports(port: Any) -> list[_Port]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from zhentu.detect.canvas import VIEW
+from zhentu.detect.openvino import opened_core
 from zhentu_training.model import BackboneSpec, Branch
 
 if TYPE_CHECKING:  # it reads sights, which this encoder makes
@@ -85,7 +86,7 @@ def token_encoder(threads: int) -> TokenEncoder:
         shape = openvino.PartialShape([-1, VIEW, VIEW, 3])
         converted = openvino.convert_model(encoder, example_input=example, input=[shape])
         options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
-        compiled = openvino.Core().compile_model(converted, "CPU", options)
+        compiled = opened_core().compile_model(converted, "CPU", options)
 
         def run(views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             answer = compiled([views])
