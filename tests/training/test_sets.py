@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from smoke import SPEC, genuine
+from smoke import SPEC, genuine, smoke_samples
 
 pytest.importorskip("torch")
 
@@ -19,10 +19,11 @@ from zhentu_training import crossval, features, fit, prepare
 from zhentu_training.calibrate import few_for
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import Risk, load_spec
-from zhentu_training.dataset import write_manifest
+from zhentu_training.dataset import Origin, write_manifest
 from zhentu_training.encoder_mark import check_mark, differs, set_mark
 from zhentu_training.features import pictures_of, share_of, write_shard
 from zhentu_training.foldered import rows_of
+from zhentu_training.limits import PerSource, limited
 from zhentu_training.picture_files import write_picture
 from zhentu_training.rows import gather
 
@@ -43,6 +44,10 @@ def collected(folder: Path, label: str = "genuine", split: str = "train", more: 
 
 def prepared(pictures: Path, out: Path) -> list[dict[str, str]]:
     prepare.main(["--pictures", str(pictures), "--out", str(out), "--per-picture", "0"])
+    return rows_in(out)
+
+
+def rows_in(out: Path) -> list[dict[str, str]]:
     with (out / "manifest.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -86,6 +91,43 @@ def test_a_picture_that_is_a_link_has_the_source_of_its_folder(tmp_path: Path) -
     folder.mkdir(parents=True)
     (folder / "link.jpg").symlink_to((samples_folder() / NAMES[0]).resolve())
     assert [sample.source for sample in rows_of(tmp_path / "in")] == ["shop"]
+
+
+def test_of_a_source_over_the_limit_the_same_pictures_stay_in_any_order(tmp_path: Path) -> None:
+    shop = [genuine(name, "shop") for name in NAMES]
+    gallery = [replace(genuine("forged_ai_generated.jpg", "shop"), labels=AI)]
+    kept = limited([*shop, *gallery], PerSource(genuine=2, made=1))
+    assert [sample.forged for sample in kept] == [False, False, True]
+    other = [replace(sample, source="other shop") for sample in shop[:2]]
+    assert {*kept, *other} == {*limited([*gallery, *other, *shop[::-1]], PerSource(genuine=2, made=1))}
+    with pytest.raises(UsageError, match=r"1 at least of each kind \(got 2 and 0\)"):
+        PerSource(genuine=2, made=0)
+
+
+def test_prepare_says_which_sources_are_cut_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in NAMES[:3]:
+        picture = tmp_path / "in" / "genuine" / "shop" / name
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_bytes((samples_folder() / name).read_bytes())
+    call = ["--pictures", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--per-picture", "0"]
+    prepare.main([*call, "--per-source", "2", "1"])
+    assert len(rows_in(tmp_path / "out")) == 2
+    assert "1 pictures are over the limit of 2 genuine and 1 AI-made ones of a source" in (
+        said := capsys.readouterr().out
+    )
+    assert "are left out: 1 of shop" in said
+    with pytest.raises(SystemExit, match=r"1 at least of each kind"):
+        prepare.main([*call, "--per-source", "0", "1"])
+
+
+def test_edited_pairs_and_own_forgeries_with_their_originals_are_never_over_the_limit(tmp_path: Path) -> None:
+    samples = smoke_samples(tmp_path)
+    kept = limited(samples, PerSource(genuine=1, made=1))
+    originals = {sample.pair for sample in samples if sample.pair}
+    always = [sample for sample in samples if sample.origin is not Origin.REAL or sample.path in originals]
+    assert [sample for sample in kept if sample in always] == always
+    assert {sample.source for sample in kept if sample not in always} == {"shop 0", "shop 1", "gallery 0", "gallery 1"}
+    assert len(kept) == len(always) + 4
 
 
 def test_disputed_rows_are_not_looked_at_and_missing_files_are_named(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Pictures packed for a machine with a GPU: small shards of web copies with one native crop each.
 
-    python -m zhentu_training.carry --manifest runs/set/manifest.csv --out runs/carry --limit 160 220 --config NEXT.yaml
+    python -m zhentu_training.carry --manifest runs/set/manifest.csv --out runs/carry --config NEXT.yaml
 
 A machine that is lent for minutes has little bandwidth: shards are under 60 MiB. Each holds, per picture: the
 web copy's own JPEG (long side 512, quality 88), from which the whole look and the web crops are cut, and the window
@@ -27,10 +27,11 @@ from zhentu.errors import PictureError, UsageError
 from zhentu.intake.decode import decode
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.crossval import folds_for
-from zhentu_training.dataset import Origin, Sample
+from zhentu_training.dataset import Sample
 from zhentu_training.encoder_weights import write_encoder
 from zhentu_training.features import pictures_of, taught_native
 from zhentu_training.gpu.plan import ENCODER, MASK, WEB, WINDOW
+from zhentu_training.limits import HELP, KINDS, limit_of, within
 from zhentu_training.locate import read_mask
 from zhentu_training.model import BackboneSpec, build_backbone
 from zhentu_training.progress import track
@@ -96,21 +97,6 @@ def _at_least(rgb: np.ndarray, size: int) -> np.ndarray:
 def _jpeg(rgb: np.ndarray, quality: int, sampling: int = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420) -> bytes:
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
     return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
-
-
-def limited(samples: Sequence[Sample], genuine: int, made: int) -> list[Sample]:
-    """At most this many genuine and AI-made pictures of a source, in the order given; all edits and own forgeries."""
-    taken: Counter[tuple[str, bool]] = Counter()
-    chosen = []
-    paired = {sample.pair for sample in samples if sample.pair}
-    for sample in samples:
-        key = sample.source, sample.forged
-        if sample.origin is Origin.REAL and sample.path not in paired:
-            if taken[key] >= (made if sample.forged else genuine):
-                continue
-            taken[key] += 1
-        chosen.append(sample)
-    return chosen
 
 
 def write_shards(
@@ -193,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
-    parser.add_argument("--limit", type=int, nargs=2, default=[160, 220], help="genuine and AI-made ones of a source")
+    parser.add_argument("--per-source", type=int, nargs=2, metavar=KINDS, default=[160, 220], help=HELP)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--begin-from", choices=["package", "shipped"], help="package: CLIP; shipped: for pictures it never saw"
@@ -202,7 +188,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     spec = load_spec(arguments.config)
     cv2.setNumThreads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    samples = limited(pictures_of(arguments.manifest), *arguments.limit)
+    samples, over = within(pictures_of(arguments.manifest), limit_of(arguments))
+    if over:
+        print(over)
     fold = folds_for(samples, arguments.siblings, arguments.manifest[0].with_name("looks.csv"), spec)
     for stale in arguments.out.glob("shard-*.npz"):  # of an earlier call, perhaps for other crops
         stale.unlink()

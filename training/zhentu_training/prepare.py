@@ -25,6 +25,7 @@ from zhentu_training.foldered import collected, rows_of
 from zhentu_training.forge.base import Materials
 from zhentu_training.forge.draws import load_sections
 from zhentu_training.forge.line import Plan, forge_files, forged_sample, recipes_named, stem_of
+from zhentu_training.limits import HELP, KINDS, limit_of, within
 from zhentu_training.progress import track
 from zhentu_training.reading import some_of
 
@@ -131,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipes", nargs="*", default=[], help="only these recipes or families")
     parser.add_argument("--forge-config", type=Path, help="changes to configs/forge.yaml")
     parser.add_argument("--dev-config", type=Path, default=Path("configs/forge-dev.yaml"), help="changes for dev rows")
+    parser.add_argument("--per-source", type=int, nargs=2, metavar=KINDS, help=f"{HELP}; default: all")
     parser.add_argument("--limit", type=int, default=0, help="forge from so many genuine pictures only")
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--workers", type=int, default=2)
@@ -140,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    folder = arguments.out / "forged"
+    folder, limit = arguments.out / "forged", limit_of(arguments)
     samples, alike = real_ones(arguments.pictures, arguments.out)
     arguments.out.mkdir(parents=True, exist_ok=True)
     same = [gone.path.read_bytes() == first.path.read_bytes() for gone, first in alike]
@@ -152,6 +154,9 @@ def _prepare(arguments: argparse.Namespace) -> None:
         f"{len(alike)} pictures are left out, {sum(same)} the same files as others and {len(same) - sum(same)} looking "
         f"like others, see {arguments.out / 'doubles.csv'}"
     )
+    samples, over = within(samples, limit)
+    if over:
+        print(over)
     genuine = [s for s in samples if not s.forged and s.recipe == "" and arguments.split in ("both", s.split)]
     np.random.default_rng(arguments.seed).shuffle(genuine)
     genuine = genuine[: arguments.limit or None] if arguments.per_picture else []

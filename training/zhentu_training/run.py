@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -38,6 +38,7 @@ from zhentu_training.foldered import read_pictures
 from zhentu_training.forge.base import Materials
 from zhentu_training.forge.draws import load_sections
 from zhentu_training.forge.line import Plan, recipes_named
+from zhentu_training.limits import HELP, KINDS, PerSource, limit_of, within
 from zhentu_training.locate import LOCATED
 from zhentu_training.prepare import forge_missing
 from zhentu_training.quantize import quantize
@@ -59,6 +60,7 @@ class Call:
     siblings: Path
     designs: Path | None
     against: Path | None
+    per_source: PerSource | None
     per_picture: int
     recipes: tuple[str, ...]
     forge_config: Path | None
@@ -106,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run.add_argument("--designs", type=Path, help="compare these designs too, e.g. configs/designs.yaml")
     run.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"), help="sources judged together")
     run.add_argument("--against", type=Path, default=models_folder(), help="the models folder in force")
+    run.add_argument("--per-source", type=int, nargs=2, metavar=KINDS, help=f"{HELP}; default: all")
     run.add_argument("--per-picture", type=int, default=2, help="forgeries of each genuine picture; 0 = forge none")
     run.add_argument("--recipes", nargs="*", default=[], help="of the forgeries; default: all")
     run.add_argument("--forge-config", type=Path, help="changes to configs/forge.yaml")
@@ -149,8 +152,8 @@ def _call(arguments: argparse.Namespace) -> Call:
     if against is not None and any(str(e.ref) == f"{name}@{spec.version}" for e in Manifest.load(against).models):
         raise UsageError(f"{name}@{spec.version} is in {against} already; give another --name or version")
     return Call(
-        out, spec, config, arguments.siblings, arguments.designs, against, arguments.per_picture, recipes,
-        arguments.forge_config, arguments.workers, arguments.count,
+        out, spec, config, arguments.siblings, arguments.designs, against, limit_of(arguments), arguments.per_picture,
+        recipes, arguments.forge_config, arguments.workers, arguments.count,
     )  # fmt: skip
 
 
@@ -158,11 +161,12 @@ def _steps(call: Call, samples: list[Sample], contents: dict[Path, str]) -> list
     run, models, held = call.out / "run", call.models, call.out / "crossval" / "crossval.md"
     spec = {"config": _sum(call.config)}
     forge = {"per picture": call.per_picture, "recipes": call.recipes, "changes": _sum(call.forge_config)}
+    chosen = {"per source": asdict(call.per_source) if call.per_source else "all"}
     judged = {"designs": _sum(call.designs), "siblings": _sum(call.siblings)}
     against = {"against": _sum(call.against / MANIFEST) if call.against else ""}
     fitted = (run / HEADS, run / CALIBRATION, run / HELD_OUT)
     return [
-        Step("prepare", (call.manifest,), lambda: _prepare(call, samples, contents), forge),
+        Step("prepare", (call.manifest,), lambda: _prepare(call, samples, contents), forge | chosen),
         Step("features", (call.out / "features",), lambda: _features(call), spec),
         Step("crossval", (held,), lambda: _crossval(call), judged),
         Step("fit", fitted, lambda: _fit(call), {}),
@@ -181,12 +185,14 @@ def _prepare(call: Call, samples: list[Sample], contents: dict[Path, str]) -> st
     folder = call.manifest.parent
     folder.mkdir(parents=True, exist_ok=True)
     left, said = take(samples, contents, folder)
+    left, over = within(left, call.per_source)
     key = repr((call.per_picture, call.recipes, _sum(call.forge_config)))
     place = folder.resolve() / "forged" / hashlib.sha256(key.encode()).hexdigest()[:8]
     plan = Plan(place, call.per_picture, _SEED, Materials(), load_sections(call.forge_config), call.recipes)
     genuine = [s for s in left if not s.forged and s.origin is Origin.REAL] if call.per_picture else []
     plans = dict.fromkeys(sorted({sample.split for sample in genuine}), plan)
     forged = forge_missing(left, genuine, plans, call.manifest, call.workers)
+    said = "; ".join(each for each in (said, over) if each)
     return f"{said}; {len(forged)} forgeries made from {len(genuine)} genuine pictures"
 
 
