@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from smoke import genuine
+from smoke import genuine, smoke_samples
 
 from zhentu.detect.models import samples_folder
 from zhentu.errors import ConfigError
 from zhentu.types import CATEGORIES, Action, Category
-from zhentu_training.calibrate import fit_fusion, held_out, profile_points
+from zhentu_training.calibrate import fit_fusion, held_out, profile_points, untaught_of
 from zhentu_training.config import LookSpec, Risk, load_designs, load_spec
 from zhentu_training.dataset import EDIT, Origin, Sample
 from zhentu_training.duplicates import same_looks, without_duplicates
@@ -185,10 +185,25 @@ def test_no_single_source_is_acted_on_more_than_the_profile_allows() -> None:
     source = np.repeat(np.arange(10), 100).astype(str)
     p = rng.random((1000, 5)) * 0.5
     p[:100] += rng.random((100, 5)) * 0.5  # a shop whose pictures look forged
-    none = np.zeros((1000, 5))
-    points = profile_points(p, none, none, np.ones(1000, bool), source, Risk(0.05, 0.05, worst_source=0.02))
+    genuine = np.arange(1000) < 990
+    taught = np.repeat(~genuine[:, None], 5, 1).astype(float)
+    points = profile_points(p, taught, taught, genuine, source, Risk(0.05, 0.05, worst_source=0.02))
     limit = points.thresholds[MADE].value
+    assert limit < 0.99
     assert (p[:100, MADE] >= limit).mean() <= 0.02
+
+
+def test_nothing_is_acted_on_by_an_output_that_nobody_taught(tmp_path: Path) -> None:
+    p = np.full((100, 5), 0.002)
+    genuine = np.arange(100) < 90
+    taught = np.repeat(~genuine[:, None], 5, 1).astype(float)
+    taught[:, MADE] = 0
+    points = profile_points(p, taught, taught, genuine, np.full(100, "shop"), Risk(0.05, 0.05))
+    assert points.thresholds[MADE].value == 0.999
+    assert all(point.value < 0.01 for point in points.thresholds[:MADE])
+    few = [sample for sample in smoke_samples(tmp_path) if Category.EXAGGERATED_EFFECT not in sample.labels]
+    (said,) = untaught_of(few)
+    assert said.startswith("no picture shows exaggerated_effect, so")
 
 
 def test_a_head_tells_what_differs_and_its_ridge_holds_it_back() -> None:

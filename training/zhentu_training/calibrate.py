@@ -7,7 +7,7 @@ Thresholds are quantiles of genuine pictures' scores, sources weighted alike, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from zhentu.detect.entries import FirstLook
 from zhentu.detect.operating import OperatingPoint, ProfilePoints
 from zhentu.types import CATEGORIES, FORGERY_CATEGORIES, Action, Category, Profile, Threshold
 from zhentu_training.config import Risk, TrainSpec
+from zhentu_training.dataset import Sample
 from zhentu_training.figures import alike, quantile
 
 _RIDGE = 1e-4
@@ -171,7 +172,8 @@ def profile_points(
 
     probabilities (n, 5) of heads and fusions that never saw the rows; weights (n, 5) of the forged rows for recall;
     genuine (n,) bool: real genuine pictures; source (n,). The four categories share their risk: the same quantile of
-    each, moved until all together send no more genuine pictures to review than `risk.review`.
+    each, moved until all together send no more genuine pictures to review than `risk.review`. By an output that no
+    forged row taught nothing is acted on: its threshold is out of reach.
     """
     clean, even = probabilities[genuine], alike(source[genuine])
     limits = np.full(len(CATEGORIES), _HIGHEST)
@@ -179,6 +181,7 @@ def profile_points(
     made = [CATEGORIES.index(Category.AI_GENERATED)]
     for columns, allowed in ((review, risk.review), (made, risk.label)):
         limits[columns] = _within(clean[:, columns], even, source[genuine], allowed, risk.worst_source)
+    limits[~((targets > 0) & (weights > 0)).any(0)] = _HIGHEST
     points = []
     for k, category in enumerate(CATEGORIES):
         forged = (targets[:, k] > 0) & (weights[:, k] > 0)
@@ -232,6 +235,16 @@ def all_profiles(
         name: profile_points(probabilities, targets, weights, genuine, source, risk)
         for name, risk in spec.profiles.items()
     }
+
+
+def untaught_of(samples: Sequence[Sample]) -> list[str]:
+    """Which outputs no forged picture teaches, a sentence each."""
+    taught = np.any([(target > 0) & (known > 0) for target, known in (sample.targets() for sample in samples)], axis=0)
+    return [
+        f"no picture shows {category.value}, so its score says nothing and nothing is acted on by it"
+        for category, there in zip(CATEGORIES, taught, strict=True)
+        if not there
+    ]
 
 
 def few_for(spec: TrainSpec, count: int) -> list[str]:

@@ -23,7 +23,15 @@ from zhentu.detect.calibration import any_of
 from zhentu.detect.drift import references_of
 from zhentu.detect.entries import FirstLook
 from zhentu.errors import UsageError
-from zhentu_training.calibrate import all_profiles, few_for, first_look, fit_fusion, held_out, settled_by
+from zhentu_training.calibrate import (
+    all_profiles,
+    few_for,
+    first_look,
+    fit_fusion,
+    held_out,
+    settled_by,
+    untaught_of,
+)
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import EARLY, TrainSpec, load_spec
 from zhentu_training.crossval import figures_of, folds_by, judged_ai, look_logits, looks_of
@@ -210,7 +218,8 @@ def _fit(arguments: argparse.Namespace) -> None:
     print(json.dumps({name: content.get(name) for name in ("figures", "profiles", "exit")}, indent=1))
     if start is None:
         genuine = {s.path for s in rows.samples if s.origin is Origin.REAL and not s.forged}
-        print("".join(f"{each}\n" for each in few_for(spec, len(genuine))), end="")
+        said = [*few_for(spec, len(genuine)), *untaught_of(rows.samples)]
+        print("".join(f"{each}\n" for each in said), end="")
 
 
 def _check_taught(rows: Rows, teach: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.yaml_text import read_yaml
 from zhentu_training import crossval, evaluate, export, features, fit, locate
-from zhentu_training.calibrate import few_for
+from zhentu_training.calibrate import few_for, untaught_of
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Origin, Sample, read_manifest
 from zhentu_training.encoder_mark import differs
@@ -226,9 +226,10 @@ def _fit(call: Call) -> str:
     kept = call.out / "crossval" / "kept"
     (call.out / "run" / LOCATED).unlink(missing_ok=True)  # of an earlier fit
     fit.main([*call.options("manifest", "features", "run", "config", "siblings"), "--kept", str(kept)])
-    genuine = sum(s.origin is Origin.REAL and not s.forged for s in read_manifest(call.manifest))
-    few = "".join(f"; {each}" for each in few_for(call.spec, genuine))
-    return f"heads, calibration and thresholds in {call.out / 'run'}{few}"
+    samples = read_manifest(call.manifest)
+    genuine = sum(s.origin is Origin.REAL and not s.forged for s in samples)
+    said = "".join(f"; {each}" for each in [*few_for(call.spec, genuine), *untaught_of(samples)])
+    return f"heads, calibration and thresholds in {call.out / 'run'}{said}"
 
 
 def _locate(call: Call) -> str:
