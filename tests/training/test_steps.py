@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from zhentu.errors import UsageError
+from zhentu_training import progress
 from zhentu_training.progress import track
 from zhentu_training.steps import Step, run_steps
 
@@ -100,3 +101,13 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(UsageError, match="another run is working in this folder"):
             Line(tmp_path).run()
+
+
+def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(track(iter("ab"), "reading", total=2)) == ["a", "b"]
+    assert capsys.readouterr().err == "", "nothing to say within a minute"
+    monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
+    assert list(track(["a", "b"], "reading")) == ["a", "b"]
+    assert capsys.readouterr().err.splitlines()[-1] == "reading: 2 of 2"

@@ -1,7 +1,7 @@
 """FLUX.2's tiny autoencoder (madebyollin/taesd, MIT): a picture through it carries a real generator's decoder trace.
 
 The weights are not in the repository; `taef2_encoder.pth` and `taef2_decoder.pth` are found in the folder named by
-`ZHENTU_TRAINING_TAEF2` or handed in, see `scripts/fetch_data.py`.
+`ZHENTU_TRAINING_TAEF2` or handed in; they are published in github.com/madebyollin/taesd (MIT).
 """
 
 from __future__ import annotations
