@@ -76,12 +76,15 @@ def test_a_killed_run_goes_on_and_a_second_model_is_compared_with_the_first(tmp_
     assert "# Model card: first@0.0.1" in card
     assert (first / "models" / "curves.png").stat().st_size > 1000
 
-    words = command(pictures, second, "--against", first / "models")
+    again = ["--name", "first", "--version"]
+    with pytest.raises(UsageError, match=r"first@0.0.1 is in .* already; give another --name or --version"):
+        main(command(pictures, second, "--against", first / "models", *again, "0.0.1")[3:])
+    words = command(pictures, second, "--against", first / "models", *again, "0.0.2")
     outcome = subprocess.run(words, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr
     manifest = Manifest.load(second / "models")
     assert manifest.active == Manifest.load(first / "models").active, "not in force before it is promoted"
-    assert f"ZHENTU_MODELS_DIR={second / 'models'} zhentu model promote second" in outcome.stdout
+    assert f"ZHENTU_MODELS_DIR={second / 'models'} zhentu model promote first" in outcome.stdout
     table = pd.read_csv(second / "models" / "comparison.csv").set_index("output")
     assert {"AUC, new", "AUC, first@0.0.1", "AUC, difference"} <= set(table.columns)
     assert "[" in table["AUC, difference"]["any of the four"], "with an interval"
@@ -94,7 +97,9 @@ def test_a_killed_run_goes_on_and_a_second_model_is_compared_with_the_first(tmp_
         (["--config", "nowhere.yaml"], "nowhere.yaml: is not there"),
         (["--name", "Mine!"], "is not a valid model name"),
         (["--name", "mine-int8"], "without -int8"),
+        (["--version", "next one"], "version"),
         (["--recipes", "gloss"], "unknown recipes gloss"),
+        (["--per-source", "0", "9"], "1 at least of each kind"),
     ],
 )
 def test_a_wrong_call_ends_with_a_sentence_before_anything_is_done(

@@ -105,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run.add_argument("--out", type=Path, required=True, help="everything is kept there; one folder per model")
     run.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     run.add_argument("--name", help="of the model; default: the name of --out")
+    run.add_argument("--version", help="of the model; default: the config's")
     run.add_argument("--designs", type=Path, help="compare these designs too, e.g. configs/designs.yaml")
     run.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"), help="sources judged together")
     run.add_argument("--against", type=Path, default=models_folder(), help="the models folder in force")
@@ -145,12 +146,13 @@ def _call(arguments: argparse.Namespace) -> Call:
         raise UsageError(f"--against {against}: is where this run writes; name the folder of the model in force")
     load_spec(arguments.config)
     content = read_yaml(arguments.config.read_text(encoding="utf-8")) | {"name": name}
+    content |= {"version": arguments.version} if arguments.version else {}
     out.mkdir(parents=True, exist_ok=True)
     config = out / "train.yaml"
     write_whole(config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
     spec = load_spec(config)
     if against is not None and any(str(e.ref) == f"{name}@{spec.version}" for e in Manifest.load(against).models):
-        raise UsageError(f"{name}@{spec.version} is in {against} already; give another --name or version")
+        raise UsageError(f"{name}@{spec.version} is in {against} already; give another --name or --version")
     return Call(
         out, spec, config, arguments.siblings, arguments.designs, against, limit_of(arguments), arguments.per_picture,
         recipes, arguments.forge_config, arguments.workers, arguments.count,
