@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 import torch
 from smoke import smoke_manifest
@@ -20,8 +22,9 @@ from zhentu.detect.traces import CELLS, FIGURES
 from zhentu.errors import UsageError
 from zhentu.intake.decode import decode
 from zhentu.types import CATEGORIES, Profile
-from zhentu_training import export, features, fit, locate
+from zhentu_training import crossval, export, features, fit, locate
 from zhentu_training.config import load_spec
+from zhentu_training.dataset import write_manifest
 from zhentu_training.export import assemble, parity
 from zhentu_training.features import pictures_of, read_features
 from zhentu_training.fit import load_heads
@@ -153,6 +156,28 @@ def test_several_threads_give_the_features_of_one(line: Path, tmp_path: Path) ->
     assert one.names == three.names
     np.testing.assert_array_equal(one.whole, three.whole)
     np.testing.assert_array_equal(one.crops, three.crops)
+
+
+def test_a_design_is_judged_in_as_many_assignments_of_folds_as_asked(tmp_path: Path) -> None:
+    manifest = smoke_manifest(tmp_path)
+    rows = [replace(sample, source=f"{sample.source} {k}") for k, sample in enumerate(pictures_of([manifest]))]
+    write_manifest(rows, manifest)  # enough sources for folds that differ
+    options = ["--manifest", manifest, "--features", tmp_path / "features", "--config", CONFIG]
+    call(features.main, *options)
+    (tmp_path / "designs.yaml").write_text("as configured: {}", encoding="utf-8")
+    judge = [*options, "--designs", tmp_path / "designs.yaml", "--roads", "native", "--out", tmp_path]
+    call(crossval.main, *judge)
+    once = pd.read_csv(tmp_path / "crossval.csv")
+    kept = len(list((tmp_path / "kept").glob("whole-*.npy")))
+    call(crossval.main, *judge, "--assignments", "2")
+    twice = pd.read_csv(tmp_path / "crossval.csv")
+    assert list(twice["assignment"]) == [1, 2]
+    pd.testing.assert_frame_equal(twice[:1], once)
+    assert len(list((tmp_path / "kept").glob("whole-*.npy"))) == 2 * kept, "the second divides the sources otherwise"
+    with pytest.raises(SystemExit, match="1 alone with --shards"):
+        call(crossval.main, *judge, "--assignments", "2", "--shards", tmp_path)
+    with pytest.raises(SystemExit, match="--assignments 0: 1 at least"):
+        call(crossval.main, *judge, "--assignments", "0")
 
 
 def test_heads_read_back_from_the_graph_are_those_that_were_fitted(line: Path) -> None:

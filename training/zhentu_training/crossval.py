@@ -4,7 +4,8 @@
 
 Every row of `configs/designs.yaml` is fitted on four fifths of the sources and scores the rest, five times; what the
 heads said is kept, so that a stopped run continues. Intervals are a bootstrap over sources, not pictures: the question
-is how another set of sources would have judged.
+is how another set of sources would have judged. `--assignments 2` divides the sources into folds once more, in another
+way: what gains in one alone is the partition's gain, not the design's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,20 @@ def folds_by(arguments: argparse.Namespace, samples: Sequence[Sample], spec: Tra
             f"known ({absent[0].path}); --shards is for features that zhentu_training.unfold wrote"
         )
     return np.array([packed[str(sample.path)] for sample in samples])
+
+
+def assignments_by(arguments: argparse.Namespace, samples: Sequence[Sample], spec: TrainSpec) -> list[np.ndarray]:
+    """The fold of each sample in each of `--assignments` ways; the first is `folds_by`. Raises UsageError."""
+    count = arguments.assignments
+    if count < 1 or (count > 1 and arguments.shards is not None):
+        raise UsageError(
+            f"--assignments {count}: 1 at least, and 1 alone with --shards, whose features are of encoders tuned "
+            "without the folds that were packed"
+        )
+    first = folds_by(arguments, samples, spec)
+    hashes = arguments.manifest[0].with_name("looks.csv")
+    others = (replace(spec, seed=spec.seed + k) for k in range(1, count))
+    return [first, *(folds_for(samples, arguments.siblings, hashes, other) for other in others)]
 
 
 def look_logits(  # noqa: PLR0913 - what the kept logits depend on
@@ -145,13 +161,17 @@ def _named(sources: Sequence[tuple[str, float]]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in sources[:_WORST])
 
 
-def table(rows: Rows, fold: np.ndarray, designs: Sequence[Design], spec: TrainSpec, kept: Path) -> pd.DataFrame:
-    """One row per design and road."""
+def table(
+    rows: Rows, folds: Sequence[np.ndarray], designs: Sequence[Design], spec: TrainSpec, kept: Path
+) -> pd.DataFrame:
+    """One row per design, assignment of folds and road. folds: the fold of each row, by assignment."""
     found = []
     for design in track(designs, "designs"):
-        probabilities = scores_of(rows, fold, design.fit, spec, kept)
-        for road in dict.fromkeys(rows.road):
-            found.append({"design": design.name, "road": road, **figures_of(judged_ai(rows, probabilities, road))})
+        for number, fold in enumerate(folds, start=1):
+            probabilities = scores_of(rows, fold, design.fit, spec, kept)
+            for road in dict.fromkeys(rows.road):
+                judged = figures_of(judged_ai(rows, probabilities, road))
+                found.append({"design": design.name, "assignment": number, "road": road, **judged})
     return pd.DataFrame(found)
 
 
@@ -165,6 +185,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
     parser.add_argument("--shards", type=Path, help="whose folds hold, for features of zhentu_training.unfold")
     parser.add_argument("--roads", nargs="+", default=list(TIERS), choices=list(TIERS), help="that judge")
+    parser.add_argument(
+        "--assignments", type=int, default=1, help="of the sources to folds; a design should win in two"
+    )
     parser.add_argument("--only", nargs="*", help="names of designs")
     parser.add_argument("--out", type=Path, default=Path("runs/crossval"))
     arguments = parser.parse_args(argv)
@@ -182,9 +205,9 @@ def _compare(arguments: argparse.Namespace) -> None:
         )
     check_mark(arguments.features, spec)
     rows = gather(pictures_of(arguments.manifest), arguments.features, arguments.roads)
-    fold = folds_by(arguments, rows.samples, spec)
+    folds = assignments_by(arguments, rows.samples, spec)
     chosen = [design for design in designs if not arguments.only or design.name in arguments.only]
-    found = table(rows, fold, chosen, spec, arguments.out / "kept")
+    found = table(rows, folds, chosen, spec, arguments.out / "kept")
     arguments.out.mkdir(parents=True, exist_ok=True)
     found.to_csv(arguments.out / "crossval.csv", index=False)
     (arguments.out / "crossval.md").write_text(markdown(found), encoding="utf-8")
