@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from zhentu.errors import UsageError, ZhentuError
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Sample, digest
 from zhentu_training.encoder_weights import write_encoder
@@ -131,6 +132,7 @@ def adopt(  # noqa: PLR0913 - what came home, what it is of, and where it goes
     print(json.dumps({name: content[name] for name in ("figures", "profiles", "fusion")}, indent=1))
 
 
+@errors_said_plainly()
 def main(argv: Sequence[str] | None = None) -> None:
     """Read what came back and write the run folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

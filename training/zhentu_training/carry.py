@@ -25,6 +25,7 @@ import numpy as np
 from zhentu.detect.views import ViewSpec, choose_boxes, whole_view
 from zhentu.errors import PictureError, UsageError
 from zhentu.intake.decode import decode
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.crossval import folds_for
 from zhentu_training.dataset import Sample
@@ -40,6 +41,8 @@ from zhentu_training.tiers import TIERS, shrunk
 WEB_QUALITY, CROP_QUALITY = 88, 95
 AROUND = 16  # pixels of the native picture kept around the crop, for crops that are moved while training
 _SHARD_BYTES = 56 * 2**20
+_PER_SOURCE = [160, 220]
+_HELP = f"{HELP}; default: {' '.join(map(str, _PER_SOURCE))}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +175,7 @@ def begun_from(backbone: BackboneSpec, weights: str | None) -> BackboneSpec:
     return replace(backbone, weights=weights)
 
 
+@errors_said_plainly()
 def main(argv: Sequence[str] | None = None) -> None:
     """Pack a manifest's pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -179,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
-    parser.add_argument("--per-source", type=int, nargs=2, metavar=KINDS, default=[160, 220], help=HELP)
+    parser.add_argument("--per-source", type=int, nargs=2, metavar=KINDS, default=_PER_SOURCE, help=_HELP)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--begin-from", choices=["package", "shipped"], help="package: CLIP; shipped: for pictures it never saw"

@@ -39,10 +39,12 @@ from zhentu_training.fit import CALIBRATION, load_heads
 from zhentu_training.leaving import as_part, read_by
 from zhentu_training.model import ZhentuModel
 from zhentu_training.pack import pack, save_with_shared_weights
+from zhentu_training.picture_files import pictures_in
 
 SHARED = "zhentu-encoder-int8.bin"  # weights that several graphs of models/ share
 PARITY = 1e-3  # largest difference of a probability between torch and the exported graph
 _MOST_CROPS = 16
+_MORE = 60  # pictures of --pictures, for the parity check
 
 
 def assemble(run: Path, spec: TrainSpec) -> ZhentuModel:
@@ -159,7 +161,7 @@ def _export(arguments: argparse.Namespace) -> None:
     spec = load_spec(arguments.run / "train.yaml")
     model = assemble(arguments.run, spec)
     samples = sorted(samples_folder().glob("*.jpg"))
-    extra = sorted(arguments.pictures.rglob("*.jpg"))[:60] if arguments.pictures else []
+    extra = pictures_in([arguments.pictures], _MORE, seed=5, least=1) if arguments.pictures else []
     if not samples + extra:
         sys.exit(
             "no pictures for the parity check: build the samples first (scripts/make_samples.py) or name --pictures"

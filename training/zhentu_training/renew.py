@@ -15,7 +15,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,19 +22,18 @@ import numpy as np
 
 from zhentu.detect.entries import ModelEntry
 from zhentu.detect.models import Manifest, models_folder
-from zhentu.errors import PictureError, UsageError
-from zhentu.intake.decode import decode
+from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
 from zhentu_training import export
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.fit import CALIBRATION, save_heads
+from zhentu_training.picture_files import pictures_in
 from zhentu_training.quantize import Made, bounding_looks, logits_of
 from zhentu_training.start import head_of, shipped_calibration
 
 LARGEST_ERROR = 0.05  # of the logit of `ai_generated`, root of the mean square, int8 against fp32
 _MADE = CATEGORIES.index(Category.AI_GENERATED)
-_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 
 def run_of(models: Path, spec: TrainSpec, config: str, run: Path) -> None:
@@ -45,19 +43,6 @@ def run_of(models: Path, spec: TrainSpec, config: str, run: Path) -> None:
     (run / CALIBRATION).write_text(json.dumps(shipped_calibration(models)), encoding="utf-8")
     data = asdict(Manifest.load(models).active_entry.training_data)
     (run / "training_data.json").write_text(json.dumps(data), encoding="utf-8")
-
-
-def pictures_in(folders: Sequence[Path], count: int, seed: int) -> list[Path]:
-    """So many files that can be read as pictures, drawn at random. Raises UsageError if there are fewer."""
-    found = sorted(each for folder in folders for each in folder.rglob("*") if each.suffix.lower() in _ENDINGS)
-    chosen: list[Path] = []
-    for k in np.random.default_rng(seed).permutation(len(found)):
-        with suppress(PictureError):
-            decode(found[k].read_bytes())
-            chosen.append(found[k])
-        if len(chosen) == count:
-            return chosen
-    raise UsageError(f"{', '.join(map(str, folders))}: {len(chosen)} pictures, {count} are needed; name more folders")
 
 
 def in_integers(

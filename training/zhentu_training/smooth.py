@@ -22,9 +22,11 @@ from torch import Tensor
 
 from zhentu.detect.views import make_views
 from zhentu.intake.decode import decode
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import load_spec
 from zhentu_training.encoder_weights import fill, read_encoder, write_encoder
 from zhentu_training.model import Branch
+from zhentu_training.picture_files import pictures_in
 from zhentu_training.progress import track
 
 _STRENGTH = 0.7  # how much of a channel's size is moved: 0.7 to 0.8 lose least of CLIP's logits, see DECISIONS.md
@@ -79,6 +81,7 @@ def _scale(peak: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.asarray(scale / np.exp(np.log(scale).mean()), np.float32)
 
 
+@errors_said_plainly()
 def main(argv: Sequence[str] | None = None) -> None:
     """Read, look at some pictures, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -89,8 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--config", type=Path, default=Path("configs/train.yaml"), help="for the encoder, and the sizes of both looks"
     )
     arguments = parser.parse_args(argv)
-    paths = sorted(path for path in arguments.pictures.rglob("*.jpg"))
-    chosen = [paths[k] for k in np.random.default_rng(5).permutation(len(paths))[: arguments.count]]
+    chosen = pictures_in([arguments.pictures], arguments.count, seed=5, least=1)
     spec = load_spec(arguments.config)
     views = [make_views(decode(path.read_bytes()).rgb, spec.views) for path in chosen]
     branch = Branch(spec.backbone, spec.graph.sides).eval()

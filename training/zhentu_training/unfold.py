@@ -21,6 +21,7 @@ import numpy as np
 
 from zhentu.errors import UsageError, ZhentuError
 from zhentu_training.adopt import check_sizes, encoder_of, one_share
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Sample
 from zhentu_training.features import Share, encoder_graph, extract, open_encoder, pictures_of
@@ -79,6 +80,7 @@ def unfold(
     return missing
 
 
+@errors_said_plainly()
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the tokens, and say what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

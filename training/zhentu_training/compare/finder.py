@@ -28,6 +28,7 @@ from zhentu.detect.entries import FinderEntry, GoldenGoods
 from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.models import Manifest, samples_folder
 from zhentu.intake.decode import decode
+from zhentu_training.commands import errors_said_plainly
 
 PUBLISHED = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"  # sha256 of rembg's u2netp.onnx
 SIZE = 224  # pixels a side; trained on 320, masks are as good (mean IoU 0.820 against 0.823) at half the cost
@@ -160,6 +161,7 @@ def entry_of(path: Path, sureness: float) -> FinderEntry:
     )
 
 
+@errors_said_plainly()
 def main() -> None:
     """Check the source, write graph and manifest entry."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from zhentu.detect.look import weight_of
+from zhentu.errors import UsageError
 from zhentu_training.compare.sights import TAUGHT, Sight, Subject, load
 
 _UNITS_OPEN = 4  # units of about eight sights, 20 MB each
@@ -65,8 +66,10 @@ class Sights:
 
 
 def gists_of(run: Path) -> list[Gist]:
-    """Gists of all sights of a run, in the order of their files."""
+    """Gists of all sights of a run, in the order of their files. Raises UsageError if there are none."""
     files = sorted((run / "sights").glob("*[0-9].npz"))
+    if not files:
+        raise UsageError(f"{run / 'sights'}: holds no sights; run zhentu_training.compare.sights first")
     return [
         Gist.of(sight, file, row)
         for file in tqdm(files, desc="gists", mininterval=10)

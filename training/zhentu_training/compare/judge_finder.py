@@ -17,6 +17,7 @@ from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.models import Manifest
 from zhentu.intake.decode import decode
 from zhentu_training.card import markdown
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.forge.base import cover
 
 KINDS = ("white_bg", "studio", "user_shot", "lifestyle", "food", "room", "scene", "overlay_text")
@@ -97,6 +98,7 @@ def by_kind(finder: GoodsFinder, pictures: Path, count: int, seed: int) -> pd.Da
     return pd.DataFrame(rows)
 
 
+@errors_said_plainly()
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -22,6 +22,7 @@ from zhentu.detect.heatmap import render
 from zhentu.detect.models import Manifest, samples_folder
 from zhentu.intake.decode import decode
 from zhentu.types import Answer, Comparison, Picture
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.compare.pairs import ALTERED, Framing, Matted, altered, matted, view
 from zhentu_training.forge.base import Materials
 
@@ -122,6 +123,7 @@ def _tile(bgr: np.ndarray) -> np.ndarray:
     return tile
 
 
+@errors_said_plainly()
 def main() -> None:
     """Compare, choose, write the sheet and say how all of them came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

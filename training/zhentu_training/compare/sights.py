@@ -26,6 +26,7 @@ from zhentu.detect.goods import GoodsFinder
 from zhentu.detect.models import Manifest
 from zhentu.detect.views import whole_view
 from zhentu.intake.decode import decode
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.compare.encoder import TokenEncoder, token_encoder
 from zhentu_training.compare.pairs import ALTERED, Framing, Matted, altered, matted, view
 from zhentu_training.forge.base import Materials
@@ -264,6 +265,7 @@ def load(path: Path) -> list[Sight]:
     return sights
 
 
+@errors_said_plainly()
 def main() -> None:
     """Look at every unit that is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -29,6 +29,7 @@ from zhentu.detect.entries import QuestionLevels, TrainingData
 from zhentu.detect.figures import IDENTITY_NAMES, NAMES
 from zhentu.detect.questions import ANSWERED
 from zhentu_training.card import markdown
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.compare.designs import choose
 from zhentu_training.compare.export import NAME, Fitted, export
 from zhentu_training.compare.gists import centres, gists_of
@@ -102,6 +103,7 @@ def levels(scores: np.ndarray, truth: np.ndarray, match: np.ndarray, sources: np
     return QuestionLevels(same=round(min(same, differs), 4), differs=differs)
 
 
+@errors_said_plainly()
 def main() -> None:
     """Read gists, measure pairs (kept), fit, judge, export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 from zhentu.types import CATEGORIES, Category
 from zhentu_training.card import markdown
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.compare.heads import MEMBERS, balanced, fit
 from zhentu_training.consistent.table import Table, read
 from zhentu_training.dataset import Origin, Sample
@@ -192,6 +193,7 @@ def _share(over: np.ndarray) -> str:
     return f"{over.mean():.4f} of {over.size}" if over.size else "none"
 
 
+@errors_said_plainly()
 def main(argv: Sequence[str] | None = None) -> None:
     """Print both tables and write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

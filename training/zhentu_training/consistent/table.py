@@ -24,6 +24,7 @@ from zhentu.detect.models import Manifest, models_folder
 from zhentu.detect.views import RgbArray
 from zhentu.errors import PictureError
 from zhentu.intake.decode import decode
+from zhentu_training.commands import errors_said_plainly
 from zhentu_training.consistent.measure import Consistency, measure
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.features import pictures_of, taught_native
@@ -128,6 +129,7 @@ def some_of_each(samples: Sequence[Sample], most: int, seed: int) -> list[Sample
     return chosen
 
 
+@errors_said_plainly()
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure a manifest's pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,10 +23,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from zhentu.intake.decode import decode
+from zhentu_training.commands import errors_said_plainly
+from zhentu_training.picture_files import pictures_in
 
 KINDS = ("nearest", "bilinear", "transposed", "shuffle")
 FACTOR = 4  # pixels a side per latent cell
 _SIDE, _LATENT, _WIDTH = 64, 12, 32
+_PICTURES = 400  # that teach, at most
 
 
 class _Residual(nn.Module):
@@ -134,12 +138,13 @@ def _window(pictures: list[Path], rng: np.random.Generator) -> np.ndarray:
     return rgb[y : y + _SIDE, x : x + _SIDE]
 
 
-@lru_cache(maxsize=400)
+@lru_cache(maxsize=_PICTURES)
 def _pixels(path: Path) -> np.ndarray:
     return decode(path.read_bytes()).rgb
 
 
-def main() -> None:
+@errors_said_plainly()
+def main(argv: Sequence[str] | None = None) -> None:
     """Train every kind that does not exist yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True, help="folder of genuine pictures")
@@ -147,11 +152,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    pictures = sorted(path for path in arguments.pictures.rglob("*") if path.is_file())
-    pictures = [pictures[k] for k in np.random.default_rng(arguments.seed).permutation(len(pictures))[:400]]
+    pictures = pictures_in([arguments.pictures], _PICTURES, arguments.seed, least=1)
     for kind in KINDS:
         if not (arguments.out / f"{kind}.pt").is_file():
             torch.save(
