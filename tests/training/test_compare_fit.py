@@ -11,8 +11,10 @@ import pytest
 from test_compare import heads_on
 
 from zhentu.detect.questions import ANSWERED
+from zhentu.errors import UsageError
 from zhentu_training.compare.designs import DESIGNS, choose
 from zhentu_training.compare.ensemble import Tree, graph_of, tree_node
+from zhentu_training.compare.gists import gists_of
 from zhentu_training.compare.heads import MEMBERS, Mixture, fit, mixed
 from zhentu_training.compare.pairing import UNKNOWN, Pair
 from zhentu_training.compare.report import into_card
@@ -136,3 +138,8 @@ def test_what_was_cross_fitted_is_kept(tmp_path: Path, monkeypatch: pytest.Monke
     assert (crossfitted(tmp_path, figures, pairs) == 2).all()
     monkeypatch.setattr("zhentu_training.compare.train.crossfit", lambda *_: pytest.fail("fitted again"))
     assert (crossfitted(tmp_path, figures, pairs) == 2).all()
+
+
+def test_a_run_without_sights_ends_with_what_to_do_first(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"holds no sights; run zhentu_training.compare.sights first"):
+        gists_of(tmp_path)

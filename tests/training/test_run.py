@@ -97,7 +97,7 @@ def test_a_killed_run_goes_on_and_a_second_model_is_compared_with_the_first(tmp_
         (["--config", "nowhere.yaml"], "nowhere.yaml: is not there"),
         (["--name", "Mine!"], "is not a valid model name"),
         (["--name", "mine-int8"], "without -int8"),
-        (["--version", "next one"], "version"),
+        (["--version", "next one"], "version: letters, digits"),
         (["--recipes", "gloss"], "unknown recipes gloss"),
         (["--per-source", "0", "9"], "1 at least of each kind"),
     ],

@@ -25,6 +25,7 @@ import numpy as np
 from zhentu.detect.views import ViewSpec, choose_boxes, whole_view
 from zhentu.errors import PictureError, UsageError
 from zhentu.intake.decode import decode
+from zhentu_training import limits
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.crossval import folds_for
@@ -32,7 +33,7 @@ from zhentu_training.dataset import Sample
 from zhentu_training.encoder_weights import write_encoder
 from zhentu_training.features import pictures_of, taught_native
 from zhentu_training.gpu.plan import ENCODER, MASK, WEB, WINDOW
-from zhentu_training.limits import HELP, KINDS, limit_of, within
+from zhentu_training.limits import limit_of, within
 from zhentu_training.locate import read_mask
 from zhentu_training.model import BackboneSpec, build_backbone
 from zhentu_training.progress import track
@@ -41,8 +42,6 @@ from zhentu_training.tiers import TIERS, shrunk
 WEB_QUALITY, CROP_QUALITY = 88, 95
 AROUND = 16  # pixels of the native picture kept around the crop, for crops that are moved while training
 _SHARD_BYTES = 56 * 2**20
-_PER_SOURCE = [160, 220]
-_HELP = f"{HELP}; default: {' '.join(map(str, _PER_SOURCE))}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +182,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=Path("configs/train.yaml"))
     parser.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"))
-    parser.add_argument("--per-source", type=int, nargs=2, metavar=KINDS, default=_PER_SOURCE, help=_HELP)
+    parser.add_argument(
+        "--per-source",
+        type=int,
+        nargs=2,
+        metavar=limits.METAVAR,
+        default=[160, 220],
+        help=f"{limits.HELP}; default: %(default)s",
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--begin-from", choices=["package", "shipped"], help="package: CLIP; shipped: for pictures it never saw"

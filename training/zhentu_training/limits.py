@@ -12,7 +12,7 @@ from zhentu.errors import UsageError
 from zhentu_training.dataset import Origin, Sample
 from zhentu_training.reading import some_of
 
-KINDS = ("GENUINE", "MADE")  # the two numbers of --per-source
+METAVAR = ("GENUINE", "MADE")  # of --per-source
 HELP = "at most so many genuine and AI-made pictures of a source"
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from zhentu.errors import UsageError
 from zhentu.types import CATEGORIES, Category
+from zhentu_training import limits
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.dataset import DISPUTED, Origin, Sample, read_manifest, write_manifest
 from zhentu_training.duplicates import BYTES, LOOKS, looks_of, name_doubles, same_files, same_looks, without_duplicates
@@ -25,7 +26,7 @@ from zhentu_training.foldered import collected, rows_of
 from zhentu_training.forge.base import Materials
 from zhentu_training.forge.draws import load_sections
 from zhentu_training.forge.line import Plan, forge_files, forged_sample, recipes_named, stem_of
-from zhentu_training.limits import HELP, KINDS, limit_of, within
+from zhentu_training.limits import limit_of, within
 from zhentu_training.progress import track
 from zhentu_training.reading import some_of
 
@@ -132,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipes", nargs="*", default=[], help="only these recipes or families")
     parser.add_argument("--forge-config", type=Path, help="changes to configs/forge.yaml")
     parser.add_argument("--dev-config", type=Path, default=Path("configs/forge-dev.yaml"), help="changes for dev rows")
-    parser.add_argument("--per-source", type=int, nargs=2, metavar=KINDS, help=f"{HELP}; default: all")
+    parser.add_argument("--per-source", type=int, nargs=2, metavar=limits.METAVAR, help=f"{limits.HELP}; default: all")
     parser.add_argument("--limit", type=int, default=0, help="forge from so many genuine pictures only")
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--workers", type=int, default=2)

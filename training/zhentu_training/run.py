@@ -28,7 +28,7 @@ from zhentu.detect.models import MANIFEST, Manifest, models_folder, samples_fold
 from zhentu.detect.sessions import has_8bit_products
 from zhentu.errors import UsageError, ZhentuError
 from zhentu.yaml_text import read_yaml
-from zhentu_training import crossval, evaluate, export, features, fit, locate
+from zhentu_training import crossval, evaluate, export, features, fit, limits, locate
 from zhentu_training.calibrate import few_for, untaught_of
 from zhentu_training.config import TrainSpec, load_spec
 from zhentu_training.dataset import Origin, Sample, read_manifest
@@ -38,7 +38,7 @@ from zhentu_training.foldered import read_pictures
 from zhentu_training.forge.base import Materials
 from zhentu_training.forge.draws import load_sections
 from zhentu_training.forge.line import Plan, recipes_named
-from zhentu_training.limits import HELP, KINDS, PerSource, limit_of, within
+from zhentu_training.limits import PerSource, limit_of, within
 from zhentu_training.locate import LOCATED
 from zhentu_training.prepare import forge_missing
 from zhentu_training.quantize import quantize
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run.add_argument("--designs", type=Path, help="compare these designs too, e.g. configs/designs.yaml")
     run.add_argument("--siblings", type=Path, default=Path("configs/siblings.yaml"), help="sources judged together")
     run.add_argument("--against", type=Path, default=models_folder(), help="the models folder in force")
-    run.add_argument("--per-source", type=int, nargs=2, metavar=KINDS, help=f"{HELP}; default: all")
+    run.add_argument("--per-source", type=int, nargs=2, metavar=limits.METAVAR, help=f"{limits.HELP}; default: all")
     run.add_argument("--per-picture", type=int, default=2, help="forgeries of each genuine picture; 0 = forge none")
     run.add_argument("--recipes", nargs="*", default=[], help="of the forgeries; default: all")
     run.add_argument("--forge-config", type=Path, help="changes to configs/forge.yaml")
@@ -162,13 +162,17 @@ def _call(arguments: argparse.Namespace) -> Call:
 def _steps(call: Call, samples: list[Sample], contents: dict[Path, str]) -> list[Step]:
     run, models, held = call.out / "run", call.models, call.out / "crossval" / "crossval.md"
     spec = {"config": _sum(call.config)}
-    forge = {"per picture": call.per_picture, "recipes": call.recipes, "changes": _sum(call.forge_config)}
-    chosen = {"per source": asdict(call.per_source) if call.per_source else "all"}
+    prepared = {
+        "per source": asdict(call.per_source) if call.per_source else "all",
+        "per picture": call.per_picture,
+        "recipes": call.recipes,
+        "changes": _sum(call.forge_config),
+    }
     judged = {"designs": _sum(call.designs), "siblings": _sum(call.siblings)}
     against = {"against": _sum(call.against / MANIFEST) if call.against else ""}
     fitted = (run / HEADS, run / CALIBRATION, run / HELD_OUT)
     return [
-        Step("prepare", (call.manifest,), lambda: _prepare(call, samples, contents), forge | chosen),
+        Step("prepare", (call.manifest,), lambda: _prepare(call, samples, contents), prepared),
         Step("features", (call.out / "features",), lambda: _features(call), spec),
         Step("crossval", (held,), lambda: _crossval(call), judged),
         Step("fit", fitted, lambda: _fit(call), {}),
