@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from zhentu.intake.containers.block import MAX_STEPS
 from zhentu.intake.containers.jpeg import scans_of
 from zhentu.types import Evidence, EvidenceKind, Fact, Trust
 
@@ -32,14 +33,15 @@ def further_files(payload: bytes) -> Iterator[Evidence]:
 
 def _behind(payload: bytes, end: int) -> Iterator[tuple[int, str]]:
     """Where whole JPEGs begin behind `end`, not those within them, and where a video does."""
-    place = end
+    place, steps = end, MAX_STEPS  # for all of them together
     for _ in range(_MOST):
         place = payload.find(_JPEG, place)
         if place < 0:
             break
         yield place, "JPEG"
-        inner = scans_of(payload[place:]).end
-        place += inner if inner > 0 else len(_JPEG)
+        inner = scans_of(payload, place, steps)
+        steps -= inner.steps
+        place = inner.end if inner.end > 0 else place + len(_JPEG)
     video = payload.find(_BOX, end)
     if video >= end + _NEAR:
         yield video - _NEAR, "MP4"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from zhentu.intake.containers.block import MAX_BODY, MAX_STEPS, Block, BlockKind, ColourCoding
 
 _C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+_MAX_METAS = 16  # a file has one (ISO 14496-12, 8.11.1)
 _MAX_ITEMS, _MAX_EXTENTS = 4096, 64
 
 
@@ -24,6 +25,7 @@ class _Box:
 
 def blocks(payload: bytes) -> Iterator[Block]:
     """Metadata of the file: top-level boxes, then the items of its `meta` box."""
+    metas = 0
     for box in _boxes(payload, 0, len(payload)):
         own = box.kind == b"uuid" and payload[box.body : box.body + 16] == _C2PA_UUID
         if own or (box.kind == b"jumb" and b"c2pa" in payload[box.body : box.body + 128]):
@@ -32,7 +34,8 @@ def blocks(payload: bytes) -> Iterator[Block]:
             yield Block(BlockKind.XMP, box.start, box.end, payload[box.body : min(box.end, box.body + MAX_BODY)])
         elif box.kind == b"Exif":
             yield _exif(payload[box.body : min(box.end, box.body + MAX_BODY)], box.start, box.end)
-        elif box.kind == b"meta":
+        elif box.kind == b"meta" and metas < _MAX_METAS:
+            metas += 1
             yield from _items(payload, box)
 
 
@@ -60,7 +63,7 @@ def _properties(payload: bytes, kind: bytes) -> list[_Box]:
 
 
 def _in_meta(payload: bytes, way: tuple[bytes, ...]) -> list[_Box]:
-    place = [box for box in _boxes(payload, 0, len(payload)) if box.kind == b"meta"]
+    place = [box for box in _boxes(payload, 0, len(payload)) if box.kind == b"meta"][:_MAX_METAS]
     skip = 4  # `meta` is a full box: version and flags come first
     for kind in way:
         place = [box for each in place for box in _boxes(payload, each.body + skip, each.end) if box.kind == kind]
@@ -92,7 +95,7 @@ def _items(payload: bytes, meta: _Box) -> Iterator[Block]:
     idat = inside[b"idat"].body if b"idat" in inside else -1
     try:
         for item, extents in _places(payload, inside[b"iloc"], kinds, idat):
-            body = b"".join(payload[start:stop] for start, stop in extents)[:MAX_BODY]
+            body = _joined(payload, extents)
             start, stop = extents[0] if len(extents) == 1 else (0, 0)
             if kinds[item] is BlockKind.EXIF:
                 yield _exif(body, start, stop)
@@ -100,6 +103,14 @@ def _items(payload: bytes, meta: _Box) -> Iterator[Block]:
                 yield Block(BlockKind.XMP, start, stop, body)
     except struct.error:  # a table that ends early; keep what was read
         return
+
+
+def _joined(payload: bytes, extents: Iterable[tuple[int, int]]) -> bytes:
+    """The first MAX_BODY bytes of an item; its extents may overlap and name the whole file many times over."""
+    body = bytearray()
+    for start, stop in extents:
+        body += payload[start : min(stop, start + MAX_BODY - len(body))]
+    return bytes(body)
 
 
 def _exif(body: bytes, start: int, end: int) -> Block:

@@ -49,11 +49,11 @@ def first_block(payload: bytes) -> int:
 
 def first_picture(payload: bytes) -> int:
     """Start of the first picture, or of the control extension before it; the loop extension stays in front."""
-    position = first_block(payload)
+    position, steps = first_block(payload), MAX_STEPS
     for _ in range(MAX_BLOCKS):
         if payload[position : position + 1] != b"\x21" or payload[position + 1 : position + 2] == b"\xf9":
             break
-        position, _steps = _skip(payload, position + 2, MAX_STEPS)
+        position, steps = _skip(payload, position + 2, steps)
     return position
 
 

@@ -17,15 +17,14 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALL = (1 << 64) - 1  # the coefficients of a block, one bit each
 _BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # only these end entropy-coded data
+_FILL = re.compile(rb"\xff+")  # any number of them may stand before a marker's second byte
 
 
 def blocks(payload: bytes) -> Iterator[Block]:
     """The application and comment segments before the first scan, in file order."""
     position = 2
     for _ in range(MAX_STEPS):
-        start = position
-        while payload[position + 1 : position + 2] == b"\xff":  # fill bytes
-            position += 1
+        start, position = position, _after_fill(payload, position)
         if position + 4 > len(payload) or payload[position] != 0xFF:
             return
         marker = payload[position + 1]
@@ -45,33 +44,41 @@ def blocks(payload: bytes) -> Iterator[Block]:
 
 @dataclass(frozen=True, slots=True)
 class Scans:
-    """The coded data of the first picture in a file. count: passes of the decoder over all its pixels.
+    """The coded data of a picture in a file. count: passes of the decoder over all its pixels.
 
     end: where the picture ends, behind its end marker; -1 if it has none.  whole: the scans carry every coefficient of
-    every component, which a progressive file that breaks off between two of them does not.
+    every component, which a progressive file that breaks off between two of them does not.  steps: markers walked over.
     """
 
     count: int
     end: int
     whole: bool
+    steps: int
 
 
-def scans_of(payload: bytes) -> Scans:
-    """The scans of the first picture in a file, by their markers alone."""
-    count, position, end = 0, 2, -1
+def scans_of(payload: bytes, start: int = 0, most: int = MAX_STEPS) -> Scans:
+    """The scans of the picture that begins at `start`, by their markers alone.
+
+    most: markers walked over. A real picture has some dozens; of one that has more, whatever looks like a scan in the
+    rest of the file counts as one, so that no limit of scans is passed by, and it has no end.
+    """
+    count, position, end, steps = 0, start + 2, -1, 0
     wanted: dict[int, int] = {}  # component -> its coefficients that no scan has carried, as bits
-    while position + 2 <= len(payload):
-        if payload[position] != 0xFF:
+    for steps in range(1, most + 1):  # noqa: B007 - how many were taken is told
+        if payload[position : position + 1] != b"\xff":
             found = _MARKER.search(payload, position)
             if found is None:
                 break
             position = found.start()
+        position = _after_fill(payload, position)
+        if position + 2 > len(payload):
+            break
         marker = payload[position + 1]
         if marker == _END:
             end = position + 2
             break
-        if marker in _BARE or marker == 0xFF:
-            position += 1 if marker == 0xFF else 2
+        if marker in _BARE:
+            position += 2
             continue
         if position + 4 > len(payload):
             break
@@ -87,7 +94,15 @@ def scans_of(payload: bytes) -> Scans:
             if found is None:
                 break
             position = found.start()
-    return Scans(count, end, bool(wanted) and not any(wanted.values()))
+    else:
+        count += payload.count(bytes((0xFF, _SCAN)), position)
+    return Scans(count, end, bool(wanted) and not any(wanted.values()), steps)
+
+
+def _after_fill(payload: bytes, position: int) -> int:
+    """The last of the 0xFF bytes that begin at `position`, which is the one that belongs to the marker."""
+    run = _FILL.match(payload, position)
+    return run.end() - 1 if run else position
 
 
 def with_end(payload: bytes) -> bytes:
