@@ -14,6 +14,7 @@ from yardstick import fastest
 
 from zhentu.intake.containers import gif, jpeg
 from zhentu.intake.containers.block import MAX_STEPS
+from zhentu.intake.extent import is_plain
 from zhentu.intake.provenance import read_provenance
 
 _MIB = 1024 * 1024
@@ -106,6 +107,14 @@ def test_many_contents_take_no_more_memory_than_the_file(name: str) -> None:
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 2 * _LONG
+
+
+@pytest.mark.parametrize("name", ["JPEG: empty segments", "JPEG: fill bytes", "PNG: private chunks", "PNG: texts"])
+def test_a_decoder_that_walks_piece_by_piece_is_given_no_thread(name: str) -> None:
+    """The child process that decodes it instead can be ended, see `zhentu.intake.cell`."""
+    form, make = FILES[name]
+    assert is_plain(encoded(photo(), form))
+    assert not is_plain(make())
 
 
 def test_scans_that_nobody_walks_to_are_counted_all_the_same() -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from zhentu.errors import PictureTooLarge
+from zhentu.intake.containers import png
 
 BYTES_PER_PIXEL = 14  # at the peak of decoding, the file's own samples, conversions and the upright copy included
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEGMENTS = 2000  # of a JPEG that are looked at
+_CHUNKS = 10_000  # of a PNG: 80 MB of pixels as libpng writes them
 _TAGS = 500  # of a TIFF
 _PLAIN = 40_000_000  # pixels times passes that a thread decodes in about a second
 _NEAR = 64 * 1024  # bytes in which containers say what they hold
@@ -99,7 +102,8 @@ def _jpeg(payload: bytes) -> Extent:
 
 def _png(payload: bytes) -> Extent:
     width, height = struct.unpack(">II", payload[16:24])
-    return Extent(width, height, 1 + payload[28], plain=b"acTL" not in payload[:_NEAR])
+    many = next(islice(png.chunks(payload), _CHUNKS, None), None) is not None  # each costs a decoder more than its bytes
+    return Extent(width, height, 1 + payload[28], plain=not many and b"acTL" not in payload[:_NEAR])
 
 
 def _webp(payload: bytes) -> Extent:
