@@ -13,6 +13,7 @@ import onnx
 import pandas as pd
 import pytest
 import torch
+import yaml
 from smoke import smoke_manifest
 
 from zhentu.detect.detector import Crops, Detector, Seen
@@ -176,8 +177,40 @@ def test_a_design_is_judged_in_as_many_assignments_of_folds_as_asked(tmp_path: P
     assert len(list((tmp_path / "kept").glob("whole-*.npy"))) == 2 * kept, "the second divides the sources otherwise"
     with pytest.raises(SystemExit, match="1 alone with --shards"):
         call(crossval.main, *judge, "--assignments", "2", "--shards", tmp_path)
-    with pytest.raises(SystemExit, match="--assignments 0: 1 at least"):
+    with pytest.raises(SystemExit, match="0 assignments of sources to folds: 1 at least"):
         call(crossval.main, *judge, "--assignments", "0")
+
+
+def test_held_out_scores_are_the_mean_over_the_assignments_of_the_config(line: Path, tmp_path: Path) -> None:
+    manifest = smoke_manifest(tmp_path)
+    rows = [replace(sample, source=f"{sample.source} {k}") for k, sample in enumerate(pictures_of([manifest]))]
+    write_manifest(rows, manifest)  # enough sources for folds that differ
+    options = ["--manifest", manifest, "--features", tmp_path / "features"]
+    call(features.main, *options, "--config", CONFIG)
+    content = {**yaml.safe_load(CONFIG.read_text(encoding="utf-8")), "exit": None}  # a third head would be kept too
+    config, said = tmp_path / "train.yaml", {}
+    for count in (1, 2):
+        run = tmp_path / f"run {count}"
+        config.write_text(yaml.safe_dump({**content, "assignments": count}), encoding="utf-8")
+        call(fit.main, *options, "--config", config, "--run", run)
+        with np.load(run / fit.HELD_OUT) as held:
+            said[count] = dict(held)
+    first, both = (np.load(path) for path in _whole_heads(tmp_path / "run 1", tmp_path / "run 2"))
+    np.testing.assert_array_equal(said[1]["looks"][:, 0], first)
+    np.testing.assert_allclose(said[2]["looks"][:, 0], (first + both) / 2, rtol=1e-5)
+    assert not np.allclose(first, both), "the second divides the sources otherwise"
+    np.testing.assert_array_equal(said[1]["fold"], said[2]["fold"])
+    config.write_text(yaml.safe_dump({**content, "assignments": 0}), encoding="utf-8")
+    with pytest.raises(SystemExit, match="assignments: one is the least"):
+        call(fit.main, *options, "--config", config, "--run", run)
+
+
+def _whole_heads(one: Path, two: Path) -> tuple[Path, Path]:
+    """Where fits kept what heads of the whole look say: in the only assignment of the first, and in the other."""
+    kept = [{path.name: path for path in (run / "kept").glob("whole-*.npy")} for run in (one, two)]
+    (first,) = kept[0].values()
+    (other,) = (path for name, path in kept[1].items() if name not in kept[0])
+    return first, other
 
 
 def test_heads_read_back_from_the_graph_are_those_that_were_fitted(line: Path) -> None:

@@ -167,11 +167,12 @@ def profile_points(
     genuine: np.ndarray,
     source: np.ndarray,
     risk: Risk,
+    road: np.ndarray | None = None,
 ) -> ProfilePoints:
     """Thresholds of one profile, with their measured rates.
 
     probabilities (n, 5) of heads and fusions that never saw the rows; weights (n, 5) of the forged rows for recall;
-    genuine (n,) bool: real genuine pictures; source (n,). The four categories share their risk: the same quantile of
+    genuine (n,) bool: real genuine pictures; source, road (n,), None = one road. The four categories share their risk: the same quantile of
     each, moved until all together send no more genuine pictures to review than `risk.review`. By an output that no
     forged row taught nothing is acted on: its threshold is out of reach.
     """
@@ -179,8 +180,11 @@ def profile_points(
     limits = np.full(len(CATEGORIES), _HIGHEST)
     review = [CATEGORIES.index(category) for category in FORGERY_CATEGORIES]
     made = [CATEGORIES.index(Category.AI_GENERATED)]
+    place = source[genuine] if road is None else np.char.add(source[genuine].astype(str), road[genuine].astype(str))
+    acted = np.zeros(len(clean), bool)  # on, by the other action
     for columns, allowed in ((review, risk.review), (made, risk.label)):
-        limits[columns] = _within(clean[:, columns], even, source[genuine], allowed, risk.worst_source)
+        limits[columns] = _within(clean[:, columns], even, place, allowed, risk.worst_source, acted)
+        acted |= (clean[:, columns] >= limits[columns]).any(1)
     limits[~((targets > 0) & (weights > 0)).any(0)] = _HIGHEST
     points = []
     for k, category in enumerate(CATEGORIES):
@@ -199,12 +203,14 @@ def _rate(over: np.ndarray, weight: np.ndarray) -> float:
     return round(float(min((over.any(1) * weight).sum(), 1.0)), 5)
 
 
-def _within(clean: np.ndarray, even: np.ndarray, source: np.ndarray, allowed: float, worst: float) -> np.ndarray:
+def _within(  # noqa: PLR0913 - what is acted on, where it is from, and both limits
+    clean: np.ndarray, even: np.ndarray, place: np.ndarray, allowed: float, worst: float, acted: np.ndarray
+) -> np.ndarray:
     """Thresholds of these columns, at one quantile of each, that together act on at most `allowed` of the genuine.
 
-    worst: what they let through of any one source of 40 pictures or more.
+    worst: the share of any one place, a source on a road, of 40 pictures or more that they and `acted` may act on.
     """
-    names, at, counts = np.unique(source, return_inverse=True, return_counts=True)
+    names, at, counts = np.unique(place, return_inverse=True, return_counts=True)
     big = counts >= _LEAST_SOURCE
 
     def limits(tail: float) -> np.ndarray:
@@ -212,7 +218,7 @@ def _within(clean: np.ndarray, even: np.ndarray, source: np.ndarray, allowed: fl
 
     def fits(tail: float) -> bool:
         over = (clean >= limits(tail)).any(1)
-        alone = np.bincount(at, over, len(names)) / counts
+        alone = np.bincount(at, over | acted, len(names)) / counts
         return bool((over * even).sum() <= allowed and not (alone[big] > worst).any())
 
     low, high = 0.0, allowed
@@ -229,10 +235,11 @@ def all_profiles(
     weights: np.ndarray,
     genuine: np.ndarray,
     source: np.ndarray,
+    road: np.ndarray,
 ) -> Mapping[Profile, ProfilePoints]:
     """`profile_points` of every profile of the config."""
     return {
-        name: profile_points(probabilities, targets, weights, genuine, source, risk)
+        name: profile_points(probabilities, targets, weights, genuine, source, risk, road)
         for name, risk in spec.profiles.items()
     }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HEAD = """# Model card: {ref}
 
 Written by `python -m zhentu_training.evaluate`. Every figure is of pictures whose source, with its siblings and
-duplicates, the judging heads had not seen ({folds} folds); the shipped heads were then fitted
+duplicates, the judging heads had not seen ({folds} folds{assignments}); the shipped heads were then fitted
 on all. Intervals are 95 %, by bootstrap over sources.
 
 | | |
@@ -56,11 +56,12 @@ _TAIL = """
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Tables by title, how heatmaps point, and the training pictures by source."""
+    """Tables by title, how heatmaps point, the training pictures by source, and how often sources fell into folds."""
 
     tables: Mapping[str, pd.DataFrame]
     pointing: Pointing | None
     trained_on: pd.DataFrame
+    assignments: int
 
 
 def _exit_of(spec: TrainSpec) -> str:
@@ -72,10 +73,11 @@ def _exit_of(spec: TrainSpec) -> str:
 
 def write_card(path: Path, entry: ModelEntry, figures: Figures, run: Path) -> None:
     """Write the card from the manifest entry, the run's config and the evaluation's figures."""
-    spec = load_spec(run / "train.yaml")
+    spec, count = load_spec(run / "train.yaml"), figures.assignments
     text = _HEAD.format(
         ref=entry.ref,
         folds=spec.folds,
+        assignments=f", the mean over {count} assignments of sources to them" if count > 1 else "",
         labels=", ".join(f"`{category}`" for category in entry.labels),
         prior=entry.prior,
         file=entry.file,

@@ -90,7 +90,7 @@ class LocateSpec:
 class Risk:
     """Share of genuine pictures that may be labelled, and that may be sent to review by any of the four categories.
 
-    worst_source: the share of any one source of 40 genuine pictures or more, of each of the two actions.
+    worst_source: the share of any one source, on any road where it has 40 genuine pictures or more, by both actions.
     """
 
     label: float
@@ -104,7 +104,8 @@ class TrainSpec:
 
     prior: the share of AI-made pictures at which `ai_generated` is a probability.  category_prior: of each of the four
     categories, which are rarer: at an even prior a category that is hard to tell would lie near one half for every
-    picture, and `forged`, that any of the five holds, near one.  cascade: whether the whole look may settle a picture.
+    picture, and `forged`, that any of the five holds, near one.  assignments: of sources to folds, in whose mean
+    held-out scores are taken, see `fit.calibrate`.  cascade: whether the whole look may settle a picture.
     exit: whether it may do so before its last block; None = never.
     """
 
@@ -116,6 +117,7 @@ class TrainSpec:
     fit: FitSpec = field(default_factory=FitSpec)
     locate: LocateSpec = field(default_factory=LocateSpec)
     folds: int = 5
+    assignments: int = 1
     prior: float = 0.5
     category_prior: float = 0.1
     cascade: bool = True
@@ -205,8 +207,9 @@ def _out_of_bounds(spec: TrainSpec) -> Iterator[str]:
     for key, text in (("name", spec.name), ("version", spec.version), ("locate.version", spec.locate.version)):
         if not _WORD.fullmatch(text):
             yield f"{key}: letters, digits, '.', '_' and '-' alone, it names files (got {text!r})"
-    if spec.folds < 1:
-        yield f"folds: one is the least (got {spec.folds})"
+    for key, count in (("folds", spec.folds), ("assignments", spec.assignments)):
+        if count < 1:
+            yield f"{key}: one is the least (got {count})"
     shares = {"prior": spec.prior, "category_prior": spec.category_prior}
     for profile, risk in spec.profiles.items():
         shares |= {f"profiles.{profile}.label": risk.label, f"profiles.{profile}.review": risk.review}

@@ -74,13 +74,14 @@ def folds_by(arguments: argparse.Namespace, samples: Sequence[Sample], spec: Tra
     return np.array([packed[str(sample.path)] for sample in samples])
 
 
-def assignments_by(arguments: argparse.Namespace, samples: Sequence[Sample], spec: TrainSpec) -> list[np.ndarray]:
-    """The fold of each sample in each of `--assignments` ways; the first is `folds_by`. Raises UsageError."""
-    count = arguments.assignments
+def assignments_by(
+    arguments: argparse.Namespace, samples: Sequence[Sample], spec: TrainSpec, count: int
+) -> list[np.ndarray]:
+    """The fold of each sample in each of `count` ways; the first is `folds_by`. Raises UsageError."""
     if count < 1 or (count > 1 and arguments.shards is not None):
         raise UsageError(
-            f"--assignments {count}: 1 at least, and 1 alone with --shards, whose features are of encoders tuned "
-            "without the folds that were packed"
+            f"{count} assignments of sources to folds: 1 at least, and 1 alone with --shards, whose features are of "
+            "encoders tuned without the folds that were packed"
         )
     first = folds_by(arguments, samples, spec)
     hashes = arguments.manifest[0].with_name("looks.csv")
@@ -205,7 +206,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         )
     check_mark(arguments.features, spec)
     rows = gather(pictures_of(arguments.manifest), arguments.features, arguments.roads)
-    folds = assignments_by(arguments, rows.samples, spec)
+    folds = assignments_by(arguments, rows.samples, spec, arguments.assignments)
     chosen = [design for design in designs if not arguments.only or design.name in arguments.only]
     found = table(rows, folds, chosen, spec, arguments.out / "kept")
     arguments.out.mkdir(parents=True, exist_ok=True)

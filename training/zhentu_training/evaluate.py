@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,9 +91,9 @@ def tables_of(scored: Scored, entry: ModelEntry) -> dict[str, pd.DataFrame]:
     return {title: table for title, table in tables.items() if len(table)}
 
 
-def exit_table(run: Path) -> dict[str, pd.DataFrame]:
+def exit_table(calibration: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """What leaves the whole look early, and whose verdict it changes, by title; none without an exit."""
-    way_out = json.loads((run / CALIBRATION).read_text(encoding="utf-8")).get("exit") or {}
+    way_out = calibration.get("exit") or {}
     return {"Ending the whole look early": pd.DataFrame(way_out["figures"])} if "figures" in way_out else {}
 
 
@@ -168,7 +169,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         _only_heatmaps(arguments, samples, served)
         return
     scored = held_out(arguments.run, samples)
-    tables = tables_of(scored, entry) | exit_table(arguments.run)
+    calibration = json.loads((arguments.run / CALIBRATION).read_text(encoding="utf-8"))
+    tables = tables_of(scored, entry) | exit_table(calibration)
     if arguments.against:
         compared = versus(scored, arguments.against, arguments.against_count, arguments.run)
         tables |= compared
@@ -181,7 +183,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         print(f"\nHeatmaps\n{pointing.table().to_string(index=False)}")
     if arguments.card:
         plot_curves(scored, arguments.card.with_name("curves.png"))
-        write_card(arguments.card, entry, Figures(tables, pointing, training_table(scored.samples)), arguments.run)
+        trained_on, count = training_table(scored.samples), calibration.get("assignments", 1)
+        write_card(arguments.card, entry, Figures(tables, pointing, trained_on, count), arguments.run)
         print(f"\nwrote {arguments.card}")
 
 

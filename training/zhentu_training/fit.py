@@ -34,7 +34,7 @@ from zhentu_training.calibrate import (
 )
 from zhentu_training.commands import errors_said_plainly
 from zhentu_training.config import EARLY, TrainSpec, load_spec
-from zhentu_training.crossval import figures_of, folds_by, judged_ai, look_logits, looks_of
+from zhentu_training.crossval import assignments_by, figures_of, folds_by, judged_ai, look_logits, looks_of
 from zhentu_training.dataset import Origin, digest
 from zhentu_training.encoder_mark import check_mark
 from zhentu_training.features import LOOKS, pictures_of
@@ -51,7 +51,8 @@ HEADS, CALIBRATION, HELD_OUT = "heads.npz", "calibration.json", "held_out.npz"
 class HeldOut:
     """What heads and fusions that never saw a row's source say of it, and the truth, so that figures need no features.
 
-    names (paths), road, fold, source (n,).  looks: logits (n, 2, 5).  probabilities, targets, known: (n, 5).
+    names (paths), road, fold (of the first assignment), source (n,).  looks: logits (n, 2, 5).
+    probabilities, targets, known: (n, 5).
     """
 
     names: np.ndarray
@@ -89,12 +90,27 @@ def fit_heads(
     return heads
 
 
-def calibrate(rows: Rows, fold: np.ndarray, spec: TrainSpec, kept: Path) -> tuple[HeldOut, dict[str, object]]:
-    """`calibrated` on what linear heads say out of fold. kept: as in `crossval.look_logits`."""
+def calibrate(
+    rows: Rows, folds: Sequence[np.ndarray], spec: TrainSpec, kept: Path
+) -> tuple[HeldOut, dict[str, object]]:
+    """`calibrated` on what linear heads say out of fold, in the mean over the assignments of sources to folds.
+
+    folds: the fold of each row, by assignment. A head that four fifths of the sources fitted says more at random than
+    the shipped one, and which sources it lacked is chance: the mean has less of both, and no head in it saw the row's
+    source (repeated cross-validation: Kim 2009, "Estimating classification error rate").
+    kept: as in `crossval.look_logits`.
+    """
     early = None
     if spec.exit is not None:
-        early = look_logits(rows, fold, "whole", spec.heads[EARLY], spec.fit, spec.seed, kept)
-    return calibrated(rows, looks_of(rows, fold, spec.fit, spec.seed, kept), fold, spec, early)
+        head = spec.heads[EARLY]
+        early = _mean([look_logits(rows, fold, "whole", head, spec.fit, spec.seed, kept) for fold in folds])
+    looks = _mean([looks_of(rows, fold, spec.fit, spec.seed, kept) for fold in folds])
+    honest, content = calibrated(rows, looks, folds[0], spec, early)
+    return honest, content | {"assignments": len(folds)}
+
+
+def _mean(said: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(np.mean(said, axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def calibrated(
@@ -109,7 +125,7 @@ def calibrated(
     honest = held_out(looks, rows.targets, weights, fold, spec.fit.crop_share, spec.priors)
     genuine = np.array([sample.origin is Origin.REAL and not sample.forged for sample in rows.samples])
     source = np.array([sample.source for sample in rows.samples])
-    profiles = all_profiles(spec, honest, rows.targets, weights, genuine, source)
+    profiles = all_profiles(spec, honest, rows.targets, weights, genuine, source, rows.road)
     first = None
     if spec.cascade:
         first = first_look(looks, fusion, genuine, source, profiles)
@@ -203,11 +219,13 @@ def _fit(arguments: argparse.Namespace) -> None:
     run.mkdir(parents=True, exist_ok=True)
     if arguments.config.resolve() != (run / "train.yaml").resolve():
         shutil.copyfile(arguments.config, run / "train.yaml")
-    fold = folds_by(arguments, rows.samples, spec)
     start, teach = arguments.start_from, tuple(arguments.teach)
     if start is None:
-        honest, content = calibrate(rows, fold, spec, arguments.kept or run / "kept")
+        count = spec.assignments if arguments.shards is None else 1  # tuned encoders know the packed folds alone
+        folds = assignments_by(arguments, rows.samples, spec, count)
+        honest, content = calibrate(rows, folds, spec, arguments.kept or run / "kept")
     else:  # one person's decisions set no thresholds: fusion and calibration are those of what was shipped
+        fold = folds_by(arguments, rows.samples, spec)
         honest, content = tuned(rows, fold, spec, start, teach), shipped_calibration(start)
     save_heads(fit_heads(rows, spec, start, teach), run)
     np.savez(run / HELD_OUT, **asdict(honest))

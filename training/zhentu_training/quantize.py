@@ -191,7 +191,7 @@ def quantize(models: Path, name: str, run: Path, count: int) -> tuple[ModelEntry
             nan = " (nan: cannot be told)" if np.isnan(found.made.losses).any() else ""
             raise UsageError(
                 f"{found}{nan}; of ai_generated {LARGEST_AUC_LOSS} and {LARGEST_RECALL_LOSS} are allowed: nothing "
-                "was written"
+                "was written (where the interval is wide, more pictures say it more surely: --count)"
             )
         return made.put_into(models, entry, found.shift), found
 

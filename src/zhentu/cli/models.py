@@ -64,7 +64,7 @@ def use_model(
 
     It is verified first.
 
-    Example: zhentu model use zhentu@0.5.0
+    Example: zhentu model use zhentu@0.6.0
     """
     from zhentu.bootstrap.stores import open_database
     from zhentu.record.history import ModelHistory

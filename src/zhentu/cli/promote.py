@@ -23,7 +23,7 @@ ModelName = Annotated[str, typer.Argument(help="NAME@VERSION of the manifest.")]
 def compare(a: ModelName, b: ModelName) -> None:
     """Score reviewed pictures with two models, each under its own thresholds.
 
-    Example: zhentu model compare zhentu@0.5.0 mine@0.0.1
+    Example: zhentu model compare zhentu@0.6.0 mine@0.0.1
     """
     settings = load_settings()
     _show(_compared(settings, a, b), _promised(settings, b))
