@@ -203,7 +203,7 @@ def _rate(over: np.ndarray, weight: np.ndarray) -> float:
     return round(float(min((over.any(1) * weight).sum(), 1.0)), 5)
 
 
-def _within(  # noqa: PLR0913 - what is acted on, where it is from, and both limits
+def _within(
     clean: np.ndarray, even: np.ndarray, place: np.ndarray, allowed: float, worst: float, acted: np.ndarray
 ) -> np.ndarray:
     """Thresholds of these columns, at one quantile of each, that together act on at most `allowed` of the genuine.

@@ -102,7 +102,9 @@ def _jpeg(payload: bytes) -> Extent:
 
 def _png(payload: bytes) -> Extent:
     width, height = struct.unpack(">II", payload[16:24])
-    many = next(islice(png.chunks(payload), _CHUNKS, None), None) is not None  # each costs a decoder more than its bytes
+    many = (
+        next(islice(png.chunks(payload), _CHUNKS, None), None) is not None
+    )  # each costs a decoder more than its bytes
     return Extent(width, height, 1 + payload[28], plain=not many and b"acTL" not in payload[:_NEAR])
 
 
