@@ -10,7 +10,7 @@ from smoke import genuine, smoke_samples
 from zhentu.detect.models import samples_folder
 from zhentu.errors import ConfigError
 from zhentu.types import CATEGORIES, Action, Category
-from zhentu_training.calibrate import fit_fusion, held_out, profile_points, untaught_of
+from zhentu_training.calibrate import Sources, fit_fusion, held_out, profile_points, untaught_of
 from zhentu_training.config import LookSpec, Risk, load_designs, load_spec
 from zhentu_training.dataset import EDIT, Origin, Sample
 from zhentu_training.duplicates import same_looks, without_duplicates
@@ -169,7 +169,7 @@ def test_thresholds_of_a_profile_keep_their_risk_on_the_genuine() -> None:
     p = np.clip(rng.beta(1, 6, (4000, 5)) + made[:, None] * 0.4, 0, 1)
     targets = np.repeat(made[:, None], 5, 1).astype(float)
     source = rng.integers(0, 12, 4000).astype(str)
-    points = profile_points(p, targets, targets, ~made, source, Risk(label=0.02, review=0.03))
+    points = profile_points(p, targets, targets, ~made, Sources(source), Risk(label=0.02, review=0.03))
     alarms = {(each.threshold.category, each.threshold.action): each.false_alarms for each in points.points}
     assert alarms[Category.AI_GENERATED, Action.LABEL] <= 0.02
     limits = np.array([each.value for each in points.thresholds])
@@ -188,7 +188,7 @@ def test_no_single_source_is_acted_on_more_than_the_profile_allows() -> None:
     genuine = np.arange(1000) < 990
     taught = np.repeat(~genuine[:, None], 5, 1).astype(float)
     road = np.tile(["native", "web"], 500)
-    points = profile_points(p, taught, taught, genuine, source, Risk(0.05, 0.05, worst_source=0.04), road)
+    points = profile_points(p, taught, taught, genuine, Sources(source, road), Risk(0.05, 0.05, worst_source=0.04))
     limits = np.array([each.value for each in points.thresholds])
     assert limits[MADE] < 0.99
     assert ((p[:100] >= limits).any(1)[road[:100] == "native"]).mean() <= 0.04, "by both actions together"
@@ -200,7 +200,7 @@ def test_nothing_is_acted_on_by_an_output_that_nobody_taught(tmp_path: Path) -> 
     genuine = np.arange(100) < 90
     taught = np.repeat(~genuine[:, None], 5, 1).astype(float)
     taught[:, MADE] = 0
-    points = profile_points(p, taught, taught, genuine, np.full(100, "shop"), Risk(0.05, 0.05))
+    points = profile_points(p, taught, taught, genuine, Sources(np.full(100, "shop")), Risk(0.05, 0.05))
     assert points.thresholds[MADE].value == 0.999
     assert all(point.value < 0.01 for point in points.thresholds[:MADE])
     few = [sample for sample in smoke_samples(tmp_path) if Category.EXAGGERATED_EFFECT not in sample.labels]

@@ -160,30 +160,43 @@ def settled_by(first: FirstLook, looks: np.ndarray, fusion: Fusion) -> tuple[np.
     return settled, sigmoid(odds)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sources:
+    """Where rows are from. name (n,): of the source.  road (n,): by which the picture came, None = all by one."""
+
+    name: np.ndarray
+    road: np.ndarray | None = None
+
+    @property
+    def places(self) -> np.ndarray:
+        """Sources on their roads, text (n,)."""
+        if self.road is None:
+            return self.name
+        return np.array([f"{name} {road}" for name, road in zip(self.name, self.road, strict=True)])
+
+
 def profile_points(
     probabilities: np.ndarray,
     targets: np.ndarray,
     weights: np.ndarray,
     genuine: np.ndarray,
-    source: np.ndarray,
+    sources: Sources,
     risk: Risk,
-    road: np.ndarray | None = None,
 ) -> ProfilePoints:
     """Thresholds of one profile, with their measured rates.
 
     probabilities (n, 5) of heads and fusions that never saw the rows; weights (n, 5) of the forged rows for recall;
-    genuine (n,) bool: real genuine pictures; source, road (n,), None = one road. The four categories share their risk: the same quantile of
+    genuine (n,) bool: real genuine pictures. The four categories share their risk: the same quantile of
     each, moved until all together send no more genuine pictures to review than `risk.review`. By an output that no
     forged row taught nothing is acted on: its threshold is out of reach.
     """
-    clean, even = probabilities[genuine], alike(source[genuine])
+    clean, even, places = probabilities[genuine], alike(sources.name[genuine]), sources.places[genuine]
     limits = np.full(len(CATEGORIES), _HIGHEST)
     review = [CATEGORIES.index(category) for category in FORGERY_CATEGORIES]
     made = [CATEGORIES.index(Category.AI_GENERATED)]
-    place = source[genuine] if road is None else np.char.add(source[genuine].astype(str), road[genuine].astype(str))
     acted = np.zeros(len(clean), bool)  # on, by the other action
     for columns, allowed in ((review, risk.review), (made, risk.label)):
-        limits[columns] = _within(clean[:, columns], even, place, allowed, risk.worst_source, acted)
+        limits[columns] = _within(clean[:, columns], even, places, allowed, risk.worst_source, acted)
         acted |= (clean[:, columns] >= limits[columns]).any(1)
     limits[~((targets > 0) & (weights > 0)).any(0)] = _HIGHEST
     points = []
@@ -204,13 +217,13 @@ def _rate(over: np.ndarray, weight: np.ndarray) -> float:
 
 
 def _within(
-    clean: np.ndarray, even: np.ndarray, place: np.ndarray, allowed: float, worst: float, acted: np.ndarray
+    clean: np.ndarray, even: np.ndarray, places: np.ndarray, allowed: float, worst: float, acted: np.ndarray
 ) -> np.ndarray:
     """Thresholds of these columns, at one quantile of each, that together act on at most `allowed` of the genuine.
 
     worst: the share of any one place, a source on a road, of 40 pictures or more that they and `acted` may act on.
     """
-    names, at, counts = np.unique(place, return_inverse=True, return_counts=True)
+    names, at, counts = np.unique(places, return_inverse=True, return_counts=True)
     big = counts >= _LEAST_SOURCE
 
     def limits(tail: float) -> np.ndarray:
@@ -234,12 +247,11 @@ def all_profiles(
     targets: np.ndarray,
     weights: np.ndarray,
     genuine: np.ndarray,
-    source: np.ndarray,
-    road: np.ndarray,
+    sources: Sources,
 ) -> Mapping[Profile, ProfilePoints]:
     """`profile_points` of every profile of the config."""
     return {
-        name: profile_points(probabilities, targets, weights, genuine, source, risk, road)
+        name: profile_points(probabilities, targets, weights, genuine, sources, risk)
         for name, risk in spec.profiles.items()
     }
 

@@ -24,6 +24,7 @@ from zhentu.detect.drift import references_of
 from zhentu.detect.entries import FirstLook
 from zhentu.errors import UsageError
 from zhentu_training.calibrate import (
+    Sources,
     all_profiles,
     few_for,
     first_look,
@@ -125,7 +126,7 @@ def calibrated(
     honest = held_out(looks, rows.targets, weights, fold, spec.fit.crop_share, spec.priors)
     genuine = np.array([sample.origin is Origin.REAL and not sample.forged for sample in rows.samples])
     source = np.array([sample.source for sample in rows.samples])
-    profiles = all_profiles(spec, honest, rows.targets, weights, genuine, source, rows.road)
+    profiles = all_profiles(spec, honest, rows.targets, weights, genuine, Sources(source, rows.road))
     first = None
     if spec.cascade:
         first = first_look(looks, fusion, genuine, source, profiles)

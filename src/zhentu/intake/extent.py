@@ -102,9 +102,8 @@ def _jpeg(payload: bytes) -> Extent:
 
 def _png(payload: bytes) -> Extent:
     width, height = struct.unpack(">II", payload[16:24])
-    many = (
-        next(islice(png.chunks(payload), _CHUNKS, None), None) is not None
-    )  # each costs a decoder more than its bytes
+    # A decoder pays for every chunk, however short it is.
+    many = next(islice(png.chunks(payload), _CHUNKS, None), None) is not None
     return Extent(width, height, 1 + payload[28], plain=not many and b"acTL" not in payload[:_NEAR])
 
 
