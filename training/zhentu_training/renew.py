@@ -1,6 +1,6 @@
 """The shipped weights in the graphs that this version of the code writes; nothing is fitted.
 
-    python -m zhentu_training.renew --version 0.5.1 --pictures FOLDER [FOLDER ...]
+    python -m zhentu_training.renew --version 0.6.1 --pictures FOLDER [FOLDER ...]
 
 For a change of the graph that leaves what it computes as it is: encoder, heads, calibration and thresholds are
 read out of models/, the fp32 graph must agree with torch, and the int8 graph with the fp32 one, on pictures of the
