@@ -16,7 +16,7 @@ from zhentu.intake.containers import png
 BYTES_PER_PIXEL = 14  # at the peak of decoding, the file's own samples, conversions and the upright copy included
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEGMENTS = 2000  # of a JPEG that are looked at
-_CHUNKS = 10_000  # of a PNG: 80 MB of pixels as libpng writes them
+_CHUNKS = 10_000  # of a PNG: 80 MB as libpng writes it
 _TAGS = 500  # of a TIFF
 _PLAIN = 40_000_000  # pixels times passes that a thread decodes in about a second
 _NEAR = 64 * 1024  # bytes in which containers say what they hold
