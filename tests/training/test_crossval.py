@@ -169,7 +169,9 @@ def test_thresholds_of_a_profile_keep_their_risk_on_the_genuine() -> None:
     p = np.clip(rng.beta(1, 6, (4000, 5)) + made[:, None] * 0.4, 0, 1)
     targets = np.repeat(made[:, None], 5, 1).astype(float)
     source = rng.integers(0, 12, 4000).astype(str)
-    points = profile_points(p, targets, targets, ~made, Sources(source), Risk(label=0.02, review=0.03))
+    points = profile_points(
+        p, targets, targets, ~made, Sources(source, np.full(4000, "native")), Risk(label=0.02, review=0.03)
+    )
     alarms = {(each.threshold.category, each.threshold.action): each.false_alarms for each in points.points}
     assert alarms[Category.AI_GENERATED, Action.LABEL] <= 0.02
     limits = np.array([each.value for each in points.thresholds])
@@ -200,7 +202,9 @@ def test_nothing_is_acted_on_by_an_output_that_nobody_taught(tmp_path: Path) -> 
     genuine = np.arange(100) < 90
     taught = np.repeat(~genuine[:, None], 5, 1).astype(float)
     taught[:, MADE] = 0
-    points = profile_points(p, taught, taught, genuine, Sources(np.full(100, "shop")), Risk(0.05, 0.05))
+    points = profile_points(
+        p, taught, taught, genuine, Sources(np.full(100, "shop"), np.full(100, "web")), Risk(0.05, 0.05)
+    )
     assert points.thresholds[MADE].value == 0.999
     assert all(point.value < 0.01 for point in points.thresholds[:MADE])
     few = [sample for sample in smoke_samples(tmp_path) if Category.EXAGGERATED_EFFECT not in sample.labels]

@@ -162,16 +162,14 @@ def settled_by(first: FirstLook, looks: np.ndarray, fusion: Fusion) -> tuple[np.
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sources:
-    """Where rows are from. name (n,): of the source.  road (n,): by which the picture came, None = all by one."""
+    """Where rows are from. name (n,): of the source.  road (n,): by which the picture came."""
 
     name: np.ndarray
-    road: np.ndarray | None = None
+    road: np.ndarray
 
     @property
     def places(self) -> np.ndarray:
         """Sources on their roads, text (n,)."""
-        if self.road is None:
-            return self.name
         return np.array([f"{name} {road}" for name, road in zip(self.name, self.road, strict=True)])
 
 

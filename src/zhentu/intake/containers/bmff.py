@@ -25,8 +25,7 @@ class _Box:
 
 def blocks(payload: bytes) -> Iterator[Block]:
     """Metadata of the file: top-level boxes, then the items of its `meta` box."""
-    metas = 0
-    for box in _boxes(payload, 0, len(payload)):
+    for box in _of_file(payload):
         own = box.kind == b"uuid" and payload[box.body : box.body + 16] == _C2PA_UUID
         if own or (box.kind == b"jumb" and b"c2pa" in payload[box.body : box.body + 128]):
             yield Block(BlockKind.C2PA, box.start, box.end, b"")
@@ -34,8 +33,7 @@ def blocks(payload: bytes) -> Iterator[Block]:
             yield Block(BlockKind.XMP, box.start, box.end, payload[box.body : min(box.end, box.body + MAX_BODY)])
         elif box.kind == b"Exif":
             yield _exif(payload[box.body : min(box.end, box.body + MAX_BODY)], box.start, box.end)
-        elif box.kind == b"meta" and metas < _MAX_METAS:
-            metas += 1
+        elif box.kind == b"meta":
             yield from _items(payload, box)
 
 
@@ -63,12 +61,21 @@ def _properties(payload: bytes, kind: bytes) -> list[_Box]:
 
 
 def _in_meta(payload: bytes, way: tuple[bytes, ...]) -> list[_Box]:
-    place = [box for box in _boxes(payload, 0, len(payload)) if box.kind == b"meta"][:_MAX_METAS]
+    place = [box for box in _of_file(payload) if box.kind == b"meta"]
     skip = 4  # `meta` is a full box: version and flags come first
     for kind in way:
         place = [box for each in place for box in _boxes(payload, each.body + skip, each.end) if box.kind == kind]
         skip = 0
     return place
+
+
+def _of_file(payload: bytes) -> Iterator[_Box]:
+    """The boxes of the file itself, without further `meta` boxes than _MAX_METAS."""
+    metas = 0
+    for box in _boxes(payload, 0, len(payload)):
+        metas += box.kind == b"meta"
+        if box.kind != b"meta" or metas <= _MAX_METAS:
+            yield box
 
 
 def _boxes(payload: bytes, start: int, end: int) -> Iterator[_Box]:
